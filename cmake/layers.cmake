@@ -1,0 +1,8 @@
+# One object library a folder. What a folder may include is checked by tests/lint/includes.py, not here.
+foreach(layer core router service transport topology preamble io mesh)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${layer}/*.c)
+  if(sources)
+    add_library(layer_${layer} OBJECT ${sources})
+    list(APPEND ECONTEXT_LAYERS layer_${layer})
+  endif()
+endforeach()

@@ -1,0 +1,153 @@
+/* router: what every context is: interval routing, links, classes and queues, hop credit, slots, groups, heartbeats
+ * (docs/protocol.md sections 1.1 and 3 to 6). Pure: bytes and times in, bytes and callbacks out; no descriptor, no
+ * clock, freestanding. One router is used by one thread at a time. */
+#ifndef ECI_ROUTER_H
+#define ECI_ROUTER_H
+
+#include "core/buf.h"
+#include "core/frame.h"
+
+#define ECI_INTERVALS_MAX 32u
+#define ECI_GROUPS_MAX 64u
+#define ECI_PAUSED_MAX 64u
+#define ECI_LOST_KEPT 64u
+#define ECI_QUEUE_MAX (1024u * 1024u)
+#define ECI_CONTROL_MAX (2048u * 1024u)
+#define ECI_CALL_RUN_MAX 65536u
+#define ECI_HOP_WINDOW_MIN 65536u
+#define ECI_HOP_WINDOW_MAX (16u * 1024u * 1024u)
+#define ECI_PAUSE_AT 262144u
+#define ECI_RESUME_AT 65536u
+#define ECI_STREAM_WINDOW 262144u
+#define ECI_MESSAGE_MAX (64u * 1024u * 1024u)
+#define ECI_COLLECT_MAX (128u * 1024u * 1024u)
+#define ECI_COLLECT_SOURCES 32u
+#define ECI_HELLO_MAX 256u
+
+struct eci_interval {
+	uint32_t lo, hi;
+}; /* [lo, hi]: hi INCLUSIVE, so that [0, 2^32) fits */
+
+struct eci_router;
+struct eci_link;
+
+/* Where a frame for this context came from, in the words of the authority table. */
+enum eci_origin { ECI_FROM_SELF, ECI_FROM_PARENT, ECI_FROM_CHILD };
+
+struct eci_router_ops {
+	/* A frame (or a whole large message; then cls is ECI_BULK and len may be up to ECI_MESSAGE_MAX) for a fixed
+	 * handle that the router does not handle itself: SHUTDOWN, SPAWN..KILL, PART..STATS, GET_MODULE, LOG, CREDIT.
+	 * Authority has been checked. body is valid during the call. Return false if the handle is not served here: the
+	 * router answers no-handle. */
+	bool (*deliver)(void *ctx, enum eci_origin from, struct eci_link *link, const struct eci_frame *f);
+	/* HELLO arrived: from the parent (f is its configuration; answer with eci_router_send()), or from a child
+	 * that is up now. Return NULL, or a reason that ends the link ("version", ...). */
+	const char *(*hello)(void *ctx, struct eci_link *link, const struct eci_frame *f);
+	/* The link has bytes to write and had none. Called at most once until eci_link_output() was drained. */
+	void (*wake)(void *ctx, struct eci_link *link);
+	/* The router found this link unusable (reason: a name of section 7's event 8). The caller must call
+	 * eci_link_lost() soon, from outside of any router call. */
+	void (*broken)(void *ctx, struct eci_link *link, const char *reason, const char *detail);
+};
+
+/* ---- life ---- */
+/* size 0 with id 0 means the master, which owns everything. A non-master starts with no block if size is 0 and takes it
+ * from its own HELLO handling. */
+struct eci_router *eci_router_new(uint32_t id, uint32_t size, const struct eci_router_ops *ops, void *ctx);
+void eci_router_free(struct eci_router *r); /* NULL-safe; frees links, slots (without calling them) */
+uint32_t eci_router_id(const struct eci_router *r);
+void eci_router_set_block(struct eci_router *r, uint32_t lo, uint32_t size); /* a non-master, on HELLO */
+
+/* ---- links ---- */
+/* A link to a child that owns [lo, lo+size): NULL if out of memory, if the interval is not inside this router's blocks
+ * or meets another child's. */
+struct eci_link *eci_router_add_child(struct eci_router *r, uint32_t lo, uint32_t size, void *user);
+struct eci_link *eci_router_add_parent(struct eci_router *r, void *user); /* at most one; never for the master */
+void *eci_link_user(const struct eci_link *l);
+uint32_t eci_link_peer(const struct eci_link *l); /* first id of a child; a parent's id once known, else 0 */
+bool eci_link_is_parent(const struct eci_link *l);
+void eci_link_set_idle(struct eci_link *l, uint32_t idle_ms); /* 0: no heartbeat */
+/* Raw bytes that go before any frame (the preamble). Only before eci_link_start(). */
+int eci_link_put_raw(struct eci_link *l, const void *p, size_t n);
+/* Child link: queues HELLO with this body and lets frames flow behind it. From now on input is frames. 0 or -1 (too
+ * long, no memory). */
+int eci_link_start(struct eci_link *l, const void *hello, size_t n, uint64_t now_ms);
+bool eci_link_up(const struct eci_link *l); /* the peer's HELLO has come */
+
+/* Input. Bytes are copied only when a frame is incomplete. Ends by itself after a fatal error (ops->broken was called).
+ */
+void eci_link_feed(struct eci_link *l, const uint8_t *p, size_t n, uint64_t now_ms);
+/* Output: up to max bytes are gathered into one contiguous piece whose address is stored; 0 when there is nothing to do
+ * now. The piece stays valid and is the same until eci_link_wrote() takes n bytes off it (n may be short; the rest is
+ * offered again). */
+size_t eci_link_output(struct eci_link *l, const uint8_t **p, size_t max);
+void eci_link_wrote(struct eci_link *l, size_t n, uint64_t now_ms);
+/* The carrier is gone: queued frames are dropped, slots and streams whose respondent lies behind it end with `lost` and
+ * this evidence, the interval is remembered as lost, the link is freed. The parent link's loss ends every slot. */
+void eci_link_lost(struct eci_link *l, const char *reason, const char *evidence, uint64_t now_ms);
+
+/* ---- sending ---- */
+/* From this context to dst (itself included: delivered from eci_router_tick() or before return, never re-entrantly
+ * inside a deliver callback of the same frame). src, auth, hops are filled in. Bodies above ECI_FRAME_BODY_MAX are cut
+ * into fragments (section 1.1). Body is copied. 0; -1 no memory; -2 too big; -3 no route (also when dst's link is
+ * gone); -4 busy (queue full). When it fails nothing was sent. */
+int eci_router_send(struct eci_router *r, uint8_t cls, uint8_t flags, uint32_t dst, uint32_t handle, uint32_t reply_to,
+		    const void *body, size_t len, uint64_t now_ms);
+/* Answer to a request frame with a dead notice of this reason; does nothing if it has reply_to 0 or DEAD. */
+void eci_router_dead(struct eci_router *r, const struct eci_frame *f, const char *reason, const char *evidence,
+		     uint64_t now_ms);
+
+/* ---- slots and streams: local handles from ECI_H_FIRST_SLOT up, never reused within 2^31 allocations ---- */
+struct eci_answer {
+	const struct eci_frame *f; /* NULL when the answer is a loss */
+	bool dead;                 /* a dead notice, or a loss */
+	const char *reason;        /* dead: NUL-terminated reason */
+	uint32_t at;               /* dead: id of the router that said so (this one for a loss) */
+	const char *evidence;      /* dead: NUL-terminated text, may be "" */
+};
+enum eci_slot_mode {
+	ECI_SLOT_ONCE,  /* one final answer, then the slot is gone (freed before fn is called) */
+	ECI_SLOT_MANY,  /* event slots and streams: stays until eci_slot_close() or a dead answer */
+	ECI_SLOT_STREAM /* as MANY, with stream credit accounted: data beyond it resets the stream */
+};
+typedef void (*eci_slot_fn)(void *arg, const struct eci_answer *a);
+/* A slot whose answers must come from `respondent`. 0 if out of memory. */
+uint32_t eci_slot_open(struct eci_router *r, uint32_t respondent, enum eci_slot_mode mode, eci_slot_fn fn, void *arg);
+void eci_slot_close(struct eci_router *r, uint32_t slot); /* unknown slots are ignored; fn is not called */
+/* Receiving stream: n bytes were consumed: credit goes back when half a window is owed. */
+void eci_stream_consumed(struct eci_router *r, uint32_t slot, uint32_t n, uint64_t now_ms);
+
+/* ---- routes ---- */
+/* Gives [lo, lo+size) to dst's branch: adds it to the child link that leads there and sends GRANT. 0, -1 no memory, -3
+ * no route, -5 block-exhausted. */
+int eci_router_grant(struct eci_router *r, uint32_t dst, uint32_t lo, uint32_t size, uint32_t reply_to,
+		     uint64_t now_ms);
+/* Master: makes group gid of these ids (sorted intervals) and announces it; 0, -1, -6 group-limit. Then
+ * eci_router_send() with ECI_F_MULTICAST and dst = gid. */
+int eci_router_group(struct eci_router *r, uint32_t gid, const struct eci_interval *v, size_t n, uint64_t now_ms);
+void eci_router_ungroup(struct eci_router *r, uint32_t gid, uint64_t now_ms);
+
+/* ---- time ---- */
+/* Does what is due (heartbeats, idle links, late ACKs) and returns the absolute time of the next thing, or UINT64_MAX.
+ */
+uint64_t eci_router_tick(struct eci_router *r, uint64_t now_ms);
+
+/* ---- figures ---- */
+struct eci_link_stats {
+	uint32_t peer;
+	uint64_t frames_in, frames_out, bytes_in, bytes_out;
+	size_t queued_bytes, bulk_queued_bytes;
+	uint32_t rtt_us; /* last heartbeat or 0 (ms resolution times 1000) */
+	uint32_t hop_window, hop_inflight;
+};
+struct eci_router_stats {
+	uint64_t bad_src, bad_auth, bad_reply, no_group, dropped_logs;
+};
+void eci_link_get_stats(const struct eci_link *l, struct eci_link_stats *out);
+void eci_router_get_stats(const struct eci_router *r, struct eci_router_stats *out);
+struct eci_link *eci_router_next_link(struct eci_router *r,
+				      struct eci_link *prev); /* NULL starts; children only, in order of ids */
+struct eci_link *eci_router_parent(struct eci_router *r);
+struct eci_link *eci_router_link_to(struct eci_router *r, uint32_t dst); /* child link that leads to dst, or NULL */
+
+#endif
