@@ -60,7 +60,8 @@ enum {
 	ECI_CBOR_E_DUPKEY = -6,
 	ECI_CBOR_E_KEY = -7,
 	ECI_CBOR_E_UTF8 = -8,
-	ECI_CBOR_E_BIG = -9
+	ECI_CBOR_E_BIG = -9,
+	ECI_CBOR_E_MEM = -10 /* a large map with unsorted keys, and no memory to sort them */
 };
 int eci_cbor_check(const uint8_t *p, size_t n, uint32_t items_max);
 const char *eci_cbor_strerror(int err);
