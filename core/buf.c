@@ -50,7 +50,7 @@ static bool make_room(struct eci_buf *b, size_t n)
 	/* Half the address space: more cannot be one object, and doubling below cannot wrap. */
 	if (n > SIZE_MAX / 2 - len)
 		return false;
-	if (b->head >= len && len + n <= b->cap) {
+	if (b->mem && b->head >= len && len + n <= b->cap) {
 		to_front(b);
 		return true;
 	}
