@@ -1,0 +1,7 @@
+# Checks of the source, not of the program: they run once, with the release build's tests (label lint). 77 is "skipped".
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_test(NAME lint/includes COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/lint/includes.py)
+add_test(NAME lint/sizes COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/lint/sizes.py)
+add_test(NAME lint/lints COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/lint/test_lint.py)
+add_test(NAME lint/format COMMAND ${CMAKE_SOURCE_DIR}/tests/lint/format.sh)
+set_tests_properties(lint/includes lint/sizes lint/lints lint/format PROPERTIES LABELS lint SKIP_RETURN_CODE 77 TIMEOUT 120)

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""The lints can fail: each rule is broken once in a small tree of its own, and must be named with file and line."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def run(lint, files):
+    with tempfile.TemporaryDirectory() as top:
+        for path, text in files.items():
+            os.makedirs(os.path.join(top, os.path.dirname(path)), exist_ok=True)
+            with open(os.path.join(top, path), 'w') as f:
+                f.write(text)
+        done = subprocess.run([sys.executable, os.path.join(HERE, lint), top], stdout=subprocess.PIPE)
+        return done.returncode, done.stdout.decode()
+
+
+class Includes(unittest.TestCase):
+    base = {'core/a.h': '', 'router/r.h': '', 'service/service.h': '', 'include/econtext/error.h': '',
+            'include/econtext/value.h': ''}
+
+    def status(self, path, text):
+        files = dict(self.base)
+        files[path] = text
+        return run('includes.py', files)
+
+    def test_allowed(self):
+        for path, text in (('core/b.c', '#include "core/a.h"\n#include "econtext/error.h"\n#include <stdint.h>\n'),
+                           ('router/b.c', '#include "core/a.h"\n'),
+                           ('io/roots.c', '#include "service/service.h"\n'),
+                           ('io/loop.c', '#include <ev.h>\n#include <stdio.h>\n'),
+                           ('tests/unit/core/test_a.c', '#include "core/a.h"\n#include <cbor.h>\n'),
+                           ('cli/main.c', '#include "econtext/value.h"\n')):
+            self.assertEqual(self.status(path, text)[0], 0, path)
+
+    def test_refused(self):
+        for path, text, where in (('core/b.c', '\n#include "router/r.h"\n', 'core/b.c:2:'),
+                                  ('core/b.c', '#include "econtext/value.h"\n', 'core/b.c:1:'),
+                                  ('core/b.c', '#include <stdio.h>\n', 'core/b.c:1:'),
+                                  ('cli/main.c', '/* */\n\n # include "core/a.h"\n', 'cli/main.c:3:'),
+                                  ('io/loop.c', '#include "service/service.h"\n', 'io/loop.c:1:'),
+                                  ('router/b.c', '#include "service/service.h"\n', 'router/b.c:1:'),
+                                  ('mesh/m.c', '#include <sodium.h>\n', 'mesh/m.c:1:'),
+                                  ('transport/t.c', '#include <yaml.h>\n', 'transport/t.c:1:'),
+                                  ('tests/unit/core/test_a.c', '#include "router/r.h"\n', 'tests/unit/core/test_a.c:1:'),
+                                  ('core/b.c', '#include "core/gone.h"\n', 'core/b.c:1:'),
+                                  ('elsewhere/e.c', '#include "core/a.h"\n', 'elsewhere/e.c:1:')):
+            status, out = self.status(path, text)
+            self.assertEqual(status, 1, (path, text))
+            self.assertIn(where, out)
+
+
+class Sizes(unittest.TestCase):
+    def function(self, lines):
+        return 'static int f(void)\n{\n' + 'x;\n' * (lines - 2) + '}\n'
+
+    def test_limits(self):
+        for path, text, status, note in (('core/a.c', 'x;\n' * 300, 0, False), ('core/a.c', 'x;\n' * 301, 0, True),
+                                         ('core/a.c', 'x;\n' * 500, 0, True), ('core/a.c', 'x;\n' * 501, 1, False),
+                                         ('core/a.h', 'x;\n' * 160, 0, False), ('core/a.h', 'x;\n' * 161, 0, True),
+                                         ('core/a.h', 'x;\n' * 251, 1, False),
+                                         ('core/a.c', self.function(60), 0, False), ('core/a.c', self.function(61), 0, True),
+                                         ('core/a.c', self.function(100), 0, True), ('core/a.c', self.function(101), 1, False)):
+            got, out = run('sizes.py', {path: text})
+            self.assertEqual((got, 'note' in out), (status, note), out)
+
+
+if __name__ == '__main__':
+    unittest.main()
