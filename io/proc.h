@@ -1,0 +1,36 @@
+/* io: starts a process on pipes or a pty and knows when it has ended. Does not block, but for the moment between fork
+ * and exec. */
+#ifndef ECI_IO_PROC_H
+#define ECI_IO_PROC_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum eci_proc_mode {
+	ECI_PROC_PIPES = 0,
+	ECI_PROC_PTY = 1,
+	ECI_PROC_CTTY = 2
+}; /* SPAWN's mode, docs/protocol.md section 7 */
+
+struct eci_proc {
+	pid_t pid;   /* also its process group and session */
+	int pidfd;   /* readable when it has ended; -1 on kernels before 5.3: poll eci_proc_reap() */
+	int in, out; /* non-blocking, close-on-exec; the same descriptor for a pty */
+	int err;     /* -1 for a pty */
+	int tty;     /* master side of the controlling terminal in mode CTTY, else -1 */
+};
+#define ECI_PROC_NULL ((struct eci_proc){-1, -1, -1, -1, -1, -1})
+
+/* env: NULL-terminated "K=V" to set and "K" to unset, over this process's own; NULL: none. The child has a session of
+ * its own, default signal dispositions, an empty mask, descriptors 0 to 2 only, and is killed when the calling THREAD
+ * ends (prctl(2), PR_SET_PDEATHSIG), so call it from one that lives as long as the process should. 0, or an errno: of
+ * fork and friends, or of exec itself. */
+int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *const *env, enum eci_proc_mode mode);
+/* True once it has ended: *wait_status is set, the pid is gone. Never blocks. */
+bool eci_proc_reap(struct eci_proc *p, int *wait_status);
+/* SIGKILL to its process group (and to it). Harmless once reaped. */
+void eci_proc_kill(const struct eci_proc *p);
+/* Closes descriptors; does not kill. Idempotent. */
+void eci_proc_close(struct eci_proc *p);
+
+#endif

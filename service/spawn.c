@@ -1,0 +1,409 @@
+/* The three verbs of a relay, and KILL, for contexts written in C.
+ *
+ * One eci_spawn is a process from SPAWN to its final event. It is known by the first id of the block that its context
+ * will own, which the master chose. Its life:
+ *
+ *     RAW ──PROMOTE (when the RAW bytes before it are written)──> LINK ──> over
+ *
+ * In RAW, output goes to the event slot and RAW frames go to stdin; in LINK, stdin and stdout belong to a router link,
+ * and only stderr still makes events. Exactly one final event (5, 7 or 8) is sent, always.
+ *
+ * The master runs this for its own children and addresses itself, so that a child of the master and one ten hops away
+ * are made by the same frames. Windows: 64 KiB of output that was not acknowledged stops the reading (the kernel's pipe
+ * does the rest); a sender that ignores our window is cut off, as memory is ours to protect.
+ *
+ * Body layouts are in docs/protocol.md; a body that does not decode is answered `bad-body`. */
+#include "service/spawn.h"
+
+#include "core/cbor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+struct eci_spawn {
+	struct eci_spawns *all;
+	UT_hash_handle hh;
+	uint32_t id, size;
+	uint32_t owner, slot; /* where events go */
+	void *proc;
+	struct eci_link *link; /* once promoted */
+	struct eci_buf hello;  /* PROMOTE waits here for RAW to drain */
+	bool promote_asked;
+	size_t unwritten; /* RAW bytes taken and not yet written */
+	size_t unacked;   /* event bytes sent and not yet acknowledged */
+	bool paused;
+	bool promoted;   /* it was a link at some time: the final event is 8 */
+	char reason[32]; /* of the link's end, if we know it before the process is gone */
+	char detail[256];
+};
+
+struct eci_spawns {
+	struct eci_router *router;
+	const struct eci_spawn_host *host;
+	void *ctx;
+	struct eci_spawn *by_id;
+	uint64_t dials;
+};
+
+struct eci_spawns *eci_spawns_new(struct eci_router *r, const struct eci_spawn_host *host, void *ctx)
+{
+	struct eci_spawns *s = calloc(1, sizeof *s);
+	if (s)
+		*s = (struct eci_spawns){.router = r, .host = host, .ctx = ctx};
+	return s;
+}
+
+static void forget(struct eci_spawn *s)
+{
+	struct eci_spawns *all = s->all;
+	HASH_DEL(all->by_id, s);
+	if (s->proc)
+		all->host->free(all->ctx, s->proc);
+	eci_buf_deinit(&s->hello);
+	free(s);
+}
+
+void eci_spawns_free(struct eci_spawns *s)
+{
+	if (!s)
+		return;
+	while (s->by_id)
+		forget(s->by_id);
+	free(s);
+}
+
+uint64_t eci_spawns_dials(const struct eci_spawns *s)
+{
+	return s->dials;
+}
+
+struct eci_link *eci_spawn_link(const struct eci_spawn *s)
+{
+	return s->link;
+}
+
+void *eci_spawn_proc(const struct eci_spawn *s)
+{
+	return s->proc;
+}
+
+/* ---- events ---- */
+
+static void send_event(struct eci_spawn *s, struct eci_buf *body, uint64_t now_ms)
+{
+	if (!body->failed)
+		(void)eci_router_send(s->all->router, ECI_CALL, 0, s->owner, s->slot, 0, eci_buf_data(body),
+				      eci_buf_len(body), now_ms);
+	eci_buf_deinit(body);
+}
+
+static struct eci_buf event(uint64_t code, uint64_t items)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, items);
+	eci_cbor_put_uint(&b, code);
+	return b;
+}
+
+void eci_spawn_output(struct eci_spawn *s, int which, const uint8_t *p, size_t n, uint64_t now_ms)
+{
+	if (s->link && s->unacked + n > ECI_STDERR_AFTER)
+		return;
+	while (n) {
+		size_t piece = n < ECI_BULK_BODY_MAX ? n : ECI_BULK_BODY_MAX;
+		struct eci_buf b = event((uint64_t)which, 2);
+		eci_cbor_put_bytes(&b, p, piece);
+		send_event(s, &b, now_ms);
+		p += piece, n -= piece, s->unacked += piece;
+	}
+	if (!s->link && !s->paused && s->unacked >= ECI_RAW_WINDOW) {
+		s->paused = true;
+		s->all->host->pause(s->all->ctx, s->proc, true);
+	}
+}
+
+static void promote(struct eci_spawn *s, uint64_t now_ms)
+{
+	struct eci_spawns *all = s->all;
+	s->promote_asked = false;
+	s->promoted = true;
+	s->link = eci_router_add_child(all->router, s->id, s->size, s);
+	if (!s->link || eci_link_start(s->link, eci_buf_data(&s->hello), eci_buf_len(&s->hello), now_ms) < 0) {
+		eci_spawn_broken(s, "block-exhausted", "the block is not free in this router");
+		return;
+	}
+	eci_buf_clear(&s->hello);
+	all->host->attach(all->ctx, s->proc, s->link);
+}
+
+void eci_spawn_written(struct eci_spawn *s, size_t n, uint64_t now_ms)
+{
+	s->unwritten -= n;
+	struct eci_buf b = event(4, 2);
+	eci_cbor_put_uint(&b, n);
+	send_event(s, &b, now_ms);
+	if (s->promote_asked && s->unwritten == 0)
+		promote(s, now_ms);
+}
+
+static void drop_link(struct eci_spawn *s, const char *reason, const char *evidence, uint64_t now_ms)
+{
+	struct eci_link *link = s->link;
+	if (!link)
+		return;
+	s->link = NULL;
+	s->all->host->attach(s->all->ctx, s->proc, NULL);
+	eci_link_lost(link, reason, evidence, now_ms);
+}
+
+void eci_spawn_exited(struct eci_spawn *s, int wait_status, uint64_t now_ms)
+{
+	struct eci_buf b;
+	bool was_link = s->promoted || (s->reason[0] && strcmp(s->reason, "killed") != 0);
+	if (was_link) {
+		if (!s->reason[0])
+			memcpy(s->reason, "eof", 4);
+		b = event(8, 4);
+		eci_cbor_put_str(&b, s->reason);
+		eci_cbor_put_uint(&b, (uint64_t)(unsigned)wait_status);
+		eci_cbor_put_str(&b, s->detail);
+	} else {
+		b = event(5, 2);
+		eci_cbor_put_uint(&b, (uint64_t)(unsigned)wait_status);
+	}
+	send_event(s, &b, now_ms); /* before the router fails what was under way, so that the master knows why */
+	drop_link(s, s->reason, s->detail, now_ms);
+	forget(s);
+}
+
+void eci_spawn_broken(struct eci_spawn *s, const char *reason, const char *detail)
+{
+	if (!s->reason[0]) {
+		(void)strncpy(s->reason, reason, sizeof s->reason - 1);
+		(void)strncpy(s->detail, detail ? detail : "", sizeof s->detail - 1);
+	}
+	s->all->host->kill(s->all->ctx, s->proc); /* its end brings the final event and takes the link away */
+}
+
+void eci_spawn_up(struct eci_spawn *s, const uint8_t *hello, size_t n, uint64_t now_ms)
+{
+	struct eci_buf b = event(6, 2);
+	(void)eci_buf_append(&b, hello, n); /* is CBOR already */
+	send_event(s, &b, now_ms);
+}
+
+/* ---- requests ---- */
+
+/* A C string copied out of a text or byte item into the arena; NULL when it holds a NUL or memory is out. */
+static char *take_string(struct eci_cbor *c)
+{
+	const uint8_t *p;
+	size_t n;
+	if (!eci_cbor_get_either(c, &p, &n) || memchr(p, 0, n))
+		return NULL;
+	char *s = malloc(n + 1);
+	if (s) {
+		memcpy(s, p, n);
+		s[n] = 0;
+	}
+	return s;
+}
+
+static void free_strings(char **v)
+{
+	for (size_t i = 0; v && v[i]; i++)
+		free(v[i]);
+	free(v);
+}
+
+static char **take_argv(struct eci_cbor *c)
+{
+	size_t n = eci_cbor_get_array(c);
+	char **v = c->bad || n == 0 || n > 4096 ? NULL : calloc(n + 1, sizeof *v);
+	for (size_t i = 0; v && i < n; i++) {
+		v[i] = take_string(c);
+		if (!v[i]) {
+			free_strings(v);
+			return NULL;
+		}
+	}
+	return v;
+}
+
+static char **take_env(struct eci_cbor *c)
+{
+	size_t n = eci_cbor_get_map(c);
+	char **v = c->bad || n > 4096 ? NULL : calloc(n + 1, sizeof *v);
+	for (size_t i = 0; v && i < n; i++) {
+		char *key = take_string(c), *value = NULL;
+		bool unset = eci_cbor_get_null(c);
+		if (!unset)
+			value = take_string(c);
+		if (key && unset) {
+			v[i] = key;
+			continue;
+		}
+		int len = key && value ? asprintf(&v[i], "%s=%s", key, value) : -1;
+		free(key);
+		free(value);
+		if (len < 0) {
+			v[i] = NULL;
+			free_strings(v);
+			return NULL;
+		}
+	}
+	return v;
+}
+
+struct request {
+	uint64_t id, size, mode;
+	char **argv, **env;
+};
+
+static void parse_spawn(struct request *q, const struct eci_frame *f)
+{
+	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	size_t pairs = eci_cbor_get_map(&c);
+	for (size_t i = 0; i < pairs && !c.bad; i++) {
+		uint64_t key = eci_cbor_get_uint(&c);
+		if (key == 0)
+			q->id = eci_cbor_get_uint(&c);
+		else if (key == 1)
+			q->size = eci_cbor_get_uint(&c);
+		else if (key == 2 && !q->argv)
+			q->argv = take_argv(&c);
+		else if (key == 3 && !q->env)
+			q->env = take_env(&c);
+		else if (key == 4)
+			q->mode = eci_cbor_get_uint(&c);
+		else
+			(void)eci_cbor_skip(&c);
+	}
+}
+
+static void failed_to_start(struct eci_spawn *s, const char *program, int err, uint64_t now_ms)
+{
+	char text[512];
+	(void)snprintf(text, sizeof text, "%s: %s", program, strerror(err));
+	struct eci_buf b = event(7, 3);
+	eci_cbor_put_str(&b, eci_utf8_valid((const uint8_t *)text, strlen(text)) ? text : strerror(err));
+	eci_cbor_put_uint(&b, (uint64_t)(unsigned)err);
+	send_event(s, &b, now_ms);
+}
+
+static void spawn(struct eci_spawns *all, const struct eci_frame *f, uint64_t now_ms)
+{
+	struct request q = {0};
+	parse_spawn(&q, f);
+	struct eci_spawn *s = NULL;
+	uint32_t id = (uint32_t)q.id;
+	HASH_FIND(hh, all->by_id, &id, sizeof id, s);
+	if (!q.argv || q.id > UINT32_MAX || q.size > UINT32_MAX || !q.size || q.mode > 2 || s || !f->reply_to) {
+		eci_router_dead(all->router, f, "bad-body", "SPAWN", now_ms);
+	} else if ((s = calloc(1, sizeof *s)) == NULL) {
+		eci_router_dead(all->router, f, "busy", "out of memory", now_ms);
+	} else {
+		*s = (struct eci_spawn){
+			.all = all, .id = id, .size = (uint32_t)q.size, .owner = f->src, .slot = f->reply_to};
+		HASH_ADD(hh, all->by_id, id, sizeof s->id, s);
+		int err = 0, pid = 0;
+		all->dials++;
+		s->proc = all->host->start(all->ctx, s, (const char *const *)q.argv, (const char *const *)q.env,
+					   (int)q.mode, &err, &pid);
+		if (s->proc) {
+			struct eci_buf b = event(0, 2);
+			eci_cbor_put_uint(&b, (uint64_t)pid);
+			send_event(s, &b, now_ms);
+		} else {
+			failed_to_start(s, q.argv[0], err, now_ms);
+			forget(s);
+		}
+	}
+	free_strings(q.argv);
+	free_strings(q.env);
+}
+
+static struct eci_spawn *find(struct eci_spawns *all, struct eci_cbor *c)
+{
+	struct eci_spawn *s = NULL;
+	(void)eci_cbor_get_array(c);
+	uint32_t id = (uint32_t)eci_cbor_get_uint(c);
+	if (!c->bad)
+		HASH_FIND(hh, all->by_id, &id, sizeof id, s);
+	return s;
+}
+
+static void raw_write(struct eci_spawn *s, bool tty, struct eci_cbor *c)
+{
+	const uint8_t *p;
+	size_t n;
+	if (!eci_cbor_get_bytes(c, &p, &n) || s->link || s->promote_asked)
+		return;
+	if (s->unwritten + n > ECI_RAW_WINDOW) {
+		eci_spawn_broken(s, "raw-overflow", "more than the window");
+		return;
+	}
+	s->unwritten += n;
+	s->all->host->write(s->all->ctx, s->proc, tty, p, n);
+}
+
+static void raw(struct eci_spawns *all, const struct eci_frame *f)
+{
+	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	struct eci_spawn *s = find(all, &c);
+	uint64_t op = eci_cbor_get_uint(&c);
+	if (!s || c.bad) /* it may just have ended: the final event is on its way */
+		return;
+	if (op <= 1) {
+		raw_write(s, op == 1, &c);
+	} else if (op == 2) {
+		uint64_t n = eci_cbor_get_uint(&c);
+		s->unacked = n < s->unacked ? s->unacked - (size_t)n : 0;
+		if (s->paused && s->unacked < ECI_RAW_WINDOW / 2) {
+			s->paused = false;
+			all->host->pause(all->ctx, s->proc, false);
+		}
+	} else if (op == 3 && !s->link) {
+		all->host->close_stdin(all->ctx, s->proc);
+	}
+}
+
+static void promote_request(struct eci_spawns *all, const struct eci_frame *f, uint64_t now_ms)
+{
+	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	struct eci_spawn *s = find(all, &c);
+	const uint8_t *p;
+	size_t n;
+	if (!s || !eci_cbor_get_bytes(&c, &p, &n) || s->link || s->promote_asked)
+		return;
+	if (n > ECI_HELLO_MAX || eci_buf_append(&s->hello, p, n) < 0) {
+		eci_spawn_broken(s, "bad-body", "PROMOTE");
+		return;
+	}
+	s->promote_asked = true;
+	if (s->unwritten == 0)
+		promote(s, now_ms);
+}
+
+bool eci_spawns_deliver(struct eci_spawns *all, const struct eci_frame *f, uint64_t now_ms)
+{
+	if (f->handle < ECI_H_SPAWN || f->handle > ECI_H_KILL)
+		return false;
+	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) != 0) {
+		eci_router_dead(all->router, f, "bad-body", "", now_ms);
+	} else if (f->handle == ECI_H_SPAWN) {
+		spawn(all, f, now_ms);
+	} else if (f->handle == ECI_H_RAW) {
+		raw(all, f);
+	} else if (f->handle == ECI_H_PROMOTE) {
+		promote_request(all, f, now_ms);
+	} else {
+		struct eci_cbor c = eci_cbor_open(f->body, f->len);
+		struct eci_spawn *s = find(all, &c);
+		if (s)
+			eci_spawn_broken(s, "killed", "");
+	}
+	return true;
+}
