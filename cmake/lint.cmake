@@ -4,4 +4,5 @@ add_test(NAME lint/includes COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/te
 add_test(NAME lint/sizes COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/lint/sizes.py)
 add_test(NAME lint/lints COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/lint/test_lint.py)
 add_test(NAME lint/format COMMAND ${CMAKE_SOURCE_DIR}/tests/lint/format.sh)
-set_tests_properties(lint/includes lint/sizes lint/lints lint/format PROPERTIES LABELS lint SKIP_RETURN_CODE 77 TIMEOUT 120)
+add_test(NAME lint/scripts COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/setup/test_scripts.py)
+set_tests_properties(lint/includes lint/sizes lint/lints lint/format lint/scripts PROPERTIES LABELS lint SKIP_RETURN_CODE 77 TIMEOUT 120)

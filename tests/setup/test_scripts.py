@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""scripts/tally counts what ran and forgets nothing; .ci/run sums, and takes its lab down on every way out."""
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
+
+
+def write(path, text, mode=0o755):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'w') as f:
+        f.write(text)
+    os.chmod(path, mode)
+
+
+class Tally(unittest.TestCase):
+    def tally(self, text):
+        with tempfile.TemporaryDirectory() as top:
+            write(top + '/t.xml', text)
+            done = subprocess.run([TOP + '/scripts/tally', top + '/t.xml'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, 0)
+            return done.stdout.decode().strip()
+
+    def test_suites(self):
+        self.assertEqual(self.tally('x\n3 passed, 1 failed\n'), '3 1 0')
+        self.assertEqual(self.tally('3 passed, 0 failed, 2 skipped\n'), '3 0 2')
+        self.assertEqual(self.tally('all is well\n'), '0 1 0')
+        self.assertEqual(self.tally(''), '0 1 0')
+
+    def case(self, status, inner=''):
+        return self.tally('<?xml version="1.0"?><testsuite><testcase name="a" status="%s">%s</testcase></testsuite>'
+                          % (status, inner))
+
+    def test_ctest(self):
+        synthesis = '<system-out>[====] Synthesis: Tested: 5 | Passing: %d | Failing: %d | Crashing: %d </system-out>'
+        self.assertEqual(self.case('run'), '1 0 0')
+        self.assertEqual(self.case('fail', '<failure/>'), '0 1 0')
+        self.assertEqual(self.case('run', synthesis % (5, 0, 0)), '5 0 0')
+        self.assertEqual(self.case('fail', synthesis % (3, 1, 1)), '3 2 0')
+        self.assertEqual(self.case('fail', synthesis % (5, 0, 0)), '5 1 0')
+        self.assertEqual(self.case('notrun', '<skipped/><system-out>no clang-format</system-out>'), '0 0 1')
+        self.assertEqual(self.case('notrun', '<skipped/><system-out>Unable to find executable: x</system-out>'), '0 1 0')
+
+
+class Ci(unittest.TestCase):
+    lab = '#!/bin/sh\necho "$1 $ECONTEXT_LAB_STATE" >>%s/calls\n[ "$1" != "%s" ]\n'
+
+    def setUp(self):
+        self.top = tempfile.mkdtemp()
+        self.main = self.top + '/main'
+        os.makedirs(self.main + '/.ci')
+        shutil.copy(TOP + '/.ci/run', self.main + '/.ci/run')
+        self.script('scripts/test', 'echo 3 passed, 0 failed')
+
+    def tearDown(self):
+        shutil.rmtree(self.top)
+
+    def script(self, name, text):
+        write(self.main + '/' + name, '#!/bin/sh\n' + text + '\n')
+
+    def run_ci(self):
+        done = subprocess.run([self.main + '/.ci/run'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        return done.returncode, done.stdout.decode().splitlines()[-1]
+
+    def with_lab(self, fails=''):
+        if os.geteuid():
+            self.skipTest('not root')
+        write(self.top + '/shared/lab/lab', self.lab % (self.top, fails))
+
+    def calls(self):
+        with open(self.top + '/calls') as f:
+            return [line.split() for line in f]
+
+    def test_without_lab(self):
+        self.assertEqual(self.run_ci(), (0, '3 passed, 0 failed'))
+        self.script('scripts/test', 'echo 3 passed, 0 failed; exit 1')
+        self.assertEqual(self.run_ci(), (1, '3 passed, 1 failed'))
+        self.script('scripts/test', 'echo 3 passed, 2 failed, 1 skipped; exit 1')
+        self.assertEqual(self.run_ci(), (1, '3 passed, 2 failed'))
+        self.script('scripts/test', 'exit 0')
+        self.assertEqual(self.run_ci(), (1, '0 passed, 1 failed'))
+
+    def test_lab(self):
+        self.with_lab()
+        self.script('tests/lab/run', 'echo 4 passed, 1 failed; exit 1')
+        self.assertEqual(self.run_ci(), (1, '7 passed, 1 failed'))
+        calls = self.calls()
+        self.assertEqual([c[0] for c in calls], ['deps', 'up', 'down'])
+        self.assertEqual(len({c[1] for c in calls}), 1)
+
+    def test_lab_not_up(self):
+        self.with_lab(fails='up')
+        self.script('tests/lab/run', 'echo 4 passed, 0 failed')
+        self.assertEqual(self.run_ci(), (1, '3 passed, 1 failed'))
+        self.assertEqual(self.calls()[-1][0], 'down')
+
+    def test_interrupted(self):
+        self.with_lab()
+        self.script('tests/lab/run', 'echo $$ >%s/pid; exec sleep 50' % self.top)
+        ci = subprocess.Popen([self.main + '/.ci/run'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        end = time.time() + 20
+        while not os.path.exists(self.top + '/pid') and time.time() < end:
+            time.sleep(0.05)
+        ci.send_signal(signal.SIGTERM)
+        ci.communicate(timeout=20)
+        self.assertNotEqual(ci.returncode, 0)
+        self.assertEqual(self.calls()[-1][0], 'down')
+
+
+if __name__ == '__main__':
+    unittest.main()
