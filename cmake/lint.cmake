@@ -6,3 +6,5 @@ add_test(NAME lint/lints COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests
 add_test(NAME lint/format COMMAND ${CMAKE_SOURCE_DIR}/tests/lint/format.sh)
 add_test(NAME lint/scripts COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/setup/test_scripts.py)
 set_tests_properties(lint/includes lint/sizes lint/lints lint/format lint/scripts PROPERTIES LABELS lint SKIP_RETURN_CODE 77 TIMEOUT 120)
+add_test(NAME lint/freestanding COMMAND ${CMAKE_SOURCE_DIR}/tests/lint/freestanding.sh)
+set_tests_properties(lint/freestanding PROPERTIES LABELS lint SKIP_RETURN_CODE 77 TIMEOUT 120)
