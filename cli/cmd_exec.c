@@ -1,0 +1,70 @@
+/* cli: exec and run: a command, or a local script, at every target.
+ *
+ * exec runs argv as it is given: what the user's shell split stays split, and no second shell looks at it. One word
+ * alone is different: "du -sh * | sort" can only be meant for a shell, so a single word that holds blanks or characters
+ * of shell syntax is run by `sh -c`. A program whose path holds such characters is reached by giving it an argument, or
+ * through sh -c oneself. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/fan.h"
+
+#define SHELL_SYNTAX " \t\n|&;<>()$`\\\"'*?[]{}#~!"
+
+static ectx_future *start_exec(struct eci_fan *fan, struct eci_job *job, long timeout_ms)
+{
+	return ectx_exec_start(job->context, fan->arg, timeout_ms);
+}
+
+static ectx_future *start_run(struct eci_fan *fan, struct eci_job *job, long timeout_ms)
+{
+	return ectx_run_start(job->context, fan->arg, timeout_ms);
+}
+
+/* The size of this terminal, or the classic one when there is none. */
+static void terminal_size(ectx_exec *x)
+{
+	struct winsize size = {0};
+	if (ioctl(1, TIOCGWINSZ, &size) && ioctl(2, TIOCGWINSZ, &size))
+		size = (struct winsize){0};
+	x->rows = size.ws_row ? size.ws_row : 24;
+	x->cols = size.ws_col ? size.ws_col : 80;
+}
+
+int eci_cmd_exec(const struct eci_opts *o)
+{
+	if (!o->nargs)
+		return eci_usage("exec needs a command");
+	const char *in_shell[] = {"sh", "-c", o->args[0], NULL};
+	bool shell = o->nargs == 1 && strpbrk(o->args[0], SHELL_SYNTAX);
+	ectx_exec x = {.argv = shell ? in_shell : (const char *const *)o->args, .env = o->env.v, .cwd = o->cwd};
+	if (o->pty)
+		terminal_size(&x);
+	struct eci_session s = {0};
+	struct eci_fan fan = {.start = start_exec, .arg = &x};
+	int status = eci_session_open(&s, &fan, o, NULL);
+	if (!status)
+		status = (int)eci_fan_run(&fan);
+	return eci_session_close(&s, &fan, status);
+}
+
+int eci_cmd_run(const struct eci_opts *o)
+{
+	if (!o->nargs)
+		return eci_usage("run needs a script");
+	const char *script = o->args[0];
+	if (access(script, R_OK))
+		return eci_usage("run: %s cannot be read", script);
+	const char *slash = strrchr(script, '/');
+	char *root = slash ? eci_copy(script, slash == script ? 1 : (size_t)(slash - script)) : eci_copy(".", 1);
+	struct eci_session s = {0};
+	struct eci_fan fan = {.start = start_run, .arg = o->args};
+	int status = eci_session_open(&s, &fan, o, root);
+	if (!status)
+		status = (int)eci_fan_run(&fan);
+	status = eci_session_close(&s, &fan, status);
+	free(root);
+	return status;
+}

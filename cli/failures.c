@@ -1,0 +1,191 @@
+/* cli: failure blocks.
+ *
+ * Two failures are the same when they would read the same but for the node's own name and the time they took: the name
+ * is replaced by a mark in path, evidence, hint and traceback before they are compared. A block shows the first node's
+ * texts. Only different failures are kept, so a thousand hosts behind one dead relay cost one entry and print one
+ * block.
+ *
+ * Evidence comes from the far side: the library has escaped `saw`, the traceback is escaped here, line by line. */
+#include "cli/failures.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/fold.h"
+#include "cli/opts.h"
+#include "cli/out.h"
+#include "econtext/econtext.h"
+
+#define NODE_MARK '\001' /* cannot stand in escaped text */
+
+struct eci_failure {
+	char *key;
+	uint64_t hash;
+	ectx_error error;
+	struct eci_nodes nodes;
+};
+
+const char *eci_status_word(enum ectx_status status)
+{
+	switch (status) {
+	case ECTX_OK:
+		return "OK";
+	case ECTX_FAILED:
+		return "FAILED";
+	case ECTX_USAGE:
+		return "USAGE";
+	case ECTX_UNREACHABLE:
+		return "UNREACHABLE";
+	case ECTX_REFUSED:
+		return "REFUSED";
+	case ECTX_DEADLINE:
+		return "DEADLINE";
+	case ECTX_UNKNOWN:
+		return "UNKNOWN";
+	case ECTX_INTERRUPTED:
+		return "INTERRUPTED";
+	case ECTX_INTERNAL:
+		break;
+	}
+	return "INTERNAL";
+}
+
+static bool in_word(int c)
+{
+	return isalnum(c) || c == '_' || c == '-';
+}
+
+/* Appends text and a separator, each whole word `name` in it replaced by the mark. Returns the new end. */
+static char *normalised(char *to, const char *text, const char *name, size_t n)
+{
+	const char *start = text;
+	while (*text) {
+		bool here = n && !strncmp(text, name, n) && !in_word((unsigned char)text[n]);
+		if (here && (text == start || !in_word((unsigned char)text[-1]))) {
+			*to++ = NODE_MARK;
+			text += n;
+		} else {
+			*to++ = *text++;
+		}
+	}
+	*to++ = '\n';
+	return to;
+}
+
+static char *key_of(const char *node, const ectx_error *e)
+{
+	const char *detail = e->detail ? e->detail : "";
+	const char *slash = strrchr(node, '/'); /* an ad-hoc path is called by its last hop in texts */
+	const char *name = slash ? slash + 1 : node;
+	size_t n = strcspn(name, ":");
+	char *key = eci_alloc(64 + strlen(e->path) + strlen(e->saw) + strlen(e->hint) + strlen(detail));
+	char *to =
+		key + sprintf(key, "%d %d %d %u\n", (int)e->status, (int)e->phase, (int)e->code, (unsigned)e->limit_ms);
+	to = normalised(to, e->path, name, n);
+	to = normalised(to, e->saw, name, n);
+	to = normalised(to, e->hint, name, n);
+	to = normalised(to, detail, name, n);
+	*to = 0;
+	return key;
+}
+
+void eci_failures_add(struct eci_failures *f, const char *node, const ectx_error *e)
+{
+	char *key = key_of(node, e);
+	uint64_t hash = eci_hash(key, strlen(key));
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i].hash == hash && !strcmp(f->v[i].key, key)) {
+			eci_nodes_add(&f->v[i].nodes, node);
+			if (e->after_ms > f->v[i].error.after_ms)
+				f->v[i].error.after_ms = e->after_ms;
+			free(key);
+			return;
+		}
+	f->v = eci_grow(f->v, (f->n + 1) * sizeof *f->v);
+	struct eci_failure *one = &f->v[f->n++];
+	*one = (struct eci_failure){.key = key, .hash = hash, .error = *e};
+	if (e->detail)
+		one->error.detail = eci_copy(e->detail, strlen(e->detail));
+	eci_nodes_add(&one->nodes, node);
+}
+
+static void print_seconds(const char *before, uint32_t ms)
+{
+	if (ms % 1000)
+		eci_out_printf(2, "%s%.1f s", before, ms / 1000.0);
+	else
+		eci_out_printf(2, "%s%u s", before, (unsigned)(ms / 1000));
+}
+
+static void print_detail(const char *text)
+{
+	const char *label = "  remote   ";
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+		char *line = ectx_escape(text, n);
+		eci_out_printf(2, "%s%s\n", label, line ? line : "");
+		free(line);
+		label = "           ";
+		text += n + (text[n] == '\n');
+	}
+}
+
+static void print_block(const struct eci_failure *one)
+{
+	const ectx_error *e = &one->error;
+	char *names = eci_nodes_text(&one->nodes);
+	bool colour = eci_out_colour();
+	eci_out_printf(2, "%s%s%s %s\n", colour ? "\033[1;31m" : "", eci_status_word(e->status),
+		       colour ? "\033[0m" : "", names);
+	free(names);
+	if (*e->path)
+		eci_out_printf(2, "  at hop   %s\n", e->path);
+	if (e->phase != ECTX_PHASE_NONE) {
+		eci_out_printf(2, "  phase    %s", ectx_phase_name(e->phase));
+		if (e->after_ms)
+			print_seconds(", after ", e->after_ms);
+		if (e->after_ms && e->limit_ms)
+			print_seconds(" of ", e->limit_ms);
+		eci_out_text(2, "\n");
+	}
+	/* An exit status is our word, evidence is theirs: only theirs is quoted. */
+	bool ours = e->code == ECTX_E_EXIT_STATUS || e->code == ECTX_E_SIGNALLED;
+	if (*e->saw)
+		eci_out_printf(2, ours ? "  saw      %s\n" : "  saw      \"%s\"\n", e->saw);
+	else if (e->code != ECTX_E_NONE)
+		eci_out_printf(2, "  saw      %s\n", ectx_code_name(e->code));
+	const char *hint = *e->hint ? e->hint : ectx_code_hint(e->code);
+	if (hint && *hint)
+		eci_out_printf(2, "  hint     %s\n", hint);
+	if (e->detail)
+		print_detail(e->detail);
+}
+
+void eci_failures_print(struct eci_failures *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		print_block(&f->v[i]);
+		free(f->v[i].key);
+		free(f->v[i].nodes.v);
+		ectx_error_clear(&f->v[i].error);
+	}
+	free(f->v);
+	*f = (struct eci_failures){0};
+	eci_out_flush();
+}
+
+int eci_complain(ectx_error *e)
+{
+	int status = e->status ? (int)e->status : ECTX_INTERNAL;
+	const char *hint = *e->hint ? e->hint : ectx_code_hint(e->code);
+	/* FILE:LINE:COL stands first on its line, where editors look for it */
+	bool located = e->code == ECTX_E_TOPOLOGY && *e->saw;
+	eci_out_printf(2, "%s%s\n", located ? "" : "econtext: ", *e->saw ? e->saw : ectx_code_name(e->code));
+	if (hint && *hint)
+		eci_out_printf(2, "  hint: %s\n", hint);
+	eci_out_flush();
+	ectx_error_clear(e);
+	return status;
+}

@@ -1,0 +1,301 @@
+/* cli: the fan-out engine.
+ *
+ * One thread, one loop: start jobs while fewer than -f are under way, take events, and when none is left sleep in
+ * poll() on the mesh's descriptor and the signal pipe. A job is: connect (only when -t or -u was given, so that each
+ * limit counts its own part; otherwise the library connects within the work and saves a round trip), then the work,
+ * then a report.
+ *
+ * A job is finished at its DONE event, because its output stands before that in the queue. A future that ended before
+ * it was given its user pointer has no such event, so each is looked at once after the start, and finished after the
+ * queue has been empty once more. Futures are compared by address and then asked whether they are done: an event of one
+ * that was freed finds nobody, or somebody who is not done.
+ *
+ * Invariant: active[0..running) are the jobs with a future; ended + running + not started = n. Nothing here knows the
+ * commands. */
+#include "cli/fan.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/signals.h"
+
+/* Events taken before starting the next job, drawing and looking at signals get their turn. */
+#define BATCH 256
+/* How often progress is told while nothing happens: once a second shows life. */
+#define TICK_MS 1000
+
+/* The order of exit statuses when several came: 7>6>4>3>5>1; usage of one target (a file that cannot be read) stands
+ * above a failure. */
+static int rank(enum ectx_status s)
+{
+	static const enum ectx_status order[] = {ECTX_OK,       ECTX_FAILED,      ECTX_USAGE,
+						 ECTX_DEADLINE, ECTX_UNREACHABLE, ECTX_REFUSED,
+						 ECTX_UNKNOWN,  ECTX_INTERNAL,    ECTX_INTERRUPTED};
+	for (int i = 0; i < (int)(sizeof order / sizeof order[0]); i++)
+		if (order[i] == s)
+			return i;
+	return rank(ECTX_INTERNAL);
+}
+
+static void let_go(struct eci_fan *fan, struct eci_job *job)
+{
+	if (!job->future)
+		return;
+	ectx_future_free(job->future);
+	job->future = NULL;
+	size_t i = 0;
+	while (fan->active[i] != job)
+		i++;
+	fan->active[i] = fan->active[--fan->running];
+}
+
+static void finish(struct eci_fan *fan, struct eci_job *job, const struct eci_outcome *end)
+{
+	if (rank(end->status) > rank(fan->worst))
+		fan->worst = end->status;
+	if (end->status == ECTX_OK && fan->value)
+		fan->value(fan, job, end->value);
+	eci_report_result(&fan->report, job, end);
+	let_go(fan, job);
+	job->state = ECI_JOB_ENDED;
+	fan->ended++;
+}
+
+static void finish_error(struct eci_fan *fan, struct eci_job *job, const ectx_error *e)
+{
+	finish(fan, job, &(struct eci_outcome){.status = e->status ? e->status : ECTX_INTERNAL, .rc = -1, .error = e});
+}
+
+/* The limit of -t is the user's: it says "not reached in time", not "the work took too long". */
+static void finish_connect(struct eci_fan *fan, struct eci_job *job, const ectx_error *e)
+{
+	ectx_error mine = *e;
+	if (e->code == ECTX_E_DEADLINE && fan->opts->connect_ms >= 0) {
+		mine.status = ECTX_UNREACHABLE;
+		mine.code = ECTX_E_CONNECT_TIMEOUT;
+		if (mine.phase == ECTX_PHASE_NONE)
+			mine.phase = ECTX_PHASE_CONNECT;
+		if (!mine.limit_ms)
+			mine.limit_ms = (uint32_t)fan->opts->connect_ms;
+		if (!mine.after_ms)
+			mine.after_ms = mine.limit_ms;
+		snprintf(mine.hint, sizeof mine.hint,
+			 "not connected within -t: a slow way, a firewall, or a host that is down");
+	}
+	finish_error(fan, job, &mine);
+}
+
+static void begin(struct eci_fan *fan, struct eci_job *job, enum eci_job_state state)
+{
+	const struct eci_opts *o = fan->opts;
+	let_go(fan, job);
+	job->done = false;
+	job->state = state;
+	if (state == ECI_JOB_CONNECTING)
+		job->future = ectx_connect_start(job->context, o->connect_ms >= 0 ? o->connect_ms
+										  : (fan->start ? -1 : o->command_ms));
+	else
+		job->future = fan->start(fan, job, o->command_ms);
+	if (!job->future) {
+		finish_error(fan, job, &(ectx_error){.status = ECTX_INTERNAL, .code = ECTX_E_NO_MEMORY});
+		return;
+	}
+	fan->active[fan->running++] = job;
+	ectx_future_set_user(job->future, job);
+	job->check = true;
+}
+
+static void launch(struct eci_fan *fan)
+{
+	struct eci_job *job = &fan->jobs[fan->next++];
+	ectx_error e = {0};
+	job->context = ectx_context_get(fan->mesh, job->name, &e);
+	if (!job->context) {
+		finish_error(fan, job, &e);
+		ectx_error_clear(&e);
+		return;
+	}
+	bool apart = !fan->start || fan->opts->connect_ms >= 0 || fan->opts->command_ms >= 0;
+	begin(fan, job, apart ? ECI_JOB_CONNECTING : ECI_JOB_RUNNING);
+}
+
+static void settle(struct eci_fan *fan, struct eci_job *job)
+{
+	const ectx_error *e = ectx_future_error(job->future);
+	if (job->state == ECI_JOB_CONNECTING && e->status != ECTX_OK) {
+		finish_connect(fan, job, e);
+		return;
+	}
+	if (job->state == ECI_JOB_CONNECTING && fan->start) {
+		begin(fan, job, ECI_JOB_RUNNING);
+		return;
+	}
+	struct eci_outcome end = {.status = e->status,
+				  .rc = ectx_future_exit_status(job->future),
+				  .value = ectx_future_value(job->future),
+				  .error = e};
+	ectx_error mine = *e;
+	if (end.status == ECTX_OK && end.rc > 0)
+		mine.status = end.status = ECTX_FAILED;
+	if (end.status == ECTX_FAILED && end.rc > 0 && (e->code == ECTX_E_NONE || e->code == ECTX_E_EXIT_STATUS) &&
+	    !*e->saw) {
+		mine.code = ECTX_E_EXIT_STATUS;
+		mine.phase = ECTX_PHASE_NONE;
+		mine.path[0] = 0;
+		snprintf(mine.saw, sizeof mine.saw, "exit status %d", end.rc);
+		end.error = &mine;
+	}
+	finish(fan, job, &end);
+}
+
+static void take(struct eci_fan *fan, const ectx_event *e)
+{
+	if (e->kind == ECTX_EVENT_LOG || e->kind == ECTX_EVENT_DROPPED) {
+		eci_report_log(&fan->report, e);
+		return;
+	}
+	for (size_t i = 0; i < fan->running; i++) {
+		struct eci_job *job = fan->active[i];
+		if (job->future != e->future)
+			continue;
+		if (e->kind == ECTX_EVENT_OUTPUT)
+			eci_report_output(&fan->report, job, e->stream, e->text, e->len);
+		else if (ectx_future_done(job->future))
+			settle(fan, job);
+		return;
+	}
+}
+
+/* Returns true when the queue was empty. */
+static bool drain(struct eci_fan *fan)
+{
+	for (int i = 0; i < BATCH; i++) {
+		ectx_event *e = ectx_event_next(fan->mesh, 0);
+		if (!e)
+			return true;
+		take(fan, e);
+		ectx_event_free(e);
+		if (eci_out_error() || eci_signals_must_end())
+			return false;
+	}
+	return false;
+}
+
+/* Jobs that nobody will tell about. The queue was empty a moment ago. Returns true when it must be emptied again before
+ * sleeping. */
+static bool look(struct eci_fan *fan)
+{
+	bool again = false;
+	for (size_t i = fan->running; i-- > 0;) { /* downwards: who ends is replaced by one that was looked at */
+		struct eci_job *job = fan->active[i];
+		if (job->done) {
+			settle(fan, job);
+			again = true;
+		} else if (job->check) {
+			job->check = false;
+			job->done = ectx_future_done(job->future);
+			again |= job->done;
+		}
+	}
+	return again;
+}
+
+static void progress(struct eci_fan *fan, bool force)
+{
+	char text[96];
+	size_t waiting = fan->n - fan->next;
+	if (fan->opts->json) {
+		static double last;
+		double now = eci_now();
+		if (!last)
+			last = now;
+		if (now - last < TICK_MS / 1000.0)
+			return;
+		last = now;
+		eci_json_begin("progress");
+		eci_json_number("done", (long long)fan->ended);
+		eci_json_number("running", (long long)fan->running);
+		eci_json_number("total", (long long)fan->n);
+		eci_json_end();
+		return;
+	}
+	if (fan->n < 2 || fan->opts->quiet || !eci_out_terminal())
+		return;
+	snprintf(text, sizeof text, "econtext: %zu of %zu done, %zu running, %zu waiting", fan->ended, fan->n,
+		 fan->running, waiting);
+	eci_out_progress(text, force);
+}
+
+static void rest(struct eci_fan *fan)
+{
+	struct pollfd fds[2] = {{.fd = ectx_event_fd(fan->mesh), .events = POLLIN},
+				{.fd = eci_signals_fd(), .events = POLLIN}};
+	poll(fds, 2, fan->opts->json ? TICK_MS : -1);
+	eci_signals_drain();
+}
+
+static void interrupted(struct eci_fan *fan)
+{
+	fan->stop = true;
+	eci_report_flush(&fan->report);
+	eci_out_printf(2,
+		       "econtext: interrupted: %zu done, %zu running, %zu not started; ^C again ends those that run\n",
+		       fan->ended, fan->running, fan->n - fan->next);
+	eci_out_flush();
+}
+
+static void kill_all(struct eci_fan *fan)
+{
+	ectx_error e = {.status = ECTX_INTERRUPTED, .code = ECTX_E_CANCELLED};
+	for (size_t i = 0; i < fan->running; i++)
+		ectx_future_cancel(fan->active[i]->future);
+	while (fan->running)
+		finish_error(fan, fan->active[0], &e);
+}
+
+enum ectx_status eci_fan_run(struct eci_fan *fan)
+{
+	fan->report.opts = fan->opts;
+	fan->active = eci_alloc(fan->opts->fanout * sizeof *fan->active);
+	fan->report.started = eci_now();
+	while (fan->running || (fan->next < fan->n && !fan->stop)) {
+		while (!fan->stop && fan->running < fan->opts->fanout && fan->next < fan->n &&
+		       !eci_signals_interrupts())
+			launch(fan);
+		bool empty = drain(fan);
+		bool again = empty ? look(fan) : true;
+		if (eci_out_error() || eci_signals_must_end())
+			break;
+		if (eci_signals_interrupts() && !fan->stop)
+			interrupted(fan);
+		bool more = fan->running < fan->opts->fanout && fan->next < fan->n && !fan->stop;
+		eci_out_flush();
+		progress(fan, false);
+		eci_out_flush();
+		if (!again && !more && fan->running)
+			rest(fan);
+	}
+	if (eci_out_error() || eci_signals_must_end())
+		kill_all(fan);
+	else
+		while (!drain(fan) && !eci_out_error() && !eci_signals_must_end())
+			; /* records that came with the last results */
+	eci_report_flush(&fan->report);
+	return fan->worst;
+}
+
+void eci_fan_deinit(struct eci_fan *fan)
+{
+	for (size_t i = 0; i < fan->n; i++) {
+		struct eci_job *job = &fan->jobs[i];
+		ectx_future_free(job->future);
+		for (int s = 0; s < 2; s++) {
+			free(job->lines[s].buf);
+			free(job->kept[s].buf);
+		}
+	}
+	free(fan->jobs);
+	free(fan->active);
+}

@@ -1,0 +1,115 @@
+/* cli: the same thing at many targets, so many at a time. */
+#ifndef ECI_CLI_FAN_H
+#define ECI_CLI_FAN_H
+
+#include "cli/failures.h"
+#include "cli/fold.h"
+#include "cli/opts.h"
+#include "cli/out.h"
+#include "econtext/econtext.h"
+
+enum eci_job_state { ECI_JOB_WAITING, ECI_JOB_CONNECTING, ECI_JOB_RUNNING, ECI_JOB_ENDED };
+
+/* One target. */
+struct eci_job {
+	const char *name;
+	size_t index;
+	ectx_context *context;
+	ectx_future *future;
+	enum eci_job_state state;
+	bool check;                /* the future may have ended before anybody could be told: look once */
+	bool done;                 /* it has ended: finish once all its events are taken */
+	struct eci_lines lines[2]; /* stdout, stderr */
+	struct eci_kept kept[2];   /* -b */
+};
+
+/* How one target ended. */
+struct eci_outcome {
+	enum ectx_status status;
+	int rc; /* -1: none */
+	const ectx_value *value;
+	const ectx_error *error; /* not NULL */
+};
+
+/* What is printed, and what was counted. */
+struct eci_report {
+	const struct eci_opts *opts;
+	struct eci_fold folds[2];
+	struct eci_failures failures;
+	size_t ok, failed, unreachable, refused, deadline, unknown;
+	double started;
+};
+void eci_report_output(struct eci_report *r, struct eci_job *job, int stream, const char *p, size_t n);
+void eci_report_log(struct eci_report *r, const ectx_event *e);
+void eci_report_result(struct eci_report *r, struct eci_job *job, const struct eci_outcome *end);
+/* What has been folded so far: at the end, and at the first ^C. */
+void eci_report_flush(struct eci_report *r);
+void eci_report_summary(struct eci_report *r, size_t not_started);
+
+struct eci_fan {
+	ectx_mesh *mesh;
+	const struct eci_opts *opts;
+	struct eci_job *jobs;
+	size_t n;
+	/* Starts the work in job->context; NULL when out of memory. NULL pointer: connecting is all. */
+	ectx_future *(*start)(struct eci_fan *fan, struct eci_job *job, long timeout_ms);
+	const void *arg;
+	/* Prints the value of a good end; NULL: there is none. */
+	void (*value)(struct eci_fan *fan, struct eci_job *job, const ectx_value *value);
+	struct eci_report report;
+	struct eci_job **active; /* those under way */
+	size_t next, running, ended;
+	bool stop; /* ^C: start no more */
+	enum ectx_status worst;
+};
+/* Runs it all. Returns the exit status: the worst of all targets. Failure blocks are printed, the summary is not. */
+enum ectx_status eci_fan_run(struct eci_fan *fan);
+void eci_fan_deinit(struct eci_fan *fan);
+
+/* A topology, its selected targets and a mesh over them. */
+struct eci_session {
+	ectx_topology *topology;
+	char **names;
+	size_t n;
+	ectx_mesh *mesh;
+};
+/* topology only, then names, then mesh; each 0, or an exit status after complaining. */
+int eci_session_topology(struct eci_session *s, const struct eci_opts *o);
+int eci_session_names(struct eci_session *s, const struct eci_opts *o);
+/* default_root: served when no --root was given; NULL: the current folder. */
+int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char *default_root);
+/* All three, and a fan over it. */
+int eci_session_open(struct eci_session *s, struct eci_fan *fan, const struct eci_opts *o, const char *default_root);
+/* Summary, --stats, mesh freed, and, when a signal or a broken pipe ended it, death by that. Returns status, or 130
+ * when interrupted. */
+int eci_session_close(struct eci_session *s, struct eci_fan *fan, int status);
+/* Waits for a future of no job (tree); gives up when the user does. false: given up. */
+bool eci_session_wait(ectx_future *f);
+
+/* ask.c: ectx_options.ask */
+int eci_ask(void *arg, const char *prompt, char *buf, size_t cap);
+
+/* json_out.c */
+void eci_json_begin(const char *event); /* {"event": E, "t": T */
+void eci_json_text(const char *key, const char *p,
+		   size_t n); /* , "key": "text", or {"$bytes": base64} when it is not UTF-8 */
+void eci_json_number(const char *key, long long v);
+void eci_json_value(const char *key, const ectx_value *v);
+void eci_json_error(const ectx_error *e);
+void eci_json_end(void); /* }\n */
+const char *eci_json_status(enum ectx_status status);
+
+/* loglines.c */
+void eci_log_line(const ectx_event *e);
+void eci_log_json(const ectx_event *e);
+
+/* Commands: an exit status. */
+int eci_cmd_topo(const struct eci_opts *o);
+int eci_cmd_exec(const struct eci_opts *o);
+int eci_cmd_call(const struct eci_opts *o);
+int eci_cmd_run(const struct eci_opts *o);
+int eci_cmd_tree(const struct eci_opts *o);
+int eci_cmd_trace(const struct eci_opts *o);
+int eci_cmd_preamble(const struct eci_opts *o);
+
+#endif

@@ -1,0 +1,204 @@
+/* cli: output.
+ *
+ * One buffer serves both descriptors: changing from one to the other flushes it, so that lines of stdout and stderr
+ * keep the order they came in when both are one terminal. stdio is not used because a blocked write must be
+ * interruptible by the second ^C, must not lose what was half written when it is interrupted by the first, and must
+ * tell EPIPE from the rest.
+ *
+ * A write that blocks blocks the only thread that takes events, and that is wanted: events not taken give no credit
+ * back, so the far ends stop reading their commands and nothing piles up anywhere. */
+#include "cli/out.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/opts.h"
+#include "cli/signals.h"
+
+/* One pipe's worth: more would only delay what is shown. */
+#define BUFFER_MAX 65536
+/* Redrawing more often is flicker and, over ssh, traffic. */
+#define PROGRESS_EVERY_S 0.2
+
+static struct {
+	char bytes[BUFFER_MAX];
+	size_t len;
+	int fd; /* whose bytes they are */
+	int error;
+	bool drawn; /* a progress line stands on the terminal */
+	double drawn_at;
+} out;
+
+double eci_now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void write_all(int fd, const char *p, size_t n)
+{
+	while (n && !out.error) {
+		size_t now = n;
+		if (eci_signals_must_end()) { /* what can be written is, but nobody is waited for any more */
+			struct pollfd one = {.fd = fd, .events = POLLOUT};
+			if (poll(&one, 1, 0) != 1)
+				out.error = EINTR;
+			if (now > PIPE_BUF)
+				now = PIPE_BUF; /* so much a writable pipe takes without blocking */
+		}
+		ssize_t w = out.error ? -1 : write(fd, p, now);
+		if (w >= 0) {
+			p += w;
+			n -= (size_t)w;
+		} else if (out.error) {
+			return;
+		} else if (errno == EAGAIN) { /* somebody shares the descriptor and made it non-blocking */
+			struct pollfd one = {.fd = fd, .events = POLLOUT};
+			poll(&one, 1, -1);
+			if (eci_signals_must_end())
+				out.error = EINTR;
+		} else if (errno != EINTR || eci_signals_must_end()) {
+			out.error = errno;
+		}
+	}
+}
+
+static void erase(void)
+{
+	if (!out.drawn)
+		return;
+	out.drawn = false;
+	write_all(2, "\r\033[K", 4);
+}
+
+void eci_out_flush(void)
+{
+	if (out.len) {
+		erase();
+		write_all(out.fd, out.bytes, out.len);
+	}
+	out.len = 0;
+}
+
+void eci_out_clear(void)
+{
+	eci_out_flush();
+	erase();
+}
+
+void eci_out_bytes(int fd, const char *p, size_t n)
+{
+	if (out.fd != fd || out.len + n > BUFFER_MAX)
+		eci_out_flush();
+	out.fd = fd;
+	if (n > BUFFER_MAX) {
+		erase();
+		write_all(fd, p, n);
+		return;
+	}
+	memcpy(out.bytes + out.len, p, n);
+	out.len += n;
+}
+
+void eci_out_text(int fd, const char *text)
+{
+	eci_out_bytes(fd, text, strlen(text));
+}
+
+void eci_out_printf(int fd, const char *fmt, ...)
+{
+	va_list ap, again;
+	va_start(ap, fmt);
+	va_copy(again, ap);
+	char small[512];
+	int n = vsnprintf(small, sizeof small, fmt, ap);
+	if (n >= 0 && (size_t)n < sizeof small) {
+		eci_out_bytes(fd, small, (size_t)n);
+	} else if (n >= 0) {
+		char *large = eci_alloc((size_t)n + 1);
+		vsnprintf(large, (size_t)n + 1, fmt, again);
+		eci_out_bytes(fd, large, (size_t)n);
+		free(large);
+	}
+	va_end(again);
+	va_end(ap);
+}
+
+int eci_out_error(void)
+{
+	return out.error;
+}
+
+bool eci_out_terminal(void)
+{
+	const char *term = getenv("TERM");
+	return isatty(2) && term && *term && strcmp(term, "dumb") != 0;
+}
+
+bool eci_out_colour(void)
+{
+	const char *no = getenv("NO_COLOR");
+	return !(no && *no) && eci_out_terminal();
+}
+
+void eci_out_progress(const char *text, bool force)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	double now = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+	if (!force && now - out.drawn_at < PROGRESS_EVERY_S)
+		return;
+	eci_out_flush();
+	out.drawn_at = now;
+	write_all(2, "\r", 1);
+	write_all(2, text, strlen(text));
+	write_all(2, "\033[K", 3);
+	out.drawn = true;
+}
+
+void eci_lines_feed(struct eci_lines *l, const char *p, size_t n, eci_line_fn fn, void *arg)
+{
+	while (n) {
+		const char *nl = memchr(p, '\n', n);
+		size_t take = nl ? (size_t)(nl - p) : n;
+		if (take > ECI_LINE_MAX - l->len) {
+			take = ECI_LINE_MAX - l->len;
+			nl = NULL;
+		}
+		if (nl && !l->len) { /* the usual case: a whole line, given without a copy */
+			fn(arg, p, take, false);
+		} else {
+			if (l->len + take > l->cap) {
+				l->cap = l->len + take < 1024
+						 ? 1024
+						 : (l->len + take > ECI_LINE_MAX / 2 ? ECI_LINE_MAX
+										     : 2 * (l->len + take));
+				l->buf = eci_grow(l->buf, l->cap);
+			}
+			memcpy(l->buf + l->len, p, take);
+			l->len += take;
+			if (nl || (l->len == ECI_LINE_MAX && n > take)) {
+				fn(arg, l->buf, l->len, !nl);
+				l->len = 0;
+			}
+		}
+		p += take + (nl != NULL);
+		n -= take + (nl != NULL);
+	}
+}
+
+void eci_lines_end(struct eci_lines *l, eci_line_fn fn, void *arg)
+{
+	if (l->len)
+		fn(arg, l->buf, l->len, true);
+	free(l->buf);
+	*l = (struct eci_lines){0};
+}

@@ -1,0 +1,142 @@
+/* cli: what the user sees of a job: lines as they come, folded blocks, or JSON.
+ *
+ * Only this file knows the three forms. Lines: NODE: text, to the stream they came from. Folded: kept, and printed by
+ * eci_report_flush(). JSON: one event a line of output, everything on stdout. Failures of the first two forms are
+ * folded blocks on stderr at the end (or at ^C). */
+#include <string.h>
+
+#include "cli/fan.h"
+
+struct to {
+	struct eci_report *report;
+	struct eci_job *job;
+	int stream;
+};
+
+static void line(void *arg, const char *text, size_t n, bool cut)
+{
+	struct to *to = arg;
+	const struct eci_opts *o = to->report->opts;
+	if (o->pty && n && text[n - 1] == '\r')
+		n--; /* a terminal ends its lines with both */
+	if (o->json) {
+		eci_json_begin("output");
+		eci_json_text("node", to->job->name, strlen(to->job->name));
+		eci_json_text("stream", to->stream == 2 ? "stderr" : "stdout", 6);
+		eci_json_text("text", text, n);
+		if (cut)
+			eci_out_text(1, ", \"partial\": true");
+		eci_json_end();
+		return;
+	}
+	if (o->fold) {
+		struct eci_kept *kept = &to->job->kept[to->stream - 1];
+		eci_kept_add(kept, text, n);
+		if (!cut)
+			eci_kept_add(kept, "\n", 1);
+		return;
+	}
+	eci_out_text(to->stream, to->job->name);
+	eci_out_bytes(to->stream, ": ", 2);
+	eci_out_bytes(to->stream, text, n);
+	eci_out_bytes(to->stream, "\n", 1);
+}
+
+void eci_report_output(struct eci_report *r, struct eci_job *job, int stream, const char *p, size_t n)
+{
+	struct to to = {r, job, stream == 2 ? 2 : 1};
+	struct eci_lines *lines = &job->lines[to.stream - 1];
+	if (n)
+		eci_lines_feed(lines, p, n, line, &to);
+	else
+		eci_lines_end(lines, line, &to);
+}
+
+void eci_report_log(struct eci_report *r, const ectx_event *e)
+{
+	if (r->opts->json)
+		eci_log_json(e);
+	else
+		eci_log_line(e);
+}
+
+static void count(struct eci_report *r, enum ectx_status status)
+{
+	switch (status) {
+	case ECTX_OK:
+		r->ok++;
+		break;
+	case ECTX_UNREACHABLE:
+		r->unreachable++;
+		break;
+	case ECTX_REFUSED:
+		r->refused++;
+		break;
+	case ECTX_DEADLINE:
+		r->deadline++;
+		break;
+	case ECTX_UNKNOWN:
+	case ECTX_INTERRUPTED: /* ended by us while it ran: nobody knows how far it came */
+		r->unknown++;
+		break;
+	case ECTX_FAILED:
+	case ECTX_USAGE:
+	case ECTX_INTERNAL:
+		r->failed++;
+		break;
+	}
+}
+
+static void result_json(struct eci_job *job, const struct eci_outcome *end)
+{
+	eci_json_begin("result");
+	eci_json_text("node", job->name, strlen(job->name));
+	const char *word = eci_json_status(end->status);
+	eci_json_text("status", word, strlen(word));
+	if (end->rc >= 0)
+		eci_json_number("rc", end->rc);
+	else if (end->status == ECTX_OK && end->value)
+		eci_json_value("value", end->value);
+	if (end->status != ECTX_OK && end->error->code != ECTX_E_EXIT_STATUS)
+		eci_json_error(end->error);
+	eci_json_end();
+}
+
+void eci_report_result(struct eci_report *r, struct eci_job *job, const struct eci_outcome *end)
+{
+	for (int stream = 1; stream <= 2; stream++) {
+		struct to to = {r, job, stream};
+		eci_lines_end(&job->lines[stream - 1], line, &to);
+		if (r->opts->fold)
+			eci_fold_add(&r->folds[stream - 1], &job->kept[stream - 1], job->name, job->index, stream);
+	}
+	count(r, end->status);
+	if (r->opts->json && r->opts->cmd != ECI_CMD_TREE && r->opts->cmd != ECI_CMD_TRACE)
+		result_json(job, end);
+	else if (end->status != ECTX_OK)
+		eci_failures_add(&r->failures, job->name, end->error);
+}
+
+void eci_report_flush(struct eci_report *r)
+{
+	for (int stream = 1; stream <= 2; stream++)
+		eci_fold_print(&r->folds[stream - 1], stream);
+	eci_failures_print(&r->failures);
+	eci_out_flush();
+}
+
+void eci_report_summary(struct eci_report *r, size_t not_started)
+{
+	eci_json_begin("summary");
+	eci_json_number("ok", (long long)r->ok);
+	eci_json_number("failed", (long long)r->failed);
+	eci_json_number("unreachable", (long long)r->unreachable);
+	eci_json_number("refused", (long long)r->refused);
+	eci_json_number("deadline", (long long)r->deadline);
+	eci_json_number("unknown", (long long)r->unknown);
+	if (not_started)
+		eci_json_number("not_started", (long long)not_started);
+	eci_out_printf(1, ", \"seconds\": %.3f", eci_now() - r->started);
+	eci_json_end();
+	eci_out_flush();
+}
