@@ -1,0 +1,86 @@
+/* transport, internal: the state of one boot dialogue, shared by dialogue.c (what is done) and verdict.c (why it
+ * failed). */
+#ifndef ECI_TRANSPORT_DIALOGUE_H
+#define ECI_TRANSPORT_DIALOGUE_H
+
+#include "transport/evidence.h"
+#include "transport/messages.h"
+#include "transport/recipe.h"
+#include "transport/scan.h"
+
+/* Permitted transitions:
+ *   SPAWNING -> LOGIN | SHELL | OVER
+ *   LOGIN    -> SHELL | BOOT | ENDING | SPAWNING | PAUSE | OVER
+ *   SHELL    -> LOGIN (a password prompt after all) | BOOT | ENDING | SPAWNING | OVER
+ *   PAUSE    -> SPAWNING | OVER
+ *   ENDING   -> SPAWNING | OVER
+ *   BOOT     -> UP | ENDING | OVER
+ * and from any of them to OVER when the relay is lost. */
+enum eci_dialogue_state {
+	ECI_DLG_SPAWNING, /* SPAWN was given, nothing heard yet */
+	ECI_DLG_LOGIN,    /* the tool runs and has not let us in, as far as can be seen */
+	ECI_DLG_SHELL,    /* we are in; the marker is awaited */
+	ECI_DLG_PAUSE,    /* waiting before dialling again */
+	ECI_DLG_ENDING,   /* KILL was given, the exit is awaited */
+	ECI_DLG_BOOT,     /* PROMOTE was given */
+	ECI_DLG_UP,
+	ECI_DLG_OVER
+};
+
+#define ECI_DLG_ACTIONS 8u /* most that one event can cause: an answer, a line, a kill; with room */
+
+struct eci_dialogue {
+	const struct eci_target *t;
+	char *stage;     /* malloc'd: the text, and behind it... */
+	char *feed_line; /* ...text and newline */
+	char nonce[ECI_NONCE_LEN + 1];
+	char sudo_prompt[ECI_SUDO_PROMPT_MAX];
+	struct eci_recipe recipe;
+	enum eci_dialogue_state state;
+
+	/* the attempt */
+	enum eci_spawn_mode mode;
+	bool feed, feed_owed; /* owed: the first stage was not written yet */
+	bool answered;
+	unsigned dials;        /* attempts that were dropped before authentication */
+	bool respawn;          /* ENDING: to SPAWN again, not to fail */
+	uint64_t start_ms;     /* of the attempt */
+	uint64_t phase_ms;     /* when the state began */
+	uint64_t last_byte_ms; /* any stream; the state's start at first */
+	uint64_t until_ms;     /* PAUSE, ENDING */
+	uint64_t noise_bytes;  /* on stdout */
+	struct eci_marker_scan marker_scan;
+	struct eci_line_scan lines[3]; /* by enum eci_from - 1 */
+	const struct eci_message *cause;
+	char cause_line[ECI_LINE_MAX + 1];
+	char also_line[ECI_LINE_MAX + 1];
+
+	struct eci_tail noise; /* everything, in order of arrival */
+	struct eci_tail words; /* where the tools speak: stderr and terminal */
+	char escaped[ECI_ESCAPED_MAX];
+
+	struct eci_marker marker;
+	struct eci_action queue[ECI_DLG_ACTIONS];
+	unsigned first, queued;
+	struct eci_fail fail;
+};
+
+/* Sets d->fail; saw and hint may be NULL. phase_limit 0: the phase has none. */
+void eci_verdict_set(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, const char *saw,
+		     const char *hint, uint64_t now_ms);
+/* The same from the message that stands as the cause. */
+void eci_verdict_cause(struct eci_dialogue *d, uint64_t now_ms);
+/* From how it ended: nothing that was printed explains it. */
+void eci_verdict_exit(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, int wait_status,
+		      const char *hint, uint64_t now_ms);
+/* A limit of the current state passed. */
+void eci_verdict_timeout(struct eci_dialogue *d, uint64_t now_ms);
+/* The link went before HELLO was answered. */
+void eci_verdict_link(struct eci_dialogue *d, const char *reason, int wait_status, const char *evidence,
+		      uint64_t now_ms);
+/* The phase in which a password is asked for: auth for ssh, become for the others. */
+enum ectx_phase eci_login_phase(const struct eci_target *t);
+/* How long the current state may last in all (not the silence inside it); 0: no limit. */
+uint32_t eci_state_limit_ms(const struct eci_dialogue *d);
+
+#endif

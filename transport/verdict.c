@@ -1,0 +1,198 @@
+/* Verdicts: from what was seen to (phase, code, evidence, hint).
+ *
+ * Kept apart from the dialogue because they answer different questions: dialogue.c decides what to do next and never
+ * looks at words it does not need for that; this file only explains. The rules:
+ *  - saw is the line of the tool that tells most (messages.c), with a line beside it that explains it (a key file that
+ *    could not be read); without such a line, the last lines of stderr and terminal, then the last of the noise;
+ *  - the exit status is added where the words alone do not say that the thing ended;
+ *  - after_ms is the time since the phase began, so that a hop that waited for its turn is not blamed for it.
+ */
+#include "transport/dialogue.h"
+#include <stdio.h>
+#include <string.h>
+
+enum ectx_phase eci_login_phase(const struct eci_target *t)
+{
+	return t->method == ECI_SSH ? ECTX_PHASE_AUTH : t->method == ECI_LOCAL ? ECTX_PHASE_SHELL : ECTX_PHASE_BECOME;
+}
+
+uint32_t eci_state_limit_ms(const struct eci_dialogue *d)
+{
+	const struct eci_timeouts *limit = &d->t->timeout;
+	switch (d->state) {
+	case ECI_DLG_LOGIN:
+		if (d->t->method != ECI_SSH)
+			return limit->become_ms;
+		return limit->connect_ms && limit->auth_ms ? limit->connect_ms + limit->auth_ms : 0;
+	case ECI_DLG_SHELL:
+		return limit->shell_ms;
+	case ECI_DLG_BOOT:
+		return limit->boot_ms;
+	default:
+		return 0;
+	}
+}
+
+static uint32_t elapsed(uint64_t from_ms, uint64_t now_ms)
+{
+	uint64_t ms = now_ms > from_ms ? now_ms - from_ms : 0;
+	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
+static uint32_t phase_limit(const struct eci_dialogue *d, enum ectx_phase phase)
+{
+	switch (phase) {
+	case ECTX_PHASE_CONNECT:
+	case ECTX_PHASE_BANNER:
+		return d->t->timeout.connect_ms;
+	case ECTX_PHASE_AUTH:
+		return d->t->timeout.auth_ms;
+	case ECTX_PHASE_BECOME:
+		return d->t->timeout.become_ms;
+	case ECTX_PHASE_SHELL:
+		return d->t->timeout.shell_ms;
+	case ECTX_PHASE_BOOT:
+	case ECTX_PHASE_VERSION:
+		return d->t->timeout.boot_ms;
+	default:
+		return 0;
+	}
+}
+
+void eci_verdict_set(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, const char *saw,
+		     const char *hint, uint64_t now_ms)
+{
+	d->fail = (struct eci_fail){.phase = phase, .code = code, .limit_ms = phase_limit(d, phase)};
+	d->fail.after_ms = elapsed(d->phase_ms, now_ms);
+	if (saw)
+		snprintf(d->fail.saw, sizeof d->fail.saw, "%s", saw);
+	if (hint)
+		snprintf(d->fail.hint, sizeof d->fail.hint, "%s", hint);
+}
+
+static size_t escape_line(char *out, size_t cap, const char *line)
+{
+	while (*line == ' ' || *line == '\t')
+		line++;
+	return eci_escape(out, cap, (const uint8_t *)line, strlen(line));
+}
+
+/* The last words, wherever they were said. */
+static void last_words(struct eci_dialogue *d, char *out, size_t cap)
+{
+	eci_tail_last_lines(&d->words, d->t->method, 3, out, cap);
+	if (!*out)
+		eci_tail_last_lines(&d->noise, d->t->method, 2, out, cap);
+}
+
+/* A refusal means something else when the password was given, or none was declared. */
+static void refine_cause(const struct eci_dialogue *d, enum ectx_code *code, const char **hint)
+{
+	bool takes_password = strstr(d->cause_line, "password") || strstr(d->cause_line, "keyboard-interactive");
+	if (*code == ECTX_E_PASSWORD_WRONG && !d->answered) {
+		*code = ECTX_E_BECOME_REFUSED;
+	} else if (*code == ECTX_E_AUTH_REFUSED && strstr(d->cause_line, "Permission denied (")) {
+		if (d->answered)
+			*code = ECTX_E_PASSWORD_WRONG;
+		else if (!d->t->secret && takes_password && !strstr(d->cause_line, "publickey"))
+			*code = ECTX_E_PASSWORD_MISSING;
+		else if (!d->t->secret && takes_password)
+			*hint = "no key that it accepts, but it takes a password: set ssh.identity, or ssh.password";
+		else if (*d->also_line && strstr(d->also_line, "not accessible"))
+			*hint = "the identity file is not there on the hop that dials: check ssh.identity";
+	} else if (*code == ECTX_E_NO_TTY && d->mode == ECI_SPAWN_PIPES && !d->t->secret) {
+		*code = ECTX_E_PASSWORD_MISSING;
+	}
+}
+
+void eci_verdict_cause(struct eci_dialogue *d, uint64_t now_ms)
+{
+	enum ectx_code code = d->cause->code;
+	const char *hint = d->cause->hint;
+	char saw[2 * ECI_LINE_MAX + 8];
+	refine_cause(d, &code, &hint);
+	size_t n = escape_line(saw, ECI_LINE_MAX, d->cause_line);
+	if (*d->also_line && n + 4 < sizeof saw) {
+		memcpy(saw + n, " | ", 4);
+		escape_line(saw + n + 3, sizeof saw - n - 3, d->also_line);
+	}
+	eci_verdict_set(d, d->cause->phase, code, saw, hint, now_ms);
+}
+
+static void ended_how(char *out, size_t cap, int wait_status)
+{
+	int signo = wait_status & 0x7f;
+	if (wait_status < 0)
+		*out = '\0';
+	else if (signo)
+		snprintf(out, cap, "ended by signal %d", signo);
+	else
+		snprintf(out, cap, "exit status %d", wait_status >> 8 & 0xff);
+}
+
+void eci_verdict_exit(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, int wait_status,
+		      const char *hint, uint64_t now_ms)
+{
+	char words[1600], how[40], saw[1700];
+	last_words(d, words, sizeof words);
+	ended_how(how, sizeof how, wait_status);
+	if (*words && *how)
+		snprintf(saw, sizeof saw, "%s (%s)", words, how);
+	else if (*words)
+		snprintf(saw, sizeof saw, "%s", words);
+	else
+		snprintf(saw, sizeof saw, "no output%s%s", *how ? ", " : "", how);
+	eci_verdict_set(d, phase, code, saw, hint, now_ms);
+}
+
+void eci_verdict_timeout(struct eci_dialogue *d, uint64_t now_ms)
+{
+	char words[1600];
+	enum ectx_phase phase = ECTX_PHASE_SHELL;
+	enum ectx_code code = ECTX_E_SHELL_SILENT;
+	uint32_t limit = eci_state_limit_ms(d);
+	last_words(d, words, sizeof words);
+	if (d->state == ECI_DLG_BOOT) {
+		phase = ECTX_PHASE_BOOT;
+		code = ECTX_E_BOOT_TIMEOUT;
+	} else if (d->state == ECI_DLG_LOGIN) {
+		phase = eci_login_phase(d->t);
+		code = d->t->method == ECI_SSH ? ECTX_E_AUTH_TIMEOUT : ECTX_E_BECOME_TIMEOUT;
+	}
+	eci_verdict_set(d, phase, code, *words ? words : "no output", NULL, now_ms);
+	d->fail.limit_ms = limit;
+}
+
+void eci_verdict_link(struct eci_dialogue *d, const char *reason, int wait_status, const char *evidence,
+		      uint64_t now_ms)
+{
+	static const struct {
+		const char *reason;
+		enum ectx_phase phase;
+		enum ectx_code code;
+	} reasons[] = {
+		{"eof", ECTX_PHASE_BOOT, ECTX_E_BOOT_EXITED},
+		{"killed", ECTX_PHASE_BOOT, ECTX_E_BOOT_EXITED},
+		{"early-bytes", ECTX_PHASE_BOOT, ECTX_E_EARLY_BYTES},
+		{"silent", ECTX_PHASE_BOOT, ECTX_E_BOOT_TIMEOUT},
+		{"version", ECTX_PHASE_VERSION, ECTX_E_VERSION_MISMATCH},
+	};
+	enum ectx_phase phase = ECTX_PHASE_BOOT;
+	enum ectx_code code = ECTX_E_PROTOCOL;
+	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+		if (!strcmp(reason, reasons[i].reason)) {
+			phase = reasons[i].phase;
+			code = reasons[i].code;
+		}
+	if (code == ECTX_E_BOOT_EXITED || code == ECTX_E_BOOT_TIMEOUT) {
+		if (evidence && *evidence && !d->words.total)
+			eci_tail_add(&d->words, (const uint8_t *)evidence, strlen(evidence));
+		eci_verdict_exit(d, phase, code, wait_status, NULL, now_ms);
+		return;
+	}
+	char saw[1200];
+	size_t n = (size_t)snprintf(saw, sizeof saw, "%.64s%s", reason, evidence && *evidence ? ": " : "");
+	if (evidence)
+		eci_escape(saw + n, sizeof saw - n, (const uint8_t *)evidence, strlen(evidence));
+	eci_verdict_set(d, phase, code, saw, NULL, now_ms);
+}
