@@ -15,10 +15,15 @@ FUNCTION = ('function', 61, 101)
 
 
 def tracked(top):
-    listed = subprocess.run(['git', '-C', top, 'ls-files', '-z'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    if listed.returncode == 0:
-        return [f for f in listed.stdout.decode().split('\0') if os.path.isfile(os.path.join(top, f))]
-    return [os.path.relpath(os.path.join(d, f), top) for d, _, files in os.walk(top) for f in files if '/build' not in d]
+    """What git tracks; where there is no git, or no repository, all but the builds."""
+    try:
+        listed = subprocess.run(['git', '-C', top, 'ls-files', '-z'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if listed.returncode == 0:
+            return [f for f in listed.stdout.decode().split('\0') if os.path.isfile(os.path.join(top, f))]
+    except FileNotFoundError:
+        pass
+    found = (os.path.relpath(os.path.join(d, f), top) for d, _, files in os.walk(top) for f in files)
+    return [f for f in found if not f.startswith('build')]
 
 
 def is_source(path, first):
