@@ -367,3 +367,37 @@ Test(cbor, small_bignums_are_integers)
 	cr_assert_arr_eq(eci_buf_data(&b), "\x00\x00\x20\x18\xff\x3b\xff\xff\xff\xff\xff\xff\xff\xff", 14);
 	eci_buf_deinit(&b);
 }
+
+/* The largest argument of each width and the next one, in each major type that takes a bare argument. */
+Test(cbor, heads_are_the_shortest)
+{
+	static const struct {
+		uint64_t arg;
+		const char *bytes;
+		size_t n;
+	} heads[] = {{0, "\x00", 1},
+		     {23, "\x17", 1},
+		     {24, "\x18\x18", 2},
+		     {0xFF, "\x18\xff", 2},
+		     {0x100, "\x19\x01\x00", 3},
+		     {0xFFFF, "\x19\xff\xff", 3},
+		     {0x10000, "\x1a\x00\x01\x00\x00", 5},
+		     {UINT32_MAX, "\x1a\xff\xff\xff\xff", 5},
+		     {UINT64_C(1) << 32, "\x1b\x00\x00\x00\x01\x00\x00\x00\x00", 9},
+		     {UINT64_MAX, "\x1b\xff\xff\xff\xff\xff\xff\xff\xff", 9}};
+	static void (*const put[])(struct eci_buf *, uint64_t) = {eci_cbor_put_uint,  eci_cbor_put_neg, NULL, NULL,
+								  eci_cbor_put_array, eci_cbor_put_map};
+	struct eci_buf b = ECI_BUF_NULL;
+	size_t i, major;
+
+	for (major = 0; major < COUNT(put); major++) {
+		for (i = 0; put[major] && i < COUNT(heads); i++) {
+			eci_buf_clear(&b);
+			put[major](&b, heads[i].arg);
+			cr_assert_eq(eci_buf_len(&b), heads[i].n, "major %zu, head %zu", major, i);
+			cr_assert_eq(eci_buf_data(&b)[0], (uint8_t)heads[i].bytes[0] | major << 5);
+			cr_assert_arr_eq(eci_buf_data(&b) + 1, heads[i].bytes + 1, heads[i].n - 1);
+		}
+	}
+	eci_buf_deinit(&b);
+}
