@@ -1,5 +1,8 @@
 # Unit tests: tests/unit/LAYER/test_NOUN.c (Criterion) links LAYER and the layers under it only, so that a layer is
 # testable while those above it do not build. tests/unit/mesh links everything. Label threads: what runs under TSan as well.
+# Criterion counts a test as passed before its process ends, so it is blind to what LeakSanitizer then reports: the text of the
+# report is what fails the test.
+set(leaks "ERROR: LeakSanitizer")
 pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET criterion)
 pkg_check_modules(CBOR_ORACLE IMPORTED_TARGET libcbor)
 set(under_core core)
@@ -24,7 +27,7 @@ foreach(layer core router service transport topology io)
       target_link_libraries(${layer}_${name} PRIVATE PkgConfig::CBOR_ORACLE)
     endif()
     add_test(NAME ${layer}/${name} COMMAND ${layer}_${name})
-    set_tests_properties(${layer}/${name} PROPERTIES TIMEOUT 60)
+    set_tests_properties(${layer}/${name} PROPERTIES TIMEOUT 60 FAIL_REGULAR_EXPRESSION "${leaks}")
   endforeach()
 endforeach()
 file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/mesh/test_*.c)
@@ -34,7 +37,7 @@ foreach(test ${tests})
   target_compile_options(mesh_${name} PRIVATE -Wno-pedantic)
   target_link_libraries(mesh_${name} PRIVATE econtext_testing PkgConfig::CRITERION)
   add_test(NAME mesh/${name} COMMAND mesh_${name})
-  set_tests_properties(mesh/${name} PROPERTIES LABELS threads TIMEOUT 120)
+  set_tests_properties(mesh/${name} PROPERTIES LABELS threads TIMEOUT 120 FAIL_REGULAR_EXPRESSION "${leaks}")
 endforeach()
 if(EXISTS ${CMAKE_SOURCE_DIR}/cmake/fuzz.cmake)
   include(cmake/fuzz.cmake)
