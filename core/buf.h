@@ -21,7 +21,7 @@ static inline size_t eci_buf_len(const struct eci_buf *b)
 }
 static inline const uint8_t *eci_buf_data(const struct eci_buf *b)
 {
-	return b->mem + b->head;
+	return b->mem ? b->mem + b->head : NULL; /* NULL + 0 is undefined in C11 */
 }
 
 /* Makes room for n more bytes and returns where they go (valid until the next append), or NULL and sets failed. */

@@ -74,7 +74,7 @@ struct eci_cbor {
 };
 static inline struct eci_cbor eci_cbor_open(const uint8_t *p, size_t n)
 {
-	return (struct eci_cbor){p, p + n, false};
+	return (struct eci_cbor){p, n ? p + n : p, false};
 }
 bool eci_cbor_next(struct eci_cbor *c, struct eci_cbor_item *it); /* one head; false at the end or on error */
 bool eci_cbor_skip(struct eci_cbor *c);                           /* one whole item */

@@ -265,3 +265,17 @@ Test(cbor_cursor, skip_does_not_believe_counts)
 	cr_assert_eq(eci_cbor_get_map(&c), 0);
 	eci_buf_deinit(&b);
 }
+
+/* No bytes at all, as of an empty body: nothing there, and no arithmetic on a null pointer (the sanitizer's word). */
+Test(cbor_cursor, no_bytes)
+{
+	struct eci_cbor c = eci_cbor_open(NULL, 0);
+	struct eci_cbor_item it;
+
+	cr_assert_eq(eci_cbor_check(NULL, 0, 1), ECI_CBOR_E_SHORT);
+	cr_assert_not(eci_cbor_next(&c, &it));
+	cr_assert_not(eci_cbor_get_null(&c));
+	cr_assert_not(c.bad);
+	cr_assert_not(eci_cbor_skip(&c));
+	cr_assert(c.bad);
+}
