@@ -114,6 +114,10 @@ typedef void (*eci_slot_fn)(void *arg, const struct eci_answer *a);
 /* A slot whose answers must come from `respondent`. 0 if out of memory. */
 uint32_t eci_slot_open(struct eci_router *r, uint32_t respondent, enum eci_slot_mode mode, eci_slot_fn fn, void *arg);
 void eci_slot_close(struct eci_router *r, uint32_t slot); /* unknown slots are ignored; fn is not called */
+/* Ends every slot whose respondent lies in [lo, hi] with reason `lost`, said by `at`: what the master does when a
+ * router below reports (event 8) that a link is gone that is none of its own. */
+void eci_router_fail(struct eci_router *r, uint32_t lo, uint32_t hi, uint32_t at, const char *evidence,
+		     uint64_t now_ms);
 /* Receiving stream: n bytes were consumed: credit goes back when half a window is owed. */
 void eci_stream_consumed(struct eci_router *r, uint32_t slot, uint32_t n, uint64_t now_ms);
 

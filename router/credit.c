@@ -1,0 +1,84 @@
+/* Hop credit: how many bytes of bulk may be on a link without an acknowledgement, and when acknowledgements go.
+ *
+ * The sender's side keeps `inflight` at or below `window` (or one frame, if that is larger: a window can never be
+ * smaller than a frame, but in-flight 0 always may send). Without it everything would be swallowed by the carrier's
+ * own buffers, and a control frame would have to wait behind megabytes that can no longer be reordered.
+ *
+ * The receiver's side counts what it has taken (`unacked`) and what of it may be acknowledged (`owed`): from the parent
+ * at once, since PAUSE is what holds a parent back; from a child when the frame has left, so that a child never fills
+ * more than one window of this router. An ACK goes at ECI_ACK_AT owed bytes, else within ECI_ACK_WITHIN ms (tick).
+ *
+ * The window follows the link: it doubles when bulk waited for credit while the round trip is near its best, and halves
+ * when the round trip says that bytes pile up on the way. A parent measures with its heartbeat, which it sends early
+ * when bulk waits. A child has no heartbeat of its own; it takes the time until everything in flight when it ran dry is
+ * acknowledged, which includes what the parent's own next link adds: the pressure that should reach it. */
+#include "router/internal.h"
+
+void eci_credit_sent(struct eci_link *l, uint32_t size)
+{
+	l->inflight += size;
+}
+
+bool eci_credit_got(struct eci_link *l, uint32_t size)
+{
+	l->unacked += size;
+	if (l->unacked > ECI_HOP_WINDOW_MAX + ECI_HOP_WINDOW_MIN) {
+		eci_link_break(l, "bad-credit", "more bulk than the largest window");
+		return false;
+	}
+	if (l->parent)
+		eci_credit_owe(l, size);
+	return true;
+}
+
+void eci_credit_owe(struct eci_link *l, uint32_t size)
+{
+	l->owed += size;
+	if (l->owed >= ECI_ACK_AT) {
+		eci_credit_flush(l);
+	} else if (l->ack_due == ECI_NEVER) {
+		l->ack_due = l->router->now + ECI_ACK_WITHIN;
+		eci_due(l->router, l->ack_due);
+	}
+}
+
+void eci_credit_flush(struct eci_link *l)
+{
+	uint32_t n = l->owed;
+	l->ack_due = ECI_NEVER;
+	if (!n || l->broken)
+		return;
+	l->owed = 0;
+	l->unacked -= n;
+	eci_tell(l, ECI_H_ACK, n, 0, false);
+}
+
+void eci_credit_acked(struct eci_link *l, uint64_t n)
+{
+	if (n > l->inflight) {
+		eci_link_break(l, "bad-credit", "ACK for more than was sent");
+		return;
+	}
+	l->inflight -= (uint32_t)n;
+	if (l->probe_left && n >= l->probe_left) {
+		l->probe_left = 0;
+		eci_credit_sample(l, (uint32_t)(l->router->now - l->probe_at));
+	} else if (l->probe_left) {
+		l->probe_left -= (uint32_t)n;
+	}
+	eci_wake(l);
+}
+
+void eci_credit_sample(struct eci_link *l, uint32_t rtt_ms)
+{
+	if (rtt_ms < l->rtt_best)
+		l->rtt_best = rtt_ms;
+	if (rtt_ms - l->rtt_best > ECI_RTT_SLACK) {
+		if (l->window > ECI_HOP_WINDOW_MIN)
+			l->window /= 2;
+	} else if (l->starved && l->window < ECI_HOP_WINDOW_MAX) {
+		l->window *= 2;
+	}
+	l->starved = false;
+	eci_wake(l);
+}

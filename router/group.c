@@ -1,0 +1,241 @@
+/* Groups: a named set of contexts that one frame reaches, one copy a link however many members lie behind it.
+ *
+ * The master knows the members; a router only keeps which child links lead to some and whether it is one itself. GROUP
+ * runs down once: each router cuts the ranges with its links' intervals and passes each link its own part on. A group
+ * that comes again is replaced: links that lost all members are told UNGROUP. Ranges are half-open on the wire
+ * and inclusive in here.
+ *
+ * Multicast frames are taken from the parent only (or sent by the master), so that a child cannot make a router copy
+ * for it. A link that goes takes its membership along; the group itself stays until UNGROUP, even when empty, so that
+ * a frame for it is not counted as an error. */
+#include "router/internal.h"
+
+static struct eci_group *group_find(const struct eci_router *r, uint32_t gid)
+{
+	for (uint32_t i = 0; i < r->ngroups; i++)
+		if (r->groups[i].gid == gid)
+			return &r->groups[i];
+	return NULL;
+}
+
+/* Appends the part of v that lies in l's intervals as wire ranges; how many. */
+static uint32_t cut(const struct eci_link *l, const struct eci_interval *v, size_t n, struct eci_buf *out)
+{
+	uint32_t count = 0;
+	for (uint32_t k = 0; k < l->niv; k++)
+		for (size_t i = 0; i < n; i++) {
+			uint32_t lo = v[i].lo > l->iv[k].lo ? v[i].lo : l->iv[k].lo;
+			uint32_t hi = v[i].hi < l->iv[k].hi ? v[i].hi : l->iv[k].hi;
+			if (lo > hi)
+				continue;
+			count++;
+			if (!out)
+				continue;
+			eci_cbor_put_uint(out, lo);
+			eci_cbor_put_uint(out, (uint64_t)hi + 1);
+		}
+	return count;
+}
+
+static int tell_group(struct eci_link *l, uint32_t gid, const struct eci_interval *v, size_t n, uint32_t count)
+{
+	struct eci_router *r = l->router;
+	struct eci_buf *b = &r->scratch;
+	eci_buf_clear(b);
+	eci_cbor_put_array(b, 2);
+	eci_cbor_put_uint(b, gid);
+	eci_cbor_put_array(b, (uint64_t)count * 2);
+	(void)cut(l, v, n, b);
+	if (b->failed)
+		return -1;
+	if (eci_buf_len(b) > ECI_FRAME_BODY_MAX)
+		return -2;
+	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = l->peer, .src = r->id, .auth = r->id};
+	f.handle = ECI_H_GROUP;
+	f.len = (uint32_t)eci_buf_len(b);
+	f.body = eci_buf_data(b);
+	return eci_link_put(l, &f, 0, true);
+}
+
+static void tell_ungroup(struct eci_link *l, uint32_t gid)
+{
+	struct eci_router *r = l->router;
+	struct eci_buf *b = &r->scratch;
+	eci_buf_clear(b);
+	eci_cbor_put_array(b, 1);
+	eci_cbor_put_uint(b, gid);
+	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = l->peer, .src = r->id, .auth = r->id};
+	f.handle = ECI_H_UNGROUP;
+	f.len = (uint32_t)eci_buf_len(b);
+	f.body = eci_buf_data(b);
+	if (!b->failed)
+		(void)eci_link_put(l, &f, 0, true);
+}
+
+static struct eci_group *group_new(struct eci_router *r, uint32_t gid)
+{
+	struct eci_group *g = group_find(r, gid);
+	if (g)
+		return g;
+	if (!r->groups)
+		r->groups = eci_mem_alloc(ECI_GROUPS_MAX * sizeof *r->groups);
+	if (!r->groups)
+		return NULL;
+	g = &r->groups[r->ngroups++];
+	*g = (struct eci_group){.gid = gid};
+	return g;
+}
+
+int eci_router_group(struct eci_router *r, uint32_t gid, const struct eci_interval *v, size_t n, uint64_t now_ms)
+{
+	if (!group_find(r, gid) && r->ngroups == ECI_GROUPS_MAX)
+		return -6;
+	struct eci_link **links = eci_mem_alloc((r->nkids + 1u) * sizeof *links);
+	struct eci_group *g = links ? group_new(r, gid) : NULL;
+	if (!g) {
+		eci_mem_free(links);
+		return -1;
+	}
+	eci_router_enter(r, now_ms);
+	uint32_t nlinks = 0;
+	int rc = 0;
+	for (uint32_t i = 0; i < r->nkids; i++) {
+		struct eci_link *l = r->kids[i];
+		uint32_t count = l->broken ? 0 : cut(l, v, n, NULL);
+		bool had = false;
+		for (uint32_t k = 0; k < g->nlinks; k++)
+			had = had || g->links[k] == l;
+		int told = count ? tell_group(l, gid, v, n, count) : -3;
+		if (told == 0)
+			links[nlinks++] = l;
+		else if (had)
+			tell_ungroup(l, gid);
+		if (count && told)
+			rc = told;
+	}
+	eci_mem_free(g->links);
+	g->links = links;
+	g->nlinks = nlinks;
+	g->self = false;
+	for (size_t i = 0; i < n; i++)
+		g->self = g->self || (r->id >= v[i].lo && r->id <= v[i].hi);
+	eci_router_leave(r);
+	return rc == -3 ? 0 : rc; /* a link that has just failed is no member any more */
+}
+
+void eci_router_ungroup(struct eci_router *r, uint32_t gid, uint64_t now_ms)
+{
+	struct eci_group *g = group_find(r, gid);
+	if (!g)
+		return;
+	eci_router_enter(r, now_ms);
+	struct eci_link **links = g->links;
+	uint32_t n = g->nlinks;
+	*g = r->groups[--r->ngroups];
+	for (uint32_t i = 0; i < n; i++)
+		tell_ungroup(links[i], gid);
+	eci_mem_free(links);
+	eci_router_leave(r);
+}
+
+/* Reads [gid, [lo, hi, ...]] into an array of its own; NULL with *n 0 if it does not decode, or *n 1 without memory. */
+static struct eci_interval *read_group(const struct eci_frame *f, uint32_t *gid, size_t *n)
+{
+	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	*n = 0;
+	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) || eci_cbor_get_array(&c) < 2)
+		return NULL;
+	uint64_t id = eci_cbor_get_uint(&c);
+	size_t items = eci_cbor_get_array(&c);
+	if (c.bad || id > UINT32_MAX || items % 2)
+		return NULL;
+	*gid = (uint32_t)id;
+	struct eci_interval *v = eci_mem_alloc((items / 2 + 1) * sizeof *v);
+	if (!v) {
+		*n = 1;
+		return NULL;
+	}
+	for (size_t i = 0; i < items / 2; i++) {
+		uint64_t lo = eci_cbor_get_uint(&c), hi = eci_cbor_get_uint(&c);
+		if (c.bad || lo >= hi || hi > (uint64_t)UINT32_MAX + 1) {
+			eci_mem_free(v);
+			return NULL;
+		}
+		v[i] = (struct eci_interval){(uint32_t)lo, (uint32_t)(hi - 1)};
+	}
+	*n = items / 2;
+	return v;
+}
+
+void eci_group_got(struct eci_router *r, struct eci_link *l, const struct eci_frame *f)
+{
+	if (f->handle == ECI_H_UNGROUP) {
+		struct eci_cbor c = eci_cbor_open(f->body, f->len);
+		bool bad = eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) || eci_cbor_get_array(&c) < 1;
+		uint64_t gid = bad ? 0 : eci_cbor_get_uint(&c);
+		if (bad || c.bad || gid > UINT32_MAX)
+			eci_link_break(l, "bad-body", "UNGROUP does not decode");
+		else
+			eci_router_ungroup(r, (uint32_t)gid, r->now);
+		return;
+	}
+	uint32_t gid;
+	size_t n;
+	struct eci_interval *v = read_group(f, &gid, &n);
+	if (!v && !n) {
+		eci_link_break(l, "bad-body", "GROUP does not decode");
+		return;
+	}
+	int rc = v ? eci_router_group(r, gid, v, n, r->now) : -1;
+	eci_mem_free(v);
+	if (rc == -6)
+		eci_router_dead(r, f, "group-limit", "", r->now);
+	else if (rc == -1)
+		eci_router_dead(r, f, "busy", "no memory", r->now);
+}
+
+void eci_group_multicast(struct eci_router *r, struct eci_link *from, struct eci_frame *f)
+{
+	const struct eci_group *g = group_find(r, f->dst);
+	if (!g) {
+		r->stats.no_group++;
+		return;
+	}
+	if (g->self)
+		eci_deliver(r, ECI_FROM_PARENT, from, f);
+	/* The delivery may have changed the groups. */
+	g = group_find(r, f->dst);
+	if (!g || !g->nlinks)
+		return;
+	if (f->hops <= 1) {
+		eci_router_dead(r, f, "hop-limit", "", r->now);
+		return;
+	}
+	f->hops--;
+	for (uint32_t i = 0; i < g->nlinks; i++) {
+		int rc = eci_link_put(g->links[i], f, 0, false);
+		if (rc && rc != -3 && f->handle != ECI_H_LOG)
+			eci_router_dead(r, f, "busy", "a queue on the way is full", r->now);
+	}
+}
+
+void eci_group_forget(struct eci_router *r, const struct eci_link *l)
+{
+	for (uint32_t i = 0; i < r->ngroups; i++) {
+		struct eci_group *g = &r->groups[i];
+		uint32_t kept = 0;
+		for (uint32_t k = 0; k < g->nlinks; k++)
+			if (g->links[k] != l)
+				g->links[kept++] = g->links[k];
+		g->nlinks = kept;
+	}
+}
+
+void eci_group_free_all(struct eci_router *r)
+{
+	for (uint32_t i = 0; i < r->ngroups; i++)
+		eci_mem_free(r->groups[i].links);
+	eci_mem_free(r->groups);
+	r->groups = NULL;
+	r->ngroups = 0;
+}

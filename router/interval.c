@@ -1,0 +1,250 @@
+/* Interval routing: which child link an id belongs to, and what belonged to links that are gone.
+ *
+ * A block is [lo, hi], hi inclusive, so that the whole id space fits into two 32-bit words. Three tables use it: the
+ * router's own blocks and a link's intervals (at most ECI_INTERVALS_MAX each, sorted, merged when adjacent, searched
+ * from the front because they are nearly always one), and the routes: the intervals of all child links in one array
+ * sorted by lo. The invariant that makes the last one enough is that intervals of different links never meet, so a
+ * binary search for the last lo that is not above the id finds the only candidate.
+ *
+ * Why not a table of descendants with announcements: a relay of 1,000 children behind a master of 100,000 contexts
+ * would need an entry for each, and messages to keep them. Here a router holds as many entries as it has children.
+ *
+ * Routes change on SPAWN, GRANT and loss only, so insertion may move the array's tail. */
+#include "router/internal.h"
+
+bool eci_iv_meets(const struct eci_interval *v, uint32_t n, uint32_t lo, uint32_t hi)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (lo <= v[i].hi && hi >= v[i].lo)
+			return true;
+	return false;
+}
+
+bool eci_iv_inside(const struct eci_interval *v, uint32_t n, uint32_t lo, uint32_t hi)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (lo >= v[i].lo && hi <= v[i].hi)
+			return true;
+	return false;
+}
+
+bool eci_iv_add(struct eci_interval *v, uint32_t *n, uint32_t lo, uint32_t hi)
+{
+	/* [first, last) are the entries that meet or touch the new one and are swallowed by it. */
+	uint32_t first = 0;
+	while (first < *n && v[first].hi < lo && lo - v[first].hi > 1)
+		first++;
+	uint32_t last = first;
+	while (last < *n && (v[last].lo <= hi || v[last].lo - hi == 1)) {
+		lo = v[last].lo < lo ? v[last].lo : lo;
+		hi = v[last].hi > hi ? v[last].hi : hi;
+		last++;
+	}
+	if (last == first) {
+		if (*n == ECI_INTERVALS_MAX)
+			return false;
+		memmove(v + first + 1, v + first, (*n - first) * sizeof *v);
+		++*n;
+	} else {
+		memmove(v + first + 1, v + last, (*n - last) * sizeof *v);
+		*n -= last - first - 1;
+	}
+	v[first] = (struct eci_interval){lo, hi};
+	return true;
+}
+
+/* Index of the first route whose lo is above id. */
+static uint32_t route_above(const struct eci_router *r, uint32_t id)
+{
+	uint32_t a = 0, b = r->nroutes;
+	while (a < b) {
+		uint32_t m = a + (b - a) / 2;
+		if (r->routes[m].lo <= id)
+			a = m + 1;
+		else
+			b = m;
+	}
+	return a;
+}
+
+struct eci_link *eci_route_find(const struct eci_router *r, uint32_t id)
+{
+	uint32_t i = route_above(r, id);
+	return i && r->routes[i - 1].hi >= id ? r->routes[i - 1].link : NULL;
+}
+
+bool eci_route_meets(const struct eci_router *r, uint32_t lo, uint32_t hi, const struct eci_link *except)
+{
+	uint32_t i = route_above(r, lo);
+	if (i && r->routes[i - 1].hi >= lo)
+		i--;
+	for (; i < r->nroutes && r->routes[i].lo <= hi; i++)
+		if (r->routes[i].link != except)
+			return true;
+	return false;
+}
+
+void eci_route_remove(struct eci_router *r, struct eci_link *l)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < r->nroutes; i++)
+		if (r->routes[i].link != l)
+			r->routes[kept++] = r->routes[i];
+	r->nroutes = kept;
+}
+
+int eci_route_rebuild(struct eci_router *r, struct eci_link *l)
+{
+	if (r->nroutes + l->niv > r->routes_cap) {
+		uint32_t cap = r->routes_cap * 2 > r->nroutes + l->niv ? r->routes_cap * 2 : r->nroutes + l->niv + 8;
+		struct eci_route *grown = eci_mem_alloc(cap * sizeof *grown);
+		if (!grown)
+			return -1;
+		if (r->nroutes)
+			memcpy(grown, r->routes, r->nroutes * sizeof *grown);
+		eci_mem_free(r->routes);
+		r->routes = grown;
+		r->routes_cap = cap;
+	}
+	eci_route_remove(r, l);
+	for (uint32_t k = 0; k < l->niv; k++) {
+		uint32_t i = route_above(r, l->iv[k].lo);
+		memmove(r->routes + i + 1, r->routes + i, (r->nroutes - i) * sizeof *r->routes);
+		r->routes[i] = (struct eci_route){l->iv[k].lo, l->iv[k].hi, l};
+		r->nroutes++;
+	}
+	return 0;
+}
+
+int eci_link_grant(struct eci_link *l, uint32_t lo, uint32_t hi)
+{
+	struct eci_router *r = l->router;
+	if (eci_route_meets(r, lo, hi, l) || (r->id >= lo && r->id <= hi))
+		return -3;
+	if (l->iv == &l->iv_one) {
+		struct eci_interval *v = eci_mem_alloc(ECI_INTERVALS_MAX * sizeof *v);
+		if (!v)
+			return -1;
+		v[0] = l->iv_one;
+		l->iv = v;
+	}
+	struct eci_interval new_iv[ECI_INTERVALS_MAX], old_iv[ECI_INTERVALS_MAX];
+	struct eci_interval new_own[ECI_INTERVALS_MAX];
+	uint32_t niv = l->niv, nown = r->nown, old_n = l->niv;
+	memcpy(old_iv, l->iv, sizeof old_iv[0] * niv);
+	memcpy(new_iv, l->iv, sizeof new_iv[0] * niv);
+	memcpy(new_own, r->own, sizeof new_own);
+	/* A block that a descendant owns is ours as well, else its frames would go back up once it is lost. */
+	if (!eci_iv_add(new_iv, &niv, lo, hi) || !eci_iv_add(new_own, &nown, lo, hi))
+		return -5;
+	/* The parent knows a paused link by its intervals: it must not see them change in between. */
+	bool paused = l->up_paused;
+	if (paused)
+		eci_pause_up(l, false);
+	memcpy(l->iv, new_iv, sizeof new_iv[0] * niv);
+	l->niv = niv;
+	int rc = eci_route_rebuild(r, l);
+	if (rc) {
+		memcpy(l->iv, old_iv, sizeof old_iv[0] * old_n);
+		l->niv = old_n;
+	} else {
+		memcpy(r->own, new_own, sizeof new_own);
+		r->nown = nown;
+	}
+	if (paused)
+		eci_pause_up(l, true);
+	return rc;
+}
+
+void eci_lost_add(struct eci_router *r, uint32_t lo, uint32_t hi, const char *evidence)
+{
+	if (!r->lost)
+		r->lost = eci_mem_alloc(ECI_LOST_KEPT * sizeof *r->lost);
+	if (!r->lost)
+		return; /* the ids are answered with no-route instead of lost */
+	struct eci_lost *e = &r->lost[r->lost_at];
+	r->lost_at = (r->lost_at + 1) % ECI_LOST_KEPT;
+	if (r->nlost < ECI_LOST_KEPT)
+		r->nlost++;
+	e->lo = lo;
+	e->hi = hi;
+	uint32_t n = 0;
+	while (evidence && evidence[n] && n < ECI_EVIDENCE_MAX)
+		n++;
+	if (n == ECI_EVIDENCE_MAX) /* a cut must not leave half a character: the text travels as CBOR text */
+		while (n && ((uint8_t)evidence[n] & 0xC0) == 0x80)
+			n--;
+	if (n)
+		memcpy(e->evidence, evidence, n);
+	e->evidence[n] = 0;
+}
+
+const char *eci_lost_find(const struct eci_router *r, uint32_t id)
+{
+	for (uint32_t i = 1; i <= r->nlost; i++) { /* the latest first */
+		const struct eci_lost *e = &r->lost[(r->lost_at + ECI_LOST_KEPT - i) % ECI_LOST_KEPT];
+		if (id >= e->lo && id <= e->hi)
+			return e->evidence;
+	}
+	return NULL;
+}
+
+/* Index of the first child whose id is not below peer. */
+static uint32_t kid_at(const struct eci_router *r, uint32_t peer)
+{
+	uint32_t a = 0, b = r->nkids;
+	while (a < b) {
+		uint32_t m = a + (b - a) / 2;
+		if (r->kids[m]->peer < peer)
+			a = m + 1;
+		else
+			b = m;
+	}
+	return a;
+}
+
+struct eci_link *eci_kid_find(const struct eci_router *r, uint32_t peer)
+{
+	uint32_t i = kid_at(r, peer);
+	return i < r->nkids && r->kids[i]->peer == peer ? r->kids[i] : NULL;
+}
+
+int eci_kid_add(struct eci_router *r, struct eci_link *l)
+{
+	if (r->nkids == r->kids_cap) {
+		uint32_t cap = r->kids_cap ? r->kids_cap * 2 : 8;
+		struct eci_link **grown = eci_mem_alloc(cap * sizeof *grown);
+		if (!grown)
+			return -1;
+		if (r->nkids)
+			memcpy(grown, r->kids, r->nkids * sizeof *grown);
+		eci_mem_free(r->kids);
+		r->kids = grown;
+		r->kids_cap = cap;
+	}
+	uint32_t i = kid_at(r, l->peer);
+	memmove(r->kids + i + 1, r->kids + i, (r->nkids - i) * sizeof *r->kids);
+	r->kids[i] = l;
+	r->nkids++;
+	return 0;
+}
+
+void eci_kid_remove(struct eci_router *r, struct eci_link *l)
+{
+	uint32_t i = kid_at(r, l->peer);
+	if (i == r->nkids || r->kids[i] != l)
+		return;
+	memmove(r->kids + i, r->kids + i + 1, (r->nkids - i - 1) * sizeof *r->kids);
+	r->nkids--;
+}
+
+struct eci_link *eci_router_next_link(struct eci_router *r, struct eci_link *prev)
+{
+	uint32_t i = prev ? kid_at(r, prev->peer) + 1 : 0;
+	return i < r->nkids ? r->kids[i] : NULL;
+}
+
+struct eci_link *eci_router_link_to(struct eci_router *r, uint32_t dst)
+{
+	return eci_route_find(r, dst);
+}

@@ -1,0 +1,353 @@
+/* A link: bytes in become frames, queued frames become bytes out.
+ *
+ * Input is decoded where it lies: a frame that arrived whole is handled in the caller's buffer. Only the tail of a read
+ * that ends within a frame is copied, and then exactly the bytes that this frame lacks, so that the next one starts in
+ * the caller's buffer again.
+ *
+ * Output is one contiguous piece (`out`), which is either somebody's whole queue taken over by exchanging buffers (the
+ * common case: a few small frames) or is gathered frame by frame in the order of the classes. Once a frame is in the
+ * piece it is committed: nothing is ever put in front of it, which is what "a frame once begun is finished" needs. The
+ * caller's max bounds how much is committed and so what an urgent frame waits for.
+ *
+ * States: raw (preamble bytes may be put, frames wait) -> started (our HELLO is queued behind the preamble; input is
+ * frames) -> up (the peer's HELLO came). Any fatal error sets broken: input is ignored, nothing more is queued, what is
+ * queued may still be written; the caller ends it with eci_link_lost(). A parent link is born started. */
+#include "router/internal.h"
+
+#define IN_KEEP 8192u    /* an input buffer up to this size is kept for the next cut frame */
+#define OUT_KEEP 131072u /* an empty queue larger than this gives its memory back: a burst must not last for ever */
+
+static struct eci_link *link_new(struct eci_router *r, void *user)
+{
+	struct eci_link *l = eci_mem_alloc(sizeof *l);
+	if (!l)
+		return NULL;
+	*l = (struct eci_link){.router = r, .user = user, .window = ECI_HOP_WINDOW_MIN, .rtt_best = UINT32_MAX};
+	l->iv = &l->iv_one;
+	l->ack_due = l->ping_next = ECI_NEVER;
+	l->heard = r->now;
+	return l;
+}
+
+void eci_link_free(struct eci_link *l)
+{
+	eci_bulk_clear(l);
+	eci_pause_clear(l, false);
+	eci_buf_deinit(&l->in);
+	eci_buf_deinit(&l->out);
+	eci_buf_deinit(&l->raw);
+	eci_buf_deinit(&l->control);
+	eci_buf_deinit(&l->call);
+	if (l->iv != &l->iv_one)
+		eci_mem_free(l->iv);
+	eci_mem_free(l);
+}
+
+struct eci_link *eci_router_add_child(struct eci_router *r, uint32_t lo, uint32_t size, void *user)
+{
+	uint32_t hi = lo + size - 1;
+	if (!size || hi < lo || !eci_iv_inside(r->own, r->nown, lo, hi) || (r->id >= lo && r->id <= hi) ||
+	    eci_route_meets(r, lo, hi, NULL))
+		return NULL;
+	struct eci_link *l = link_new(r, user);
+	if (!l)
+		return NULL;
+	l->peer = lo;
+	l->iv[0] = (struct eci_interval){lo, hi};
+	l->niv = 1;
+	if (eci_kid_add(r, l) || eci_route_rebuild(r, l)) {
+		eci_kid_remove(r, l);
+		eci_link_free(l);
+		return NULL;
+	}
+	return l;
+}
+
+struct eci_link *eci_router_add_parent(struct eci_router *r, void *user)
+{
+	if (r->master || r->parent)
+		return NULL;
+	struct eci_link *l = link_new(r, user);
+	if (!l)
+		return NULL;
+	l->parent = l->started = true;
+	r->parent = l;
+	return l;
+}
+
+int eci_link_put_raw(struct eci_link *l, const void *p, size_t n)
+{
+	if (l->started || l->broken)
+		return -1;
+	if (eci_buf_append(&l->raw, p, n)) {
+		l->raw.failed = false;
+		return -1;
+	}
+	eci_wake(l);
+	return 0;
+}
+
+int eci_link_start(struct eci_link *l, const void *hello, size_t n, uint64_t now_ms)
+{
+	if (l->started || n > ECI_HELLO_MAX)
+		return -1;
+	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = l->peer, .src = l->router->id};
+	f.auth = f.src;
+	f.handle = ECI_H_HELLO;
+	f.len = (uint32_t)n;
+	f.body = hello;
+	if (eci_fifo_put(&l->raw, &f))
+		return -1;
+	eci_router_enter(l->router, now_ms);
+	l->started = true;
+	l->frames_out++;
+	eci_beat_start(l);
+	eci_wake(l);
+	eci_router_leave(l->router);
+	return 0;
+}
+
+/* ---- input ---- */
+static void refuse(struct eci_link *l, long error)
+{
+	if (error == ECI_FRAME_E_BIG)
+		eci_link_break(l, "frame-too-big", "the length in a frame's header is above the limit");
+	else
+		eci_link_break(l, "bad-frame", "bytes that are no frame header");
+}
+
+static size_t feed_whole(struct eci_link *l, const uint8_t *p, size_t n)
+{
+	struct eci_frame f;
+	long used = eci_frame_unpack(p, n, &f);
+	if (used > 0) {
+		eci_receive(l, &f);
+		return (size_t)used;
+	}
+	if (used < 0)
+		refuse(l, used);
+	else if (eci_buf_append(&l->in, p, n))
+		eci_link_break(l, "queue-overflow", "no memory for a frame");
+	return n;
+}
+
+/* The buffer holds the beginning of a frame: adds what it lacks (the header first, which says how much that is). */
+static size_t feed_rest(struct eci_link *l, const uint8_t *p, size_t n)
+{
+	size_t have = eci_buf_len(&l->in), want = ECI_FRAME_HEADER;
+	if (have >= ECI_FRAME_HEADER)
+		want += eci_get32(eci_buf_data(&l->in) + 24);
+	size_t take = want - have < n ? want - have : n;
+	if (eci_buf_append(&l->in, p, take)) {
+		eci_link_break(l, "queue-overflow", "no memory for a frame");
+		return n;
+	}
+	struct eci_frame f;
+	long used = eci_frame_unpack(eci_buf_data(&l->in), have + take, &f);
+	if (used < 0)
+		refuse(l, used);
+	if (used <= 0)
+		return take;
+	/* Whoever handles the frame may end the link and its buffer with it: the frame's bytes stay ours meanwhile. */
+	struct eci_buf held = l->in;
+	l->in = ECI_BUF_NULL;
+	eci_receive(l, &f);
+	if (!l->broken && held.cap <= IN_KEEP) {
+		eci_buf_clear(&held);
+		l->in = held;
+	} else {
+		eci_buf_deinit(&held);
+	}
+	return take;
+}
+
+void eci_link_feed(struct eci_link *l, const uint8_t *p, size_t n, uint64_t now_ms)
+{
+	if (l->broken || !n)
+		return;
+	eci_router_enter(l->router, now_ms);
+	l->heard = now_ms;
+	l->bytes_in += n;
+	if (!l->started)
+		eci_link_break(l, "early-bytes", "bytes from the child before its HELLO was written");
+	while (n && !l->broken) {
+		size_t used = eci_buf_len(&l->in) ? feed_rest(l, p, n) : feed_whole(l, p, n);
+		p += used;
+		n -= used;
+	}
+	eci_router_leave(l->router);
+}
+
+/* ---- output ---- */
+static void exchange(struct eci_buf *a, struct eci_buf *b)
+{
+	struct eci_buf t = *a;
+	*a = *b;
+	*b = t;
+}
+
+static void trim(struct eci_buf *b)
+{
+	if (!eci_buf_len(b) && b->cap > OUT_KEEP)
+		eci_buf_deinit(b);
+}
+
+/* Moves whole frames from the head of a queue until at least `limit` bytes went or it is empty. Returns bytes. */
+static size_t move_frames(struct eci_buf *to, struct eci_buf *from, size_t limit)
+{
+	const uint8_t *p = eci_buf_data(from);
+	size_t n = 0, len = eci_buf_len(from);
+	while (n < len && n < limit)
+		n += eci_wire(eci_get32(p + n + 24));
+	if (eci_buf_append(to, p, n)) {
+		to->failed = false;
+		return 0;
+	}
+	eci_buf_drain(from, n);
+	trim(from);
+	return n;
+}
+
+static void call_ran(struct eci_link *l, size_t n)
+{
+	l->call_run = n < ECI_CALL_RUN_MAX - l->call_run ? l->call_run + (uint32_t)n : ECI_CALL_RUN_MAX;
+}
+
+/* Takes a whole queue over instead of copying it, when that is what the order of the classes would give anyway. */
+static void gather_fast(struct eci_link *l, size_t max)
+{
+	size_t control = eci_buf_len(&l->control), call = eci_buf_len(&l->call);
+	if (control) {
+		if (control <= max)
+			exchange(&l->out, &l->control);
+	} else if (call && call <= max && (!l->turn || call <= ECI_CALL_RUN_MAX - l->call_run)) {
+		exchange(&l->out, &l->call);
+		call_ran(l, call);
+	}
+}
+
+static void gather(struct eci_link *l, size_t max)
+{
+	if (eci_buf_len(&l->raw))
+		exchange(&l->out, &l->raw);
+	else if (l->started)
+		gather_fast(l, max);
+	while (l->started && eci_buf_len(&l->out) < max) {
+		size_t room = max - eci_buf_len(&l->out);
+		if (eci_buf_len(&l->control)) {
+			if (!move_frames(&l->out, &l->control, room))
+				return;
+		} else if (eci_buf_len(&l->call) && (l->call_run < ECI_CALL_RUN_MAX || !eci_bulk_ready(l))) {
+			size_t left = ECI_CALL_RUN_MAX - l->call_run;
+			size_t n = move_frames(&l->out, &l->call, left && left < room ? left : room);
+			if (!n)
+				return;
+			call_ran(l, n);
+		} else if (eci_bulk_ready(l)) {
+			if (eci_bulk_emit(l))
+				return;
+			l->call_run = 0;
+		} else {
+			return;
+		}
+	}
+}
+
+size_t eci_link_output(struct eci_link *l, const uint8_t **p, size_t max)
+{
+	if (!eci_buf_len(&l->out))
+		gather(l, max);
+	size_t n = eci_buf_len(&l->out);
+	if (!n) {
+		l->woken = false;
+		return 0;
+	}
+	*p = eci_buf_data(&l->out);
+	return n < max ? n : max;
+}
+
+void eci_link_wrote(struct eci_link *l, size_t n, uint64_t now_ms)
+{
+	struct eci_router *r = l->router;
+	eci_router_enter(r, now_ms);
+	eci_buf_drain(&l->out, n);
+	trim(&l->out);
+	l->written += n;
+	l->bytes_out += n;
+	while (l->sent && l->sent->end <= l->written) {
+		struct eci_item *it = l->sent;
+		l->sent = it->next;
+		if (!l->sent)
+			l->sent_tail = NULL;
+		struct eci_link *child = eci_kid_find(r, it->owed);
+		if (child)
+			eci_credit_owe(child, eci_wire(it->f.len));
+		eci_item_free(r, it);
+	}
+	if (!eci_buf_len(&l->out) && !eci_buf_len(&l->raw) && !eci_buf_len(&l->control) && !eci_buf_len(&l->call) &&
+	    !eci_bulk_ready(l))
+		l->woken = false;
+	eci_router_leave(r);
+}
+
+/* ---- end ---- */
+void eci_link_lost(struct eci_link *l, const char *reason, const char *evidence, uint64_t now_ms)
+{
+	struct eci_router *r = l->router;
+	struct eci_interval gone[ECI_INTERVALS_MAX];
+	uint32_t n = 0;
+	if (!evidence || !*evidence)
+		evidence = reason ? reason : "";
+	eci_router_enter(r, now_ms);
+	eci_collect_forget(r, l);
+	if (l->parent) {
+		r->parent = NULL;
+	} else {
+		n = l->niv;
+		memcpy(gone, l->iv, n * sizeof *gone);
+		eci_pause_clear(l, true);
+		eci_group_forget(r, l);
+		eci_route_remove(r, l);
+		eci_kid_remove(r, l);
+		for (uint32_t i = 0; i < n; i++)
+			eci_lost_add(r, gone[i].lo, gone[i].hi, evidence);
+	}
+	eci_link_free(l);
+	/* The tables no longer know the link: callbacks may send and open slots. */
+	eci_slot_fail(r, gone, n, r->id, "lost", evidence);
+	eci_router_leave(r);
+}
+
+/* ---- small questions ---- */
+void *eci_link_user(const struct eci_link *l)
+{
+	return l->user;
+}
+
+uint32_t eci_link_peer(const struct eci_link *l)
+{
+	return l->peer;
+}
+
+bool eci_link_is_parent(const struct eci_link *l)
+{
+	return l->parent;
+}
+
+bool eci_link_up(const struct eci_link *l)
+{
+	return l->up;
+}
+
+void eci_link_get_stats(const struct eci_link *l, struct eci_link_stats *out)
+{
+	*out = (struct eci_link_stats){.peer = l->peer, .frames_in = l->frames_in, .frames_out = l->frames_out};
+	out->bytes_in = l->bytes_in;
+	out->bytes_out = l->bytes_out;
+	out->bulk_queued_bytes = l->bulk_bytes + l->local_bulk;
+	out->queued_bytes = out->bulk_queued_bytes + eci_buf_len(&l->out) + eci_buf_len(&l->raw) +
+			    eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls;
+	out->rtt_us = l->rtt_ms * 1000;
+	out->hop_window = l->window;
+	out->hop_inflight = l->inflight;
+}

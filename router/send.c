@@ -1,0 +1,277 @@
+/* Sending: from this context to anywhere, dead notices, and the bounds that every frame meets on its way into a queue.
+ *
+ * A frame is copied exactly once here, into the queue of the link that leads to dst, and the bytes are there for
+ * eci_link_output() when the call returns. A frame to oneself is queued too and handed out by the outermost public
+ * call just before it returns (eci_router_leave()): a callback that sends to its own context is therefore never
+ * re-entered, and a master that addresses SPAWN to itself still sees it done at once.
+ *
+ * Bounds: control and call share ECI_QUEUE_MAX; past it a LOG is dropped and counted and any other call is refused
+ * (-4, which the forwarding side answers with `busy`). Control goes on to ECI_CONTROL_MAX, because a notice or an ACK
+ * that cannot be queued leaves the other side waiting for ever; past that the link itself is the failure. Call frames
+ * that wait behind a large message count as queued call frames.
+ *
+ * Memory: a refused allocation is treated as a full queue for call and bulk; a control frame that cannot be stored ends
+ * its link for the reason above. */
+#include "router/internal.h"
+
+#define NOTICE_EVIDENCE_MAX 1024u /* bytes of evidence in a notice: a screen of text, far below a frame */
+
+void eci_link_break(struct eci_link *l, const char *reason, const char *detail)
+{
+	if (l->broken)
+		return;
+	l->broken = true;
+	eci_buf_deinit(&l->in);
+	if (l->router->ops->broken)
+		l->router->ops->broken(l->router->ctx, l, reason, detail);
+}
+
+void eci_wake(struct eci_link *l)
+{
+	if (l->woken)
+		return;
+	bool some = eci_buf_len(&l->out) || eci_buf_len(&l->raw);
+	if (!some && l->started)
+		some = eci_buf_len(&l->control) || eci_buf_len(&l->call) || eci_bulk_ready(l);
+	if (!some)
+		return;
+	l->woken = true;
+	if (l->router->ops->wake)
+		l->router->ops->wake(l->router->ctx, l);
+}
+
+void eci_tell(struct eci_link *l, uint32_t handle, uint64_t a, uint64_t b, bool pair)
+{
+	struct eci_buf *s = &l->router->scratch;
+	eci_buf_clear(s);
+	if (pair)
+		eci_cbor_put_array(s, 2);
+	eci_cbor_put_uint(s, a);
+	if (pair)
+		eci_cbor_put_uint(s, b);
+	if (s->failed) {
+		eci_link_break(l, "queue-overflow", "no memory for a control frame");
+		return;
+	}
+	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = l->peer, .src = l->router->id};
+	f.auth = f.src;
+	f.handle = handle;
+	f.len = (uint32_t)eci_buf_len(s);
+	f.body = eci_buf_data(s);
+	(void)eci_link_put(l, &f, 0, true);
+}
+
+int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local)
+{
+	if (l->broken)
+		return -3;
+	if (f->cls == ECI_BULK) {
+		int rc = eci_bulk_put(l, f, owed, local);
+		if (rc == 0)
+			eci_wake(l);
+		return rc;
+	}
+	size_t queued = eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls + eci_wire(f->len);
+	if (f->cls == ECI_CALL && queued > ECI_QUEUE_MAX) {
+		if (f->handle == ECI_H_LOG)
+			l->router->stats.dropped_logs++;
+		return -4;
+	}
+	if (queued > ECI_CONTROL_MAX) {
+		eci_link_break(l, "queue-overflow", "the other side does not read");
+		return -3;
+	}
+	if (eci_fifo_put(f->cls == ECI_CONTROL ? &l->control : &l->call, f)) {
+		if (f->cls == ECI_CONTROL)
+			eci_link_break(l, "queue-overflow", "no memory for a control frame");
+		return -1;
+	}
+	l->frames_out++;
+	eci_wake(l);
+	return 0;
+}
+
+/* An own call frame behind a large message to the same dst. */
+static int put_held(struct eci_link *l, struct eci_flow *w, const struct eci_frame *f)
+{
+	size_t size = eci_wire(f->len);
+	if (eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls + size > ECI_QUEUE_MAX)
+		return -4;
+	struct eci_item *it = eci_item_new(f, 0, true);
+	if (!it)
+		return -1;
+	w->tail->next = it;
+	w->tail = it;
+	l->held_calls += size;
+	return 0;
+}
+
+/* An own frame of any size to one link. blob is the shared copy of a large body. */
+static int put_own(struct eci_link *l, const struct eci_frame *f, struct eci_blob *blob)
+{
+	if (l->broken)
+		return -3;
+	if (blob) {
+		int rc = eci_bulk_put_large(l, f, blob);
+		if (rc == 0)
+			eci_wake(l);
+		return rc;
+	}
+	if (f->cls == ECI_CALL && l->local_bulk) {
+		struct eci_flow *w = eci_flow_find(l, f, true);
+		if (w)
+			return put_held(l, w, f);
+	}
+	return eci_link_put(l, f, 0, true);
+}
+
+static bool is_large(const struct eci_frame *f)
+{
+	return f->len > (f->cls == ECI_BULK ? ECI_BULK_BODY_MAX : ECI_FRAME_BODY_MAX);
+}
+
+int eci_self_put(struct eci_router *r, const struct eci_frame *f)
+{
+	if (r->self_bytes + eci_wire(f->len) > ECI_SELF_MAX)
+		return -4;
+	struct eci_item *it = eci_item_new(f, 0, true);
+	if (!it)
+		return -1;
+	if (is_large(f))
+		it->f.cls = ECI_BULK;
+	if (r->self_tail)
+		r->self_tail->next = it;
+	else
+		r->self = it;
+	r->self_tail = it;
+	r->self_bytes += eci_wire(f->len);
+	return 0;
+}
+
+static struct eci_link *way_to(struct eci_router *r, uint32_t dst)
+{
+	struct eci_link *l = eci_route_find(r, dst);
+	if (!l && !eci_iv_has(r->own, r->nown, dst))
+		l = r->parent;
+	return l && !l->broken ? l : NULL;
+}
+
+int eci_group_send(struct eci_router *r, const struct eci_frame *f)
+{
+	struct eci_group *g = NULL;
+	for (uint32_t i = 0; i < r->ngroups; i++)
+		if (r->groups[i].gid == f->dst)
+			g = &r->groups[i];
+	if (!g)
+		return -3;
+	struct eci_blob *blob = NULL;
+	if (is_large(f)) {
+		if (r->local_bytes + f->len > ECI_LOCAL_MAX)
+			return -4;
+		blob = eci_blob_new(r, f->body, f->len);
+		if (!blob)
+			return -1;
+	}
+	/* One link that is full must not keep the others from their copy: the first failure is reported, if nobody at
+	 * all could be served. */
+	int first = 0;
+	uint32_t done = 0;
+	for (uint32_t i = 0; i < g->nlinks; i++) {
+		int rc = put_own(g->links[i], f, blob);
+		if (rc == 0)
+			done++;
+		else if (!first)
+			first = rc;
+	}
+	if (g->self) {
+		int rc = eci_self_put(r, f);
+		if (rc == 0)
+			done++;
+		else if (!first)
+			first = rc;
+	}
+	if (blob)
+		eci_blob_drop(r, blob);
+	return done ? 0 : first;
+}
+
+int eci_route_put(struct eci_router *r, const struct eci_frame *f)
+{
+	if (f->flags & ECI_F_MULTICAST)
+		return eci_group_send(r, f);
+	if (f->dst == r->id)
+		return eci_self_put(r, f);
+	struct eci_link *l = way_to(r, f->dst);
+	if (!l || (eci_handle_local(f->handle) && f->dst != l->peer))
+		return -3;
+	if (!is_large(f))
+		return put_own(l, f, NULL);
+	if (r->local_bytes + f->len > ECI_LOCAL_MAX)
+		return -4;
+	struct eci_blob *blob = eci_blob_new(r, f->body, f->len);
+	if (!blob)
+		return -1;
+	int rc = put_own(l, f, blob);
+	eci_blob_drop(r, blob);
+	return rc;
+}
+
+int eci_router_send(struct eci_router *r, uint8_t cls, uint8_t flags, uint32_t dst, uint32_t handle, uint32_t reply_to,
+		    const void *body, size_t len, uint64_t now_ms)
+{
+	/* MORE is the router's to set: a caller's own would put its message into a collection that never ends. */
+	if (len > ECI_MESSAGE_MAX || (cls == ECI_CONTROL && len > ECI_FRAME_BODY_MAX) || cls > ECI_BULK)
+		return -2;
+	struct eci_frame f = {.cls = cls, .hops = ECI_HOPS, .dst = dst, .src = r->id, .auth = r->id};
+	f.flags = flags & (ECI_F_DEAD | ECI_F_MULTICAST | ECI_F_END);
+	f.handle = handle;
+	f.reply_to = reply_to;
+	f.len = (uint32_t)len;
+	f.body = body;
+	eci_router_enter(r, now_ms);
+	int rc = eci_route_put(r, &f);
+	eci_router_leave(r);
+	return rc;
+}
+
+static void put_evidence(struct eci_buf *s, const char *text)
+{
+	size_t n = 0;
+	while (text && text[n] && n < NOTICE_EVIDENCE_MAX)
+		n++;
+	if (n == NOTICE_EVIDENCE_MAX) /* not half a character */
+		while (n && ((uint8_t)text[n] & 0xC0) == 0x80)
+			n--;
+	if (n && !eci_utf8_valid((const uint8_t *)text, n)) { /* a program's raw output: keep what is ASCII */
+		char plain[NOTICE_EVIDENCE_MAX];
+		for (size_t i = 0; i < n; i++)
+			plain[i] = (uint8_t)text[i] < 0x80 ? text[i] : '?';
+		eci_cbor_put_text(s, plain, n);
+		return;
+	}
+	eci_cbor_put_text(s, n ? text : "", n);
+}
+
+void eci_router_dead(struct eci_router *r, const struct eci_frame *f, const char *reason, const char *evidence,
+		     uint64_t now_ms)
+{
+	if (!f->reply_to || (f->flags & ECI_F_DEAD))
+		return;
+	eci_router_enter(r, now_ms);
+	struct eci_buf *s = &r->scratch;
+	eci_buf_clear(s);
+	eci_cbor_put_array(s, 4);
+	eci_cbor_put_str(s, reason);
+	eci_cbor_put_uint(s, f->dst);
+	eci_cbor_put_uint(s, r->id);
+	put_evidence(s, evidence);
+	if (!s->failed) {
+		struct eci_frame d = {.cls = ECI_CONTROL, .flags = ECI_F_DEAD, .hops = ECI_HOPS, .dst = f->src};
+		d.src = d.auth = r->id;
+		d.handle = f->reply_to;
+		d.len = (uint32_t)eci_buf_len(s);
+		d.body = eci_buf_data(s);
+		(void)eci_route_put(r, &d);
+	}
+	eci_router_leave(r);
+}
