@@ -48,7 +48,9 @@ struct eci_dialogue {
 	uint64_t phase_ms;     /* when the state began */
 	uint64_t last_byte_ms; /* any stream; the state's start at first */
 	uint64_t until_ms;     /* PAUSE, ENDING */
-	uint64_t noise_bytes;  /* on stdout */
+	uint64_t noise_bytes;  /* on stdout, of this attempt */
+	uint64_t noise_from;   /* d->noise.total when the attempt began */
+	unsigned passphrases;  /* prompts for one */
 	struct eci_marker_scan marker_scan;
 	struct eci_line_scan lines[3]; /* by enum eci_from - 1 */
 	const struct eci_message *cause;
@@ -57,7 +59,7 @@ struct eci_dialogue {
 
 	struct eci_tail noise; /* everything, in order of arrival */
 	struct eci_tail words; /* where the tools speak: stderr and terminal */
-	char escaped[ECI_ESCAPED_MAX];
+	char *escaped;         /* of eci_dialogue_evidence(), made when asked for */
 
 	struct eci_marker marker;
 	struct eci_action queue[ECI_DLG_ACTIONS];
@@ -65,6 +67,24 @@ struct eci_dialogue {
 	struct eci_fail fail;
 };
 
+/* dialogue.c */
+void eci_dlg_push(struct eci_dialogue *d, struct eci_action action);
+void eci_dlg_enter(struct eci_dialogue *d, enum eci_dialogue_state state, uint64_t now_ms);
+/* Ends what runs; then SPAWN (respawn) or FAIL with d->fail. */
+void eci_dlg_end(struct eci_dialogue *d, bool respawn, uint64_t now_ms);
+/* A process runs and has not given its marker. */
+bool eci_dlg_talking(const struct eci_dialogue *d);
+/* Writes the first stage if it is owed. */
+void eci_dlg_feed(struct eci_dialogue *d);
+/* There will be no marker: ends the attempt, for another one or for good. */
+void eci_dlg_no_marker(struct eci_dialogue *d, uint64_t now_ms);
+/* The password may come over the stdin that the first stage is fed to. */
+bool eci_asks_on_stdin(const struct eci_target *t);
+
+/* listen.c: a line of a tool, whole or the last. */
+void eci_dlg_line(struct eci_dialogue *d, const char *line, uint64_t now_ms);
+
+/* verdict.c */
 /* Sets d->fail; saw and hint may be NULL. phase_limit 0: the phase has none. */
 void eci_verdict_set(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, const char *saw,
 		     const char *hint, uint64_t now_ms);

@@ -23,9 +23,11 @@ void eci_tail_add(struct eci_tail *t, const uint8_t *p, size_t n)
 		t->bytes[t->total++ % ECI_EVIDENCE_MAX] = p[i];
 }
 
-size_t eci_tail_copy(const struct eci_tail *t, uint8_t *out)
+size_t eci_tail_copy(const struct eci_tail *t, uint64_t last, uint8_t *out)
 {
-	size_t n = t->total < ECI_EVIDENCE_MAX ? (size_t)t->total : ECI_EVIDENCE_MAX;
+	if (last > t->total)
+		last = t->total;
+	size_t n = last < ECI_EVIDENCE_MAX ? (size_t)last : ECI_EVIDENCE_MAX;
 	for (size_t i = 0; i < n; i++)
 		out[i] = t->bytes[(t->total - n + i) % ECI_EVIDENCE_MAX];
 	return n;
@@ -114,14 +116,15 @@ static bool worth_showing(enum eci_method method, const uint8_t *p, size_t n)
 	return !m || m->act > ECI_MSG_LOGIN;
 }
 
-void eci_tail_last_lines(const struct eci_tail *t, enum eci_method method, unsigned lines, char *out, size_t cap)
+void eci_tail_last_lines(const struct eci_tail *t, uint64_t last, enum eci_method method, unsigned lines, char *out,
+			 size_t cap)
 {
 	uint8_t raw[ECI_EVIDENCE_MAX];
 	struct {
 		size_t at, n;
 	} pick[8];
 	unsigned picked = 0;
-	size_t end = eci_tail_copy(t, raw), o = 0;
+	size_t end = eci_tail_copy(t, last, raw), o = 0;
 	out[0] = '\0';
 	if (lines > sizeof pick / sizeof *pick)
 		lines = sizeof pick / sizeof *pick;

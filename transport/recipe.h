@@ -5,7 +5,7 @@
 #include "transport/transport.h"
 
 /* Results of eci_recipe_make() besides 0. */
-enum { ECI_RECIPE_NO_MEMORY = -1, ECI_RECIPE_REFUSED = 1 };
+enum { ECI_RECIPE_NO_MEMORY = -1, ECI_RECIPE_REFUSED = -2 };
 
 /* Counts first (argv NULL), then writes into the block that the count asked for: both passes run the same code, so the
  * sizes cannot disagree. */

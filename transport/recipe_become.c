@@ -4,13 +4,14 @@
  * prompt is our own text with the nonce in it, so nothing has to be known about languages, lectures or PAM modules, and
  * no other text can ask for the password. -H because a context should have its user's home, as after a login.
  *
- * su has no option for a prompt and prints PAM's, hence LC_ALL=C; it takes a command as one string for the target's
- * login shell, so that is quoted like ssh's. `su USER -c COMMAND` in this order is understood by every su: those that
- * stop at the first operand hand -c to the shell, with the same result.
+ * su has no option for a prompt and prints PAM's, hence LC_MESSAGES=C; it takes a command as one string for the
+ * target's login shell, so that is quoted like ssh's. `su USER -c COMMAND` in this order is understood by every su:
+ * those that stop at the first operand hand -c to the shell, with the same result.
  *
  * doas reads from the terminal only. Without a secret it gets -n, which turns a prompt into a message and an exit.
  *
- * LC_ALL=C stays set in what runs behind them: the price of messages that can be matched.
+ * The environment changes stay in what runs behind them, so only the language of messages is set, and LC_ALL taken
+ * away, which would override it: LC_ALL=C would make ASCII of the encoding of everything that is ever called there.
  */
 #include "transport/recipe.h"
 
@@ -72,6 +73,6 @@ void eci_recipe_become(struct eci_argv *a, const struct eci_target *t, bool feed
 
 const char *const *eci_recipe_become_env(void)
 {
-	static const char *const env[] = {"LC_ALL=C", NULL};
+	static const char *const env[] = {"LC_MESSAGES=C", "LC_ALL", "LANGUAGE", NULL};
 	return env;
 }

@@ -13,7 +13,8 @@ enum eci_spawn_mode { ECI_SPAWN_PIPES = 0, ECI_SPAWN_PTY = 1, ECI_SPAWN_CTTY = 2
 #define ECI_DIAL_TRIES 4u             /* first try and three more for a connection dropped before authentication: after 200, 500, 1000 ms */
 
 /* The argv (NULL-terminated, one malloc'd block: free()) that starts target t in this mode with the first stage `stage` (FIRST STAGE text of docs/boot.md, no single quote);
- * feed: the command is plain `sh`. env: NULL-terminated "K=V" to set (static or in the same block), e.g. LC_ALL=C for tools whose messages we read. NULL: out of memory. */
+ * feed: the command is plain `sh`. env: NULL-terminated, static: "K=V" to set (LC_MESSAGES=C for tools whose messages we read), "K" to remove.
+ * 0; negative: out of memory, or a host or user that no tool may be given (empty, begins with '-', blanks); out->argv is NULL then. */
 struct eci_recipe { char **argv; const char *const *env; enum eci_spawn_mode mode; };
 int eci_recipe_make(struct eci_recipe *out, const struct eci_target *t, enum eci_spawn_mode mode, bool feed, const char *stage);
 void eci_recipe_deinit(struct eci_recipe *r);

@@ -80,9 +80,9 @@ static size_t escape_line(char *out, size_t cap, const char *line)
 /* The last words, wherever they were said. */
 static void last_words(struct eci_dialogue *d, char *out, size_t cap)
 {
-	eci_tail_last_lines(&d->words, d->t->method, 3, out, cap);
+	eci_tail_last_lines(&d->words, d->words.total, d->t->method, 3, out, cap);
 	if (!*out)
-		eci_tail_last_lines(&d->noise, d->t->method, 2, out, cap);
+		eci_tail_last_lines(&d->noise, d->noise.total - d->noise_from, d->t->method, 2, out, cap);
 }
 
 /* A refusal means something else when the password was given, or none was declared. */

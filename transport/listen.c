@@ -1,0 +1,192 @@
+/* Listening: bytes of a process that is being booted -> prompts, words that mean something, the marker.
+ *
+ * The half of the dialogue that looks at bytes. What makes it safe to run unattended:
+ *
+ *  - A prompt counts only where the tool itself speaks: stderr for sudo and su, the controlling terminal for ssh and
+ *    doas, the pty when su insisted on one. Never stdout of pipes, where a user's rc files may print what they like.
+ *  - A secret is given once. A second prompt, or words of refusal, end the attempt at once; asking again would lock
+ *    accounts.
+ *  - Bytes are looked at one by one, so what is done does not depend on how they were cut on their way.
+ *  - Nothing is looked for behind the marker: from there on it is protocol, and bytes that come before their time are
+ *    an error.
+ */
+#include "transport/dialogue.h"
+#include <stdio.h>
+#include <string.h>
+
+#define PASSPHRASES_MAX 4u /* keys of one ssh that are answered; a server cannot make more of them fill the queue */
+
+static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, uint64_t now_ms)
+{
+	char saw[ECI_LINE_MAX];
+	enum ectx_phase phase = eci_login_phase(d->t);
+	eci_escape(saw, sizeof saw, (const uint8_t *)line, strlen(line));
+	if (!d->t->secret) {
+		eci_verdict_set(d, phase, ECTX_E_PASSWORD_MISSING, saw, NULL, now_ms);
+		eci_dlg_end(d, false, now_ms);
+		return;
+	}
+	if (d->answered) {
+		if (d->cause)
+			eci_verdict_cause(d, now_ms);
+		else
+			eci_verdict_set(d, phase, ECTX_E_PASSWORD_WRONG, saw, NULL, now_ms);
+		eci_dlg_end(d, false, now_ms);
+		return;
+	}
+	d->answered = true;
+	if (d->state == ECI_DLG_SHELL)
+		d->state = ECI_DLG_LOGIN; /* what looked like the shell was the tool */
+	eci_dlg_push(d, (struct eci_action){.kind = ECI_ACT_ANSWER, .to = to, .secret = d->t->secret});
+	eci_dlg_feed(d);
+}
+
+/* May a prompt come from there, and where does its answer go? */
+static bool prompt_place(const struct eci_dialogue *d, enum eci_from from, enum eci_to *to)
+{
+	*to = eci_asks_on_stdin(d->t) ? ECI_TO_STDIN : ECI_TO_TTY;
+	switch (d->t->method) {
+	case ECI_SUDO:
+		return from != ECI_OUT || d->mode == ECI_SPAWN_PTY;
+	case ECI_SU:
+		return from == (d->mode == ECI_SPAWN_PTY ? ECI_OUT : ECI_ERR);
+	case ECI_SSH:
+	case ECI_DOAS:
+		return from == ECI_TTY;
+	case ECI_LOCAL:
+		break;
+	}
+	return false;
+}
+
+/* True: the partial line was a prompt and has been dealt with. */
+static bool partial_line(struct eci_dialogue *d, enum eci_from from, const char *line, uint64_t now_ms)
+{
+	enum eci_to to;
+	if (!prompt_place(d, from, &to))
+		return false;
+	if (d->t->method == ECI_SUDO ? eci_prompt_is(line, d->sudo_prompt) : eci_prompt_is_password(line)) {
+		on_prompt(d, line, to, now_ms);
+		return true;
+	}
+	if (d->t->method == ECI_SSH && eci_prompt_is_passphrase(line)) {
+		/* Not what the secret is for: an empty one makes ssh go on to the next key or method. */
+		if (d->passphrases++ >= PASSPHRASES_MAX)
+			return true;
+		eci_dlg_push(d, (struct eci_action){
+					.kind = ECI_ACT_WRITE, .to = to, .bytes = (const uint8_t *)"\n", .len = 1});
+		return true;
+	}
+	return false;
+}
+
+void eci_dlg_line(struct eci_dialogue *d, const char *line, uint64_t now_ms)
+{
+	line += strspn(line, " \t"); /* the blank of "Password: " before it */
+	bool login = d->state == ECI_DLG_LOGIN;
+	const struct eci_message *m = eci_message_match(d->t->method, d->t->method == ECI_SSH && !login, line);
+	if (!m || m->act == ECI_MSG_CHATTER)
+		return;
+	if (m->act == ECI_MSG_LOGIN) {
+		if (login)
+			eci_dlg_enter(d, ECI_DLG_SHELL, now_ms);
+		return;
+	}
+	if (m->act == ECI_MSG_ALSO) {
+		memcpy(d->also_line, line, strlen(line) + 1);
+		return;
+	}
+	/* Entries stand in the order of what they tell. */
+	if (!d->cause || m < d->cause) {
+		d->cause = m;
+		memcpy(d->cause_line, line, strlen(line) + 1);
+	}
+	if (m->act == ECI_MSG_NOW) {
+		eci_verdict_cause(d, now_ms);
+		eci_dlg_end(d, false, now_ms);
+	}
+}
+
+static void spoken(struct eci_dialogue *d, enum eci_from from, uint8_t byte, uint64_t now_ms)
+{
+	struct eci_line_scan *s = &d->lines[from - 1];
+	eci_tail_add(&d->words, &byte, 1);
+	if (eci_line_scan_feed(s, byte)) {
+		eci_dlg_line(d, s->text, now_ms);
+	} else if (byte == ':' && partial_line(d, from, s->text, now_ms)) {
+		/* Nobody echoes the newline of an answer: what comes next is a line of its own. */
+		eci_line_scan_reset(s);
+		eci_tail_add(&d->words, (const uint8_t *)"\n", 1);
+	}
+}
+
+/* ---- the marker ---- */
+
+static void on_marker(struct eci_dialogue *d, uint64_t now_ms)
+{
+	struct eci_action promote = {.kind = ECI_ACT_PROMOTE};
+	eci_dlg_enter(d, ECI_DLG_BOOT, now_ms);
+	if (!strcmp(d->marker.interpreter, "perl") || !strcmp(d->marker.interpreter, "sh")) {
+		char saw[128];
+		snprintf(saw, sizeof saw, "found only %s, on %s", d->marker.interpreter, d->marker.system);
+		eci_verdict_set(d, ECTX_PHASE_BOOT, ECTX_E_NO_PYTHON, saw, NULL, now_ms);
+		eci_dlg_end(d, false, now_ms);
+		return;
+	}
+	memcpy(promote.interpreter, d->marker.interpreter, sizeof promote.interpreter);
+	memcpy(promote.system, d->marker.system, sizeof promote.system);
+	eci_tail_clear(&d->words); /* what the tools said is settled: from here on stderr is the interpreter's */
+	eci_dlg_push(d, promote);
+}
+
+static void early_bytes(struct eci_dialogue *d, const uint8_t *p, size_t n, uint64_t now_ms)
+{
+	char saw[256];
+	eci_escape(saw, sizeof saw, p, n);
+	eci_verdict_set(d, ECTX_PHASE_BOOT, ECTX_E_EARLY_BYTES, saw, NULL, now_ms);
+	eci_dlg_end(d, false, now_ms);
+}
+
+static void on_stdout(struct eci_dialogue *d, uint8_t byte, uint64_t now_ms)
+{
+	bool found;
+	eci_marker_scan_feed(&d->marker_scan, &byte, 1, &d->marker, &found);
+	if (found)
+		on_marker(d, now_ms);
+	else if (++d->noise_bytes > ECI_MARKER_SCAN_MAX)
+		eci_dlg_no_marker(d, now_ms);
+	else if (d->mode == ECI_SPAWN_PTY)
+		spoken(d, ECI_OUT, byte, now_ms);
+}
+
+/* Pipes: output means that the tool has let us in. Unless su, which prints some of PAM's messages there, has yet to
+ * ask. */
+static bool output_means_shell(const struct eci_dialogue *d)
+{
+	return d->state == ECI_DLG_LOGIN && d->mode != ECI_SPAWN_PTY &&
+	       (!eci_asks_on_stdin(d->t) || !d->t->secret || d->answered);
+}
+
+void eci_dialogue_bytes(struct eci_dialogue *d, enum eci_from from, const uint8_t *p, size_t n, uint64_t now_ms)
+{
+	size_t i = 0;
+	if (!n || d->state == ECI_DLG_OVER)
+		return;
+	eci_tail_add(&d->noise, p, n);
+	eci_dialogue_started(d, now_ms);
+	d->last_byte_ms = now_ms;
+	if (from == ECI_OUT && output_means_shell(d))
+		eci_dlg_enter(d, ECI_DLG_SHELL, now_ms);
+	while (i < n && eci_dlg_talking(d)) {
+		if (from == ECI_OUT)
+			on_stdout(d, p[i++], now_ms);
+		else
+			spoken(d, from, p[i++], now_ms);
+	}
+	if (i == n || d->state != ECI_DLG_BOOT)
+		return;
+	if (from == ECI_OUT)
+		early_bytes(d, p + i, n - i, now_ms);
+	else
+		eci_tail_add(&d->words, p + i, n - i);
+}
