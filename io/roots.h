@@ -1,0 +1,15 @@
+/* io: the folders that modules and data are served from, as the world of a responder (service/service.h). */
+#ifndef ECI_IO_ROOTS_H
+#define ECI_IO_ROOTS_H
+
+#include "service/service.h"
+
+struct eci_roots; /* the ctx of eci_roots_ops */
+
+/* folders: NULL-terminated, searched in this order; what is no folder is left out. Reads none of them yet. NULL: no
+ * memory. One thread at a time; finding blocks on the disk. */
+struct eci_roots *eci_roots_new(const char *const *folders);
+void eci_roots_free(struct eci_roots *r); /* NULL-safe */
+extern const struct eci_source_ops eci_roots_ops;
+
+#endif
