@@ -1,0 +1,260 @@
+/* Hop credit: in flight never above the window, ACKs in time, and the window that follows the link. */
+#include "router_support.h"
+#include "tests/support/random.h"
+
+static uint8_t zeros[ECI_BULK_BODY_MAX];
+#define FULL eci_wire(ECI_BULK_BODY_MAX)
+
+static void down(struct world *w, size_t n)
+{
+	feed(w, w->up, ECI_BULK, 0, 72, 0, 300, 9, zeros, n);
+}
+
+static void up(struct world *w, size_t n)
+{
+	feed(w, w->kid[0], ECI_BULK, 0, 0, 72, 300, 9, zeros, n);
+}
+
+/* Sum of the ACKs that the router wrote to l; other frames are counted in *others. */
+static uint64_t acks(struct world *w, struct eci_link *l, int *others)
+{
+	struct eci_frame f;
+	uint64_t sum = 0;
+	while (take(w, l, &f)) {
+		if (f.handle == ECI_H_ACK) {
+			cr_assert(f.cls == ECI_CONTROL && f.dst == eci_link_peer(l) && f.src == ME);
+			sum += read_uint(&f);
+		} else if (others) {
+			++*others;
+		}
+	}
+	return sum;
+}
+
+Test(credit, never_more_than_the_window_in_flight)
+{
+	struct world *w = world_relay();
+	struct eci_random rnd = eci_random_open("credit", 44);
+	struct eci_frame f;
+	uint32_t flying = 0, top = 0;
+	for (int i = 0; i < 3000; i++) {
+		if (i % 3 == 0)
+			down(w, eci_random_below(&rnd, ECI_BULK_BODY_MAX + 1));
+		while (take(w, w->kid[0], &f))
+			flying += eci_wire(f.len);
+		cr_assert_leq(flying, ECI_HOP_WINDOW_MIN);
+		cr_assert_eq(flying, w->kid[0]->inflight);
+		top = flying > top ? flying : top;
+		if (flying && i % 4 == 0) {
+			uint32_t n = 1 + eci_random_below(&rnd, flying);
+			feed_int(w, w->kid[0], 72, ECI_H_ACK, n);
+			flying -= n;
+		}
+		if (w->kid[0]->bulk_bytes > 200000) /* let it run empty now and then, PAUSE is not the matter here */
+			while (flying) {
+				feed_int(w, w->kid[0], 72, ECI_H_ACK, flying);
+				for (flying = 0; take(w, w->kid[0], &f);)
+					flying += eci_wire(f.len);
+			}
+	}
+	cr_assert_gt(top, ECI_HOP_WINDOW_MIN - FULL);
+	world_free(w);
+}
+
+Test(credit, a_frame_goes_when_nothing_is_in_flight)
+{
+	struct world *w = world_relay();
+	for (int i = 0; i < 5; i++)
+		down(w, ECI_BULK_BODY_MAX);
+	int n = drop_output(w, w->kid[0]);
+	cr_assert_eq(n, 3, "3 x 16412 <= 65536 < 4 x 16412");
+	feed_int(w, w->kid[0], 72, ECI_H_ACK, FULL);
+	cr_assert_eq(drop_output(w, w->kid[0]), 1);
+	world_free(w);
+}
+
+Test(credit, ack_for_more_than_is_in_flight)
+{
+	struct world *w = world_relay();
+	down(w, 100);
+	drop_output(w, w->kid[0]);
+	feed_int(w, w->kid[0], 72, ECI_H_ACK, 128);
+	cr_assert_eq(w->broken, 0);
+	feed_int(w, w->kid[0], 72, ECI_H_ACK, 1);
+	cr_assert(w->broken == 1 && w->broken_link == w->kid[0]);
+	cr_assert_str_eq(w->reason, "bad-credit");
+	world_free(w);
+}
+
+Test(credit, ack_that_does_not_decode)
+{
+	static const char *const bad[] = {"", "\x18", "\x20", "\x01\x01", "\xF6"};
+	for (size_t i = 0; i < 5; i++) {
+		struct world *w = world_relay();
+		feed(w, w->kid[0], ECI_CONTROL, 0, ME, 72, ECI_H_ACK, 0, bad[i], strlen(bad[i]));
+		cr_assert_eq(w->broken, 1);
+		cr_assert_str_eq(w->reason, "bad-body");
+		world_free(w);
+	}
+}
+
+Test(credit, from_the_parent_on_receipt)
+{
+	struct world *w = world_relay();
+	down(w, ECI_ACK_AT - ECI_FRAME_HEADER - 1);
+	cr_assert_eq(acks(w, w->up, NULL), 0, "below the threshold it may wait");
+	down(w, 0);
+	cr_assert_eq(acks(w, w->up, NULL), ECI_ACK_AT - 1 + ECI_FRAME_HEADER);
+	cr_assert_eq(w->kid[0]->inflight, 0, "the child has read nothing yet");
+	world_free(w);
+}
+
+Test(credit, within_20_ms)
+{
+	struct world *w = world_relay();
+	down(w, 100);
+	uint64_t due = eci_router_tick(w->r, w->now);
+	cr_assert_leq(due, w->now + ECI_ACK_WITHIN);
+	eci_router_tick(w->r, due - 1);
+	cr_assert_eq(acks(w, w->up, NULL), 0);
+	w->now = due;
+	eci_router_tick(w->r, w->now);
+	cr_assert_eq(acks(w, w->up, NULL), 128);
+	cr_assert_eq(eci_router_tick(w->r, w->now), UINT64_MAX);
+	world_free(w);
+}
+
+Test(credit, from_a_child_when_written_on)
+{
+	struct world *w = world_relay();
+	const uint8_t *p;
+	up(w, ECI_BULK_BODY_MAX);
+	cr_assert_eq(acks(w, w->kid[0], NULL), 0);
+	cr_assert_eq(eci_link_output(w->up, &p, 65536), FULL);
+	eci_link_wrote(w->up, FULL - 1, w->now);
+	cr_assert_eq(acks(w, w->kid[0], NULL), 0, "one byte is missing");
+	cr_assert_eq(eci_link_output(w->up, &p, 65536), 1);
+	eci_link_wrote(w->up, 1, w->now);
+	cr_assert_eq(acks(w, w->kid[0], NULL), FULL);
+	cr_assert_eq(w->kid[0]->unacked, 0);
+	world_free(w);
+}
+
+Test(credit, from_a_child_when_taken_or_dropped)
+{
+	struct world *w = world_relay();
+	feed(w, w->kid[0], ECI_BULK, 0, ME, 72, ECI_H_LOG, 0, zeros, ECI_BULK_BODY_MAX); /* delivered */
+	cr_assert_eq(acks(w, w->kid[0], NULL), FULL);
+	feed(w, w->kid[0], ECI_BULK, 0, 80, 72, 300, 0, zeros, ECI_BULK_BODY_MAX); /* refused */
+	cr_assert_eq(acks(w, w->kid[0], NULL), FULL);
+	feed(w, w->kid[0], ECI_BULK, 0, 0, 99, 300, 0, zeros, ECI_BULK_BODY_MAX); /* forged */
+	cr_assert_eq(acks(w, w->kid[0], NULL), FULL);
+	feed(w, w->kid[0], ECI_BULK, ECI_F_MULTICAST, 5, 72, 300, 0, zeros, ECI_BULK_BODY_MAX);
+	cr_assert_eq(acks(w, w->kid[0], NULL), FULL);
+	world_free(w);
+}
+
+/* The child is gone when its frame has been written: its ACK has nowhere to go, and must not go anywhere else. */
+Test(credit, owed_to_a_lost_child)
+{
+	struct world *w = world_relay();
+	up(w, 1000);
+	up(w, 2000);
+	eci_link_lost(w->kid[0], "eof", "", w->now);
+	struct eci_link *again = eci_router_add_child(w->r, 112, 8, w);
+	cr_assert_eq(drop_output(w, w->up), 2);
+	cr_assert_eq(again->owed, 0);
+	world_free(w);
+}
+
+/* A child that ignores its window; nothing is written on. */
+Test(credit, receiver_ends_a_link_beyond_16_mib_and_64_kib)
+{
+	struct world *w = world_relay();
+	uint32_t all = 0;
+	while (all + FULL <= ECI_HOP_WINDOW_MAX + ECI_HOP_WINDOW_MIN) {
+		up(w, ECI_BULK_BODY_MAX);
+		all += FULL;
+	}
+	up(w, ECI_HOP_WINDOW_MAX + ECI_HOP_WINDOW_MIN - all - ECI_FRAME_HEADER);
+	cr_assert_eq(w->broken, 0);
+	cr_assert_eq(w->kid[0]->unacked, ECI_HOP_WINDOW_MAX + ECI_HOP_WINDOW_MIN);
+	up(w, 0);
+	cr_assert(w->broken == 1 && w->broken_link == w->kid[0]);
+	cr_assert_str_eq(w->reason, "bad-credit");
+	world_free(w);
+}
+
+/* ---- the window ---- */
+static void starve(struct world *w)
+{
+	while (w->kid[0]->bulk_bytes < 200000)
+		down(w, ECI_BULK_BODY_MAX);
+	drop_output(w, w->kid[0]);
+	cr_assert(w->kid[0]->starved);
+}
+
+/* Answers the PING that is due, after rtt ms. */
+static void heartbeat(struct world *w, uint32_t rtt)
+{
+	struct eci_frame f = {0};
+	while (!w->kid[0]->ping_sent) {
+		w->now = w->kid[0]->ping_next;
+		eci_router_tick(w->r, w->now);
+	}
+	drop_output(w, w->kid[0]);
+	(void)f;
+	w->now += rtt;
+	feed_int(w, w->kid[0], 72, ECI_H_PONG, w->kid[0]->ping_n);
+}
+
+Test(credit, window_doubles_while_starved_and_halves_when_slow)
+{
+	struct world *w = world_relay();
+	eci_link_set_idle(w->kid[0], 15000);
+	heartbeat(w, 30); /* the best round trip: 30 ms */
+	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MIN, "not starved: stays");
+	starve(w);
+	heartbeat(w, 50);
+	cr_assert_eq(w->kid[0]->window, 2 * ECI_HOP_WINDOW_MIN, "20 ms over the best is near");
+	drop_output(w, w->kid[0]);
+	heartbeat(w, 51);
+	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MIN, "21 ms over is not");
+	heartbeat(w, 5000);
+	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MIN);
+	for (int i = 0; i < 20; i++) {
+		feed_int(w, w->kid[0], 72, ECI_H_ACK, w->kid[0]->inflight);
+		while (w->kid[0]->bulk_bytes <= 2 * w->kid[0]->window && w->kid[0]->bulk_bytes < 40000000)
+			down(w, ECI_BULK_BODY_MAX);
+		drop_output(w, w->kid[0]);
+		heartbeat(w, 30);
+	}
+	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MAX);
+	world_free(w);
+}
+
+Test(credit, a_link_that_wants_credit_measures_soon)
+{
+	struct world *w = world_relay();
+	eci_link_set_idle(w->kid[0], 15000);
+	heartbeat(w, 1);
+	starve(w);
+	cr_assert_leq(w->kid[0]->ping_next, w->now + ECI_PROBE_EVERY);
+	cr_assert_leq(eci_router_tick(w->r, w->now), w->now + ECI_PROBE_EVERY);
+	world_free(w);
+}
+
+/* The child's side has no heartbeat: the time until all that was in flight is acknowledged. */
+Test(credit, window_of_a_child_grows_by_its_acks)
+{
+	struct world *w = world_relay();
+	for (int i = 0; i < 10; i++)
+		feed(w, w->kid[0], ECI_BULK, 0, 0, 72, 300, 9, zeros, ECI_BULK_BODY_MAX);
+	cr_assert_eq(drop_output(w, w->up), 3);
+	w->now += 40;
+	feed_int(w, w->up, 0, ECI_H_ACK, FULL);
+	cr_assert_eq(w->up->window, ECI_HOP_WINDOW_MIN);
+	feed_int(w, w->up, 0, ECI_H_ACK, 2 * FULL);
+	cr_assert_eq(w->up->window, 2 * ECI_HOP_WINDOW_MIN);
+	world_free(w);
+}

@@ -1,0 +1,259 @@
+/* Output: order of the classes, no starvation, round robin, frames never cut into each other, and the queue bounds. */
+#include "router_support.h"
+#include "tests/support/random.h"
+
+static uint8_t zeros[ECI_FRAME_BODY_MAX];
+
+static void call(struct world *w, uint32_t dst, size_t n)
+{
+	feed(w, w->up, ECI_CALL, 0, dst, 0, ECI_H_CALL, 0, zeros, n);
+}
+
+static void bulk(struct world *w, uint32_t dst, uint32_t handle, size_t n)
+{
+	feed(w, w->up, ECI_BULK, 0, dst, 0, handle, 9, zeros, n);
+}
+
+Test(queue, control_before_call_before_bulk)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	bulk(w, 72, 300, 100);
+	call(w, 72, 100);
+	feed(w, w->up, ECI_CONTROL, 0, 72, 0, ECI_H_KILL, 0, zeros, 1);
+	for (uint8_t cls = 0; cls <= ECI_BULK; cls++) {
+		cr_assert(take(w, w->kid[0], &f));
+		cr_assert_eq(f.cls, cls);
+	}
+	world_free(w);
+}
+
+Test(queue, after_65536_bytes_of_calls_one_bulk_frame)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	size_t run = 0;
+	int bulks = 0;
+	for (int i = 0; i < 3; i++)
+		bulk(w, 72, 300, 10000);
+	for (int i = 0; i < 300; i++)
+		call(w, 72, 1000);
+	while (take(w, w->kid[0], &f)) {
+		if (f.cls == ECI_CALL) {
+			run += eci_wire(f.len);
+			continue;
+		}
+		cr_assert(run >= ECI_CALL_RUN_MAX && run < ECI_CALL_RUN_MAX + 1028, "bulk after %zu bytes", run);
+		run = 0;
+		bulks++;
+	}
+	cr_assert_eq(bulks, 3);
+	world_free(w);
+}
+
+/* Reads with small and changing sizes; a control frame put in the middle of a bulk frame must come after its end. */
+Test(queue, a_begun_frame_is_finished)
+{
+	struct world *w = world_relay();
+	struct eci_random rnd = eci_random_open("a_begun_frame", 43);
+	struct eci_buf got = ECI_BUF_NULL;
+	uint32_t sent = 0, seen = 0;
+	for (int i = 0; i < 4000; i++) {
+		const uint8_t *p;
+		if (i % 7 == 0 && i < 3000) {
+			sent++;
+			if (i % 2)
+				feed(w, w->up, ECI_CONTROL, 0, 72, 0, ECI_H_KILL, 0, zeros, eci_random_below(&rnd, 50));
+			else
+				bulk(w, 72, 300 + eci_random_below(&rnd, 3), eci_random_below(&rnd, 500));
+		}
+		size_t n = eci_link_output(w->kid[0], &p, 1 + eci_random_below(&rnd, 300));
+		if (!n)
+			continue;
+		const uint8_t *again; /* the same piece until something was written */
+		cr_assert(eci_link_output(w->kid[0], &again, n) == n && again == p);
+		n = 1 + eci_random_below(&rnd, (uint32_t)n);
+		eci_buf_append(&got, p, n);
+		eci_link_wrote(w->kid[0], n, w->now);
+		struct eci_frame f;
+		long used;
+		while ((used = eci_frame_unpack(eci_buf_data(&got), eci_buf_len(&got), &f)) > 0) {
+			eci_buf_drain(&got, (size_t)used);
+			seen++;
+			if (f.cls == ECI_BULK)
+				feed_int(w, w->kid[0], 72, ECI_H_ACK, (uint64_t)used);
+		}
+		cr_assert_eq(used, 0);
+	}
+	cr_assert_eq(eci_buf_len(&got), 0);
+	cr_assert_eq(seen, sent);
+	cr_assert_eq(w->broken, 0);
+	eci_buf_deinit(&got);
+	world_free(w);
+}
+
+Test(queue, bulk_is_shared_by_flows)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	uint32_t bytes[2] = {0, 0};
+	for (int i = 0; i < 100; i++)
+		bulk(w, 72, 300, 1000);
+	for (int i = 0; i < 10; i++)
+		bulk(w, 73, 301, 15000);
+	for (uint32_t all = 0; all < 100000;) {
+		cr_assert(take(w, w->kid[0], &f));
+		all += eci_wire(f.len);
+		bytes[f.handle - 300] += eci_wire(f.len);
+		feed_int(w, w->kid[0], 72, ECI_H_ACK, eci_wire(f.len));
+		uint32_t gap = bytes[0] > bytes[1] ? bytes[0] - bytes[1] : bytes[1] - bytes[0];
+		cr_assert_leq(gap, 3 * eci_wire(ECI_BULK_BODY_MAX), "%u against %u", bytes[0], bytes[1]);
+	}
+	world_free(w);
+}
+
+Test(queue, order_within_a_flow)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	for (uint32_t i = 0; i < 60; i++) {
+		uint8_t b[4];
+		eci_put32(b, i);
+		feed(w, w->up, ECI_BULK, 0, 72, 0, 300 + i % 3, 9, b, 4);
+	}
+	uint32_t next[3] = {0, 1, 2};
+	while (take(w, w->kid[0], &f)) {
+		cr_assert_eq(eci_get32(f.body), next[f.handle - 300]);
+		next[f.handle - 300] += 3;
+	}
+	cr_assert(next[0] == 60 && next[1] == 61 && next[2] == 62);
+	world_free(w);
+}
+
+/* ---- bounds ---- */
+#define ONE (ECI_QUEUE_MAX / 16) /* sixteen of these fill the queue exactly */
+
+static void fill(struct world *w)
+{
+	for (int i = 0; i < 16; i++)
+		call(w, 72, ONE - ECI_FRAME_HEADER);
+}
+
+Test(queue, calls_past_1_mib_are_busy_and_logs_are_dropped)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	fill(w);
+	cr_assert_eq(eci_buf_len(&w->kid[0]->call), ECI_QUEUE_MAX);
+	feed(w, w->up, ECI_CALL, 0, 72, 0, ECI_H_CALL, 300, NULL, 0);
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 300, "busy", 72));
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 72, ECI_H_CALL, 0, NULL, 0, w->now), -4);
+	feed(w, w->up, ECI_CALL, 0, 73, 0, ECI_H_LOG, 300, NULL, 0);
+	cr_assert_not(take(w, w->up, &f));
+	cr_assert_eq(w->r->stats.dropped_logs, 1);
+	cr_assert_eq(drop_output(w, w->kid[0]), 16);
+	feed(w, w->up, ECI_CALL, 0, 72, 0, ECI_H_CALL, 300, NULL, 0);
+	cr_assert(take(w, w->kid[0], &f));
+	world_free(w);
+}
+
+Test(queue, control_past_2_mib_ends_the_link)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	fill(w);
+	for (int i = 0; i < 16; i++)
+		feed(w, w->up, ECI_CONTROL, 0, 72, 0, ECI_H_KILL, 0, zeros, ONE - ECI_FRAME_HEADER);
+	cr_assert_eq(w->broken, 0);
+	cr_assert_eq(eci_buf_len(&w->kid[0]->control), ECI_QUEUE_MAX);
+	feed(w, w->up, ECI_CONTROL, 0, 72, 0, ECI_H_KILL, 300, NULL, 0);
+	cr_assert(w->broken == 1 && w->broken_link == w->kid[0]);
+	cr_assert_str_eq(w->reason, "queue-overflow");
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 300, "lost", 72));
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 72, ECI_H_CALL, 0, NULL, 0, w->now), -3);
+	cr_assert_eq(w->broken, 1, "told once");
+	world_free(w);
+}
+
+Test(queue, wake_once_until_drained)
+{
+	struct world *w = world_relay();
+	const uint8_t *p;
+	drop_output(w, w->kid[0]);
+	w->wakes = 0;
+	call(w, 72, 10);
+	call(w, 72, 10);
+	cr_assert_eq(w->wakes, 1);
+	size_t n = eci_link_output(w->kid[0], &p, 65536);
+	call(w, 72, 10);
+	cr_assert_eq(w->wakes, 1, "not drained yet");
+	eci_link_wrote(w->kid[0], n, w->now);
+	cr_assert_eq(pump(w, w->kid[0]), 38);
+	call(w, 72, 10);
+	cr_assert_eq(w->wakes, 2);
+	world_free(w);
+}
+
+Test(queue, send_leaves_the_bytes_at_once)
+{
+	struct world *w = world_master();
+	struct eci_frame f;
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 73, ECI_H_CALL, 300, "abc", 3, w->now), 0);
+	cr_assert(take(w, w->kid[0], &f));
+	cr_assert(f.src == 0 && f.auth == 0 && f.dst == 73 && f.hops == ECI_HOPS && f.reply_to == 300 && f.len == 3);
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 5000, ECI_H_CALL, 300, "abc", 3, w->now), -3);
+	cr_assert_eq(eci_router_send(w->r, ECI_CONTROL, 0, 73, ECI_H_KILL, 0, zeros, ECI_FRAME_BODY_MAX, w->now), 0);
+	cr_assert_eq(eci_router_send(w->r, ECI_CONTROL, 0, 73, ECI_H_KILL, 0, zeros, ECI_FRAME_BODY_MAX + 1, w->now),
+		     -2);
+	world_free(w);
+}
+
+/* The preamble, then HELLO, then what was sent meanwhile. */
+Test(queue, frames_wait_behind_preamble_and_hello)
+{
+	struct world *w = world_master();
+	struct eci_frame f;
+	struct eci_link *l = eci_router_add_child(w->r, 256, 8, w);
+	cr_assert_eq(eci_link_put_raw(l, "preamble", 8), 0);
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 256, ECI_H_CALL, 0, "a", 1, w->now), 0);
+	cr_assert_eq(eci_router_send(w->r, ECI_CONTROL, 0, 256, ECI_H_KILL, 0, "b", 1, w->now), 0);
+	const uint8_t *p;
+	cr_assert_eq(eci_link_output(l, &p, 5), 5);
+	cr_assert_eq(memcmp(p, "pream", 5), 0);
+	eci_link_wrote(l, 5, w->now);
+	char long_hello[ECI_HELLO_MAX + 1] = {0};
+	cr_assert_eq(eci_link_start(l, long_hello, sizeof long_hello, w->now), -1);
+	cr_assert_eq(eci_link_start(l, long_hello, ECI_HELLO_MAX, w->now), 0);
+	cr_assert_eq(eci_link_put_raw(l, "x", 1), -1);
+	cr_assert_eq(eci_link_output(l, &p, 100), 3);
+	eci_link_wrote(l, 3, w->now);
+	static const uint32_t order[] = {ECI_H_HELLO, ECI_H_KILL, ECI_H_CALL};
+	for (int i = 0; i < 3; i++)
+		cr_assert(take(w, l, &f) && f.handle == order[i]);
+	cr_assert_not(eci_link_up(l));
+	world_free(w);
+}
+
+Test(queue, bytes_before_hello_was_written_end_the_link)
+{
+	struct world *w = world_master();
+	struct eci_link *l = eci_router_add_child(w->r, 256, 8, w);
+	eci_link_feed(l, zeros, 1, w->now);
+	cr_assert(w->broken == 1);
+	cr_assert_str_eq(w->reason, "early-bytes");
+	world_free(w);
+}
+
+/* Stored frames that find no memory: a call is refused, the link stays. */
+extern long eci_test_fail_after;
+Test(queue, no_memory_for_a_call)
+{
+	struct world *w = world_master();
+	eci_test_fail_after = 0;
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 72, ECI_H_CALL, 0, zeros, 60000, w->now), -1);
+	eci_test_fail_after = -1;
+	cr_assert_eq(w->broken, 0);
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 72, ECI_H_CALL, 0, zeros, 60000, w->now), 0);
+	cr_assert_eq(drop_output(w, w->kid[0]), 1);
+	world_free(w);
+}
