@@ -1,0 +1,124 @@
+/* Reading secrets: from the environment, a descriptor, a file or a command's output. Only the first line counts. The
+ * value is read straight into the guarded buffer, and nothing else ever holds it. */
+#include "io/secret.h"
+#include "io/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COMMAND_MS 30000
+
+char *eci_secret_alloc(void)
+{
+	char *p = sodium_malloc(ECI_SECRET_MAX);
+	if (p)
+		memset(p, 0, ECI_SECRET_MAX);
+	return p;
+}
+
+void eci_secret_free(char *value)
+{
+	sodium_free(value);
+}
+
+void eci_wipe(void *p, size_t n)
+{
+	if (p)
+		sodium_memzero(p, n);
+}
+
+static int complain(char *why, size_t cap, const char *name, const char *what)
+{
+	(void)snprintf(why, cap, "secret %s: %s", name, what);
+	return -1;
+}
+
+/* Until end of file or a newline. */
+static int read_line(int fd, char *buf, size_t cap)
+{
+	size_t n = 0;
+	while (n + 1 < cap) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		if (poll(&p, 1, COMMAND_MS) <= 0)
+			return -1;
+		ssize_t r = read(fd, buf + n, 1);
+		if (r < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (r < 0)
+			return -1;
+		if (r == 0 || buf[n] == '\n')
+			break;
+		n++;
+	}
+	buf[n] = 0;
+	return n + 1 < cap ? 0 : -1;
+}
+
+static int from_file(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)
+{
+	struct stat st;
+	int fd = open(s->text, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		int r = complain(why, why_cap, s->name, strerror(errno));
+		if (fd >= 0)
+			(void)close(fd);
+		return r;
+	}
+	int r = 0;
+	if ((st.st_mode & 077) || (st.st_uid != geteuid() && st.st_uid != 0))
+		r = complain(why, why_cap, s->name, "its file must be yours and mode 0600");
+	else if (read_line(fd, buf, cap) < 0)
+		r = complain(why, why_cap, s->name, "its file cannot be read, or the line is too long");
+	(void)close(fd);
+	return r;
+}
+
+static int from_command(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)
+{
+	struct eci_proc p;
+	int err = eci_proc_start(&p, s->command, NULL, ECI_PROC_PIPES), status = 0;
+	if (err)
+		return complain(why, why_cap, s->name, strerror(err));
+	(void)close(p.in);
+	p.in = -1;
+	int r = read_line(p.out, buf, cap);
+	for (int i = 0; i < COMMAND_MS / 10 && r == 0 && !eci_proc_reap(&p, &status); i++)
+		(void)poll(NULL, 0, 10);
+	eci_proc_kill(&p);
+	for (int i = 0; i < 100 && !eci_proc_reap(&p, &status); i++)
+		(void)poll(NULL, 0, 10);
+	eci_proc_close(&p);
+	if (r < 0 || status != 0) {
+		eci_wipe(buf, cap);
+		return complain(why, why_cap, s->name, "its command failed");
+	}
+	return 0;
+}
+
+int eci_secret_read(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)
+{
+	if (s->kind == ECI_SECRET_ENV) {
+		const char *v = getenv(s->text);
+		if (!v || strlen(v) >= cap) {
+			(void)snprintf(why, why_cap, "secret %s: environment variable %s is %s", s->name, s->text,
+				       v ? "too long" : "not set");
+			return -1;
+		}
+		memcpy(buf, v, strlen(v) + 1);
+		return 0;
+	}
+	if (s->kind == ECI_SECRET_FD)
+		return read_line(s->fd, buf, cap) == 0
+			       ? 0
+			       : complain(why, why_cap, s->name, "its descriptor cannot be read");
+	if (s->kind == ECI_SECRET_FILE)
+		return from_file(s, buf, cap, why, why_cap);
+	return from_command(s, buf, cap, why, why_cap);
+}

@@ -1,0 +1,17 @@
+/* io: where secret values come from and where they are kept. */
+#ifndef ECI_IO_SECRET_H
+#define ECI_IO_SECRET_H
+
+#include "topology/topology.h"
+
+#define ECI_SECRET_MAX 1024u /* bytes of a value with its NUL: longer than any password program accepts */
+
+/* A guarded, locked, zeroed buffer of ECI_SECRET_MAX bytes; NULL: no memory. Freeing wipes; NULL-safe. */
+char *eci_secret_alloc(void);
+void eci_secret_free(char *value);
+void eci_wipe(void *p, size_t n);
+/* Reads an env, fd, file or command secret; a final newline is taken off. Blocks on the file or command (30 s at most).
+ * 0, or -1 with why. A file must be ours and not readable by others (0600). */
+int eci_secret_read(const struct eci_secret *decl, char *buf, size_t cap, char *why, size_t why_cap);
+
+#endif

@@ -1,0 +1,260 @@
+/* Calls: one CALL frame, one answer. The request is encoded when the future is made, so that the caller's values are
+ * the caller's again at once, and sent when the context can be reached. */
+#include "mesh/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void take_exception(struct ectx_future *f, const struct eci_fail *fail, char *detail)
+{
+	f->error.detail = detail;
+	eci_future_fail(f, fail, f->context);
+}
+
+static void on_answer(void *arg, const struct eci_answer *a)
+{
+	struct ectx_future *f = arg;
+	f->slot = 0; /* a one-shot slot is gone when it is answered */
+	if (a->dead) {
+		eci_future_dead(f, a);
+		return;
+	}
+	struct eci_fail fail = {0};
+	char *detail = NULL;
+	ectx_value *value = NULL;
+	int r = eci_call_decode(a->f->body, a->f->len, &value, &fail, &detail);
+	if (r == 1) {
+		take_exception(f, &fail, detail);
+	} else if (r < 0) {
+		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_PROTOCOL, "the answer is malformed", f->context);
+	} else if (f->kind == ECI_OP_RUN) {
+		int64_t status = 255;
+		(void)ectx_value_int(value, &status);
+		f->exit_status = (int)(status & 255);
+		ectx_value_free(value);
+		if (f->exit_status) {
+			struct eci_fail failed = {0};
+			eci_fail_set(&failed, ECTX_PHASE_CALL, ECTX_E_EXIT_STATUS, "exit status %d", f->exit_status);
+			eci_error_from(&f->error, &failed, f->context);
+		}
+		f->answered = true;
+		if (!f->out_open && !f->err_open)
+			eci_future_done(f);
+	} else {
+		f->value = value;
+		eci_future_done(f);
+	}
+}
+
+void eci_call_run(struct ectx_future *f)
+{
+	ectx_mesh *m = f->mesh;
+	f->slot = eci_slot_open(m->router, f->context->id, ECI_SLOT_ONCE, on_answer, f);
+	int r = f->slot ? eci_router_send(m->router, ECI_CALL, 0, f->context->id, ECI_H_CALL, f->slot,
+					  eci_buf_data(&f->request), eci_buf_len(&f->request), eci_now_ms())
+			: -1;
+	if (r < 0)
+		eci_future_fail_code(f, ECTX_PHASE_CALL,
+				     r == -1   ? ECTX_E_NO_MEMORY
+				     : r == -2 ? ECTX_E_TOO_BIG
+				     : r == -3 ? ECTX_E_NO_ROUTE
+					       : ECTX_E_BUSY,
+				     "", f->context);
+}
+
+/* Program files are read by the caller's thread, before the lock. */
+static int prepare(struct ectx_future *f, const char *function, const ectx_value *args, const ectx_value *kwargs,
+		   struct eci_fail *fail)
+{
+	char *module = NULL, *name = NULL, *file = NULL;
+	int r = eci_call_parse(function, &module, &name, &file, fail);
+	if (r == 0 && file)
+		r = eci_program_add(f->mesh, module + 2, file, fail); /* "./STEM" */
+	if (r == 0 && eci_call_encode(&f->request, module, name, args, kwargs) < 0) {
+		eci_fail_set(fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT, "the arguments of %s cannot be encoded",
+			     function);
+		r = -1;
+	}
+	free(module);
+	free(name);
+	free(file);
+	return r;
+}
+
+ectx_future *ectx_call_start(ectx_context *c, const char *function, const ectx_value *args, const ectx_value *kwargs,
+			     long timeout_ms)
+{
+	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_CALL, timeout_ms);
+	struct eci_fail fail = {0};
+	if (!f)
+		return NULL;
+	int r = prepare(f, function, args, kwargs, &fail);
+	if (r == 0)
+		(void)eci_secrets_resolve(c, &f->error);
+	eci_lock(c->mesh);
+	if (r == 0) {
+		eci_future_begin(f);
+	} else { /* enlist, so that there is one way to end */
+		eci_error_from(&f->error, &fail, NULL);
+		f->state = ECI_OP_DONE;
+		eci_buf_deinit(&f->request);
+	}
+	eci_unlock(c->mesh);
+	return f;
+}
+
+ectx_future *ectx_connect_start(ectx_context *c, long timeout_ms)
+{
+	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_CONNECT, timeout_ms);
+	if (!f)
+		return NULL;
+	(void)eci_secrets_resolve(c, &f->error);
+	eci_lock(c->mesh);
+	eci_future_begin(f);
+	eci_unlock(c->mesh);
+	return f;
+}
+
+/* ---- blocking forms ---- */
+
+static enum ectx_status finish(ectx_future *f, ectx_value **result, ectx_error *err)
+{
+	if (!f) {
+		struct eci_fail fail = {0};
+		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", "");
+		eci_error_from(err, &fail, NULL);
+		return err->status;
+	}
+	(void)ectx_future_wait(f, -1); /* the future has the deadline */
+	enum ectx_status status = f->error.status;
+	if (status != ECTX_OK) {
+		*err = f->error;
+		f->error.detail = NULL;
+	} else if (result) {
+		*result = f->value;
+		f->value = NULL;
+	}
+	ectx_future_free(f);
+	return status;
+}
+
+enum ectx_status ectx_connect(ectx_context *c, long timeout_ms, ectx_error *err)
+{
+	return finish(ectx_connect_start(c, timeout_ms), NULL, err);
+}
+
+enum ectx_status ectx_call(ectx_context *c, const char *function, const ectx_value *args, const ectx_value *kwargs,
+			   long timeout_ms, ectx_value **result, ectx_error *err)
+{
+	if (result)
+		*result = NULL;
+	return finish(ectx_call_start(c, function, args, kwargs, timeout_ms), result, err);
+}
+
+/* ---- run ---- */
+
+static void run_stream(struct ectx_future *f, int which, const struct eci_answer *a)
+{
+	bool *open = which == 1 ? &f->out_open : &f->err_open;
+	uint32_t *slot = which == 1 ? &f->out_slot : &f->err_slot;
+	if (a->dead) {
+		*slot = 0;
+		*open = false;
+	} else {
+		if (a->f->len)
+			eci_event_output(f, which, *slot, a->f->body, a->f->len);
+		if (a->f->flags & ECI_F_END)
+			*open = false;
+	}
+	if (f->answered && !f->out_open && !f->err_open)
+		eci_future_done(f);
+}
+
+static void on_out(void *arg, const struct eci_answer *a)
+{
+	run_stream(arg, 1, a);
+}
+
+static void on_err(void *arg, const struct eci_answer *a)
+{
+	run_stream(arg, 2, a);
+}
+
+bool eci_streams_open(struct ectx_future *f)
+{
+	uint32_t id = f->context->id;
+	f->out_slot = eci_slot_open(f->mesh->router, id, ECI_SLOT_STREAM, on_out, f);
+	f->err_slot = eci_slot_open(f->mesh->router, id, ECI_SLOT_STREAM, on_err, f);
+	f->out_open = f->out_slot != 0;
+	f->err_open = f->err_slot != 0;
+	return f->out_open && f->err_open;
+}
+
+void eci_run_run(struct ectx_future *f)
+{
+	eci_context_part(f->context, "exec", &f->context->has_exec);
+	if (!eci_streams_open(f)) {
+		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_MEMORY, "", f->context);
+		return;
+	}
+	/* request holds the encoded argv; the stream handles are known only now */
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 4);
+	eci_cbor_put_str(&b, "econtext");
+	eci_cbor_put_str(&b, "run");
+	eci_cbor_put_array(&b, 4);
+	eci_cbor_put_str(&b, f->program);
+	(void)eci_buf_append(&b, eci_buf_data(&f->request), eci_buf_len(&f->request));
+	eci_cbor_put_uint(&b, f->out_slot);
+	eci_cbor_put_uint(&b, f->err_slot);
+	eci_cbor_put_map(&b, 0);
+	eci_buf_deinit(&f->request);
+	f->request = b;
+	eci_call_run(f);
+}
+
+static int prepare_run(struct ectx_future *f, const char *const *argv, struct eci_fail *fail)
+{
+	uint64_t n = 0;
+	while (argv[n])
+		n++;
+	eci_lock(f->mesh);
+	unsigned number = f->mesh->programs++;
+	eci_unlock(f->mesh);
+	char name[64];
+	(void)snprintf(name, sizeof name, "econtext_program_%u", number);
+	f->program = strdup(name);
+	if (!f->program || eci_program_add(f->mesh, name, argv[0], fail) < 0)
+		return -1;
+	eci_cbor_put_array(&f->request, n);
+	for (uint64_t i = 0; i < n; i++) {
+		size_t len = strlen(argv[i]);
+		if (eci_utf8_valid((const uint8_t *)argv[i], len))
+			eci_cbor_put_text(&f->request, argv[i], len);
+		else
+			eci_cbor_put_bytes(&f->request, argv[i], len);
+	}
+	return f->request.failed ? -1 : 0;
+}
+
+ectx_future *ectx_run_start(ectx_context *c, const char *const *argv, long timeout_ms)
+{
+	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_RUN, timeout_ms);
+	struct eci_fail fail = {0};
+	if (!f)
+		return NULL;
+	int r = prepare_run(f, argv, &fail);
+	if (r == 0)
+		(void)eci_secrets_resolve(c, &f->error);
+	eci_lock(c->mesh);
+	if (r == 0) {
+		eci_future_begin(f);
+	} else {
+		eci_error_from(&f->error, &fail, NULL);
+		f->state = ECI_OP_DONE;
+		eci_buf_deinit(&f->request);
+	}
+	eci_unlock(c->mesh);
+	return f;
+}

@@ -1,0 +1,129 @@
+/* Contexts: names to objects, objects to ids.
+ *
+ * A context object lives as long as its mesh and is known by name; what comes and goes is its incarnation: a state, a
+ * block of ids, a process. The objects form the declared tree (parent, children), made from plans as names are first
+ * asked for, so a topology of 100,000 nodes costs what is used of it.
+ *
+ * The path in an error is the way of names from the first hop to the context that failed. */
+#include "mesh/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static ectx_context *by_name(ectx_mesh *m, const char *name)
+{
+	ectx_context *c;
+	HASH_FIND(by_name, m->by_name, name, strlen(name), c);
+	return c;
+}
+
+static ectx_context *add(ectx_mesh *m, const struct eci_plan_item *item, ectx_context *parent)
+{
+	ectx_context *c = calloc(1, sizeof *c);
+	if (!c || !(c->name = strdup(item->name))) {
+		free(c);
+		return NULL;
+	}
+	c->mesh = m;
+	c->parent = parent;
+	c->target = item->target;
+	c->subtree = item->subtree ? item->subtree : 1;
+	c->dial_window = item->dial_window ? item->dial_window : 4;
+	c->next = m->contexts;
+	m->contexts = c;
+	ectx_context **siblings = parent ? &parent->children : &m->roots_of_tree;
+	while (*siblings) /* in order of declaration: the tree is shown so */
+		siblings = &(*siblings)->next_sibling;
+	*siblings = c;
+	HASH_ADD_KEYPTR(by_name, m->by_name, c->name, strlen(c->name), c);
+	return c;
+}
+
+ectx_context *eci_context_find(ectx_mesh *m, const char *name, ectx_error *err)
+{
+	ectx_context *c = by_name(m, name);
+	if (c)
+		return c;
+	struct eci_plan_node *node = calloc(1, sizeof *node);
+	if (node && eci_plan_make(m->topology, &name, 1, &node->plan, err) < 0) {
+		free(node);
+		return NULL;
+	}
+	ectx_context **made = node ? calloc(node->plan.count, sizeof(ectx_context *)) : NULL;
+	if (!made) {
+		struct eci_fail fail = {0};
+		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", name);
+		eci_error_from(err, &fail, NULL);
+		free(node);
+		return NULL;
+	}
+	node->next = m->plans;
+	m->plans = node;
+	bool ok = true;
+	for (size_t i = 0; i < node->plan.count && ok; i++) {
+		const struct eci_plan_item *item = &node->plan.items[i];
+		made[i] = by_name(m, item->name);
+		if (!made[i])
+			made[i] = add(m, item, item->parent == SIZE_MAX ? NULL : made[item->parent]);
+		ok = made[i] != NULL;
+	}
+	c = ok ? made[node->plan.wanted[0]] : NULL;
+	free(made);
+	return c;
+}
+
+ectx_context *eci_context_of_id(ectx_mesh *m, uint32_t id)
+{
+	ectx_context *c;
+	HASH_FIND(by_id, m->by_id, &id, sizeof id, c);
+	return c;
+}
+
+static size_t path_into(const ectx_context *c, char *out, size_t cap)
+{
+	size_t n = c->parent ? path_into(c->parent, out, cap) : 0;
+	int w = n < cap ? snprintf(out + n, cap - n, "%s%s", n ? " > " : "", c->name) : 0;
+	n += w > 0 ? (size_t)w : 0;
+	return n < cap ? n : cap - 1;
+}
+
+void eci_context_path(const ectx_context *c, char *out, size_t cap)
+{
+	out[0] = 0;
+	if (c)
+		(void)path_into(c, out, cap);
+}
+
+bool eci_context_reachable(const ectx_context *c)
+{
+	return c == NULL || c->state == ECI_UP || c->state == ECI_BOOTING;
+}
+
+uint32_t eci_context_id(const ectx_context *c)
+{
+	return c ? c->id : 0;
+}
+
+void eci_work(ectx_context *c)
+{
+	if (c->in_work)
+		return;
+	c->in_work = true;
+	c->work_next = c->mesh->work;
+	c->mesh->work = c;
+	eci_wake(c->mesh);
+}
+
+ectx_context *ectx_context_get(ectx_mesh *m, const char *name, ectx_error *err)
+{
+	eci_lock(m);
+	ectx_context *c = eci_context_find(m, name, err);
+	eci_unlock(m);
+	return c;
+}
+
+const char *ectx_context_name(const ectx_context *c)
+{
+	return c->name;
+}

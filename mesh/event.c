@@ -1,0 +1,185 @@
+/* Events: what a program takes with ectx_event_next().
+ *
+ * Bounded in three ways: output holds stream credit until its event is freed, so a program that stops reading stops the
+ * source; log records beyond event_limit push the oldest out, counted; and a future makes one DONE at most. */
+#include "mesh/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+static void post(ectx_mesh *m, struct eci_event_node *n)
+{
+	bool was_empty = m->events == NULL;
+	n->mesh = m;
+	DL_APPEND(m->events, n);
+	if (was_empty) {
+		const uint64_t one = 1;
+		(void)!write(m->event_fd, &one, sizeof one);
+		(void)pthread_cond_signal(&m->event_cond);
+	}
+}
+
+static void take(ectx_mesh *m, struct eci_event_node *n)
+{
+	DL_DELETE(m->events, n);
+	if (n->ev.kind == ECTX_EVENT_LOG)
+		m->log_events--;
+	if (!m->events) {
+		uint64_t count;
+		(void)!read(m->event_fd, &count, sizeof count);
+	}
+}
+
+static void drop_oldest_log(ectx_mesh *m)
+{
+	struct eci_event_node *n;
+	DL_FOREACH(m->events, n)
+	{
+		if (n->ev.kind == ECTX_EVENT_LOG) {
+			m->dropped++;
+			take(m, n);
+			free(n->owned);
+			free(n);
+			return;
+		}
+	}
+}
+
+void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger, size_t logger_len, const char *text,
+		   size_t len, uint64_t dropped)
+{
+	struct eci_event_node *n = calloc(1, sizeof *n);
+	char *owned = n ? malloc(len + logger_len + 2) : NULL;
+	m->dropped += dropped;
+	if (!owned) {
+		free(n);
+		m->dropped++;
+		return;
+	}
+	memcpy(owned, text, len);
+	owned[len] = 0;
+	memcpy(owned + len + 1, logger, logger_len);
+	owned[len + 1 + logger_len] = 0;
+	n->owned = owned;
+	n->ev = (ectx_event){.kind = ECTX_EVENT_LOG,
+			     .context = c,
+			     .level = level,
+			     .logger = owned + len + 1,
+			     .text = owned,
+			     .len = len};
+	post(m, n);
+	if (++m->log_events > m->event_limit)
+		drop_oldest_log(m);
+}
+
+void eci_event_output(struct ectx_future *f, int stream, uint32_t slot, const uint8_t *p, size_t len)
+{
+	struct eci_event_node *n = calloc(1, sizeof *n);
+	char *owned = n ? malloc(len + 1) : NULL;
+	if (!owned) {
+		free(n);
+		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_MEMORY, "output", f->context);
+		return;
+	}
+	memcpy(owned, p, len);
+	owned[len] = 0;
+	n->owned = owned;
+	n->slot = slot;
+	n->ev = (ectx_event){.kind = ECTX_EVENT_OUTPUT,
+			     .context = f->context,
+			     .future = f,
+			     .stream = stream,
+			     .text = owned,
+			     .len = len};
+	post(f->mesh, n);
+}
+
+void eci_event_done(struct ectx_future *f)
+{
+	struct eci_event_node *n = calloc(1, sizeof *n);
+	if (!n || f->done_event) {
+		free(n);
+		return;
+	}
+	f->done_event = true;
+	n->ev = (ectx_event){.kind = ECTX_EVENT_DONE, .context = f->context, .future = f};
+	post(f->mesh, n);
+}
+
+void eci_events_forget(struct ectx_future *f)
+{
+	struct eci_event_node *n, *next;
+	DL_FOREACH_SAFE(f->mesh->events, n, next)
+	{
+		if (n->ev.future != f)
+			continue;
+		take(f->mesh, n);
+		free(n->owned);
+		free(n);
+	}
+}
+
+void eci_events_free_all(ectx_mesh *m)
+{
+	struct eci_event_node *n, *next;
+	DL_FOREACH_SAFE(m->events, n, next)
+	{
+		DL_DELETE(m->events, n);
+		free(n->owned);
+		free(n);
+	}
+}
+
+static struct eci_event_node *dropped_event(ectx_mesh *m)
+{
+	struct eci_event_node *n = calloc(1, sizeof *n);
+	if (n) {
+		n->mesh = m;
+		n->ev = (ectx_event){.kind = ECTX_EVENT_DROPPED, .dropped = m->dropped};
+		m->dropped = 0;
+	}
+	return n;
+}
+
+ectx_event *ectx_event_next(ectx_mesh *m, long timeout_ms)
+{
+	uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : eci_now_ms() + (uint64_t)timeout_ms;
+	struct timespec t = {.tv_sec = (time_t)(deadline / 1000), .tv_nsec = (long)(deadline % 1000) * 1000000};
+	struct eci_event_node *n = NULL;
+	eci_lock(m);
+	if (m->dropped)
+		n = dropped_event(m);
+	int r = 0;
+	while (!n && !m->events && r != ETIMEDOUT && timeout_ms != 0)
+		r = timeout_ms < 0 ? pthread_cond_wait(&m->event_cond, &m->lock)
+				   : pthread_cond_timedwait(&m->event_cond, &m->lock, &t);
+	if (!n && m->events) {
+		n = m->events;
+		take(m, n);
+	}
+	eci_unlock(m);
+	return n ? &n->ev : NULL;
+}
+
+void ectx_event_free(ectx_event *e)
+{
+	if (!e)
+		return;
+	struct eci_event_node *n = (struct eci_event_node *)e;
+	if (n->slot) {
+		eci_lock(n->mesh);
+		eci_stream_consumed(n->mesh->router, n->slot, (uint32_t)e->len, eci_now_ms());
+		eci_unlock(n->mesh);
+	}
+	free(n->owned);
+	free(n);
+}
+
+int ectx_event_fd(ectx_mesh *m)
+{
+	return m->event_fd;
+}

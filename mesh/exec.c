@@ -1,0 +1,143 @@
+/* Commands: EXEC, with its two output streams. The answer comes after both streams ended; the future is done after all
+ * three. */
+#include "mesh/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void finish(struct ectx_future *f, uint64_t status, uint64_t sig)
+{
+	struct eci_fail fail = {0};
+	f->exit_status = sig ? 128 + (int)sig : (int)(status & 255);
+	if (sig)
+		eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_SIGNALLED, "ended by signal %u", (unsigned)sig);
+	else if (status)
+		eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_EXIT_STATUS, "exit status %u", (unsigned)status);
+	if (sig || status)
+		eci_error_from(&f->error, &fail, f->context);
+	f->answered = true;
+	if (!f->out_open && !f->err_open)
+		eci_future_done(f);
+}
+
+static void on_answer(void *arg, const struct eci_answer *a)
+{
+	struct ectx_future *f = arg;
+	f->slot = 0;
+	if (a->dead) {
+		eci_future_dead(f, a);
+		return;
+	}
+	if (eci_cbor_check(a->f->body, a->f->len, ECI_CBOR_ITEMS_MAX) != 0) {
+		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_PROTOCOL, "the answer is malformed", f->context);
+		return;
+	}
+	struct eci_cbor c = eci_cbor_open(a->f->body, a->f->len);
+	(void)eci_cbor_get_array(&c);
+	if (eci_cbor_get_uint(&c) == 0) {
+		uint64_t status = eci_cbor_get_uint(&c);
+		finish(f, status, eci_cbor_get_uint(&c));
+		return;
+	}
+	const char *p = "";
+	size_t n = 0;
+	char text[512];
+	(void)eci_cbor_get_text(&c, &p, &n);
+	(void)eci_escape_into(text, sizeof text, p ? p : "", n);
+	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_COMMAND, text, f->context);
+}
+
+/* request holds keys 0 to 2 and perhaps 5, encoded when the future was made: [pairs before the handles][pairs after].
+ */
+void eci_exec_run(struct ectx_future *f)
+{
+	ectx_mesh *m = f->mesh;
+	eci_context_part(f->context, "exec", &f->context->has_exec);
+	f->slot = eci_slot_open(m->router, f->context->id, ECI_SLOT_ONCE, on_answer, f);
+	if (!f->slot || !eci_streams_open(f)) {
+		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_MEMORY, "", f->context);
+		return;
+	}
+	struct eci_buf b = ECI_BUF_NULL;
+	uint8_t pairs = eci_buf_data(&f->request)[0];
+	size_t tail = pairs == 6 ? (size_t)eci_buf_data(&f->request)[1] : 0;
+	eci_cbor_put_map(&b, pairs);
+	(void)eci_buf_append(&b, eci_buf_data(&f->request) + 2, eci_buf_len(&f->request) - 2 - tail);
+	eci_cbor_put_uint(&b, 3);
+	eci_cbor_put_uint(&b, f->out_slot);
+	eci_cbor_put_uint(&b, 4);
+	eci_cbor_put_uint(&b, f->err_slot);
+	if (tail)
+		(void)eci_buf_append(&b, eci_buf_data(&f->request) + eci_buf_len(&f->request) - tail, tail);
+	int r = eci_router_send(m->router, ECI_CALL, 0, f->context->id, ECI_H_EXEC, f->slot, eci_buf_data(&b),
+				eci_buf_len(&b), eci_now_ms());
+	eci_buf_deinit(&b);
+	if (r < 0)
+		eci_future_fail_code(f, ECTX_PHASE_CALL,
+				     r == -2   ? ECTX_E_TOO_BIG
+				     : r == -3 ? ECTX_E_NO_ROUTE
+					       : ECTX_E_BUSY,
+				     "", f->context);
+}
+
+static void put_string(struct eci_buf *b, const char *s)
+{
+	size_t n = strlen(s);
+	if (eci_utf8_valid((const uint8_t *)s, n))
+		eci_cbor_put_text(b, s, n);
+	else
+		eci_cbor_put_bytes(b, s, n);
+}
+
+static void encode(struct eci_buf *b, const ectx_exec *x)
+{
+	uint64_t n = 0, envs = 0;
+	bool pty = x->rows && x->cols;
+	while (x->argv[n])
+		n++;
+	while (x->env && x->env[envs])
+		envs++;
+	uint8_t head[2] = {(uint8_t)(pty ? 6 : 5), 0};
+	(void)eci_buf_append(b, head, sizeof head);
+	eci_cbor_put_uint(b, 0);
+	eci_cbor_put_array(b, n);
+	for (uint64_t i = 0; i < n; i++)
+		put_string(b, x->argv[i]);
+	eci_cbor_put_uint(b, 1);
+	eci_cbor_put_map(b, envs);
+	for (uint64_t i = 0; i < envs; i++) {
+		const char *eq = strchr(x->env[i], '=');
+		eci_cbor_put_text(b, x->env[i], eq ? (size_t)(eq - x->env[i]) : strlen(x->env[i]));
+		if (eq)
+			put_string(b, eq + 1);
+		else
+			eci_cbor_put_null(b);
+	}
+	eci_cbor_put_uint(b, 2);
+	if (x->cwd)
+		put_string(b, x->cwd);
+	else
+		eci_cbor_put_null(b);
+	if (!pty)
+		return;
+	size_t before = eci_buf_len(b);
+	eci_cbor_put_uint(b, 5);
+	eci_cbor_put_array(b, 2);
+	eci_cbor_put_uint(b, x->rows);
+	eci_cbor_put_uint(b, x->cols);
+	b->mem[b->head + 1] = (uint8_t)(eci_buf_len(b) - before);
+}
+
+ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_ms)
+{
+	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_EXEC, timeout_ms);
+	if (!f)
+		return NULL;
+	encode(&f->request, x);
+	(void)eci_secrets_resolve(c, &f->error);
+	eci_lock(c->mesh);
+	eci_future_begin(f);
+	eci_unlock(c->mesh);
+	return f;
+}

@@ -1,0 +1,351 @@
+/* Futures: one piece of work each, from start to its one outcome.
+ *
+ *     WAITING (for its context) -> RUNNING (sent) -> DONE
+ *
+ * A future is listed with its context while it is not done, so that losing the context ends it, and in mesh->ops for
+ * its deadline. It ends exactly once: eci_future_done() is the only way to DONE, closes the slots (so nothing can
+ * answer any more) and wakes who waits.
+ *
+ * The owner is the caller: done or not, only ectx_future_free() frees it. Waiting is on a condition variable per
+ * waiter, listed at each future it waits for, so that ending one future wakes one thread and not all. */
+#include "mesh/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op kind, long timeout_ms)
+{
+	struct ectx_future *f = calloc(1, sizeof *f);
+	if (!f)
+		return NULL;
+	f->mesh = m;
+	f->context = c;
+	f->kind = kind;
+	f->exit_status = -1;
+	f->done_event = true; /* until somebody sets a user pointer */
+	f->timeout_ms = timeout_ms < 0 ? UINT64_MAX : (uint64_t)timeout_ms;
+	f->deadline_ms = timeout_ms < 0 ? UINT64_MAX : eci_now_ms() + (uint64_t)timeout_ms;
+	return f;
+}
+
+void eci_future_begin(struct ectx_future *f)
+{
+	ectx_mesh *m = f->mesh;
+	DL_APPEND2(m->ops, f, all_prev, all_next);
+	if (f->context)
+		DL_APPEND(f->context->ops, f);
+	else
+		DL_APPEND(m->loose_ops, f);
+	if (m->closing) {
+		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_CLOSED, "", NULL);
+		return;
+	}
+	bool ready = f->kind == ECI_OP_CONNECT && f->context ? f->context->state == ECI_UP
+							     : eci_context_reachable(f->context);
+	if (ready)
+		eci_future_run(f);
+	else
+		eci_context_want(f->context);
+	if (f->state != ECI_OP_DONE && f->deadline_ms != UINT64_MAX)
+		eci_wake_by(m, f->deadline_ms);
+}
+
+void eci_future_run(struct ectx_future *f)
+{
+	f->state = ECI_OP_RUNNING;
+	switch (f->kind) {
+	case ECI_OP_CONNECT:
+		eci_future_done(f);
+		break;
+	case ECI_OP_CALL:
+		eci_call_run(f);
+		break;
+	case ECI_OP_EXEC:
+		eci_exec_run(f);
+		break;
+	case ECI_OP_RUN:
+		eci_run_run(f);
+		break;
+	case ECI_OP_TREE:
+		eci_tree_run(f);
+		break;
+	case ECI_OP_TRACE:
+		eci_trace_run(f);
+		break;
+	}
+}
+
+/* ---- the end ---- */
+
+void eci_future_close_slots(struct ectx_future *f)
+{
+	uint32_t *slots[] = {&f->slot, &f->out_slot, &f->err_slot};
+	for (size_t i = 0; i < 3; i++) {
+		if (*slots[i])
+			eci_slot_close(f->mesh->router, *slots[i]);
+		*slots[i] = 0;
+	}
+	f->out_open = f->err_open = false;
+	eci_pending_free(f);
+}
+
+static void delist(struct ectx_future *f)
+{
+	DL_DELETE2(f->mesh->ops, f, all_prev, all_next);
+	if (f->context)
+		DL_DELETE(f->context->ops, f);
+	else
+		DL_DELETE(f->mesh->loose_ops, f);
+}
+
+void eci_future_done(struct ectx_future *f)
+{
+	if (f->state == ECI_OP_DONE)
+		return;
+	f->state = ECI_OP_DONE;
+	delist(f);
+	eci_future_close_slots(f);
+	eci_buf_deinit(&f->request);
+	if (!f->done_event)
+		eci_event_done(f);
+	struct eci_wait_node *w;
+	DL_FOREACH(f->waits, w)
+	(void)pthread_cond_signal(&w->waiter->cond);
+}
+
+void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at)
+{
+	if (f->state == ECI_OP_DONE)
+		return;
+	char *detail = f->error.detail;
+	eci_error_from(&f->error, fail, at);
+	f->error.detail = detail;
+	eci_future_done(f);
+}
+
+void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
+			  const ectx_context *at)
+{
+	struct eci_fail fail = {0};
+	eci_fail_set(&fail, phase, code, "%s", saw);
+	eci_future_fail(f, &fail, at);
+}
+
+/* The context on f's way that router `id` speaks of when it says that f's frame cannot go on: the one just below it. */
+static const ectx_context *just_below(const struct ectx_future *f, uint32_t id)
+{
+	const ectx_context *c = f->context;
+	while (c && c->parent && c->parent->id != id && c->id != id)
+		c = c->parent;
+	return c;
+}
+
+void eci_future_dead(struct ectx_future *f, const struct eci_answer *a)
+{
+	static const struct {
+		const char *reason;
+		enum ectx_code code;
+	} codes[] = {
+		{"lost", ECTX_E_LOST_RUNNING},
+		{"no-route", ECTX_E_NO_ROUTE},
+		{"no-authority", ECTX_E_REFUSED_BY_AUTHORITY},
+		{"too-big", ECTX_E_TOO_BIG},
+		{"busy", ECTX_E_BUSY},
+		{"cancelled", ECTX_E_CANCELLED},
+		{"shutdown", ECTX_E_LOST_RUNNING},
+	};
+	enum ectx_code code = ECTX_E_PROTOCOL;
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+		if (!strcmp(codes[i].reason, a->reason))
+			code = codes[i].code;
+	struct eci_fail fail = {0};
+	eci_fail_set(&fail, code == ECTX_E_LOST_RUNNING ? ECTX_PHASE_LOST : ECTX_PHASE_ROUTE, code, "%s%s%s", a->reason,
+		     a->evidence[0] ? ": " : "", a->evidence);
+	eci_future_fail(f, &fail, f->context ? just_below(f, a->at) : NULL);
+}
+
+static void send_cancel(struct ectx_future *f)
+{
+	if (f->state != ECI_OP_RUNNING || !f->slot || !eci_context_reachable(f->context) ||
+	    (f->kind != ECI_OP_CALL && f->kind != ECI_OP_EXEC && f->kind != ECI_OP_RUN))
+		return;
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 1);
+	eci_cbor_put_uint(&b, f->slot);
+	eci_send(f->mesh, ECI_CONTROL, f->context->id, ECI_H_CANCEL, 0, &b);
+	eci_buf_deinit(&b);
+}
+
+static void expire(struct ectx_future *f)
+{
+	struct eci_fail fail = {0};
+	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_DEADLINE, "%s",
+		     f->state == ECI_OP_WAITING ? "still connecting" : "");
+	fail.after_ms = fail.limit_ms = (uint32_t)f->timeout_ms;
+	send_cancel(f);
+	eci_future_fail(f, &fail, f->context);
+}
+
+uint64_t eci_futures_expire(ectx_mesh *m, uint64_t now)
+{
+	uint64_t next = UINT64_MAX;
+	struct ectx_future *f, *tmp;
+	DL_FOREACH_SAFE2(m->ops, f, tmp, all_next)
+	{
+		if (f->deadline_ms <= now)
+			expire(f);
+		else if (f->deadline_ms < next)
+			next = f->deadline_ms;
+	}
+	m->ops_next_ms = next;
+	return next;
+}
+
+void eci_futures_fail_all(ectx_mesh *m, enum ectx_code code)
+{
+	while (m->ops) {
+		struct ectx_future *f = m->ops;
+		send_cancel(f);
+		eci_future_fail_code(f, ECTX_PHASE_NONE, code, "", f->context);
+	}
+}
+
+/* ---- waiting ---- */
+
+static bool wait_until(ectx_mesh *m, struct eci_waiter *w, uint64_t deadline_ms)
+{
+	if (deadline_ms == UINT64_MAX)
+		return pthread_cond_wait(&w->cond, &m->lock) == 0;
+	struct timespec t = {.tv_sec = (time_t)(deadline_ms / 1000), .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
+	return pthread_cond_timedwait(&w->cond, &m->lock, &t) != ETIMEDOUT;
+}
+
+static long first_done(ectx_future *const *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i] && v[i]->state == ECI_OP_DONE)
+			return (long)i;
+	return -1;
+}
+
+/* Futures of one mesh; nodes: n of them. */
+static long wait_any(ectx_future *const *v, size_t n, struct eci_wait_node *nodes, long timeout_ms)
+{
+	ectx_mesh *m = NULL;
+	for (size_t i = 0; i < n && !m; i++)
+		m = v[i] ? v[i]->mesh : NULL;
+	if (!m)
+		return -1;
+	uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : eci_now_ms() + (uint64_t)timeout_ms;
+	eci_lock(m);
+	long done = first_done(v, n);
+	if (done < 0 && timeout_ms != 0) {
+		if (m->dirty) { /* write what the start form queued before sleeping */
+			eci_unlock(m);
+			eci_lock(m);
+		}
+		struct eci_waiter w;
+		pthread_condattr_t attr;
+		(void)pthread_condattr_init(&attr);
+		(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+		(void)pthread_cond_init(&w.cond, &attr);
+		(void)pthread_condattr_destroy(&attr);
+		for (size_t i = 0; i < n; i++) {
+			nodes[i].waiter = &w;
+			if (v[i])
+				DL_APPEND(v[i]->waits, &nodes[i]);
+		}
+		bool in_time = true;
+		while ((done = first_done(v, n)) < 0 && in_time)
+			in_time = wait_until(m, &w, deadline);
+		for (size_t i = 0; i < n; i++)
+			if (v[i])
+				DL_DELETE(v[i]->waits, &nodes[i]);
+		(void)pthread_cond_destroy(&w.cond);
+	}
+	eci_unlock(m);
+	return done;
+}
+
+bool ectx_future_wait(ectx_future *f, long timeout_ms)
+{
+	struct eci_wait_node node;
+	return wait_any(&f, 1, &node, timeout_ms) == 0;
+}
+
+long ectx_future_wait_any(ectx_future *const *v, size_t n, long timeout_ms)
+{
+	struct eci_wait_node *nodes = calloc(n ? n : 1, sizeof *nodes);
+	long done = nodes ? wait_any(v, n, nodes, timeout_ms) : -1;
+	free(nodes);
+	return done;
+}
+
+bool ectx_future_done(ectx_future *f)
+{
+	eci_lock(f->mesh);
+	bool done = f->state == ECI_OP_DONE;
+	eci_unlock(f->mesh);
+	return done;
+}
+
+/* ---- what it was; no lock: a done future does not change ---- */
+
+const ectx_error *ectx_future_error(const ectx_future *f)
+{
+	return &f->error;
+}
+
+const ectx_value *ectx_future_value(const ectx_future *f)
+{
+	return f->value;
+}
+
+int ectx_future_exit_status(const ectx_future *f)
+{
+	return f->exit_status;
+}
+
+void ectx_future_set_user(ectx_future *f, void *user)
+{
+	eci_lock(f->mesh);
+	f->user = user;
+	f->done_event = false;
+	if (f->state == ECI_OP_DONE)
+		eci_event_done(f);
+	eci_unlock(f->mesh);
+}
+
+void *ectx_future_user(const ectx_future *f)
+{
+	return f->user;
+}
+
+void ectx_future_cancel(ectx_future *f)
+{
+	eci_lock(f->mesh);
+	if (f->state != ECI_OP_DONE) {
+		send_cancel(f);
+		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CANCELLED, "", f->context);
+	}
+	eci_unlock(f->mesh);
+}
+
+void ectx_future_free(ectx_future *f)
+{
+	if (!f)
+		return;
+	ectx_mesh *m = f->mesh;
+	if (m) { /* NULL once its mesh was freed */
+		ectx_future_cancel(f);
+		eci_lock(m);
+		eci_events_forget(f);
+		eci_unlock(m);
+	}
+	ectx_error_clear(&f->error);
+	ectx_value_free(f->value);
+	free(f->program);
+	free(f);
+}

@@ -1,0 +1,236 @@
+/* mesh: what the files of this folder share. Everything here is guarded by mesh->lock unless it says otherwise;
+ * functions named eci_* want it held. */
+#ifndef ECI_MESH_INTERNAL_H
+#define ECI_MESH_INTERNAL_H
+
+#include "econtext/econtext.h"
+#include "core/fail.h"
+#include "router/router.h"
+#include "service/service.h"
+#include "service/spawn.h"
+#include "topology/topology.h"
+#include "transport/transport.h"
+
+#include <ev.h>
+#include <pthread.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#define ECI_BLOCK_FACTOR 8u      /* ids per declared context: room for workers, retries and contexts nobody declared */
+#define ECI_MASTER_DIALS 64u     /* children the master dials at once: as many as the default fan-out */
+#define ECI_CLOSE_GRACE_MS 1000u /* for contexts to end by themselves at ectx_mesh_free() */
+#define ECI_EVENT_LIMIT 65536u   /* log records kept for a program that does not take them */
+#define ECI_SCRIPT_MAX ECI_MODULE_BYTES_MAX
+
+enum eci_state {
+	ECI_IDLE,    /* -> WANTED */
+	ECI_WANTED,  /* waits for its parent, or for a place among its dials -> DIALING, IDLE (failed) */
+	ECI_DIALING, /* the boot dialogue runs -> BOOTING, IDLE */
+	ECI_BOOTING, /* preamble and PROMOTE are on their way; frames may follow -> UP, IDLE */
+	ECI_UP       /* HELLO was answered -> IDLE (lost) */
+};
+
+struct ectx_context {
+	ectx_mesh *mesh;
+	char *name;
+	ectx_context *parent; /* NULL: the master */
+	ectx_context *children, *next_sibling;
+	UT_hash_handle by_name, by_id; /* by_id only while id != 0 */
+	struct eci_target target;
+	uint32_t subtree, dial_window;
+
+	enum eci_state state;
+	uint32_t id, size;         /* of this incarnation; 0: none */
+	uint32_t free_lo, free_hi; /* ids not yet given to children: [lo, hi) */
+	uint32_t dials;            /* children in DIALING */
+	uint32_t event_slot;
+	struct eci_dialogue *dialogue;
+	uint64_t started_ms;
+	bool has_relay, has_exec, has_stats; /* parts sent to this incarnation */
+	bool in_work;
+	ectx_context *work_next;
+	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
+	char agent[16], python[32], arch[32], host[65];
+	uint64_t pid;
+	ectx_context *next; /* of mesh->contexts */
+};
+
+enum eci_op { ECI_OP_CONNECT, ECI_OP_CALL, ECI_OP_EXEC, ECI_OP_RUN, ECI_OP_TREE, ECI_OP_TRACE };
+enum eci_op_state { ECI_OP_WAITING, ECI_OP_RUNNING, ECI_OP_DONE };
+
+struct eci_waiter {
+	pthread_cond_t cond;
+};
+struct eci_wait_node { /* one future that a waiter waits for; lives on the waiter's stack or heap */
+	struct eci_waiter *waiter;
+	struct eci_wait_node *prev, *next;
+};
+
+struct ectx_future {
+	ectx_mesh *mesh;
+	ectx_context *context; /* NULL: tree */
+	enum eci_op kind;
+	enum eci_op_state state;
+	struct ectx_future *prev, *next;         /* context->ops, or mesh->loose_ops */
+	struct ectx_future *all_prev, *all_next; /* mesh->ops: everything not done */
+	struct eci_wait_node *waits;
+	uint64_t deadline_ms, timeout_ms; /* UINT64_MAX: none */
+	void *user;
+	bool done_event; /* an event was queued, or is not wanted yet */
+
+	struct eci_buf request; /* encoded CALL, EXEC: ready to send, but for stream handles */
+	char *program;          /* run: name it is served under */
+	uint32_t slot, out_slot, err_slot;
+	bool answered, out_open, err_open;
+	struct eci_pending *pending; /* tree, trace: questions under way */
+	unsigned outstanding;
+
+	ectx_error error;
+	ectx_value *value;
+	int exit_status;
+};
+
+struct eci_event_node {
+	ectx_event ev; /* first: an ectx_event* is one of these */
+	struct eci_event_node *prev, *next;
+	ectx_mesh *mesh;
+	uint32_t slot; /* OUTPUT: whose credit this holds */
+	char *owned;   /* text, then logger */
+};
+
+struct eci_carrier;
+struct eci_secret_value {
+	char *name, *value; /* value: sodium_malloc'ed, NULL: not to be had */
+	char *why;
+	UT_hash_handle hh;
+};
+struct eci_plan_node {
+	struct eci_plan plan;
+	struct eci_plan_node *next;
+};
+
+struct ectx_mesh {
+	pthread_mutex_t lock;
+	pthread_t thread;
+	struct ev_loop *loop;
+	ev_async wake;
+	ev_timer timer;
+	ev_prepare prepare;
+	uint64_t wake_at_ms; /* when the loop will wake by itself */
+	bool closing, stop, sleeping;
+
+	struct eci_router *router;
+	struct eci_spawns *spawns;
+	struct eci_responder *responder;
+	struct eci_roots *roots;
+	struct eci_carrier *carriers; /* all */
+	struct eci_carrier *dirty;    /* have output to flush */
+	uint8_t *read_buf;
+
+	const ectx_topology *topology;
+	ectx_topology *own_topology;
+	struct eci_plan_node *plans; /* own the strings of targets */
+	char **overrides;
+	char *title;
+	int log_level;
+	int (*ask)(void *, const char *, char *, size_t);
+	void *ask_arg;
+	pthread_mutex_t ask_lock; /* one question at a time; taken without `lock` */
+	struct eci_secret_value *secrets;
+
+	ectx_context *contexts, *by_name, *by_id, *roots_of_tree;
+	ectx_context *work;
+	uint32_t next_id, dials; /* dials: children of the master in DIALING */
+	unsigned booting;        /* contexts whose dialogue has time limits */
+	unsigned programs;
+	struct ectx_future *ops, *loose_ops;
+	uint64_t ops_next_ms; /* no deadline is earlier than this */
+
+	struct eci_event_node *events;
+	pthread_cond_t event_cond;
+	int event_fd;
+	unsigned log_events, event_limit;
+	uint64_t dropped;
+};
+
+/* ---- mesh.c ---- */
+uint64_t eci_now_ms(void);
+void eci_lock(ectx_mesh *m);
+void eci_unlock(ectx_mesh *m); /* flushes what was queued to links first */
+void eci_wake(ectx_mesh *m);   /* makes the loop look again; from any thread */
+void eci_wake_by(ectx_mesh *m, uint64_t when_ms);
+void eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to,
+	      const struct eci_buf *body); /* best effort: losses come back by other ways */
+
+/* ---- carrier.c: processes of the master's own children ---- */
+extern const struct eci_spawn_host eci_carrier_host;
+void eci_carriers_flush(ectx_mesh *m, bool in_loop);
+void eci_carrier_wake(void *mesh, struct eci_link *link); /* router op */
+void eci_carrier_broken(void *mesh, struct eci_link *link, const char *reason, const char *detail);
+bool eci_carriers_end(ectx_mesh *m, bool kill); /* true: none is left */
+
+/* ---- context.c ---- */
+ectx_context *eci_context_find(ectx_mesh *m, const char *name, ectx_error *err); /* makes it, and those on its way */
+ectx_context *eci_context_of_id(ectx_mesh *m, uint32_t id);
+void eci_context_path(const ectx_context *c, char *out, size_t cap);
+bool eci_context_reachable(const ectx_context *c); /* frames may be sent to it */
+uint32_t eci_context_id(const ectx_context *c);    /* of NULL: the master's */
+void eci_work(ectx_context *c);
+
+/* ---- connect.c ---- */
+void eci_context_want(ectx_context *c);
+void eci_context_advance(ectx_context *c);
+void eci_context_tick(ectx_context *c, uint64_t now, uint64_t *next);
+void eci_context_part(ectx_context *c, const char *part, bool *sent);
+/* c and all below it are gone: their work ends with this error, its path is c's. */
+void eci_context_down(ectx_context *c, const struct eci_fail *fail);
+char **eci_connect_argv(const struct eci_target *t, unsigned *round_trips);
+
+/* ---- future.c ---- */
+struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op kind, long timeout_ms);
+void eci_future_begin(struct ectx_future *f); /* enlist; run now or when its context is up */
+void eci_future_run(struct ectx_future *f);   /* its context is reachable */
+void eci_future_done(struct ectx_future *f);  /* error and value are set */
+void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at);
+void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
+			  const ectx_context *at);
+void eci_future_dead(struct ectx_future *f, const struct eci_answer *a);
+uint64_t eci_futures_expire(ectx_mesh *m, uint64_t now);
+void eci_future_close_slots(struct ectx_future *f);
+void eci_futures_fail_all(ectx_mesh *m, enum ectx_code code);
+
+/* ---- calls.c, exec.c, tree.c: what a running future sends ---- */
+void eci_call_run(struct ectx_future *f);
+void eci_exec_run(struct ectx_future *f);
+void eci_run_run(struct ectx_future *f);
+void eci_tree_run(struct ectx_future *f);
+void eci_trace_run(struct ectx_future *f);
+void eci_pending_free(struct ectx_future *f);
+bool eci_streams_open(struct ectx_future *f); /* stdout and stderr of exec and run; false: no memory */
+
+/* ---- modules.c: GET_MODULE and LOG ---- */
+bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f);
+/* Reads a file and serves it as `name`. 0 or -1 with *fail. Without the lock for the reading. */
+int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail);
+
+/* ---- event.c ---- */
+void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger, size_t logger_len, const char *text,
+		   size_t len, uint64_t dropped);
+void eci_event_output(struct ectx_future *f, int stream, uint32_t slot, const uint8_t *p, size_t n);
+void eci_event_done(struct ectx_future *f);
+void eci_events_forget(struct ectx_future *f);
+void eci_events_free_all(ectx_mesh *m);
+
+/* ---- secret.c ---- */
+int eci_secrets_resolve(ectx_context *c,
+			ectx_error *err); /* without the lock; asks for what the way to c needs. 0 always, but for out
+					     of memory: what could not be had is remembered */
+const char *eci_secret_get(ectx_mesh *m, const char *name, const char **why); /* NULL: not to be had */
+void eci_secrets_free(ectx_mesh *m);
+
+/* ---- error.c ---- */
+void eci_error_from(ectx_error *e, const struct eci_fail *fail, const ectx_context *at);
+void eci_fail_set(struct eci_fail *fail, enum ectx_phase phase, enum ectx_code code, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,96 @@
+/* What contexts ask of and tell the master: modules (GET_MODULE) and log records (LOG).
+ *
+ * The responder finds, compresses and remembers; answers go to the child link that asked, which is always one of the
+ * master's own children: relays ask on behalf of what is below them. Reading a root's files happens in the loop's
+ * thread, as an import is waited for anyway. */
+#include "mesh/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void get_module(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)
+{
+	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	const char *name;
+	size_t n;
+	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) != 0 || eci_cbor_get_array(&c) < 1 ||
+	    !eci_cbor_get_text(&c, &name, &n)) {
+		eci_router_dead(m->router, f, "bad-body", "GET_MODULE", eci_now_ms());
+		return;
+	}
+	struct eci_buf out = ECI_BUF_NULL;
+	int r = eci_responder_answer(m->responder, eci_link_peer(link), name, n, &out);
+	if (r == 0 && !out.failed)
+		eci_send(m, ECI_CALL, f->src, f->reply_to, 0, &out);
+	else
+		eci_router_dead(m->router, f, r == -2 ? "bad-body" : "busy", "", eci_now_ms());
+	eci_buf_deinit(&out);
+}
+
+static void log_record(ectx_mesh *m, const struct eci_frame *f)
+{
+	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	const char *logger, *text;
+	size_t nl, nt;
+	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) != 0)
+		return;
+	(void)eci_cbor_get_array(&c);
+	int64_t level = eci_cbor_get_int(&c);
+	if (!eci_cbor_get_text(&c, &logger, &nl) || !eci_cbor_get_text(&c, &text, &nt))
+		return;
+	uint64_t dropped = eci_cbor_get_uint(&c);
+	eci_event_log(m, eci_context_of_id(m, f->src), (int)level, logger, nl, text, nt, dropped);
+}
+
+bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)
+{
+	if (f->handle == ECI_H_GET_MODULE && link)
+		get_module(m, link, f);
+	else if (f->handle == ECI_H_LOG)
+		log_record(m, f);
+	else
+		return false;
+	return true;
+}
+
+static uint8_t *read_file(const char *file, size_t *n, struct eci_fail *fail)
+{
+	FILE *in = fopen(file, "re");
+	uint8_t *bytes = in ? malloc(ECI_SCRIPT_MAX + 1) : NULL;
+	if (bytes) {
+		*n = fread(bytes, 1, ECI_SCRIPT_MAX + 1, in);
+		if (ferror(in)) {
+			free(bytes);
+			bytes = NULL;
+		}
+	}
+	if (!bytes)
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: %s", file, strerror(errno));
+	if (in)
+		(void)fclose(in);
+	if (bytes && *n > ECI_SCRIPT_MAX) {
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: larger than 16 MiB", file);
+		free(bytes);
+		return NULL;
+	}
+	return bytes;
+}
+
+int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail)
+{
+	size_t n = 0;
+	uint8_t *bytes = read_file(file, &n, fail);
+	if (!bytes)
+		return -1;
+	const char *base = strrchr(file, '/');
+	eci_lock(m);
+	int r = eci_responder_add(m->responder, name, base ? base + 1 : file, bytes, n);
+	eci_unlock(m);
+	free(bytes);
+	if (r < 0)
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s cannot be served as module %s", file,
+			     name);
+	return r;
+}

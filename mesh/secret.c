@@ -1,0 +1,89 @@
+/* Secrets: had once per mesh, kept in memory that is locked, guarded and wiped (libsodium's sodium_malloc), given away
+ * only as an answer to a prompt.
+ *
+ * They are resolved before connecting, in the thread that starts it and without the mesh lock: a human may take a
+ * minute at the prompt and the mesh goes on. A secret that could not be had is remembered with the reason, and becomes
+ * the error of the step that asks for it; a step that never asks never fails. */
+#include "mesh/internal.h"
+#include "io/secret.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct eci_secret_value *find(ectx_mesh *m, const char *name)
+{
+	struct eci_secret_value *s;
+	HASH_FIND_STR(m->secrets, name, s);
+	return s;
+}
+
+static int ask(ectx_mesh *m, const struct eci_secret *decl, char *buf, size_t cap, char *why, size_t why_cap)
+{
+	if (decl->kind != ECI_SECRET_PROMPT)
+		return eci_secret_read(decl, buf, cap, why, why_cap);
+	if (!m->ask || m->ask(m->ask_arg, decl->text, buf, cap) < 0) {
+		(void)snprintf(why, why_cap, "nobody to ask for secret %s", decl->name);
+		return -1;
+	}
+	return 0;
+}
+
+static void resolve(ectx_mesh *m, const char *name)
+{
+	const struct eci_secret *decl = eci_topology_secret(m->topology, name);
+	struct eci_secret_value *s = calloc(1, sizeof *s);
+	char *value = eci_secret_alloc();
+	char why[256] = "not declared";
+	int r = s && value && decl ? ask(m, decl, value, ECI_SECRET_MAX, why, sizeof why) : -1;
+	if (r < 0) {
+		eci_secret_free(value);
+		value = NULL;
+	}
+	if (!s)
+		return;
+	s->name = strdup(name);
+	s->value = value;
+	s->why = strdup(why);
+	eci_lock(m);
+	HASH_ADD_KEYPTR(hh, m->secrets, s->name, strlen(s->name), s);
+	eci_unlock(m);
+}
+
+int eci_secrets_resolve(ectx_context *c, ectx_error *err)
+{
+	(void)err;
+	ectx_mesh *m = c->mesh;
+	for (; c; c = c->parent) { /* parent, target: fixed since the context was made */
+		if (!c->target.secret)
+			continue;
+		(void)pthread_mutex_lock(&m->ask_lock);
+		eci_lock(m);
+		bool have = find(m, c->target.secret) != NULL;
+		eci_unlock(m);
+		if (!have)
+			resolve(m, c->target.secret);
+		(void)pthread_mutex_unlock(&m->ask_lock);
+	}
+	return 0;
+}
+
+const char *eci_secret_get(ectx_mesh *m, const char *name, const char **why)
+{
+	struct eci_secret_value *s = find(m, name);
+	*why = s && s->why ? s->why : "not had";
+	return s ? s->value : NULL;
+}
+
+void eci_secrets_free(ectx_mesh *m)
+{
+	struct eci_secret_value *s, *next;
+	HASH_ITER(hh, m->secrets, s, next)
+	{
+		HASH_DEL(m->secrets, s);
+		eci_secret_free(s->value);
+		free(s->why);
+		free(s->name);
+		free(s);
+	}
+}
