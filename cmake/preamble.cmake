@@ -1,1 +1,13 @@
 # The agent's bytes are built from preamble/python by preamble/build.py and embedded; see docs/boot.md.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+set(ECONTEXT_GENERATED ${CMAKE_BINARY_DIR}/generated)
+file(MAKE_DIRECTORY ${ECONTEXT_GENERATED})
+file(GLOB agent_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/preamble/python/*.py)
+add_custom_command(
+  OUTPUT ${ECONTEXT_GENERATED}/preamble_python.c
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/preamble/build.py --out ${ECONTEXT_GENERATED}/preamble_python.c
+  DEPENDS ${CMAKE_SOURCE_DIR}/preamble/build.py ${agent_sources}
+  VERBATIM)
+if(TARGET layer_preamble)
+  target_sources(layer_preamble PRIVATE ${ECONTEXT_GENERATED}/preamble_python.c)
+endif()

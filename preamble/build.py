@@ -1,0 +1,341 @@
+#!/usr/bin/env python3
+"""Makes the Python agent's bytes: preamble/python/*.py -> one C file with byte arrays.
+
+    build.py --out FILE.c          what cmake/preamble.cmake runs
+    build.py --dir FOLDER          the same as files (core.line, NAME.part, NAME.min.py), for tests and for reading
+    build.py --sizes               prints what each piece costs
+
+The source is written to be read; the wire has 3,600 bytes. Minified by tokens, not by unparsing a tree, so that literals
+and syntax stay exactly what the author wrote (the text must still be Python 2.4). Names are given out by graph colouring:
+a name that is local in several functions has the same letter in all of them (the compressor likes that), and two names
+share a letter when no function uses both. All parts share one namespace, so globals keep the name that the first file
+gave them. Deterministic: no set is iterated unsorted.
+"""
+import ast
+import builtins
+import collections
+import io
+import keyword
+import os
+import string
+import subprocess
+import sys
+import tokenize
+import zlib
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CORE, PARTS = 'core', ('relay', 'exec', 'stats')
+PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
+# Names that others see: the importer's protocol, what user code may use.
+KEEP = set('''slave run find_module find_spec load_module create_module exec_module get_data get_source is_package
+    emit write flush'''.split())
+# Runs with any of the interpreters; reads exactly N bytes, ends at the end of input, waits if stdin was left non-blocking.
+LINE = ('import os,zlib,fcntl;fcntl.fcntl(0,4,0);n=%d;b="".encode();'
+        'exec("while len(b)<n:b+=os.read(0,n-len(b))or os._exit(1)");exec(zlib.decompress(b))')
+
+
+class Names(ast.NodeVisitor):
+    """Where each name belongs: .tree[i] = (locals, globals) of top-level statement i; .attrs = attributes we define."""
+
+    def __init__(self, module):
+        self.globals, self.attrs, self.units, self.fixed = set(), set(), [], set()
+        self.stack, self.at = [], {}
+        for node in ast.walk(module):
+            if isinstance(node, ast.Global):
+                self.globals.update(node.names)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                self.attrs.add(node.attr)
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                for a in node.names:
+                    (self.globals if a.asname else self.fixed).add((a.asname or a.name).split('.')[0])
+            elif isinstance(node, ast.ClassDef):
+                for n in node.body:
+                    if isinstance(n, ast.FunctionDef):
+                        self.attrs.add(n.name)
+            elif isinstance(node, ast.keyword) and node.arg:
+                self.fixed.add(node.arg)
+        self.collect_stores(module.body, self.globals)
+        self.globals -= self.fixed
+        self.module = module
+
+    def collect_stores(self, body, into):
+        """Names bound in this scope (not in nested functions); methods are attributes, not names."""
+        todo = list(body)
+        while todo:
+            n = todo.pop()
+            if isinstance(n, (ast.FunctionDef, ast.ClassDef)):
+                into.add(n.name)
+                continue
+            if isinstance(n, ast.Lambda):
+                continue
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store):
+                into.add(n.id)
+            todo.extend(ast.iter_child_nodes(n))
+
+    def function_locals(self, f):
+        out = set(a.arg for a in f.args.args)
+        for extra in (f.args.vararg, f.args.kwarg):
+            if extra:
+                out.add(extra.arg)
+        if isinstance(f, ast.FunctionDef):
+            self.collect_stores(f.body, out)
+            for n in ast.walk(f):
+                if isinstance(n, ast.Global):
+                    out -= set(n.names)
+        return out
+
+    def units_of(self):
+        """Yields (first line, last line, locals, names used) for each top-level statement."""
+        for node in self.module.body:
+            local = set()
+            for n in ast.walk(node):
+                if isinstance(n, (ast.FunctionDef, ast.Lambda)):
+                    local |= self.function_locals(n)
+                if isinstance(n, ast.ClassDef) and n is not node:
+                    local.add(n.name)
+            local -= set(getattr(node, 'name', '').split()) if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else set()
+            used = set(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
+            yield node.lineno, node.end_lineno, local, used
+
+
+def pool():
+    for a in string.ascii_letters + '_':
+        yield a
+    for a in string.ascii_letters:
+        for b in string.ascii_letters + string.digits:
+            yield a + b
+
+
+class Renamer:
+    def __init__(self):
+        self.globals, self.attrs = {}, {}
+        self.outside = set(dir(builtins)) | set(keyword.kwlist) | {'unicode', 'print', 'exec', 'os', 'sys'}
+
+    def plan(self, source):
+        module = ast.parse(source)
+        names = Names(module)
+        external = set()
+        for t in (str, bytes, list, dict, int, set, io.FileIO, io.BytesIO, os, sys, zlib, BaseException, OSError):
+            external.update(dir(t))
+        clash = sorted(n for n in names.attrs & external if n not in KEEP and not n.startswith('__'))
+        if clash:
+            sys.exit('build.py: attribute names that the library has too, choose others: %s' % clash)
+        units = list(names.units_of())
+        count = collections.Counter(t.string for t in tokens(source) if t.type == tokenize.NAME)
+        untouchable = self.outside | names.fixed | KEEP
+        glob = set(n for n in names.globals if n not in untouchable and not n.startswith('__'))
+        known = set(self.globals)
+        local_sets = [(set(l) - untouchable, (set(u) & (glob | known)) - set(l)) for _, _, l, u in units]
+        conflict = collections.defaultdict(set)
+        for l, u in local_sets:
+            for a in l:
+                conflict['L' + a].update('L' + b for b in l if b != a)
+                conflict['L' + a].update('G' + b for b in u)
+                for b in u:
+                    conflict['G' + b].add('L' + a)
+        every_local = set().union(*[l for l, _ in local_sets]) if local_sets else set()
+        new_globals = glob - known
+        for a in new_globals:
+            conflict['G' + a].update('G' + b for b in new_globals | known if b != a)
+        given = dict(('G' + n, s) for n, s in self.globals.items())
+        fixed_strings = names.fixed | KEEP
+        keys = ['L' + n for n in every_local] + ['G' + n for n in new_globals]
+        for key in sorted(keys, key=lambda k: (-count[k[1:]], k)):
+            taken = set(given[c] for c in conflict[key] if c in given) | fixed_strings | set(keyword.kwlist)
+            given[key] = next(s for s in pool() if s not in taken and s not in self.outside)
+        for n in new_globals:
+            self.globals[n] = given['G' + n]
+        locals_ = dict((n, given['L' + n]) for n in every_local)
+        used_attrs = set(self.attrs.values())
+        for n in sorted(names.attrs, key=lambda k: (-count[k], k)):
+            if n not in KEEP and not n.startswith('__') and n not in self.attrs:
+                self.attrs[n] = next(s for s in pool() if s not in used_attrs)
+                used_attrs.add(self.attrs[n])
+        spans = [(a, b, set(l)) for a, b, l, _ in units]
+        return spans, locals_
+
+    def rename(self, source):
+        spans, locals_ = self.plan(source)
+        out, before = [], ''
+        for t in tokens(source):
+            s = t.string
+            if t.type == tokenize.NAME:
+                local = next((l for a, b, l in spans if a <= t.start[0] <= b), set())
+                is_method = before == 'def' and t.start[1] > 4 and s in self.attrs
+                if before == '.' or is_method:
+                    s = self.attrs.get(s, s)
+                elif s in local and s in locals_:
+                    s = locals_[s]
+                elif s in self.globals:
+                    s = self.globals[s]
+            out.append((t.type, s))
+            before = t.string
+        return out
+
+
+def tokens(source):
+    for t in tokenize.generate_tokens(io.StringIO(source).readline):
+        if t.type not in (tokenize.COMMENT, tokenize.NL, tokenize.ENCODING):
+            yield t
+
+
+def wordy(c):
+    return c.isalnum() or c == '_'
+
+
+def render(toks):
+    """Logical lines as (depth, text); then simple ones are put together."""
+    lines, depth, cur, last = [], 0, '', None
+    for kind, s in toks:
+        if kind == tokenize.INDENT:
+            depth += 1
+        elif kind == tokenize.DEDENT:
+            depth -= 1
+        elif kind in (tokenize.NEWLINE, tokenize.ENDMARKER):
+            if cur:
+                lines.append((depth, cur))
+            cur, last = '', None
+        else:
+            if cur and wordy(cur[-1]) and wordy(s[0]):
+                cur += ' '
+            elif last == tokenize.NUMBER and wordy(s[0]):
+                cur += ' '
+            elif s[0] in '\'"' and last == tokenize.NAME and cur[-1:] in 'bBrRuUfF' and not keyword.iskeyword(
+                    cur.split()[-1]) and not wordy(cur[-2:-1] or ' '):
+                cur += ' '
+            cur += s
+            last = kind
+    return join(merge_imports(lines))
+
+
+def merge_imports(lines):
+    """One import statement for neighbours; what LINE has imported is there already."""
+    out = []
+    for depth, s in lines:
+        if s.startswith('import ') and ' as ' not in s:
+            if s[7:] in ('os', 'zlib', 'fcntl') and depth == 0:
+                continue
+            if out and out[-1][0] == depth and out[-1][1].startswith('import ') and ' as ' not in out[-1][1]:
+                out[-1] = (depth, out[-1][1] + ',' + s[7:])
+                continue
+        out.append((depth, s))
+    return out
+
+
+COMPOUND = ('if', 'elif', 'else', 'for', 'while', 'try', 'except', 'finally', 'def', 'class', 'with')
+
+
+def is_compound(line):
+    word = ''
+    for c in line:
+        if not wordy(c):
+            break
+        word += c
+    return word in COMPOUND and (line.endswith(':') or word in COMPOUND)
+
+
+def join(lines):
+    out, i = [], 0
+
+    def block(i, depth):
+        """Lines of one block: list of strings, index after it."""
+        result, run = [], []
+        while i < len(lines) and lines[i][0] >= depth:
+            d, s = lines[i]
+            if not is_compound(s):
+                run.append(s)
+                i += 1
+                continue
+            if run:
+                result.append(';'.join(run))
+                run = []
+            i += 1
+            if s.endswith(':') and i < len(lines) and lines[i][0] > depth:
+                body, i = block(i, depth + 1)
+                if len(body) == 1 and not is_compound(body[0]):
+                    result.append(s + body[0])
+                else:
+                    result.append(s)
+                    result.extend(' ' + x for x in body)
+            else:
+                result.append(s)
+        if run:
+            result.append(';'.join(run))
+        return result, i
+
+    out, _ = block(0, 0)
+    return '\n'.join(out)
+
+
+def compress(data):
+    """zopfli when the build machine has it; its zlib stream is what any zlib inflates."""
+    try:
+        p = subprocess.run(['zopfli', '--zlib', '--i500', '-c', '/dev/stdin'], input=data, stdout=subprocess.PIPE,
+                           stderr=subprocess.DEVNULL)
+        if p.returncode == 0 and zlib.decompress(p.stdout) == data:
+            return p.stdout
+    except (OSError, zlib.error):
+        pass
+    return zlib.compress(data, 9)
+
+
+def make():
+    renamer, out = Renamer(), {}
+    for name in (CORE,) + PARTS:
+        path = os.path.join(HERE, 'python', name + '.py')
+        if not os.path.exists(path):
+            continue
+        with open(path) as f:
+            small = render(renamer.rename(f.read()))
+        ast.parse(small)
+        out[name] = (small, compress(small.encode('ascii')))
+    line = LINE % len(out[CORE][1])
+    return line, out
+
+
+def c_array(name, data):
+    rows = [', '.join('0x%02x' % b for b in data[i:i + 16]) for i in range(0, len(data), 16)]
+    return 'static const uint8_t %s[] = {\n\t%s};\n' % (name, ',\n\t'.join(rows))
+
+
+def c_file(line, out):
+    s = '/* Made by preamble/build.py from preamble/python. */\n#include "preamble/preamble.h"\n\n'
+    s += c_array('python_bytes', line.encode() + b'\n' + out[CORE][1])
+    parts = [n for n in PARTS if n in out]
+    for n in parts:
+        s += c_array('part_' + n, out[n][1])
+    s += 'const struct eci_part eci_generated_python = {"python", python_bytes, sizeof(python_bytes)};\n'
+    s += 'const struct eci_part eci_generated_parts[] = {\n'
+    for n in parts:
+        s += '\t{"%s", part_%s, sizeof(part_%s)},\n' % (n, n, n)
+    return s + '\t{0, 0, 0},\n};\n'
+
+
+def main(argv):
+    line, out = make()
+    total = len(line) + 1 + len(out[CORE][1])
+    if '--sizes' in argv:
+        print('line %d, core %d (minified %d), as sent %d' % (len(line), len(out[CORE][1]), len(out[CORE][0]), total))
+        for n in PARTS:
+            if n in out:
+                print('%s %d (minified %d)' % (n, len(out[n][1]), len(out[n][0])))
+    if '--out' in argv:
+        with open(argv[argv.index('--out') + 1], 'w') as f:
+            f.write(c_file(line, out))
+    if '--dir' in argv:
+        folder = argv[argv.index('--dir') + 1]
+        os.makedirs(folder, exist_ok=True)
+        files = {'core.sent': line.encode() + b'\n' + out[CORE][1]}
+        for n in out:
+            files[n + '.min.py'] = out[n][0].encode()
+            if n != CORE:
+                files[n + '.part'] = out[n][1]
+        for n in files:
+            with open(os.path.join(folder, n), 'wb') as f:
+                f.write(files[n])
+    if total > PYTHON_MAX and '--strict' in argv:
+        sys.exit('build.py: the Python preamble is %d bytes, at most %d may be sent' % (total, PYTHON_MAX))
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])

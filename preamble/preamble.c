@@ -1,0 +1,82 @@
+/* First stage and access to the embedded agent.
+ *
+ * The first stage is one text for every login shell: it is single-quoted inside `exec sh -c '...'`, so it holds no
+ * single quote, no newline, no `!` (csh expands it even in quotes) and no backslash. The interpreter gets one line of
+ * code as its argument, because `read -r` is the only thing in a shell that takes an exact number of bytes from a pipe;
+ * all that follows stays in the pipe. The nonce is an argument, not a random number made here: this layer is pure, and
+ * the caller must know what to look for.
+ *
+ * A shell that echoes its input shows `EC:nonce:$p:`; the real marker has the interpreter's name there. stty comes
+ * first, for a cooked terminal would mangle what is sent behind the marker.
+ *
+ * Not printf with octal escapes or base64 into a variable: both need the payload twice as long, and a second
+ * interpreter start. */
+#include "preamble/preamble.h"
+
+#include <stdio.h>
+#include <string.h>
+
+extern const struct eci_part eci_generated_python;
+extern const struct eci_part eci_generated_parts[];
+
+static const char LOWER_DIGITS[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+static const char PATH_CHARS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/+-";
+
+const uint8_t *eci_preamble_python(size_t *len)
+{
+	*len = eci_generated_python.len;
+	return eci_generated_python.bytes;
+}
+
+const struct eci_part *eci_preamble_parts(size_t i)
+{
+	for (const struct eci_part *p = eci_generated_parts; p->name; p++)
+		if (i-- == 0)
+			return p;
+	return NULL;
+}
+
+const uint8_t *eci_preamble_part(const char *name, size_t *len)
+{
+	*len = 0;
+	for (const struct eci_part *p = eci_generated_parts; p->name; p++)
+		if (strcmp(p->name, name) == 0) {
+			*len = p->len;
+			return p->bytes;
+		}
+	return NULL;
+}
+
+static int write_stage(char *out, size_t cap, const char *nonce, const char *interpreter, const char *before,
+		       const char *after)
+{
+	const char *search = "for p in python3 python python2 perl sh;do command -v $p>/dev/null&&break;done";
+	char fixed[ECI_INTERPRETER_MAX + sizeof "p="];
+
+	if (strlen(nonce) != ECI_NONCE_LEN || strspn(nonce, LOWER_DIGITS) != ECI_NONCE_LEN)
+		return -1;
+	if (interpreter) {
+		size_t n = strlen(interpreter);
+		/* A leading dash would be an option of exec. */
+		if (n == 0 || n > ECI_INTERPRETER_MAX || strspn(interpreter, PATH_CHARS) != n || interpreter[0] == '-')
+			return -1;
+		snprintf(fixed, sizeof fixed, "p=%s", interpreter);
+		search = fixed;
+	}
+	int n = snprintf(
+		out, cap,
+		"%s[ -t 0 ]&&stty raw -echo;%s;echo \"EC:%s:$p:`uname -sm`\";read -r l;case $p in *perl)exec $p "
+		"-e \"$l\";;esac;exec $p -c \"$l\"%s",
+		before, search, nonce, after);
+	return n < 0 || (size_t)n >= cap ? -1 : n;
+}
+
+int eci_first_stage(char *out, size_t cap, const char *nonce, const char *interpreter)
+{
+	return write_stage(out, cap, nonce, interpreter, "", "");
+}
+
+int eci_first_stage_command(char *out, size_t cap, const char *nonce, const char *interpreter)
+{
+	return write_stage(out, cap, nonce, interpreter, "exec sh -c '", "'");
+}

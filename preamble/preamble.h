@@ -1,0 +1,34 @@
+/* preamble: the bytes that turn a shell on another host into a context (docs/boot.md): first stage, Python agent,
+ * parts. The Python bytes are built from preamble/python by preamble/build.py; nothing here allocates or does I/O. */
+#ifndef ECI_PREAMBLE_H
+#define ECI_PREAMBLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ECI_NONCE_LEN 8u         /* 36^8: no banner or earlier output hits it by accident */
+#define ECI_FIRST_STAGE_MAX 240u /* the command with a nonce; what every sshd, sudo and log can take */
+#define ECI_PYTHON_PREAMBLE_MAX 3600u
+#define ECI_INTERPRETER_MAX 200u /* a longer path to an interpreter is refused */
+
+struct eci_part {
+	const char *name;
+	const uint8_t *bytes;
+	size_t len;
+};
+
+/* What is sent after the marker of a Python interpreter: LINE, newline, N bytes; exactly as sent. */
+const uint8_t *eci_preamble_python(size_t *len);
+/* zlib source for PART: "relay", "exec", "stats"; NULL and *len 0 if there is no such part. */
+const uint8_t *eci_preamble_part(const char *name, size_t *len);
+/* The i-th part, or NULL past the last. */
+const struct eci_part *eci_preamble_parts(size_t i);
+
+/* FIRST STAGE text, NUL-terminated, into out. nonce: ECI_NONCE_LEN characters of [0-9a-z]. interpreter: NULL to search,
+ * else a name or path of [A-Za-z0-9._/+-] that is taken as it is. Length of the text, or -1: cap is too small, or an
+ * argument has other characters (nothing may have a meaning for any shell). */
+int eci_first_stage(char *out, size_t cap, const char *nonce, const char *interpreter);
+/* The same as one command line: exec sh -c 'FIRST STAGE'. */
+int eci_first_stage_command(char *out, size_t cap, const char *nonce, const char *interpreter);
+
+#endif
