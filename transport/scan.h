@@ -7,8 +7,7 @@
 #include <stdint.h>
 
 #define ECI_NONCE_LEN 8u
-#define ECI_MARKER_TAIL \
-	96u /* bytes of a marker line kept: "EC:", nonce, 15 of interpreter, 63 of system and the colons fit */
+#define ECI_MARKER_TAIL 384u /* bytes of a marker line kept: an interpreter given by its path may be long */
 
 struct eci_marker {
 	char interpreter[16];

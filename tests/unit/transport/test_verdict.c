@@ -1,0 +1,171 @@
+/* Why a hop failed, by script: the words of ssh and of the become tools, programs that are not there, boots that end.
+ */
+#include "tests/unit/transport/script.h"
+
+#define SAYS(name, text, verdict)                                                                    \
+	{                                                                                            \
+		name, {SSH},                                                                         \
+		{                                                                                    \
+			"= spawn pipes", "> started", "> err " text, "> exit 255", "= fail " verdict \
+		}                                                                                    \
+	}
+static const struct script ssh_says[] = {
+	SAYS("unknown host", "ssh: Could not resolve hostname web1: Name or service not known\r\n",
+	     "resolve unknown-host ssh: Could not"),
+	SAYS("refused", "ssh: connect to host web1 port 22: Connection refused\r\n",
+	     "connect connection-refused ssh: connect to host"),
+	SAYS("no route", "ssh: connect to host web1 port 22: No route to host\r\n", "connect host-unreachable"),
+	SAYS("no network", "ssh: connect to host web1 port 22: Network is unreachable\r\n", "connect host-unreachable"),
+	SAYS("timeout", "ssh: connect to host web1 port 22: Connection timed out\r\n", "connect connect-timeout"),
+	SAYS("BSD timeout", "ssh: connect to host web1 port 22: Operation timed out\r\n", "connect connect-timeout"),
+	SAYS("no banner", "Connection timed out during banner exchange\r\nConnection to 10.0.0.1 port 22 timed out\r\n",
+	     "banner connect-timeout Connection timed out during"),
+	SAYS("changed",
+	     "@@@@@@@@@@@@@@@@@@@@@@@@@@@@\r\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\nOffending "
+	     "ED25519 key in /kh:2\r\n"
+	     "Host key for web1 has changed and you have requested strict checking.\r\nHost key verification "
+	     "failed.\r\n",
+	     "hostkey hostkey-changed Host key for web1 has changed and you have requested strict checking. | "
+	     "Offending ED25519 key in /kh:2"),
+	SAYS("unknown key",
+	     "No ED25519 host key is known for web1 and you have requested strict checking.\r\nHost key verification "
+	     "failed.\r\n",
+	     "hostkey hostkey-unknown No ED25519 host key is known"),
+	SAYS("key refused", "bob@web1: Permission denied (publickey).\r\n",
+	     "auth auth-refused bob@web1: Permission denied (publickey)."),
+	SAYS("no identity",
+	     "Warning: Identity file /k not accessible: No such file or directory.\nbob@web1: Permission denied "
+	     "(publickey).\r\n",
+	     "auth auth-refused bob@web1: Permission denied (publickey). | Warning: Identity file /k"),
+	SAYS("too many keys",
+	     "Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures\r\nDisconnected from "
+	     "10.0.0.1\r\n",
+	     "auth auth-refused Received disconnect"),
+	SAYS("no key exchange",
+	     "Unable to negotiate with 10.0.0.1 port 22: no matching key exchange method found. Their offer: x\r\n",
+	     "banner connection-dropped Unable to negotiate"),
+	SAYS("config", "/c: line 2: Bad configuration option: foo\r\n/c: terminating, 1 bad configuration options\r\n",
+	     "connect spawn-failed /c"),
+	SAYS("last line without newline", "ssh: connect to host web1 port 22: Connection refused",
+	     "connect connection-refused"),
+	SAYS("words unknown", "fatal: the flux is inverted\r\n",
+	     "connect connection-dropped fatal: the flux is inverted (exit status 255)"),
+	SAYS("nothing at all", "\r\n", "connect connection-dropped no output, exit status 255"),
+	{"a jump host that forwards nothing",
+	 {SSH},
+	 {"= spawn pipes", "> started",
+	  "> err channel 0: open failed: administratively prohibited: open failed\r\nstdio forwarding "
+	  "failed\r\nConnection closed by UNKNOWN port "
+	  "65535\r\n",
+	  "> exit 255", "= fail connect connection-dropped administratively prohibited"}},
+	{"login is over: the words are the remote side's",
+	 {SSH},
+	 {"= spawn pipes", "> started", OK_AUTH, "> err ssh: connect to host db port 22: Connection refused\n",
+	  "> exit 255", "= fail shell shell-exited Connection refused (exit status 255)"}},
+	{"no commands there",
+	 {SSH},
+	 {"= spawn pipes", "> started", OK_AUTH, "> err exec request failed on channel 0\r\n", "> exit 255",
+	  "= fail shell shell-exited exec request failed"}},
+	{"a word of ssh in what ends well is noise",
+	 {SSH},
+	 {"= spawn pipes", "> started", "> err banner: Connection refused to the unworthy\r\n", OK_AUTH, MARK,
+	  "= promote python3"}},
+};
+PLAY(words_of_ssh, ssh_says)
+
+#define BECOME(name, target, text, verdict)                                                               \
+	{                                                                                                 \
+		name, {target},                                                                           \
+		{                                                                                         \
+			"= spawn pipes", "> started", "> err " text, "> exit 1", "= fail become " verdict \
+		}                                                                                         \
+	}
+static const struct script refusals[] = {
+	BECOME("sudo, unknown user", SUDO,
+	       "sudo: unknown user nosuch\nsudo: error initializing audit plugin sudoers_audit\n",
+	       "become-refused sudo: unknown user nosuch"),
+	BECOME("sudo, not in sudoers", SUDO, "bob is not in the sudoers file.\n",
+	       "become-refused bob is not in the sudoers file."),
+	BECOME("sudo, not allowed", SUDO, "Sorry, user bob is not allowed to execute '/bin/sh -c x' as root on web1.\n",
+	       "become-refused Sorry, user bob"),
+	BECOME("sudo, warnings are not the cause", SUDO,
+	       "sudo: unable to resolve host web1: x\nsudo: account validation failure, is your account locked?\n",
+	       "become-refused sudo: account validation"),
+	BECOME("su, unknown user", SU,
+	       "su: user x does not exist or the user entry does not contain all the required fields\n",
+	       "become-refused su: user x"),
+	BECOME("su, wheel only", SU, "su: Permission denied\n", "become-refused su: Permission denied"),
+	BECOME("doas, no rule", DOAS, "doas: Operation not permitted\n",
+	       "become-refused doas: Operation not permitted"),
+	{"ssh not installed",
+	 {SSH},
+	 {"= spawn pipes", "> nospawn 2 No such file or directory",
+	  "= fail connect no-program ssh: No such file or directory"}},
+	{"doas not installed",
+	 {DOAS},
+	 {"= spawn pipes", "> nospawn 2 doas: not found", "= fail become no-program doas: not found"}},
+	{"no descriptors left",
+	 {SSH},
+	 {"= spawn pipes", "> nospawn 24 Too many open files (limit 64)",
+	  "= fail connect spawn-failed ssh: Too many open files (limit 64)"}},
+	{"host that looks like an option",
+	 {.method = ECI_SSH, .host = "-oProxyCommand=id"},
+	 {"= fail connect bad-argument a host name must not"}},
+};
+PLAY(refusals, refusals)
+
+static const struct script boots[] = {
+	{"no python: perl",
+	 {LOCAL},
+	 {"= spawn pipes", "> started", "> out EC:k3j9x2ab:perl:Linux x86_64\n", "= kill", "> signal 9",
+	  "= fail boot no-python found only perl, on Linux x86_64"}},
+	{"no python: sh",
+	 {SSH},
+	 {"= spawn pipes", "> started", "> out EC:k3j9x2ab:sh:Linux armv7l\n", "= kill", "> signal 9",
+	  "= fail boot no-python found only sh"}},
+	{"python dies",
+	 {SSH},
+	 {"= spawn pipes", "> started", OK_AUTH, "> err rc noise\n", MARK, "= promote python3",
+	  "> err Traceback (most recent call last):\nSyntaxError: invalid\n", "> lost eof",
+	  "= fail boot boot-exited SyntaxError: invalid"}},
+	{"python dies before it is promoted",
+	 {LOCAL},
+	 {"= spawn pipes", "> started", MARK, "= promote python3", "> err Illegal instruction\n", "> exit 132",
+	  "= fail boot boot-exited Illegal instruction (exit status 132)"}},
+	{"evidence of the relay",
+	 {LOCAL},
+	 {"= spawn pipes", "> started", MARK, "= promote python3", "> lost eof last words",
+	  "= fail boot boot-exited last words"}},
+	{"early bytes",
+	 {LOCAL},
+	 {"= spawn pipes", "> started", MARK, "= promote python3", "> out x", "= kill", "> signal 9",
+	  "= fail boot early-bytes x"}},
+	{"early bytes in one piece",
+	 {LOCAL},
+	 {"= spawn pipes", "> started", MARK "boo", "= promote python3", "= kill", "> signal 9",
+	  "= fail boot early-bytes b"}},
+	{"early bytes found by the relay",
+	 {LOCAL},
+	 {"= spawn pipes", "> started", MARK, "= promote python3", "> lost early-bytes xyz",
+	  "= fail boot early-bytes early-bytes: xyz"}},
+	{"version",
+	 {LOCAL},
+	 {"= spawn pipes", "> started", MARK, "= promote python3", "> lost version",
+	  "= fail version version-mismatch version"}},
+	{"bad hello",
+	 {LOCAL},
+	 {"= spawn pipes", "> started", MARK, "= promote python3", "> lost bad-hello",
+	  "= fail boot protocol bad-hello"}},
+	{"silent",
+	 {LOCAL},
+	 {"= spawn pipes", "> started", MARK, "= promote python3", "> lost silent", "= fail boot boot-timeout"}},
+	{"relay lost while it boots",
+	 {SSH},
+	 {"= spawn pipes", "> started", MARK, "= promote python3", "> relay relay-a: silent",
+	  "= fail lost lost relay-a: silent", "> exit 1"}},
+	{"relay lost at once", {SSH}, {"= spawn pipes", "> relay eof", "= fail lost lost eof"}},
+	{"relay lost after up is somebody else's matter",
+	 {SSH},
+	 {"= spawn pipes", "> started", MARK, "= promote python3", "> up", "> relay eof", "> at 99999999"}},
+};
+PLAY(boots, boots)
