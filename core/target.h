@@ -1,4 +1,5 @@
-/* core: what it takes to reach one context from its parent: made by topology/, played by transport/, carried by mesh/. Plain data. */
+/* core: what it takes to reach one context from its parent: made by topology/, played by transport/, carried by mesh/.
+ * Plain data. */
 #ifndef ECI_CORE_TARGET_H
 #define ECI_CORE_TARGET_H
 
@@ -9,23 +10,28 @@
 enum eci_method { ECI_LOCAL, ECI_SSH, ECI_SUDO, ECI_SU, ECI_DOAS };
 enum eci_hostkey { ECI_HOSTKEY_STRICT, ECI_HOSTKEY_ACCEPT_NEW, ECI_HOSTKEY_OFF };
 
-struct eci_timeouts { uint32_t connect_ms, auth_ms, become_ms, shell_ms, boot_ms, idle_ms; };
-#define ECI_TIMEOUTS_DEFAULT ((struct eci_timeouts){10000, 20000, 20000, 5000, 20000, 15000})
+struct eci_timeouts {
+	uint32_t connect_ms, auth_ms, become_ms, shell_ms, boot_ms, idle_ms;
+};
+#define ECI_TIMEOUTS_DEFAULT                            \
+	{                                               \
+		10000, 20000, 20000, 5000, 20000, 15000 \
+	} /* an initialiser */
 
 struct eci_target {
 	enum eci_method method;
-	const char *user;     /* NULL: the tool's default */
-	const char *host;     /* ssh */
-	uint32_t port;        /* 0: the tool's default */
-	const char *identity; /* ssh -i; NULL */
-	const char *config;   /* ssh -F; NULL */
+	const char *user;           /* NULL: the tool's default */
+	const char *host;           /* ssh */
+	uint32_t port;              /* 0: the tool's default */
+	const char *identity;       /* ssh -i; NULL */
+	const char *config;         /* ssh -F; NULL */
 	const char *const *options; /* ssh -o each; NULL-terminated array or NULL */
-	const char *program;  /* instead of "ssh", "sudo", ...; NULL */
-	const char *secret;   /* name of the secret that answers its password prompt; NULL */
-	const char *python;   /* interpreter to use instead of looking for one; NULL */
-	const char *title;    /* NULL: default */
+	const char *program;        /* instead of "ssh", "sudo", ...; NULL */
+	const char *secret;         /* name of the secret that answers its password prompt; NULL */
+	const char *python;         /* interpreter to use instead of looking for one; NULL */
+	const char *title;          /* NULL: default */
 	enum eci_hostkey hostkey;
-	bool feed;            /* forced command that runs a shell: first stage goes on stdin */
+	bool feed; /* forced command that runs a shell: first stage goes on stdin */
 	struct eci_timeouts timeout;
 };
 
