@@ -19,8 +19,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define END_WAIT_MS 1000u     /* for the exit after KILL; the one second that a phase may take beyond its limit */
-#define FEED_WAIT_MS 2000u    /* feed mode with a secret: a tool that asks has asked by then */
+#define END_WAIT_MS 1000u /* for the exit after KILL; the one second that a phase may take beyond its limit */
+#define FEED_WAIT_MS \
+	2000u /* feed mode with a secret: by then a tool that asks has asked, and has thrown away what came early */
 #define NOISE_LIMIT_FACTOR 6u /* a shell that prints forever is given up after so many timeout.shell */
 #define NEVER UINT64_MAX
 
@@ -56,7 +57,6 @@ static void spawn(struct eci_dialogue *d, uint64_t now_ms)
 	d->noise_from = d->noise.total;
 	eci_tail_clear(&d->words);
 	eci_recipe_deinit(&d->recipe);
-	d->start_ms = now_ms;
 	eci_dlg_enter(d, ECI_DLG_SPAWNING, now_ms);
 	int r = eci_recipe_make(&d->recipe, d->t, d->mode, d->feed, d->stage);
 	if (!r) {
@@ -151,7 +151,7 @@ void eci_dialogue_started(struct eci_dialogue *d, uint64_t now_ms)
 {
 	if (d->state != ECI_DLG_SPAWNING)
 		return;
-	d->start_ms = now_ms;
+	d->quiet_ms = now_ms;
 	eci_dlg_enter(d, d->t->method == ECI_LOCAL ? ECI_DLG_SHELL : ECI_DLG_LOGIN, now_ms);
 	if (!d->t->secret || !eci_asks_on_stdin(d->t))
 		eci_dlg_feed(d);
@@ -320,8 +320,8 @@ static uint64_t deadline(const struct eci_dialogue *d)
 	default:
 		return NEVER;
 	}
-	if (d->feed_owed && d->start_ms + FEED_WAIT_MS < at && eci_dlg_talking(d))
-		at = d->start_ms + FEED_WAIT_MS;
+	if (d->feed_owed && d->quiet_ms + FEED_WAIT_MS < at && eci_dlg_talking(d))
+		at = d->quiet_ms + FEED_WAIT_MS;
 	return at;
 }
 

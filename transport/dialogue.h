@@ -44,7 +44,7 @@ struct eci_dialogue {
 	bool answered;
 	unsigned dials;        /* attempts that were dropped before authentication */
 	bool respawn;          /* ENDING: to SPAWN again, not to fail */
-	uint64_t start_ms;     /* of the attempt */
+	uint64_t quiet_ms;     /* from when the first stage waits for a prompt that may come */
 	uint64_t phase_ms;     /* when the state began */
 	uint64_t last_byte_ms; /* any stream; the state's start at first */
 	uint64_t until_ms;     /* PAUSE, ENDING */

@@ -38,7 +38,11 @@ static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, 
 	if (d->state == ECI_DLG_SHELL)
 		d->state = ECI_DLG_LOGIN; /* what looked like the shell was the tool */
 	eci_dlg_push(d, (struct eci_action){.kind = ECI_ACT_ANSWER, .to = to, .secret = d->t->secret});
-	eci_dlg_feed(d);
+	/* On a terminal su flushes the input once more when it has read the password. */
+	if (d->mode == ECI_SPAWN_PTY)
+		d->quiet_ms = now_ms;
+	else
+		eci_dlg_feed(d);
 }
 
 /* May a prompt come from there, and where does its answer go? */
