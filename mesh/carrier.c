@@ -11,7 +11,7 @@
  * are never lost; but a grandchild that holds the pipe open delays it by END_GRACE_S at most.
  *
  * Watchers are touched under the mesh lock; from outside the loop's thread a started watcher counts from the next
- * iteration on, hence eci_wake() (ev(3): ev_io_start only records the change). */
+ * iteration on, hence eci_mesh_wake() (ev(3): ev_io_start only records the change). */
 #include "io/proc.h"
 #include "mesh/internal.h"
 
@@ -111,7 +111,7 @@ static void flush(struct eci_carrier *c, bool in_loop)
 	if (!in_empty && !ev_is_active(&c->in_w)) {
 		ev_io_start(loop, &c->in_w);
 		if (!in_loop)
-			eci_wake(c->mesh);
+			eci_mesh_wake(c->mesh);
 	} else if (in_empty && ev_is_active(&c->in_w)) {
 		ev_io_stop(loop, &c->in_w);
 	}

@@ -298,7 +298,8 @@ static void act_promote(ectx_context *c, const struct eci_action *a)
 	(void)snprintf(c->arch, sizeof c->arch, "%.31s", machine ? machine + 1 : a->system);
 	leave_dialing(c);
 	c->state = ECI_BOOTING;
-	run_waiting(c);
+	eci_work(c); /* what waits is sent from there: a PROMOTE to the master itself is delivered only when the router
+			is done with this event */
 }
 
 void eci_context_part(ectx_context *c, const char *part, bool *sent)
@@ -500,6 +501,8 @@ static void dial(ectx_context *c)
 
 void eci_context_advance(ectx_context *c)
 {
+	if (c->state == ECI_BOOTING)
+		run_waiting(c);
 	if (c->state == ECI_DIALING || c->state == ECI_BOOTING) {
 		pump(c);
 		return;

@@ -40,7 +40,7 @@ static ectx_context *add(ectx_mesh *m, const struct eci_plan_item *item, ectx_co
 	return c;
 }
 
-ectx_context *eci_context_find(ectx_mesh *m, const char *name, ectx_error *err)
+ectx_context *eci_mesh_context(ectx_mesh *m, const char *name, ectx_error *err)
 {
 	ectx_context *c = by_name(m, name);
 	if (c)
@@ -112,13 +112,13 @@ void eci_work(ectx_context *c)
 	c->in_work = true;
 	c->work_next = c->mesh->work;
 	c->mesh->work = c;
-	eci_wake(c->mesh);
+	eci_mesh_wake(c->mesh);
 }
 
 ectx_context *ectx_context_get(ectx_mesh *m, const char *name, ectx_error *err)
 {
 	eci_lock(m);
-	ectx_context *c = eci_context_find(m, name, err);
+	ectx_context *c = eci_mesh_context(m, name, err);
 	eci_unlock(m);
 	return c;
 }

@@ -157,7 +157,7 @@ struct ectx_mesh {
 uint64_t eci_now_ms(void);
 void eci_lock(ectx_mesh *m);
 void eci_unlock(ectx_mesh *m); /* flushes what was queued to links first */
-void eci_wake(ectx_mesh *m);   /* makes the loop look again; from any thread */
+void eci_mesh_wake(ectx_mesh *m);   /* makes the loop look again; from any thread */
 void eci_wake_by(ectx_mesh *m, uint64_t when_ms);
 void eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to,
 	      const struct eci_buf *body); /* best effort: losses come back by other ways */
@@ -170,7 +170,7 @@ void eci_carrier_broken(void *mesh, struct eci_link *link, const char *reason, c
 bool eci_carriers_end(ectx_mesh *m, bool kill); /* true: none is left */
 
 /* ---- context.c ---- */
-ectx_context *eci_context_find(ectx_mesh *m, const char *name, ectx_error *err); /* makes it, and those on its way */
+ectx_context *eci_mesh_context(ectx_mesh *m, const char *name, ectx_error *err); /* makes it, and those on its way */
 ectx_context *eci_context_of_id(ectx_mesh *m, uint32_t id);
 void eci_context_path(const ectx_context *c, char *out, size_t cap);
 bool eci_context_reachable(const ectx_context *c); /* frames may be sent to it */

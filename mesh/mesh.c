@@ -77,7 +77,7 @@ static void acquire(struct ev_loop *loop)
 	m->sleeping = false;
 }
 
-void eci_wake(ectx_mesh *m)
+void eci_mesh_wake(ectx_mesh *m)
 {
 	if (m->sleeping)
 		ev_async_send(m->loop, &m->wake);
@@ -88,7 +88,7 @@ void eci_wake_by(ectx_mesh *m, uint64_t when_ms)
 	if (when_ms < m->ops_next_ms)
 		m->ops_next_ms = when_ms;
 	if (when_ms < m->wake_at_ms)
-		eci_wake(m);
+		eci_mesh_wake(m);
 }
 
 void eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to, const struct eci_buf *body)
@@ -340,7 +340,7 @@ static void shut_down_contexts(ectx_mesh *m)
 			eci_send(m, ECI_CONTROL, c->id, ECI_H_SHUTDOWN, 0, &null);
 	eci_buf_deinit(&null);
 	(void)eci_carriers_end(m, false);
-	eci_wake(m);
+	eci_mesh_wake(m);
 }
 
 void ectx_mesh_free(ectx_mesh *m)

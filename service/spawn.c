@@ -3,10 +3,12 @@
  * One eci_spawn is a process from SPAWN to its final event. It is known by the first id of the block that its context
  * will own, which the master chose. Its life:
  *
- *     RAW ──PROMOTE (when the RAW bytes before it are written)──> LINK ──> over
+ *     RAW ──PROMOTE──> LINK ──> over
  *
- * In RAW, output goes to the event slot and RAW frames go to stdin; in LINK, stdin and stdout belong to a router link,
- * and only stderr still makes events. Exactly one final event (5, 7 or 8) is sent, always.
+ * The link exists from PROMOTE on, so that frames for the new context have a way at once; the host writes the RAW bytes
+ * that came before it first. In RAW, output goes to the event slot and RAW frames go to stdin; in LINK, stdin and
+ * stdout belong to a router link, and only stderr still makes events. Exactly one final event (5, 7 or 8) is sent,
+ * always.
  *
  * The master runs this for its own children and addresses itself, so that a child of the master and one ten hops away
  * are made by the same frames. Windows: 64 KiB of output that was not acknowledged stops the reading (the kernel's pipe
@@ -30,9 +32,8 @@ struct eci_spawn {
 	void *proc;
 	struct eci_link *link; /* once promoted */
 	struct eci_buf hello;  /* PROMOTE waits here for RAW to drain */
-	bool promote_asked;
-	size_t unwritten; /* RAW bytes taken and not yet written */
-	size_t unacked;   /* event bytes sent and not yet acknowledged */
+	size_t unwritten;      /* RAW bytes taken and not yet written */
+	size_t unacked;        /* event bytes sent and not yet acknowledged */
 	bool paused;
 	bool promoted;   /* it was a link at some time: the final event is 8 */
 	char reason[32]; /* of the link's end, if we know it before the process is gone */
@@ -127,7 +128,6 @@ void eci_spawn_output(struct eci_spawn *s, int which, const uint8_t *p, size_t n
 static void promote(struct eci_spawn *s, uint64_t now_ms)
 {
 	struct eci_spawns *all = s->all;
-	s->promote_asked = false;
 	s->promoted = true;
 	s->link = eci_router_add_child(all->router, s->id, s->size, s);
 	if (!s->link || eci_link_start(s->link, eci_buf_data(&s->hello), eci_buf_len(&s->hello), now_ms) < 0) {
@@ -144,8 +144,6 @@ void eci_spawn_written(struct eci_spawn *s, size_t n, uint64_t now_ms)
 	struct eci_buf b = event(4, 2);
 	eci_cbor_put_uint(&b, n);
 	send_event(s, &b, now_ms);
-	if (s->promote_asked && s->unwritten == 0)
-		promote(s, now_ms);
 }
 
 static void drop_link(struct eci_spawn *s, const char *reason, const char *evidence, uint64_t now_ms)
@@ -339,7 +337,7 @@ static void raw_write(struct eci_spawn *s, bool tty, struct eci_cbor *c)
 {
 	const uint8_t *p;
 	size_t n;
-	if (!eci_cbor_get_bytes(c, &p, &n) || s->link || s->promote_asked)
+	if (!eci_cbor_get_bytes(c, &p, &n) || s->link)
 		return;
 	if (s->unwritten + n > ECI_RAW_WINDOW) {
 		eci_spawn_broken(s, "raw-overflow", "more than the window");
@@ -376,15 +374,13 @@ static void promote_request(struct eci_spawns *all, const struct eci_frame *f, u
 	struct eci_spawn *s = find(all, &c);
 	const uint8_t *p;
 	size_t n;
-	if (!s || !eci_cbor_get_bytes(&c, &p, &n) || s->link || s->promote_asked)
+	if (!s || !eci_cbor_get_bytes(&c, &p, &n) || s->link)
 		return;
 	if (n > ECI_HELLO_MAX || eci_buf_append(&s->hello, p, n) < 0) {
 		eci_spawn_broken(s, "bad-body", "PROMOTE");
 		return;
 	}
-	s->promote_asked = true;
-	if (s->unwritten == 0)
-		promote(s, now_ms);
+	promote(s, now_ms);
 }
 
 bool eci_spawns_deliver(struct eci_spawns *all, const struct eci_frame *f, uint64_t now_ms)
