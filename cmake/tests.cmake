@@ -42,6 +42,12 @@ foreach(test ${tests})
   add_test(NAME mesh/${name} COMMAND mesh_${name})
   set_tests_properties(mesh/${name} PROPERTIES LABELS threads TIMEOUT 120 FAIL_REGULAR_EXPRESSION "${leaks}")
 endforeach()
+# The import scan against Python's own parser, over the standard library of the Python that is there.
+add_executable(imports_scan ${CMAKE_SOURCE_DIR}/tests/agent/imports_scan.c ${CMAKE_SOURCE_DIR}/tests/support/mem.c
+  $<TARGET_OBJECTS:layer_service> $<TARGET_OBJECTS:layer_router> $<TARGET_OBJECTS:layer_core>)
+add_test(NAME service/imports_oracle
+  COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/agent/imports_oracle.py $<TARGET_FILE:imports_scan>)
+set_tests_properties(service/imports_oracle PROPERTIES TIMEOUT 120)
 if(EXISTS ${CMAKE_SOURCE_DIR}/cmake/fuzz.cmake)
   include(cmake/fuzz.cmake)
 endif()

@@ -356,7 +356,8 @@ ectx_value *ectx_value_from_json(const char *s, size_t n, size_t *where)
 	if (j.plain) {
 		skip_space(&j);
 		v = parse_value(&j, 1);
-		skip_space(&j);
+		if (v)
+			skip_space(&j);
 		freelocale(j.plain);
 	}
 	if (v && j.p != j.end) {

@@ -1,0 +1,205 @@
+/* Calls: how targets are split, the request's bytes, every form of answer. */
+#include "service/service.h"
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+Test(call, targets)
+{
+	static const struct {
+		const char *target, *module, *name, *file; /* module NULL: refused */
+	} table[] = {
+		{"os:getuid", "os", "getuid", NULL},
+		{"a.b.c:D.e.f", "a.b.c", "D.e.f", NULL},
+		{"./p.py:main", "./p", "main", "./p.py"},
+		{"x/y.z/p_1.py:C.m", "./p_1", "C.m", "x/y.z/p_1.py"},
+		{"/abs/p.py:f", "./p", "f", "/abs/p.py"},
+		{"../a:b/p.py:f", "./p", "f", "../a:b/p.py"},
+		{"\xc3\xa9:\xc3\xa9", "\xc3\xa9", "\xc3\xa9", NULL},
+		{"", NULL, NULL, NULL},
+		{":", NULL, NULL, NULL},
+		{"os", NULL, NULL, NULL},
+		{"os:", NULL, NULL, NULL},
+		{":f", NULL, NULL, NULL},
+		{"os.:f", NULL, NULL, NULL},
+		{".os:f", NULL, NULL, NULL},
+		{"o s:f", NULL, NULL, NULL},
+		{"os:f()", NULL, NULL, NULL},
+		{"os:f.", NULL, NULL, NULL},
+		{"os:1f", NULL, NULL, NULL},
+		{"a:b:c", NULL, NULL, NULL},
+		{"os:a/b", NULL, NULL, NULL},
+		{"p.py:f", NULL, NULL, NULL},
+		{"./p:f", NULL, NULL, NULL},
+		{"./.py:f", NULL, NULL, NULL},
+		{"./a-b.py:f", NULL, NULL, NULL},
+		{"./a.b.py:f", NULL, NULL, NULL},
+		{"./1.py:f", NULL, NULL, NULL},
+		{"./p.py:", NULL, NULL, NULL},
+		{"./:f", NULL, NULL, NULL},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		struct eci_fail fail = {.code = ECTX_E_NONE};
+		char *module, *name, *file;
+		int rc = eci_call_parse(table[i].target, &module, &name, &file, &fail);
+
+		if (!table[i].module) {
+			cr_expect(rc == -1 && !module && !name && !file, "%s", table[i].target);
+			cr_expect_eq(fail.code, ECTX_E_BAD_ARGUMENT, "%s", table[i].target);
+			cr_expect(fail.hint[0]);
+			continue;
+		}
+		cr_assert_eq(rc, 0, "%s", table[i].target);
+		cr_expect_str_eq(module, table[i].module);
+		cr_expect_str_eq(name, table[i].name);
+		cr_expect_eq(file != NULL, table[i].file != NULL, "%s", table[i].target);
+		if (file && table[i].file)
+			cr_expect_str_eq(file, table[i].file);
+		free(module);
+		free(name);
+		free(file);
+	}
+}
+
+Test(call, evidence_is_escaped)
+{
+	struct eci_fail fail;
+	char *module, *name, *file;
+
+	cr_assert_eq(eci_call_parse("a\x1b]0;x\x07", &module, &name, &file, &fail), -1);
+	cr_expect_str_eq(fail.saw, "a\\x1b]0;x\\x07");
+}
+
+Test(call, request)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	ectx_value *args = ectx_array_push(ectx_array(), ectx_int(1));
+	ectx_value *kwargs = ectx_map_put(ectx_map(), "k", ectx_null());
+
+	cr_assert_eq(eci_call_encode(&b, "m", "f", NULL, NULL), 0);
+	cr_expect(eci_buf_len(&b) == 7 && memcmp(eci_buf_data(&b),
+						 "\x84\x61m\x61"
+						 "f\x80\xa0",
+						 7) == 0);
+	eci_buf_clear(&b);
+	cr_assert_eq(eci_call_encode(&b, "m", "f", args, kwargs), 0);
+	cr_expect(eci_buf_len(&b) == 11 && memcmp(eci_buf_data(&b),
+						  "\x84\x61m\x61"
+						  "f\x81\x01\xa1\x61k\xf6",
+						  11) == 0);
+	b.failed = true;
+	cr_expect_eq(eci_call_encode(&b, "m", "f", args, kwargs), -1);
+	eci_buf_deinit(&b);
+	ectx_value_free(args);
+	ectx_value_free(kwargs);
+}
+
+static int decode(const char *bytes, size_t n, ectx_value **value, struct eci_fail *fail, char **detail)
+{
+	uint8_t *exact = malloc(n ? n : 1);
+	int rc;
+
+	memcpy(exact, bytes, n);
+	rc = eci_call_decode(exact, n, value, fail, detail);
+	free(exact);
+	return rc;
+}
+
+Test(call, value_answers)
+{
+	struct eci_fail fail;
+	ectx_value *v;
+	char *detail;
+	int64_t n;
+
+	cr_assert_eq(decode("\x82\x00\x18\x2a", 4, &v, &fail, &detail), 0);
+	cr_expect(ectx_value_int(v, &n) && n == 42 && !detail);
+	ectx_value_free(v);
+	cr_assert_eq(decode("\x83\x00\xf6\x01", 4, &v, &fail, &detail), 0, "items that are not known yet");
+	cr_expect_eq(ectx_value_kind(v), ECTX_NULL);
+	ectx_value_free(v);
+}
+
+static size_t raised(struct eci_buf *b, const char *type, const char *message, const char *trace, uint64_t kind)
+{
+	eci_buf_clear(b);
+	eci_cbor_put_array(b, 5);
+	eci_cbor_put_uint(b, 1);
+	eci_cbor_put_str(b, type);
+	eci_cbor_put_str(b, message);
+	eci_cbor_put_str(b, trace);
+	eci_cbor_put_uint(b, kind);
+	return eci_buf_len(b);
+}
+
+Test(call, raised_answers)
+{
+	static const enum ectx_code codes[] = {ECTX_E_EXCEPTION, ECTX_E_CANNOT_TRAVEL, ECTX_E_NOT_FOUND,
+					       ECTX_E_EXCEPTION};
+	struct eci_buf b = ECI_BUF_NULL;
+	struct eci_fail fail;
+	ectx_value *v;
+	char *detail, *large;
+	uint64_t kind;
+	size_t n;
+
+	for (kind = 0; kind < 4; kind++) {
+		n = raised(&b, "m.E", "no \x1b[31m\nluck", "Traceback\n  x\n", kind);
+		cr_assert_eq(eci_call_decode(eci_buf_data(&b), n, &v, &fail, &detail), 1);
+		cr_expect(!v && fail.phase == ECTX_PHASE_CALL && fail.code == codes[kind]);
+		cr_expect_str_eq(fail.saw, "m.E: no \\x1b[31m\\x0aluck");
+		cr_expect_str_eq(detail, "Traceback\n  x\n");
+		free(detail);
+	}
+	n = raised(&b, "ValueError", "", "", 0);
+	cr_assert_eq(eci_call_decode(eci_buf_data(&b), n, &v, &fail, &detail), 1);
+	cr_expect_str_eq(fail.saw, "ValueError");
+	cr_expect_null(detail);
+	large = malloc(16385);
+	memset(large, 'x', 16384);
+	large[16384] = '\0';
+	n = raised(&b, large, large, large, 0);
+	cr_assert_eq(eci_call_decode(eci_buf_data(&b), n, &v, &fail, &detail), 1);
+	cr_expect_eq(strlen(fail.saw), sizeof(fail.saw) - 1);
+	cr_expect_str_eq(fail.saw + sizeof(fail.saw) - 4, "...");
+	cr_expect_eq(strlen(detail), 16384);
+	free(detail);
+	free(large);
+	eci_buf_deinit(&b);
+}
+
+Test(call, malformed_answers)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+	} table[] = {
+		{"", 0},
+		{"\x00", 1},
+		{"\x80", 1},
+		{"\x81\x00", 2},
+		{"\x82\x02\x00", 3},
+		{"\x82\x20\x00", 3},
+		{"\x82\xf4\x00", 3},
+		{"\x82\x00\x00\x00", 4},
+		{"\x82\x00", 2},
+		{"\x82\x01\x60", 3},
+		{"\x84\x01\x60\x60\x60", 5},
+		{"\x85\x01\x40\x60\x60\x00", 6},
+		{"\x85\x01\x60\x60\x60\x20", 6},
+		{"\x85\x01\x60\x60\xf6\x00", 6},
+		{"\xa1\x00\x00", 3},
+		{"\x82\x00\x61\xff", 4},
+	};
+	struct eci_fail fail;
+	ectx_value *v;
+	char *detail;
+	size_t i;
+
+	for (i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		cr_expect_eq(decode(table[i].bytes, table[i].n, &v, &fail, &detail), -1, "%zu", i);
+		cr_expect(!v && !detail);
+	}
+}
