@@ -1,0 +1,116 @@
+/* Heartbeats and silent links, with a clock that is a number. */
+#include "router_support.h"
+
+static uint64_t tick_at(struct world *w, uint64_t now)
+{
+	w->now = now;
+	return eci_router_tick(w->r, now);
+}
+
+Test(beat, ping_interval)
+{
+	static const uint32_t idle[] = {1, 1500, 1503, 9000, 15000, 60000};
+	static const uint32_t want[] = {500, 500, 501, 3000, 5000, 5000};
+	for (size_t i = 1; i < 6; i++) {
+		struct world *w = world_relay();
+		struct eci_frame f;
+		eci_link_set_idle(w->kid[0], idle[i]);
+		cr_assert_eq(tick_at(w, 1000), 1000 + want[i]);
+		tick_at(w, 999 + want[i]);
+		cr_assert_not(take(w, w->kid[0], &f));
+		tick_at(w, 1000 + want[i]);
+		cr_assert(take(w, w->kid[0], &f) && f.handle == ECI_H_PING && f.cls == ECI_CONTROL && f.dst == 72);
+		feed_int(w, w->kid[0], 72, ECI_H_PONG, read_uint(&f));
+		tick_at(w, 1000 + 2 * want[i]);
+		cr_assert(take(w, w->kid[0], &f) && f.handle == ECI_H_PING);
+		world_free(w);
+	}
+}
+
+Test(beat, pong_tells_the_round_trip)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	struct eci_link_stats st;
+	eci_link_set_idle(w->kid[0], 15000);
+	tick_at(w, 6000);
+	cr_assert(take(w, w->kid[0], &f));
+	w->now = 6037;
+	feed_int(w, w->kid[0], 72, ECI_H_PONG, read_uint(&f) + 1); /* another one's answer */
+	eci_link_get_stats(w->kid[0], &st);
+	cr_assert_eq(st.rtt_us, 0);
+	feed_int(w, w->kid[0], 72, ECI_H_PONG, read_uint(&f));
+	eci_link_get_stats(w->kid[0], &st);
+	cr_assert_eq(st.rtt_us, 37000);
+	world_free(w);
+}
+
+Test(beat, a_child_answers)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	feed_int(w, w->up, 0, ECI_H_PING, UINT64_C(1) << 40);
+	cr_assert(take(w, w->up, &f) && f.handle == ECI_H_PONG && f.dst == 0 && f.cls == ECI_CONTROL);
+	cr_assert_eq(read_uint(&f), UINT64_C(1) << 40);
+	world_free(w);
+}
+
+Test(beat, silent_at_exactly_idle)
+{
+	struct world *w = world_relay();
+	eci_link_set_idle(w->kid[0], 3000);
+	eci_link_set_idle(w->up, 3000);
+	tick_at(w, 3999);
+	cr_assert_eq(w->broken, 0);
+	eci_link_feed(w->up, (const uint8_t *)"\xEC", 1, 3999); /* any byte is life */
+	tick_at(w, 4000);
+	cr_assert(w->broken == 1 && w->broken_link == w->kid[0]);
+	cr_assert_str_eq(w->reason, "silent");
+	tick_at(w, 6998);
+	cr_assert_eq(w->broken, 1);
+	tick_at(w, 6999);
+	cr_assert(w->broken == 2 && w->broken_link == w->up);
+	tick_at(w, 20000);
+	cr_assert_eq(w->broken, 2, "told once");
+	world_free(w);
+}
+
+Test(beat, idle_0_switches_it_off)
+{
+	struct world *w = world_relay();
+	eci_link_set_idle(w->kid[0], 3000);
+	eci_link_set_idle(w->kid[0], 0);
+	tick_at(w, 1000000);
+	cr_assert_eq(tick_at(w, 1000001), UINT64_MAX);
+	cr_assert_eq(w->broken + drop_output(w, w->kid[0]), 0);
+	world_free(w);
+}
+
+Test(beat, a_child_that_never_says_hello_is_silent_too)
+{
+	struct world *w = world_master();
+	struct eci_link *l = eci_router_add_child(w->r, 256, 8, w);
+	eci_link_set_idle(l, 2000);
+	tick_at(w, 50000);
+	cr_assert_eq(w->broken, 0, "its dialogue has not ended");
+	eci_link_start(l, "\xA0", 1, w->now);
+	drop_output(w, l);
+	tick_at(w, 51999);
+	cr_assert_eq(w->broken, 0);
+	cr_assert_eq(drop_output(w, l), 0, "no PING before HELLO");
+	tick_at(w, 52000);
+	cr_assert(w->broken == 1 && w->broken_link == l);
+	world_free(w);
+}
+
+Test(beat, tick_returns_the_next_instant)
+{
+	struct world *w = world_relay();
+	cr_assert_eq(tick_at(w, 1000), UINT64_MAX);
+	eci_link_set_idle(w->kid[0], 15000);
+	eci_link_set_idle(w->kid[1], 6000);
+	cr_assert_eq(tick_at(w, 1000), 3000);
+	cr_assert_eq(tick_at(w, 3000), 5000, "6000 / 3 again");
+	cr_assert_eq(tick_at(w, 5000), 6000, "the other's first");
+	world_free(w);
+}

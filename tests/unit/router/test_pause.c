@@ -1,0 +1,299 @@
+/* PAUSE and RESUME: who says it and when, what it stops, and the bound on what a relay holds. */
+#include "router_support.h"
+
+static uint8_t zeros[ECI_BULK_BODY_MAX];
+#define FULL eci_wire(ECI_BULK_BODY_MAX)
+
+static void down(struct world *w, uint32_t dst)
+{
+	feed(w, w->up, ECI_BULK, 0, dst, 0, 300, 9, zeros, sizeof zeros);
+}
+
+static void pause_(struct world *w, uint64_t lo, uint64_t hi)
+{
+	feed_pair(w, w->kid[2], ME, 96, ECI_H_PAUSE, 0, lo, hi);
+}
+
+static void resume(struct world *w, uint64_t lo, uint64_t hi)
+{
+	feed_pair(w, w->kid[2], ME, 96, ECI_H_RESUME, 0, lo, hi);
+}
+
+/* The next PAUSE or RESUME that the router sent up; false: none. */
+static bool said(struct world *w, uint32_t handle, uint64_t lo, uint64_t hi)
+{
+	struct eci_frame f;
+	while (take(w, w->up, &f)) {
+		if (f.handle == ECI_H_ACK)
+			continue;
+		uint64_t x, y;
+		read_pair(&f, &x, &y);
+		cr_assert(f.handle == handle && x == lo && y == hi, "%u [%u, %u)", f.handle, (unsigned)x, (unsigned)y);
+		return true;
+	}
+	return false;
+}
+
+static bool silent(struct world *w)
+{
+	return !said(w, 0, 0, 0);
+}
+
+/* The child reads n frames and acknowledges them. */
+static int read_frames(struct world *w, struct eci_link *l, int n)
+{
+	struct eci_frame f;
+	int bulks = 0;
+	while (bulks < n && take(w, l, &f))
+		if (f.cls == ECI_BULK) {
+			bulks++;
+			feed_int(w, l, eci_link_peer(l), ECI_H_ACK, eci_wire(f.len));
+		}
+	return bulks;
+}
+
+Test(pause, a_slow_child_link_is_paused_and_resumed)
+{
+	struct world *w = world_relay();
+	int n = 0;
+	while (w->kid[0]->bulk_bytes + FULL <= ECI_PAUSE_AT) {
+		down(w, 72);
+		n++;
+	}
+	cr_assert(silent(w));
+	down(w, 72);
+	n++;
+	cr_assert(said(w, ECI_H_PAUSE, 72, 80));
+	down(w, 73);
+	n++;
+	cr_assert(silent(w), "said once");
+	while (w->kid[0]->bulk_bytes > ECI_RESUME_AT) {
+		cr_assert(silent(w));
+		cr_assert_eq(read_frames(w, w->kid[0], 1), 1);
+		n--;
+	}
+	cr_assert(said(w, ECI_H_RESUME, 72, 80));
+	world_free(w);
+}
+
+Test(pause, a_paused_interval_is_skipped_and_its_siblings_are_not)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	pause_(w, 104, 112);
+	down(w, 104);
+	down(w, 97);
+	cr_assert(take(w, w->kid[2], &f) && f.dst == 97);
+	cr_assert_not(take(w, w->kid[2], &f));
+	feed(w, w->up, ECI_CALL, 0, 104, 0, ECI_H_CALL, 0, zeros, 5);
+	cr_assert(take(w, w->kid[2], &f) && f.dst == 104, "only bulk is paused");
+	resume(w, 104, 112);
+	cr_assert(take(w, w->kid[2], &f) && f.dst == 104 && f.cls == ECI_BULK);
+	cr_assert_eq(w->broken, 0);
+	world_free(w);
+}
+
+Test(pause, what_waits_already_stops_too)
+{
+	struct world *w = world_relay();
+	for (int i = 0; i < 3; i++) {
+		down(w, 104);
+		down(w, 97);
+	}
+	pause_(w, 104, 112);
+	struct eci_frame f;
+	int n = 0;
+	while (take(w, w->kid[2], &f)) {
+		cr_assert_eq(f.dst, 97);
+		n++;
+	}
+	cr_assert_eq(n, 3);
+	cr_assert_eq(w->kid[2]->active_bytes, 0);
+	world_free(w);
+}
+
+Test(pause, a_paused_interval_is_passed_on_upward)
+{
+	struct world *w = world_relay();
+	pause_(w, 104, 112);
+	while (w->kid[2]->bulk_bytes + FULL <= ECI_PAUSE_AT)
+		down(w, 105);
+	cr_assert(silent(w));
+	down(w, 105);
+	cr_assert(said(w, ECI_H_PAUSE, 104, 112), "that interval, not the link's");
+	/* RESUME from below sends again; upward it is said when the rest has drained. */
+	resume(w, 104, 112);
+	while (w->kid[2]->bulk_bytes > ECI_RESUME_AT) {
+		cr_assert(silent(w));
+		cr_assert_eq(read_frames(w, w->kid[2], 1), 1);
+	}
+	cr_assert(said(w, ECI_H_RESUME, 104, 112));
+	cr_assert_null(w->kid[2]->pauses);
+	cr_assert_eq(w->kid[2]->active_bytes, w->kid[2]->bulk_bytes);
+	world_free(w);
+}
+
+/* A parent that honours PAUSE after one more window; the stopped child never reads, its sibling reads everything. */
+Test(pause, a_stopped_child_costs_its_sibling_nothing)
+{
+	struct world *w = world_relay();
+	bool paused = false;
+	size_t most = 0;
+	int sent = 0, got = 0, late = 0;
+	for (int i = 0; i < 2000; i++) {
+		struct eci_frame f;
+		if (!paused || late > 0) {
+			down(w, 72); /* never read */
+			late -= paused;
+		}
+		down(w, 80);
+		sent++;
+		while (take(w, w->up, &f)) {
+			if (f.handle == ECI_H_PAUSE) {
+				uint64_t lo, hi;
+				read_pair(&f, &lo, &hi);
+				cr_assert(lo == 72 && hi == 80);
+				paused = true;
+				late = (int)(ECI_HOP_WINDOW_MIN / FULL);
+			}
+		}
+		got += read_frames(w, w->kid[1], 100);
+		size_t held = w->kid[0]->bulk_bytes + w->kid[1]->bulk_bytes;
+		most = held > most ? held : most;
+	}
+	cr_assert(paused);
+	cr_assert_eq(got, sent);
+	cr_assert_leq(most, ECI_PAUSE_AT + FULL + ECI_HOP_WINDOW_MIN);
+	world_free(w);
+}
+
+/* A grandchild stops: the child link itself is not paused, however much its interval holds. */
+Test(pause, a_stopped_grandchild_does_not_pause_its_cousins)
+{
+	struct world *w = world_relay();
+	pause_(w, 104, 112);
+	for (int i = 0; i < 30; i++)
+		down(w, 104);
+	cr_assert(said(w, ECI_H_PAUSE, 104, 112));
+	for (int i = 0; i < 40; i++) {
+		down(w, 97);
+		cr_assert_eq(read_frames(w, w->kid[2], 10), 1);
+	}
+	cr_assert(silent(w));
+	world_free(w);
+}
+
+Test(pause, only_its_own_interval)
+{
+	static const uint64_t bad[][2] = {{95, 97},   {96, 113},  {112, 120},      {0, 4294967296},
+					  {104, 104}, {105, 104}, {0, 4294967297}, {UINT64_MAX, 0}};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		for (uint32_t h = ECI_H_PAUSE; h <= ECI_H_RESUME; h++) {
+			struct world *w = world_relay();
+			feed_pair(w, w->kid[2], ME, 96, h, 0, bad[i][0], bad[i][1]);
+			cr_assert(w->broken == 1 && w->broken_link == w->kid[2]);
+			cr_assert_str_eq(w->reason, "bad-pause");
+			world_free(w);
+		}
+	struct world *w = world_relay();
+	pause_(w, 96, 112);
+	pause_(w, 111, 112);
+	cr_assert_eq(w->broken, 0);
+	feed(w, w->kid[2], ECI_CONTROL, 0, ME, 96, ECI_H_PAUSE, 0, "\x81\x18\x60", 3);
+	cr_assert_eq(w->broken, 1);
+	cr_assert_str_eq(w->reason, "bad-body");
+	world_free(w);
+}
+
+Test(pause, nested_pauses_each_need_their_resume)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	pause_(w, 96, 112);
+	pause_(w, 104, 112);
+	down(w, 104);
+	down(w, 97);
+	resume(w, 96, 112);
+	cr_assert(take(w, w->kid[2], &f) && f.dst == 97);
+	cr_assert_not(take(w, w->kid[2], &f));
+	resume(w, 104, 112);
+	cr_assert(take(w, w->kid[2], &f) && f.dst == 104);
+	resume(w, 104, 112); /* of nothing */
+	cr_assert_eq(w->broken, 0);
+	world_free(w);
+}
+
+Test(pause, the_65th_pauses_the_whole_link)
+{
+	struct world *w = world_master();
+	struct eci_frame f;
+	struct eci_link *l = eci_router_add_child(w->r, 1024, 1024, w);
+	child_up(w, l);
+	for (uint32_t i = 0; i < ECI_PAUSED_MAX; i++)
+		feed_pair(w, l, 0, 1024, ECI_H_PAUSE, 0, 1032 + 8 * i, 1040 + 8 * i);
+	cr_assert_eq(l->npauses, ECI_PAUSED_MAX);
+	cr_assert_eq(eci_router_send(w->r, ECI_BULK, 0, 2000, 300, 9, zeros, 10, w->now), 0);
+	cr_assert(take(w, l, &f) && f.dst == 2000, "64: everybody else goes on");
+	feed_pair(w, l, 0, 1024, ECI_H_PAUSE, 0, 1600, 1608);
+	feed_pair(w, l, 0, 1024, ECI_H_PAUSE, 0, 1608, 1616);
+	cr_assert_eq(eci_router_send(w->r, ECI_BULK, 0, 2000, 300, 9, zeros, 10, w->now), 0);
+	cr_assert_not(take(w, l, &f), "65: nobody");
+	feed_pair(w, l, 0, 1024, ECI_H_RESUME, 0, 1600, 1608);
+	cr_assert_not(take(w, l, &f));
+	feed_pair(w, l, 0, 1024, ECI_H_RESUME, 0, 1608, 1616);
+	cr_assert(take(w, l, &f) && f.dst == 2000);
+	for (uint32_t i = 0; i < ECI_PAUSED_MAX; i++)
+		feed_pair(w, l, 0, 1024, ECI_H_RESUME, 0, 1032 + 8 * i, 1040 + 8 * i);
+	cr_assert(l->npauses == 0 && !l->pauses && w->broken == 0);
+	world_free(w);
+}
+
+Test(pause, a_lost_child_is_resumed_upward)
+{
+	struct world *w = world_relay();
+	for (int i = 0; i < 17; i++)
+		down(w, 72);
+	cr_assert(said(w, ECI_H_PAUSE, 72, 80));
+	eci_link_lost(w->kid[0], "eof", "", w->now);
+	cr_assert(said(w, ECI_H_RESUME, 72, 80));
+	pause_(w, 104, 112);
+	for (int i = 0; i < 17; i++)
+		down(w, 104);
+	cr_assert(said(w, ECI_H_PAUSE, 104, 112));
+	eci_link_lost(w->kid[2], "eof", "", w->now);
+	cr_assert(said(w, ECI_H_RESUME, 104, 112));
+	world_free(w);
+}
+
+/* The parent matches exact intervals: one that grows while paused is resumed as it was and paused as it is. */
+Test(pause, a_grant_while_paused)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	for (int i = 0; i < 17; i++)
+		down(w, 72);
+	cr_assert(said(w, ECI_H_PAUSE, 72, 80));
+	feed_pair(w, w->up, 72, 0, ECI_H_GRANT, 0, 4096, 8);
+	static const uint64_t want[][3] = {{ECI_H_RESUME, 72, 80}, {ECI_H_PAUSE, 72, 80}, {ECI_H_PAUSE, 4096, 4104}};
+	for (int i = 0; i < 3; i++)
+		cr_assert(said(w, (uint32_t)want[i][0], want[i][1], want[i][2]));
+	cr_assert_not(take(w, w->up, &f));
+	world_free(w);
+}
+
+/* A parent that ignores PAUSE loses frames, with an answer, and not the router its memory. */
+Test(pause, a_parent_that_ignores_it)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	bool busy = false;
+	for (int i = 0; i < 5000 && !busy; i++) {
+		down(w, 72);
+		while (take(w, w->up, &f))
+			busy = busy || (f.flags == ECI_F_DEAD && is_dead(w, &f, 0, 9, "busy", 72));
+	}
+	cr_assert(busy);
+	cr_assert_leq(w->kid[0]->bulk_bytes, 64u << 20);
+	cr_assert_eq(w->broken, 0);
+	world_free(w);
+}

@@ -1,0 +1,299 @@
+/* Slots and streams: whose answer is believed, how they end, and stream credit. */
+#include "router_support.h"
+
+static const uint8_t nil[] = {0xF6};
+static uint8_t zeros[ECI_BULK_BODY_MAX];
+
+static void notice(struct world *w, struct eci_link *l, uint32_t src, uint32_t slot)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 4);
+	eci_cbor_put_str(&b, "lost");
+	eci_cbor_put_uint(&b, 75);
+	eci_cbor_put_uint(&b, src);
+	eci_cbor_put_str(&b, "No route to host");
+	feed(w, l, ECI_CONTROL, ECI_F_DEAD, eci_router_id(w->r), src, slot, 0, eci_buf_data(&b), eci_buf_len(&b));
+	eci_buf_deinit(&b);
+}
+
+Test(slot, one_answer_from_its_respondent)
+{
+	struct world *w = world_master();
+	struct answer a = {0};
+	struct eci_frame f;
+	uint32_t s = eci_slot_open(w->r, 73, ECI_SLOT_ONCE, on_answer, &a);
+	cr_assert_geq(s, ECI_H_FIRST_SLOT);
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 72, s, 0, nil, 1); /* on the way, but not it */
+	feed(w, w->kid[1], ECI_CALL, 0, 0, 80, s, 0, nil, 1);
+	feed(w, w->kid[0], ECI_CONTROL, 0, 0, 73, s, 0, nil, 1); /* an answer is no control frame */
+	cr_assert(a.times == 0 && w->r->stats.bad_reply == 3);
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 73, s, 0, "abc", 3);
+	cr_assert(a.times == 1 && !a.dead && a.len == 3);
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 73, s, 700, "abc", 3); /* a second one: nobody is there */
+	cr_assert_eq(a.times, 1);
+	cr_assert(take(w, w->kid[0], &f) && is_dead(w, &f, 73, 700, "no-handle", 0));
+	world_free(w);
+}
+
+Test(slot, dead_notice_over_the_right_link)
+{
+	struct world *w = world_master();
+	struct answer a = {0};
+	uint32_t s = eci_slot_open(w->r, 75, ECI_SLOT_ONCE, on_answer, &a);
+	notice(w, w->kid[1], 80, s);
+	cr_assert(a.times == 0 && w->r->stats.bad_reply == 1);
+	notice(w, w->kid[0], 72, s); /* the router on the way */
+	cr_assert(a.times == 1 && a.dead && a.at == 72);
+	cr_assert_str_eq(a.reason, "lost");
+	cr_assert_str_eq(a.evidence, "No route to host");
+	world_free(w);
+}
+
+Test(slot, notice_that_cannot_be_read_is_an_answer_still)
+{
+	struct world *w = world_master();
+	struct answer a = {0};
+	uint32_t s = eci_slot_open(w->r, 75, ECI_SLOT_ONCE, on_answer, &a);
+	feed(w, w->kid[0], ECI_CONTROL, ECI_F_DEAD, 0, 75, s, 0, "\x84\x61", 2);
+	cr_assert(a.times == 1 && a.dead);
+	cr_assert_str_eq(a.reason, "bad-body");
+	world_free(w);
+}
+
+Test(slot, a_relay_waits_for_its_parent_and_ancestors)
+{
+	struct world *w = world_relay();
+	struct answer a = {0}, b = {0};
+	uint32_t s = eci_slot_open(w->r, 0, ECI_SLOT_ONCE, on_answer, &a);
+	uint32_t t = eci_slot_open(w->r, 9, ECI_SLOT_ONCE, on_answer, &b);
+	notice(w, w->kid[0], 72, s);
+	cr_assert_eq(a.times, 0);
+	feed(w, w->up, ECI_CALL, 0, ME, 0, s, 0, nil, 1);
+	cr_assert(a.times == 1 && !a.dead);
+	eci_link_lost(w->up, "eof", "master is gone", w->now);
+	cr_assert(b.times == 1 && b.dead && b.at == ME);
+	cr_assert_str_eq(b.reason, "lost");
+	cr_assert_str_eq(b.evidence, "master is gone");
+	(void)t;
+	world_free(w);
+}
+
+Test(slot, many_stays_until_closed_or_dead)
+{
+	struct world *w = world_master();
+	struct answer a = {0};
+	uint32_t s = eci_slot_open(w->r, 72, ECI_SLOT_MANY, on_answer, &a);
+	for (int i = 1; i <= 3; i++) {
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, s, 0, nil, 1);
+		cr_assert_eq(a.times, i);
+	}
+	notice(w, w->kid[0], 72, s);
+	cr_assert(a.times == 4 && a.dead);
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 72, s, 0, nil, 1);
+	cr_assert_eq(a.times, 4);
+	s = eci_slot_open(w->r, 72, ECI_SLOT_MANY, on_answer, &a);
+	eci_slot_close(w->r, s);
+	eci_slot_close(w->r, s);
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 72, s, 0, nil, 1);
+	cr_assert_eq(a.times, 4);
+	world_free(w);
+}
+
+Test(slot, thousands_are_found_and_never_reused)
+{
+	struct world *w = world_master();
+	static struct answer a[5000];
+	static uint32_t s[5000];
+	for (int i = 0; i < 5000; i++) {
+		s[i] = eci_slot_open(w->r, 72, ECI_SLOT_ONCE, on_answer, &a[i]);
+		cr_assert(!i || s[i] > s[i - 1]);
+		if (i % 3 == 0)
+			eci_slot_close(w->r, s[i]);
+	}
+	for (int i = 4999; i >= 0; i--)
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, s[i], 0, nil, 1);
+	for (int i = 0; i < 5000; i++)
+		cr_assert_eq(a[i].times, i % 3 != 0);
+	w->r->next_slot = UINT32_MAX; /* around the end of the numbers, past one still in use */
+	uint32_t last = eci_slot_open(w->r, 72, ECI_SLOT_ONCE, on_answer, &a[0]);
+	uint32_t again = eci_slot_open(w->r, 72, ECI_SLOT_ONCE, on_answer, &a[0]);
+	cr_assert(last == UINT32_MAX && again == ECI_H_FIRST_SLOT);
+	w->r->next_slot = UINT32_MAX;
+	cr_assert_eq(eci_slot_open(w->r, 72, ECI_SLOT_ONCE, on_answer, &a[0]), ECI_H_FIRST_SLOT + 1);
+	world_free(w);
+}
+
+/* ---- loss ---- */
+static struct world *the_world;
+static uint32_t chain[4];
+static int chain_calls;
+
+/* Closes its successors and opens a new slot for the respondent that was just lost. */
+static void on_chain(void *arg, const struct eci_answer *a)
+{
+	chain_calls++;
+	cr_assert(a->dead && !a->f);
+	cr_assert_null(eci_slot_find(the_world->r, chain[(uintptr_t)arg]), "freed before its function is called");
+	for (int i = 0; i < 4; i++)
+		eci_slot_close(the_world->r, chain[i]);
+	cr_assert_neq(eci_slot_open(the_world->r, 72, ECI_SLOT_ONCE, on_chain, NULL), 0);
+	cr_assert_eq(eci_router_send(the_world->r, ECI_CALL, 0, 72, ECI_H_CALL, 300, nil, 1, the_world->now), -3);
+}
+
+Test(slot, functions_may_close_and_open_while_a_link_is_lost)
+{
+	the_world = world_master();
+	struct answer other = {0};
+	eci_slot_open(the_world->r, 80, ECI_SLOT_ONCE, on_answer, &other);
+	for (uintptr_t i = 0; i < 4; i++)
+		chain[i] = eci_slot_open(the_world->r, 72 + (uint32_t)i, ECI_SLOT_ONCE, on_chain, (void *)i);
+	eci_link_lost(the_world->kid[0], "silent", "no byte for 15 s", the_world->now);
+	cr_assert_eq(chain_calls, 1);
+	cr_assert_eq(other.times, 0);
+	world_free(the_world);
+}
+
+Test(slot, all_behind_a_lost_link_and_nobody_else)
+{
+	struct world *w = world_master();
+	struct answer a[64] = {{0}};
+	eci_router_grant(w->r, 72, 4096, 8, 0, w->now);
+	for (uint32_t i = 0; i < 64; i++)
+		eci_slot_open(w->r, i < 60 ? 64 + i : 4060 + i * 1, i % 2 ? ECI_SLOT_MANY : ECI_SLOT_ONCE, on_answer,
+			      &a[i]);
+	struct answer granted = {0};
+	eci_slot_open(w->r, 4100, ECI_SLOT_ONCE, on_answer, &granted);
+	eci_link_lost(w->kid[0], "eof", "", w->now);
+	for (uint32_t i = 0; i < 60; i++)
+		cr_assert_eq(a[i].times, i >= 8 && i < 16, "slot for %u", 64 + i);
+	cr_assert(granted.times == 1 && granted.dead && granted.at == 0);
+	cr_assert_str_eq(granted.evidence, "eof", "without evidence, the reason");
+	world_free(w);
+}
+
+Test(slot, a_loss_further_down_is_told_by_range)
+{
+	struct world *w = world_master();
+	struct answer a[3] = {{0}};
+	for (uint32_t i = 0; i < 3; i++)
+		eci_slot_open(w->r, 97 + i, ECI_SLOT_ONCE, on_answer, &a[i]);
+	eci_router_fail(w->r, 98, 98, 96, "exited", w->now);
+	cr_assert(a[0].times == 0 && a[1].times == 1 && a[2].times == 0);
+	cr_assert(a[1].at == 96 && !strcmp(a[1].reason, "lost") && !strcmp(a[1].evidence, "exited"));
+	world_free(w);
+}
+
+/* ---- to oneself ---- */
+static int depth, deepest, rounds;
+static bool self_deliver(void *ctx, enum eci_origin from, struct eci_link *link, const struct eci_frame *f)
+{
+	struct world *w = ctx;
+	cr_assert(from == ECI_FROM_SELF && !link);
+	deepest = ++depth > deepest ? depth : deepest;
+	if (++rounds < 5)
+		eci_router_send(w->r, ECI_CALL, 0, f->src, ECI_H_SPAWN, f->reply_to, f->body, f->len, w->now);
+	else
+		eci_router_send(w->r, ECI_CALL, 0, f->src, f->reply_to, 0, f->body, f->len, w->now);
+	depth--;
+	return true;
+}
+
+Test(slot, frames_to_oneself_come_before_return_and_never_nested)
+{
+	static const struct eci_router_ops ops = {self_deliver, NULL, NULL, NULL};
+	struct world *w = calloc(1, sizeof *w);
+	struct answer a = {0};
+	w->r = eci_router_new(0, 0, &ops, w);
+	uint32_t s = eci_slot_open(w->r, 0, ECI_SLOT_ONCE, on_answer, &a);
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 0, ECI_H_SPAWN, s, "ab", 2, 1), 0);
+	cr_assert(rounds == 5 && deepest == 1);
+	cr_assert(a.times == 1 && !a.dead && a.len == 2);
+	/* refused by the authority table: the notice comes the same way */
+	s = eci_slot_open(w->r, 0, ECI_SLOT_ONCE, on_answer, &a);
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 0, ECI_H_LOG, s, "ab", 2, 1), 0);
+	cr_assert(a.times == 2 && a.dead && !strcmp(a.reason, "no-authority"));
+	/* large: whole, as bulk */
+	s = eci_slot_open(w->r, 0, ECI_SLOT_ONCE, on_answer, &a);
+	uint8_t *big = calloc(1, 1000000);
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 0, ECI_H_ECHO, s, big, 1000000, 1), 0);
+	cr_assert(a.times == 3 && a.len == 1000000);
+	free(big);
+	world_free(w);
+}
+
+/* ---- streams ---- */
+static void data(struct world *w, uint32_t slot, size_t n)
+{
+	feed(w, w->kid[0], ECI_BULK, 0, 0, 73, slot, 700, zeros, n);
+}
+
+Test(slot, stream_credit_to_the_last_byte_and_one_past)
+{
+	for (int past = 0; past < 2; past++) {
+		struct world *w = world_master();
+		struct answer a = {0};
+		struct eci_frame f;
+		uint32_t s = eci_slot_open(w->r, 73, ECI_SLOT_STREAM, on_answer, &a);
+		for (int i = 0; i < 16; i++)
+			data(w, s, ECI_BULK_BODY_MAX);
+		cr_assert(a.times == 16 && !a.dead);
+		data(w, s, (size_t)past);
+		cr_assert(a.times == 17 && a.dead == (past == 1));
+		while (take(w, w->kid[0], &f) && f.handle == ECI_H_ACK)
+			;
+		if (past) {
+			cr_assert_str_eq(a.reason, "bad-credit");
+			cr_assert(is_dead(w, &f, 73, 700, "bad-credit", 0), "the sender's handle is reset");
+			data(w, s, 1);
+			cr_assert_eq(a.times, 17);
+		}
+		cr_assert_eq(w->broken, 0, "the link stays");
+		world_free(w);
+	}
+}
+
+Test(slot, credit_goes_back_at_half_a_window)
+{
+	struct world *w = world_master();
+	struct answer a = {0};
+	struct eci_frame f;
+	uint32_t s = eci_slot_open(w->r, 73, ECI_SLOT_STREAM, on_answer, &a);
+	for (int i = 0; i < 16; i++)
+		data(w, s, ECI_BULK_BODY_MAX);
+	drop_output(w, w->kid[0]);
+	eci_stream_consumed(w->r, s, ECI_STREAM_WINDOW / 2 - 1, w->now);
+	cr_assert_not(take(w, w->kid[0], &f));
+	eci_stream_consumed(w->r, s, 1, w->now);
+	cr_assert(take(w, w->kid[0], &f) && f.handle == ECI_H_CREDIT && f.dst == 73 && f.cls == ECI_CONTROL);
+	uint64_t handle, n;
+	read_pair(&f, &handle, &n);
+	cr_assert(handle == 700 && n == ECI_STREAM_WINDOW / 2);
+	eci_stream_consumed(w->r, s, UINT32_MAX, w->now); /* no more than what arrived */
+	cr_assert(take(w, w->kid[0], &f));
+	read_pair(&f, &handle, &n);
+	cr_assert_eq(n, ECI_STREAM_WINDOW / 2);
+	for (int i = 0; i < 16; i++)
+		data(w, s, ECI_BULK_BODY_MAX);
+	cr_assert(a.times == 32 && !a.dead);
+	data(w, s, 1);
+	cr_assert(a.dead);
+	world_free(w);
+}
+
+Test(slot, credit_is_for_the_streams_respondent)
+{
+	struct world *w = world_master();
+	struct eci_frame f;
+	struct answer a = {0};
+	uint32_t s = eci_slot_open(w->r, 73, ECI_SLOT_MANY, on_answer, &a);
+	feed_pair(w, w->kid[0], 0, 72, ECI_H_CREDIT, 300, s, 5);
+	cr_assert(take(w, w->kid[0], &f) && is_dead(w, &f, 72, 300, "no-authority", 0));
+	feed_pair(w, w->kid[0], 0, 73, ECI_H_CREDIT, 300, s + 1, 5);
+	cr_assert(take(w, w->kid[0], &f) && is_dead(w, &f, 73, 300, "no-handle", 0));
+	feed(w, w->kid[0], ECI_CONTROL, 0, 0, 73, ECI_H_CREDIT, 300, "\x81\x01", 2);
+	cr_assert(take(w, w->kid[0], &f) && is_dead(w, &f, 73, 300, "bad-body", 0));
+	cr_assert_eq(w->delivered, 0);
+	feed_pair(w, w->kid[0], 0, 73, ECI_H_CREDIT, 300, s, 5);
+	cr_assert(w->delivered == 1 && w->last.handle == ECI_H_CREDIT);
+	world_free(w);
+}
