@@ -1,0 +1,133 @@
+/* Failures of a topology: where (FILE:LINE:COL), what, and what to do about it. Text from the file is quoted in them, so
+ * control characters are made visible: a file may come from elsewhere, and the text ends on a terminal.
+ * Suggestions are the nearest known word by edit distance, at most a third of the word away: farther ones mislead. */
+#include "topology/internal.h"
+
+#include <string.h>
+
+#define GUESS_MAX 64 /* bytes of a word that is compared: longer ones are no slips of a key */
+
+static void put(char *dst, size_t cap, size_t at, const char *src)
+{
+	for (; *src; src++) {
+		unsigned char c = (unsigned char)*src;
+		char hex[5];
+		if (c < 0x20 || c == 0x7f) {
+			snprintf(hex, sizeof hex, "\\x%02x", (unsigned)c);
+		} else {
+			hex[0] = (char)c;
+			hex[1] = 0;
+		}
+		size_t n = strlen(hex);
+		if (at + n >= cap)
+			break;
+		memcpy(dst + at, hex, n);
+		at += n;
+	}
+	dst[at < cap ? at : cap - 1] = 0;
+}
+
+static void start(ectx_error *err, enum ectx_code code)
+{
+	memset(err, 0, sizeof *err);
+	err->status = code == ECTX_E_NO_MEMORY || code == ECTX_E_SYSTEM ? ECTX_INTERNAL : ECTX_USAGE;
+	err->code = code;
+}
+
+int eci_fail_at(ectx_error *err, const char *file, struct eci_spot at, const char *fmt, ...)
+{
+	if (!err)
+		return -1;
+	char where[512], what[1400];
+	if (at.line)
+		snprintf(where, sizeof where, "%.400s:%u:%u: ", file, at.line, at.col);
+	else
+		snprintf(where, sizeof where, "%.400s: ", file);
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof what, fmt, ap);
+	va_end(ap);
+	start(err, ECTX_E_TOPOLOGY);
+	put(err->saw, sizeof err->saw, 0, where);
+	put(err->saw, sizeof err->saw, strlen(err->saw), what);
+	return -1;
+}
+
+int eci_fail_arg(ectx_error *err, enum ectx_code code, const char *fmt, ...)
+{
+	if (!err)
+		return -1;
+	char what[1400];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof what, fmt, ap);
+	va_end(ap);
+	start(err, code);
+	put(err->saw, sizeof err->saw, 0, what);
+	return -1;
+}
+
+int eci_fail_hint(ectx_error *err, const char *fmt, ...)
+{
+	if (!err)
+		return -1;
+	char text[512];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	put(err->hint, sizeof err->hint, 0, text);
+	return -1;
+}
+
+int eci_fail_memory(ectx_error *err)
+{
+	return eci_fail_arg(err, ECTX_E_NO_MEMORY, "out of memory");
+}
+
+/* Edit distance with exchanged neighbours counted as one, given up above limit. */
+static unsigned distance(const char *a, size_t n, const char *b, size_t m, unsigned limit)
+{
+	unsigned rows[3][GUESS_MAX + 1];
+	for (size_t j = 0; j <= m; j++)
+		rows[0][j] = (unsigned)j;
+	for (size_t i = 1; i <= n; i++) {
+		unsigned *now = rows[i % 3], *up = rows[(i + 2) % 3], *upup = rows[(i + 1) % 3];
+		unsigned least = now[0] = (unsigned)i;
+		for (size_t j = 1; j <= m; j++) {
+			unsigned d = up[j - 1] + (a[i - 1] != b[j - 1]);
+			if (up[j] + 1 < d)
+				d = up[j] + 1;
+			if (now[j - 1] + 1 < d)
+				d = now[j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && upup[j - 2] + 1 < d)
+				d = upup[j - 2] + 1;
+			now[j] = d;
+			if (d < least)
+				least = d;
+		}
+		if (least > limit)
+			return limit + 1;
+	}
+	return rows[n % 3][m];
+}
+
+struct eci_guess eci_guess_for(const char *word)
+{
+	size_t n = strlen(word);
+	unsigned limit = n < 3 ? 1 : (unsigned)(n / 3 < 1 ? 1 : n / 3);
+	return (struct eci_guess){word, NULL, limit > 3 ? 4 : limit + 1};
+}
+
+void eci_guess_try(struct eci_guess *g, const char *candidate)
+{
+	size_t n = strlen(g->word), m = strlen(candidate);
+	size_t gap = n > m ? n - m : m - n;
+	if (n > GUESS_MAX || m > GUESS_MAX || g->distance == 0 || gap >= g->distance)
+		return;
+	unsigned d = distance(g->word, n, candidate, m, g->distance - 1);
+	if (d < g->distance) {
+		g->best = candidate;
+		g->distance = d;
+	}
+}

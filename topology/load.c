@@ -1,0 +1,241 @@
+/* Reading a topology file: text -> YAML tree -> entries and settings -> nodes -> tree. The root's keys may come in any
+ * order in the file, but are read in the order in which they need one another: secrets before what names them, defaults
+ * before nodes. The YAML tree is scratch; what remains lives in the topology's arena. On any failure everything is freed
+ * and the caller gets the first error, with its place. */
+#include "topology/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct eci_key root_keys[] = {{.name = "econtext"},
+					   {.name = "defaults"},
+					   {.name = "secrets"},
+					   {.name = "nodes"},
+					   {.name = "tunnels", .type = ECI_TYPE_LATER},
+					   {.name = "profiles", .type = ECI_TYPE_LATER},
+					   {.name = "include", .type = ECI_TYPE_LATER},
+					   {.name = "nodes_from", .type = ECI_TYPE_LATER},
+					   {.name = "overrides", .type = ECI_TYPE_LATER},
+					   {0}};
+
+char *eci_path_resolve(struct eci_arena *a, const char *folder, const char *path)
+{
+	if (path[0] == '~' && (path[1] == '/' || path[1] == 0)) {
+		const char *home = getenv("HOME");
+		return eci_arena_fmt(a, "%s%s", home ? home : "", path + 1);
+	}
+	if (path[0] == '/' || path[0] == '~' || !*folder)
+		return eci_arena_strn(a, path, strlen(path));
+	return eci_arena_fmt(a, "%s/%s", folder, path);
+}
+
+static int read_version(struct eci_load *l, const struct eci_yaml *root, const struct eci_yaml *v)
+{
+	if (!v) {
+		eci_fail_at(l->err, l->t->file, root->at, "no format version");
+		return eci_fail_hint(l->err, "add the line \"econtext: 1\"");
+	}
+	if (v->kind == ECI_YAML_SCALAR && strcmp(v->text, "1") == 0)
+		return 0;
+	eci_fail_at(l->err, l->t->file, v->at, "econtext: \"%.100s\" is a format that this version does not know",
+		    v->kind == ECI_YAML_SCALAR ? v->text : eci_yaml_kind_name(v));
+	return eci_fail_hint(l->err, "the format is 1");
+}
+
+static int read_entry(struct eci_load *l, const struct eci_yaml *v, struct eci_entry *e)
+{
+	e->at = v->key_at;
+	e->key = eci_arena_strn(&l->t->arena, v->key, strlen(v->key));
+	if (!e->key)
+		return eci_fail_memory(l->err);
+	l->entry = e;
+	bool bare = v->kind == ECI_YAML_SCALAR && v->plain && !*v->text; /* "bastion:" alone: all as by default */
+	if (!bare && v->kind != ECI_YAML_MAP) {
+		eci_fail_at(l->err, l->t->file, v->at, "nodes: \"%.100s\" is %s, where a map is due", v->key, eci_yaml_kind_name(v));
+		return eci_fail_hint(l->err, "write {via: RELAY} or {ssh: {host: NAME}}");
+	}
+	if (!bare && eci_schema_node(l, v))
+		return -1;
+	return eci_schema_take(l, &e->set);
+}
+
+static int read_nodes(struct eci_load *l, const struct eci_yaml *root, const struct eci_yaml *v)
+{
+	ectx_topology *t = l->t;
+	if (!v || (v->kind == ECI_YAML_MAP && v->count == 0) || (v->kind == ECI_YAML_SCALAR && !*v->text)) {
+		eci_fail_at(l->err, t->file, v ? v->at : root->at, "no nodes");
+		return eci_fail_hint(l->err, "add nodes: {NAME: {ssh: {host: NAME}}}");
+	}
+	if (v->kind != ECI_YAML_MAP) {
+		eci_fail_at(l->err, t->file, v->at, "nodes: %s, where a map is due", eci_yaml_kind_name(v));
+		return eci_fail_hint(l->err, "write NAME: {ssh: {host: NAME}}, one a line");
+	}
+	t->entries = eci_arena_alloc(&t->arena, v->count * sizeof *t->entries);
+	if (!t->entries)
+		return eci_fail_memory(l->err);
+	for (const struct eci_yaml *c = v->first; c; c = c->next)
+		if (read_entry(l, c, &t->entries[t->entry_count++]))
+			return -1;
+	return eci_nodes_declare(l) ? -1 : eci_nodes_connect(l);
+}
+
+static int read_root(struct eci_load *l, const struct eci_yaml *root)
+{
+	const struct eci_yaml *part[4] = {NULL}; /* in the order of root_keys */
+	if (root->kind != ECI_YAML_MAP) {
+		eci_fail_at(l->err, l->t->file, root->at, "topology: %s, where a map is due", eci_yaml_kind_name(root));
+		return eci_fail_hint(l->err, "start the file with \"econtext: 1\" and \"nodes:\"");
+	}
+	for (const struct eci_yaml *v = root->first; v; v = v->next) {
+		size_t i = 0;
+		while (root_keys[i].name && strcmp(root_keys[i].name, v->key) != 0)
+			i++;
+		if (!root_keys[i].name)
+			return eci_schema_unknown(l, root_keys, "", v);
+		if (root_keys[i].type == ECI_TYPE_LATER) {
+			eci_fail_at(l->err, l->t->file, v->key_at, "%s: not built yet", v->key);
+			return eci_fail_hint(l->err, "this version has no such thing: leave it out");
+		}
+		part[i] = v;
+	}
+	if (read_version(l, root, part[0]))
+		return -1;
+	if (part[2] && eci_secrets_read(l, part[2]))
+		return -1;
+	if (part[1] && (eci_schema_defaults(l, part[1]) || eci_schema_take(l, &l->t->defaults)))
+		return -1;
+	return read_nodes(l, root, part[3]);
+}
+
+static ectx_topology *make(const char *name, const char *folder, size_t folder_len)
+{
+	ectx_topology *t = calloc(1, sizeof *t);
+	if (!t)
+		return NULL;
+	t->file = eci_arena_strn(&t->arena, name, strlen(name));
+	t->folder = eci_arena_strn(&t->arena, folder, folder_len);
+	if (t->file && t->folder)
+		return t;
+	ectx_topology_free(t);
+	return NULL;
+}
+
+ectx_topology *ectx_topology_parse(const char *text, size_t n, const char *name_for_errors, ectx_error *err)
+{
+	ectx_error ignored;
+	struct eci_load l = {.err = err ? err : &ignored};
+	const char *name = name_for_errors ? name_for_errors : "topology";
+	const char *slash = strrchr(name, '/');
+	l.t = make(name, name, !slash ? 0 : slash == name ? 1 : (size_t)(slash - name));
+	if (!l.t) {
+		eci_fail_memory(err);
+		return NULL;
+	}
+	if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* editors of some systems begin files so */
+		text += 3;
+		n -= 3;
+	}
+	int rc = 0;
+	if (n > ECI_FILE_MAX) {
+		rc = eci_fail_at(l.err, l.t->file, (struct eci_spot){0}, "larger than 16 MiB");
+		eci_fail_hint(l.err, "write nodes as sets: web[001-999]");
+	}
+	const struct eci_yaml *root = rc ? NULL : eci_yaml_parse(&l.scratch, text, n, l.t->file, l.err);
+	if (!root || read_root(&l, root)) {
+		ectx_topology_free(l.t);
+		l.t = NULL;
+	}
+	eci_arena_deinit(&l.scratch);
+	return l.t;
+}
+
+static char *read_file(const char *path, size_t *n, ectx_error *err)
+{
+	FILE *f = fopen(path, "rbe");
+	char *text = NULL;
+	size_t cap = 0;
+	*n = 0;
+	bool ok = f != NULL;
+	while (ok && *n <= ECI_FILE_MAX) {
+		if (cap - *n < 4096) {
+			cap = cap ? cap * 2 : 65536;
+			char *grown = realloc(text, cap);
+			if (!grown) {
+				ok = false;
+				errno = ENOMEM;
+				break;
+			}
+			text = grown;
+		}
+		size_t got = fread(text + *n, 1, cap - *n, f);
+		*n += got;
+		if (got == 0) {
+			ok = !ferror(f);
+			break;
+		}
+	}
+	if (!ok) {
+		int no = errno;
+		char why[128];
+		eci_fail_at(err, path, (struct eci_spot){0}, "%s", strerror_r(no, why, sizeof why));
+		eci_fail_hint(err, "%s", no == ENOENT ? "name a topology file: --topology FILE or $ECONTEXT_TOPOLOGY" : "the file must be readable");
+		free(text);
+		text = NULL;
+	}
+	if (f)
+		fclose(f);
+	return text;
+}
+
+ectx_topology *ectx_topology_load(const char *path, ectx_error *err)
+{
+	size_t n;
+	char *text = read_file(path, &n, err);
+	if (!text)
+		return NULL;
+	ectx_topology *t = ectx_topology_parse(text, n, path, err);
+	free(text);
+	return t;
+}
+
+char *ectx_topology_default_path(void)
+{
+	const char *env = getenv("ECONTEXT_TOPOLOGY"), *home = getenv("HOME");
+	char *path = NULL;
+	if (env && *env)
+		return strdup(env);
+	if (access("./econtext.yaml", F_OK) == 0)
+		return strdup("./econtext.yaml");
+	if (home && asprintf(&path, "%s/.config/econtext/topology.yaml", home) >= 0 && access(path, F_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+ectx_topology *ectx_topology_none(void)
+{
+	ectx_topology *t = make("(no topology)", "", 0);
+	if (t)
+		t->none = true;
+	return t;
+}
+
+void ectx_topology_free(ectx_topology *t)
+{
+	if (!t)
+		return;
+	for (struct eci_names *n = t->groups; n; n = eci_names_next(n)) {
+		struct eci_group *g = eci_names_data(n);
+		free(g->entries);
+	}
+	eci_names_clear(&t->nodes);
+	eci_names_clear(&t->groups);
+	eci_names_clear(&t->secrets);
+	free(t->node_name);
+	free(t->node_entry);
+	free(t->node_context);
+	eci_arena_deinit(&t->arena);
+	free(t);
+}

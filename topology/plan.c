@@ -1,0 +1,119 @@
+/* The plan: from names to the contexts to be made, parents first. Only what is asked for and what lies on its way gets
+ * in, each context once however many names need it. Declared contexts are found by their number; ad-hoc ones
+ * (adhoc.c) by name. What the plan makes up lives in its own arena, the rest is the topology's. */
+#include "topology/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DIAL_WINDOW 4 /* connections a relay makes at once: below sshd's MaxStartups of 10, measured to fill a link */
+
+struct owned {
+	struct eci_arena arena;
+	uint32_t *item_of; /* by context: index + 1 */
+	struct eci_names *adhoc;
+	size_t cap;
+};
+
+struct eci_arena *eci_plan_arena(struct eci_plan *p)
+{
+	struct owned *o = p->owned;
+	return &o->arena;
+}
+
+int eci_plan_push(struct eci_plan *p, struct eci_plan_item item, bool adhoc, size_t *index)
+{
+	struct owned *o = p->owned;
+	if (p->count == o->cap) {
+		size_t cap = o->cap ? o->cap * 2 : 16;
+		struct eci_plan_item *grown = realloc(p->items, cap * sizeof *grown);
+		if (!grown)
+			return -1;
+		p->items = grown;
+		o->cap = cap;
+	}
+	if (adhoc) {
+		if (eci_names_add(&o->adhoc, &o->arena, item.name, (uint32_t)p->count, NULL))
+			return -1;
+		item.subtree = 1; /* not in the topology: counted into all above it */
+		for (size_t i = item.parent; i != SIZE_MAX; i = p->items[i].parent)
+			p->items[i].subtree++;
+	}
+	if (!item.dial_window)
+		item.dial_window = DIAL_WINDOW;
+	*index = p->count;
+	p->items[p->count++] = item;
+	return 0;
+}
+
+size_t eci_plan_find(const struct eci_plan *p, const char *name)
+{
+	const struct owned *o = p->owned;
+	struct eci_names *n = eci_names_find(o->adhoc, name, strlen(name));
+	return n ? eci_names_value(n) : SIZE_MAX;
+}
+
+int eci_plan_declared(const ectx_topology *t, uint32_t context, struct eci_plan *p, size_t *index, ectx_error *err)
+{
+	struct owned *o = p->owned;
+	uint32_t way[ECI_DEPTH_MAX + 1];
+	size_t n = 0, parent = SIZE_MAX;
+	for (uint32_t c = context; c != ECI_NO_CONTEXT; c = t->contexts[c].parent) {
+		if (o->item_of[c]) {
+			parent = o->item_of[c] - 1;
+			break;
+		}
+		way[n++] = c;
+	}
+	while (n-- > 0) {
+		const struct eci_context *c = &t->contexts[way[n]];
+		const struct eci_setting *window = eci_setting_find(t, &t->entries[t->node_entry[c->node]], ECI_SET_DIAL_WINDOW);
+		struct eci_plan_item item = {.name = eci_context_name(t, way[n], &o->arena),
+					     .parent = parent,
+					     .subtree = c->subtree,
+					     .dial_window = window ? window->num : 0};
+		if (!item.name || eci_target_make(t, way[n], &o->arena, &item.target) || eci_plan_push(p, item, false, &parent))
+			return eci_fail_memory(err);
+		o->item_of[way[n]] = (uint32_t)parent + 1;
+	}
+	*index = parent;
+	return 0;
+}
+
+int eci_plan_make(const ectx_topology *t, const char *const *names, size_t n, struct eci_plan *out, ectx_error *err)
+{
+	struct owned *o = calloc(1, sizeof *o);
+	memset(out, 0, sizeof *out);
+	out->owned = o;
+	out->wanted = calloc(n + 1, sizeof *out->wanted);
+	if (o)
+		o->item_of = calloc(t->context_count + 1, sizeof *o->item_of);
+	int rc = o && out->wanted && o->item_of ? 0 : eci_fail_memory(err);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		size_t len = strlen(names[i]);
+		if (t->none || strchr(names[i], '/')) {
+			rc = eci_adhoc_add(t, names[i], out, &out->wanted[i], err);
+			continue;
+		}
+		uint32_t context = eci_context_find(t, names[i], len);
+		rc = context == ECI_NO_CONTEXT ? eci_unknown_target(t, names[i], len, err)
+					       : eci_plan_declared(t, context, out, &out->wanted[i], err);
+	}
+	if (rc)
+		eci_plan_deinit(out);
+	return rc;
+}
+
+void eci_plan_deinit(struct eci_plan *p)
+{
+	struct owned *o = p->owned;
+	if (o) {
+		eci_names_clear(&o->adhoc);
+		eci_arena_deinit(&o->arena);
+		free(o->item_of);
+		free(o);
+	}
+	free(p->items);
+	free(p->wanted);
+	*p = (struct eci_plan){0};
+}

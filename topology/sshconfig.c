@@ -1,0 +1,142 @@
+/* What the user's ssh_config makes of a host: asked of ssh itself (ssh -G), because Match, Include, canonical names and
+ * tokens are its business and change with its version. One short child per new host, with its output read to the end or
+ * to a deadline (Match exec may run anything); its error text is the evidence when it fails. */
+#include "topology/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define OUTPUT_MAX 65536  /* ssh -G prints about 4 KiB */
+#define DEADLINE_MS 10000 /* ssh -G takes some 10 ms; what takes this long hangs */
+
+extern char **environ;
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int start(char *const argv[], int out, pid_t *pid)
+{
+	posix_spawn_file_actions_t fa;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	sigemptyset(&none);
+	if (posix_spawn_file_actions_init(&fa))
+		return ENOMEM;
+	if (posix_spawnattr_init(&attr)) {
+		posix_spawn_file_actions_destroy(&fa);
+		return ENOMEM;
+	}
+	posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&fa, out, 1);
+	posix_spawn_file_actions_adddup2(&fa, out, 2);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	int rc = posix_spawnp(pid, argv[0], &fa, &attr, argv, environ);
+	posix_spawn_file_actions_destroy(&fa);
+	posix_spawnattr_destroy(&attr);
+	return rc;
+}
+
+/* All output up to the limit; -1: the deadline passed. */
+static int collect(int fd, char *buf, size_t cap)
+{
+	int64_t end = now_ms() + DEADLINE_MS;
+	size_t n = 0;
+	for (;;) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int64_t left = end - now_ms();
+		if (left <= 0)
+			return -1;
+		if (poll(&p, 1, (int)left) < 0 && errno != EINTR)
+			break;
+		if (!p.revents)
+			continue;
+		char rest[512];
+		ssize_t got = n + 1 < cap ? read(fd, buf + n, cap - 1 - n) : read(fd, rest, sizeof rest);
+		if (got == 0 || (got < 0 && errno != EINTR))
+			break;
+		if (got > 0 && n + 1 < cap)
+			n += (size_t)got;
+	}
+	buf[n] = 0;
+	return 0;
+}
+
+static int run(char *const argv[], char *buf, size_t cap, ectx_error *err)
+{
+	int fds[2];
+	pid_t pid;
+	if (pipe2(fds, O_CLOEXEC))
+		return eci_fail_arg(err, ECTX_E_SYSTEM, "ssh -G: no pipe: errno %d", errno);
+	int no = start(argv, fds[1], &pid);
+	close(fds[1]);
+	if (no) {
+		close(fds[0]);
+		eci_fail_arg(err, no == ENOENT ? ECTX_E_NO_PROGRAM : ECTX_E_SYSTEM, "ssh -G could not be started: errno %d", no);
+		if (err)
+			err->phase = ECTX_PHASE_RESOLVE;
+		return eci_fail_hint(err, "install an ssh client, or give a topology file");
+	}
+	int rc = collect(fds[0], buf, cap), status = 0;
+	close(fds[0]);
+	if (rc)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (rc) {
+		eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: no answer within 10 s", argv[4]);
+		return eci_fail_hint(err, "look for Match exec in ssh_config");
+	}
+	if (status == 0)
+		return 0;
+	eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: %.300s", argv[4], buf);
+	return eci_fail_hint(err, "ssh cannot read its configuration: try ssh -G %s", argv[4]);
+}
+
+static char *value(struct eci_arena *a, const char *out, const char *key)
+{
+	size_t n = strlen(key);
+	for (const char *p = out; p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
+		if (strncmp(p, key, n) == 0 && p[n] == ' ')
+			return eci_arena_strn(a, p + n + 1, strcspn(p + n + 1, "\n"));
+	return NULL;
+}
+
+int eci_ssh_resolve(struct eci_arena *a, const char *user, const char *host, struct eci_ssh_host *out, ectx_error *err)
+{
+	char *words[] = {eci_arena_strn(a, host, strlen(host)), user ? eci_arena_fmt(a, "-oUser=%s", user) : eci_arena_strn(a, "-x", 2)};
+	char *argv[] = {(char[]){"ssh"}, (char[]){"-G"}, words[1], (char[]){"--"}, words[0], NULL};
+	char *buf = malloc(OUTPUT_MAX);
+	if (!buf || !words[0] || !words[1]) {
+		free(buf);
+		return eci_fail_memory(err);
+	}
+	int rc = run(argv, buf, OUTPUT_MAX, err);
+	if (rc == 0) {
+		const char *port = value(a, buf, "port");
+		memset(out, 0, sizeof *out);
+		out->hostname = value(a, buf, "hostname");
+		out->user = value(a, buf, "user");
+		out->jump = value(a, buf, "proxyjump");
+		if (out->jump && (strcmp(out->jump, "none") == 0 || !*out->jump))
+			out->jump = NULL;
+		if (!out->hostname || !port || eci_value_number(port, &out->port))
+			rc = eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: an answer that cannot be read", host);
+		else if (out->hostname[0] == '-')
+			rc = eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: a host name that starts with \"-\"", host);
+	}
+	free(buf);
+	return rc;
+}
