@@ -27,7 +27,7 @@ struct eci_source {
 	char *path;      /* relative to the root; malloc'd */
 	uint8_t *bytes;  /* inflated content; malloc'd; NULL for namespace and listing */
 	size_t len;
-	char **children; /* NULL-terminated, one malloc'd block, or NULL: direct submodules (package, namespace) or names (listing) */
+	char **children; /* NULL-terminated, one malloc'd block, or NULL: direct submodules (package, namespace) or names (listing; folders end in '/') */
 };
 /* What a responder needs from the world; io/roots.c implements it for real folders. */
 struct eci_source_ops {

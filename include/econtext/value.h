@@ -30,7 +30,7 @@ ectx_value *ectx_array_push(ectx_value *a, ectx_value *v);
 /* Takes key and v in any case; an equal key is replaced. Keys are scalars. Returns m or NULL. */
 ectx_value *ectx_map_set(ectx_value *m, ectx_value *key, ectx_value *v);
 ectx_value *ectx_map_put(ectx_value *m, const char *key, ectx_value *v);
-ectx_value *ectx_value_copy(const ectx_value *v);
+ectx_value *ectx_value_copy(const ectx_value *v); /* NULL also when nested deeper than 32 */
 void ectx_value_free(ectx_value *v); /* NULL-safe; frees what it contains */
 
 enum ectx_kind ectx_value_kind(const ectx_value *v); /* ECTX_NULL for NULL */
@@ -45,9 +45,10 @@ const ectx_value *ectx_array_at(const ectx_value *v, size_t i);
 const ectx_value *ectx_map_key(const ectx_value *v, size_t i);
 const ectx_value *ectx_map_at(const ectx_value *v, size_t i);
 const ectx_value *ectx_map_get(const ectx_value *v, const char *key); /* NULL when absent */
+/* Would they travel as the same bytes? 1, 1.0 and true differ, a NaN is equal to itself, maps in any order are equal. */
 bool ectx_value_equal(const ectx_value *a, const ectx_value *b);
 
-/* One line of JSON, malloc'd (free()), NULL out of memory. Bytes are {"$bytes": base64}; non-finite floats "NaN", "Infinity", "-Infinity" bare as Python
+/* One line of JSON, malloc'd (free()), NULL out of memory or nested deeper than 32. Bytes are {"$bytes": base64}; non-finite floats "NaN", "Infinity", "-Infinity" bare as Python
  * writes them; map keys that are not text are written as their JSON text in quotes; ", " and ": " separate; non-ASCII stays UTF-8; control, C1 and bidi characters are escaped. */
 char *ectx_value_json(const ectx_value *v);
 /* Parses one JSON text (whole string). Integers of any size; {"$bytes": ...} becomes bytes. NULL on error; *where gets the offset. Depth 32, 1,048,576 items. */

@@ -1,0 +1,374 @@
+/* The responder over a world in memory: closures and their order, what is sent once a link, bounds, filters, programs,
+ * missing names, hostile ones, and that each module is found and compressed once. */
+#include "service/service.h"
+#include "tests/support/random.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct module {
+	const char *name;
+	enum eci_module_kind kind;
+	const char *source;
+	const char *children; /* with blanks between */
+};
+
+struct world {
+	const struct module *modules;
+	size_t count;
+	size_t finds, deflates;
+	size_t big; /* bytes of every module's "compressed" form, 0: its own */
+	bool no_memory;
+};
+
+static char **split(const char *text)
+{
+	char **out = calloc(1, 16 * sizeof(*out) + strlen(text) + 1), *at = (char *)(out + 16), *word;
+	size_t n = 0;
+
+	strcpy(at, text);
+	while ((word = strsep(&at, " ")))
+		out[n++] = word;
+	return out;
+}
+
+static int find(void *ctx, const char *name, struct eci_source *out)
+{
+	struct world *w = ctx;
+	size_t i;
+
+	w->finds++;
+	if (w->no_memory)
+		return -1;
+	for (i = 0; i < w->count; i++) {
+		const struct module *m = &w->modules[i];
+
+		if (strcmp(m->name, name) != 0)
+			continue;
+		out->kind = m->kind;
+		out->path = malloc(strlen(name) + 8);
+		snprintf(out->path, strlen(name) + 8, "%s.path", name);
+		if (m->source) {
+			out->bytes = (uint8_t *)strdup(m->source);
+			out->len = strlen(m->source);
+		}
+		if (m->children)
+			out->children = split(m->children);
+	}
+	return 0;
+}
+
+static int deflate(void *ctx, const uint8_t *p, size_t n, struct eci_buf *out)
+{
+	struct world *w = ctx;
+	size_t i;
+
+	w->deflates++;
+	if (!w->big) {
+		eci_buf_puts(out, "z:");
+		return eci_buf_append(out, p, n);
+	}
+	if (!eci_buf_reserve(out, w->big))
+		return -1;
+	for (i = 0; i < w->big; i++)
+		out->mem[out->tail + i] = 'z';
+	eci_buf_commit(out, w->big);
+	return 0;
+}
+
+static void digest(void *ctx, const uint8_t *p, size_t n, uint8_t out[16])
+{
+	(void)ctx;
+	memset(out, (int)n, 16);
+	if (n > 2)
+		out[0] = p[2];
+}
+
+static const struct eci_source_ops ops = {find, deflate, digest};
+
+/* "NAME/KIND NAME/KIND ..." of the answer, whose form is checked on the way; "!" and the code when it failed. */
+static const char *ask(struct eci_responder *r, uint32_t link, const char *name)
+{
+	static char text[65536];
+	struct eci_buf out = ECI_BUF_NULL;
+	int rc = eci_responder_answer(r, link, name, strlen(name), &out);
+	struct eci_cbor c = eci_cbor_open(eci_buf_data(&out), eci_buf_len(&out));
+	size_t entries, len = 0, n, items, k;
+	const uint8_t *bytes;
+	const char *s;
+	uint64_t kind;
+
+	snprintf(text, sizeof(text), "!%d", rc);
+	if (rc == 0) {
+		cr_assert_eq(eci_cbor_check(c.p, eci_buf_len(&out), ECI_CBOR_VALUE_ITEMS_MAX), ECI_CBOR_OK);
+		for (entries = eci_cbor_get_array(&c); entries > 0; entries--) {
+			items = eci_cbor_get_array(&c);
+			eci_cbor_get_text(&c, &s, &n);
+			kind = eci_cbor_get_uint(&c);
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.*s/%u", len ? " " : "", (int)n, s,
+						(unsigned)kind);
+			cr_assert_eq(items, kind == ECI_MOD_MISSING ? 2u : 7u);
+			if (kind == ECI_MOD_MISSING)
+				continue;
+			eci_cbor_get_text(&c, &s, &n);
+			eci_cbor_get_bytes(&c, &bytes, &n);
+			cr_assert_eq(n, 16);
+			for (k = 0; k < 2; k++)
+				for (n = eci_cbor_get_array(&c); n > 0; n--)
+					eci_cbor_skip(&c);
+			eci_cbor_get_bytes(&c, &bytes, &n);
+		}
+		cr_assert(!c.bad && c.p == c.end);
+	}
+	eci_buf_deinit(&out);
+	return text;
+}
+
+static const struct module project[] = {
+	{"prog", ECI_MOD_MODULE, "import os, pkg.a\nfrom pkg import b\nimport single", NULL},
+	{"single", ECI_MOD_MODULE, "import sys", NULL},
+	{"pkg", ECI_MOD_PACKAGE, "from . import c", "a b c sub"},
+	{"pkg.a", ECI_MOD_MODULE, "from .sub import deep\nimport pkg.a", NULL},
+	{"pkg.b", ECI_MOD_MODULE, "import prog", NULL},
+	{"pkg.c", ECI_MOD_MODULE, "", NULL},
+	{"pkg.sub", ECI_MOD_PACKAGE, "", "deep"},
+	{"pkg.sub.deep", ECI_MOD_MODULE, "from ..c import thing\nimport space.one", NULL},
+	{"space", ECI_MOD_NAMESPACE, NULL, "one"},
+	{"space.one", ECI_MOD_MODULE, "", NULL},
+	{"lonely.x", ECI_MOD_MODULE, "", NULL},
+	{"pkg/data.txt", ECI_MOD_DATA, "import single", NULL},
+	{"pkg/", ECI_MOD_LISTING, NULL, "__init__.py a.py data.txt sub/"},
+};
+#define WORLD(table)                                                  \
+	{                                                             \
+		table, sizeof(table) / sizeof(*table), 0, 0, 0, false \
+	}
+
+Test(responder, closure_and_order)
+{
+	struct world w = WORLD(project);
+	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+
+	cr_expect_str_eq(ask(r, 1, "prog"), "prog/1 pkg/2 pkg.a/1 pkg.b/1 single/1 pkg.c/1 pkg.sub/2 pkg.sub.deep/1 "
+					    "space/3 space.one/1");
+	cr_expect_str_eq(ask(r, 1, "prog"), "prog/1", "asked again it is sent again, alone");
+	cr_expect_str_eq(ask(r, 1, "pkg.sub.deep"), "pkg.sub.deep/1");
+	cr_expect_str_eq(ask(r, 2, "pkg.sub.deep"), "pkg.sub.deep/1 pkg/2 pkg.sub/2 pkg.c/1 space/3 space.one/1",
+			 "parents go along");
+	cr_expect_str_eq(ask(r, 2, "prog"), "prog/1 pkg.a/1 pkg.b/1 single/1");
+	cr_expect_str_eq(ask(r, 3, "lonely.x"), "lonely.x/1");
+	eci_responder_forget_link(r, 2);
+	eci_responder_forget_link(r, 99);
+	cr_expect_str_eq(ask(r, 2, "pkg.c"), "pkg.c/1 pkg/2");
+	cr_expect_eq(w.deflates, 10, "each once: %zu", w.deflates);
+	eci_responder_free(r);
+}
+
+Test(responder, entry_on_the_wire)
+{
+	struct world w = WORLD(project);
+	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+	struct eci_buf out = ECI_BUF_NULL;
+	struct eci_cbor c;
+	ectx_value *v;
+	char *json;
+
+	cr_assert_eq(eci_responder_answer(r, 1, "pkg", 3, &out), 0);
+	c = eci_cbor_open(eci_buf_data(&out), eci_buf_len(&out));
+	v = eci_value_decode(&c);
+	json = ectx_value_json(v);
+	cr_expect_str_eq(json,
+			 "[[\"pkg\", 2, \"pkg.path\", {\"$bytes\": \"ZhEREREREREREREREREREQ==\"}, [\"pkg.c\"], "
+			 "[\"a\", \"b\", \"c\", \"sub\"], {\"$bytes\": \"ejpmcm9tIC4gaW1wb3J0IGM=\"}], "
+			 "[\"pkg.c\", 1, \"pkg.c.path\", {\"$bytes\": \"AgICAgICAgICAgICAgICAg==\"}, [\"pkg\"], [], "
+			 "{\"$bytes\": \"ejo=\"}]]");
+	free(json);
+	ectx_value_free(v);
+	eci_buf_deinit(&out);
+	eci_responder_free(r);
+}
+
+Test(responder, missing_costs_nothing)
+{
+	struct world w = WORLD(project);
+	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+	char name[32];
+	int i;
+
+	cr_expect_str_eq(ask(r, 1, "absent"), "absent/0");
+	cr_expect_str_eq(ask(r, 1, "pkg.absent"), "pkg.absent/0", "and nothing else");
+	cr_expect_str_eq(ask(r, 1, "pkg/absent"), "pkg/absent/0");
+	for (i = 0; i < 10000; i++) {
+		snprintf(name, sizeof(name), "absent%d", i);
+		ask(r, 1, name);
+	}
+	cr_expect_eq(w.deflates, 0);
+	eci_responder_free(r);
+}
+
+Test(responder, data_and_listings)
+{
+	struct world w = WORLD(project);
+	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+
+	cr_expect_str_eq(ask(r, 1, "pkg/data.txt"), "pkg/data.txt/4", "data imports nothing");
+	cr_expect_str_eq(ask(r, 1, "pkg/data.txt"), "pkg/data.txt/4");
+	cr_expect_str_eq(ask(r, 1, "pkg/"), "pkg//5");
+	eci_responder_free(r);
+}
+
+Test(responder, malformed_names)
+{
+	struct world w = WORLD(project);
+	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+	struct eci_random rnd = eci_random_open("malformed_names", 9);
+	struct eci_buf out = ECI_BUF_NULL;
+	char name[300];
+	int i;
+
+	cr_expect_str_eq(ask(r, 1, "../prog"), "!-2");
+	cr_expect_str_eq(ask(r, 1, ""), "!-2");
+	cr_expect_str_eq(ask(r, 1, "/etc/passwd"), "!-2");
+	memset(name, 'a', sizeof(name));
+	cr_expect_eq(eci_responder_answer(r, 1, name, 255, &out), 0);
+	eci_buf_clear(&out);
+	cr_expect_eq(eci_responder_answer(r, 1, name, 256, &out), -2);
+	cr_expect_eq(eci_responder_answer(r, 1, "prog\0x", 6, &out), -2);
+	w.finds = 0;
+	for (i = 0; i < 10000; i++) {
+		size_t n = eci_random_below(&rnd, 40), k;
+
+		for (k = 0; k < n; k++)
+			name[k] = "./\\a\0%:"[eci_random_below(&rnd, 7)];
+		eci_buf_clear(&out);
+		if (eci_responder_answer(r, 1, name, n, &out) == -2)
+			cr_assert_eq(eci_buf_len(&out), 0);
+	}
+	eci_buf_deinit(&out);
+	eci_responder_free(r);
+}
+
+Test(responder, filters)
+{
+	static const char *const include[] = {"pkg.sub", "single", NULL}, *const exclude[] = {"pkg.a", "pkg.sub.deep",
+											      NULL};
+	struct world w = WORLD(project);
+	struct eci_responder *r = eci_responder_new(&ops, &w, include, NULL);
+
+	cr_expect_str_eq(ask(r, 1, "prog"), "prog/0");
+	cr_expect_str_eq(ask(r, 1, "pkg"), "pkg/2", "above an included one, but not its imports");
+	cr_expect_str_eq(ask(r, 1, "pkg.b"), "pkg.b/0");
+	cr_expect_str_eq(ask(r, 1, "pkg/data.txt"), "pkg/data.txt/0");
+	cr_expect_str_eq(ask(r, 1, "pkg.sub.deep"), "pkg.sub.deep/1 pkg.sub/2");
+	cr_expect_str_eq(ask(r, 1, "singleton"), "singleton/0");
+	eci_responder_free(r);
+	r = eci_responder_new(&ops, &w, NULL, exclude);
+	cr_expect_str_eq(ask(r, 1, "prog"), "prog/1 pkg/2 pkg.b/1 single/1 pkg.c/1");
+	cr_expect_str_eq(ask(r, 1, "pkg.a"), "pkg.a/0");
+	cr_expect_str_eq(ask(r, 1, "pkg/a.py"), "pkg/a.py/0");
+	cr_expect_str_eq(ask(r, 1, "pkg.sub"), "pkg.sub/2");
+	eci_responder_free(r);
+}
+
+/* Children that are filtered away are not told either. */
+Test(responder, filtered_children)
+{
+	static const char *const exclude[] = {"pkg.a", "pkg.sub", NULL};
+	struct world w = WORLD(project);
+	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, exclude);
+	static const char *const asked[] = {"pkg", "pkg/"};
+	static const char *const told[] = {"[\"b\", \"c\"]", "[\"__init__.py\", \"data.txt\"]"};
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		struct eci_buf out = ECI_BUF_NULL;
+		struct eci_cbor c;
+		ectx_value *v;
+		char *json;
+
+		cr_assert_eq(eci_responder_answer(r, 1, asked[i], strlen(asked[i]), &out), 0);
+		c = eci_cbor_open(eci_buf_data(&out), eci_buf_len(&out));
+		v = eci_value_decode(&c);
+		json = ectx_value_json(ectx_array_at(ectx_array_at(v, 0), 5));
+		cr_expect_str_eq(json, told[i]);
+		free(json);
+		ectx_value_free(v);
+		eci_buf_deinit(&out);
+	}
+	eci_responder_free(r);
+}
+
+Test(responder, programs)
+{
+	static const char *const include[] = {"single", NULL};
+	struct world w = WORLD(project);
+	struct eci_responder *r = eci_responder_new(&ops, &w, include, NULL);
+	static const char source[] = "import single\nfrom . import nothing", other[] = "import absent";
+
+	cr_assert_eq(eci_responder_add(r, "prog", "./prog.py", (const uint8_t *)source, strlen(source)), 0);
+	cr_assert_eq(eci_responder_add(r, "econtext:main/s.py", "/x/s.py", (const uint8_t *)source, strlen(source)), 0);
+	cr_expect_str_eq(ask(r, 1, "prog"), "prog/1 single/1", "shadows the roots, filters do not apply");
+	cr_expect_str_eq(ask(r, 2, "econtext:main/s.py"), "econtext:main/s.py/1 single/1");
+	cr_assert_eq(eci_responder_add(r, "prog", "./prog.py", (const uint8_t *)other, strlen(other)), 0);
+	cr_expect_str_eq(ask(r, 1, "prog"), "prog/1");
+	cr_assert_eq(eci_responder_add(r, "empty", "./empty.py", NULL, 0), 0);
+	cr_expect_str_eq(ask(r, 1, "empty"), "empty/1");
+	eci_responder_free(r);
+}
+
+/* Fifty modules of 1 MiB: the one asked for and 8 MiB of others; the rest when it is asked for. */
+Test(responder, bounded_answer)
+{
+	static struct module many[51];
+	static char names[51][16], source[51 * 16];
+	struct world w = {many, 51, 0, 0, 1024 * 1024, false};
+	struct eci_responder *r;
+	const char *answer;
+	size_t i, n = 0;
+
+	for (i = 0; i < 51; i++) {
+		snprintf(names[i], sizeof(names[i]), "m%02zu", i);
+		many[i] = (struct module){names[i], ECI_MOD_MODULE, i ? "" : source, NULL};
+		if (i)
+			n += (size_t)snprintf(source + n, sizeof(source) - n, "import m%02zu\n", i);
+	}
+	r = eci_responder_new(&ops, &w, NULL, NULL);
+	answer = ask(r, 1, "m00");
+	cr_expect_str_eq(answer, "m00/1 m01/1 m02/1 m03/1 m04/1 m05/1 m06/1 m07/1 m08/1");
+	cr_expect_str_eq(ask(r, 1, "m08"), "m08/1");
+	cr_expect_str_eq(ask(r, 1, "m09"), "m09/1", "was not marked as sent");
+	cr_expect_str_eq(ask(r, 1, "m00"), "m00/1 m10/1 m11/1 m12/1 m13/1 m14/1 m15/1 m16/1 m17/1");
+	eci_responder_free(r);
+}
+
+/* A thousand links, each with its own set. */
+Test(responder, many_links)
+{
+	struct world w = WORLD(project);
+	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+	uint32_t link;
+
+	for (link = 0; link < 1000; link++)
+		cr_assert_str_eq(ask(r, link * 8, "pkg.c"), "pkg.c/1 pkg/2");
+	for (link = 0; link < 1000; link++)
+		cr_assert_str_eq(ask(r, link * 8, "pkg"), "pkg/2");
+	eci_responder_free(r);
+}
+
+Test(responder, no_memory_is_not_missing)
+{
+	struct world w = WORLD(project);
+	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+
+	w.no_memory = true;
+	cr_expect_str_eq(ask(r, 1, "prog"), "!-1");
+	w.no_memory = false;
+	ask(r, 2, "single");
+	w.no_memory = true;
+	cr_expect_str_eq(ask(r, 1, "pkg/data.txt"), "!-1");
+	cr_expect_str_eq(ask(r, 1, "single"), "single/1", "what is known needs no world");
+	w.no_memory = false;
+	cr_expect_str_eq(ask(r, 3, "pkg.c"), "pkg.c/1 pkg/2");
+	eci_responder_free(r);
+}
