@@ -57,9 +57,10 @@ struct eci_pause {
 struct eci_flow {
 	struct eci_flow *chain;       /* same bucket */
 	struct eci_flow *prev, *next; /* ring of those that may send, or list of those parked */
-	uint32_t src, dst, handle;
+	uint32_t src, dst;
+	uint32_t key; /* the handle of a stream; 0 for messages */
 	bool multicast, parked;
-	bool large; /* own large messages and what waits behind them; handle is 0 */
+	bool large; /* own large messages and what waits behind them */
 	struct eci_pause *pause;
 	struct eci_item *head, *tail;
 	size_t bytes; /* forwarded (not local) bytes that wait */

@@ -3,10 +3,11 @@
  * Control and call frames are small and go in order, so a byte queue of packed frames is all they need: no allocation a
  * frame, and when it fits the whole queue becomes the output piece by exchanging two pointers (link.c).
  *
- * Bulk is kept a flow at a time, a flow being (src, handle, dst): a paused destination is skipped without stopping the
- * others, and a round robin over flows gives each stream its share whatever it has queued. The round is deficit round
- * robin with a quantum of one largest frame: a flow that comes to its turn may always send at least one frame, and one
- * of small frames catches up in bytes. Invariant: whoever is the turn got a quantum when it became so.
+ * Bulk is kept a flow at a time, a flow being (src, handle, dst), with one handle for all that is no stream: a paused
+ * destination is skipped without stopping the others, and a round robin over flows gives each stream its share whatever
+ * it has queued. The round is deficit round robin with a quantum of one largest frame: a flow that comes to its turn
+ * may always send at least one frame, and one of small frames catches up in bytes. Invariant: whoever is the turn got a
+ * quantum when it became so.
  *
  * An own large message is one item of the flow (me, 0, dst) and is cut into fragments when its turn comes, so that a
  * message of 64 MiB is in memory once (shared by all links of a multicast) and is never 4,096 queued frames. What the
@@ -73,9 +74,16 @@ void eci_blob_drop(struct eci_router *r, struct eci_blob *b)
 }
 
 /* ---- flows ---- */
-static struct eci_flow **bucket(const struct eci_link *l, const struct eci_frame *f, bool large)
+/* Only stream data has its handle for a key: the large messages of a pair must not be mixed, and two answers have
+ * different handles. Stream data is what goes to a slot and names one to go back to. */
+static uint32_t key_of(const struct eci_frame *f)
 {
-	uint32_t h = f->src * 0x9E3779B1u ^ (large ? 0 : f->handle) * 0x85EBCA77u ^ f->dst * 0xC2B2AE3Du;
+	return f->handle >= ECI_H_FIRST_SLOT && f->reply_to ? f->handle : 0;
+}
+
+static struct eci_flow **bucket(const struct eci_link *l, uint32_t src, uint32_t dst, uint32_t key)
+{
+	uint32_t h = src * 0x9E3779B1u ^ key * 0x85EBCA77u ^ dst * 0xC2B2AE3Du;
 	h ^= h >> 15;
 	return &l->flows[(h ^ h >> 7) % ECI_FLOW_BUCKETS];
 }
@@ -84,10 +92,11 @@ struct eci_flow *eci_flow_find(const struct eci_link *l, const struct eci_frame 
 {
 	if (!l->flows)
 		return NULL;
+	uint32_t key = large ? 0 : key_of(f);
 	bool multicast = f->flags & ECI_F_MULTICAST;
-	for (struct eci_flow *w = *bucket(l, f, large); w; w = w->chain)
-		if (w->src == f->src && w->dst == f->dst && w->large == large && w->multicast == multicast &&
-		    (large || w->handle == f->handle))
+	for (struct eci_flow *w = *bucket(l, f->src, f->dst, key); w; w = w->chain)
+		if (w->src == f->src && w->dst == f->dst && w->key == key && w->large == large &&
+		    w->multicast == multicast)
 			return w;
 	return NULL;
 }
@@ -161,9 +170,10 @@ static struct eci_flow *flow_get(struct eci_link *l, const struct eci_frame *f, 
 	w = eci_mem_alloc(sizeof *w);
 	if (!w)
 		return NULL;
-	*w = (struct eci_flow){.src = f->src, .dst = f->dst, .handle = large ? 0 : f->handle, .large = large};
+	*w = (struct eci_flow){.src = f->src, .dst = f->dst, .large = large};
+	w->key = large ? 0 : key_of(f);
 	w->multicast = f->flags & ECI_F_MULTICAST;
-	struct eci_flow **b = bucket(l, f, large);
+	struct eci_flow **b = bucket(l, w->src, w->dst, w->key);
 	w->chain = *b;
 	*b = w;
 	ring_add(l, w);
@@ -173,8 +183,7 @@ static struct eci_flow *flow_get(struct eci_link *l, const struct eci_frame *f, 
 
 static void flow_free(struct eci_link *l, struct eci_flow *w)
 {
-	struct eci_frame key = {.src = w->src, .dst = w->dst, .handle = w->handle};
-	struct eci_flow **p = bucket(l, &key, w->large);
+	struct eci_flow **p = bucket(l, w->src, w->dst, w->key);
 	while (*p != w)
 		p = &(*p)->chain;
 	*p = w->chain;

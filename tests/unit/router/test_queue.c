@@ -130,6 +130,21 @@ Test(queue, order_within_a_flow)
 	world_free(w);
 }
 
+/* Two large answers of one context to one other: different handles, but one order, else their receiver could not tell
+ * the fragments apart. */
+Test(queue, large_messages_of_a_pair_stay_in_order)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	for (uint32_t i = 0; i < 40; i++)
+		feed(w, w->kid[0], ECI_BULK, i % 10 < 9 ? ECI_F_MORE : 0, 0, 73, 300 + i / 10, 0, zeros, 100 + i);
+	for (uint32_t i = 0; i < 40; i++) {
+		cr_assert(take(w, w->up, &f));
+		cr_assert_eq(f.len, 100 + i);
+	}
+	world_free(w);
+}
+
 /* ---- bounds ---- */
 #define ONE (ECI_QUEUE_MAX / 16) /* sixteen of these fill the queue exactly */
 
