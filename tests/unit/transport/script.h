@@ -3,7 +3,7 @@
  *   > started                       > err|out|tty TEXT       > exit N     > signal N      > at MS      > up
  *   > nospawn ERRNO TEXT            > nosecret WHY           > lost REASON [EVIDENCE]     > relay TEXT
  *   = spawn pipes|pty|ctty [feed]   = kill   = write stdin|tty TEXT   = answer stdin|tty SECRET   = promote INTERPRETER
- *   = fail PHASE CODE [TEXT in saw]
+ *   = fail PHASE CODE [TEXT in saw, or TEXT$ the whole of it]
  *
  * Every action must be asked for by a line, in order, right behind the event that causes it. The same script is played
  * with its bytes whole, one by one, and cut at random, and must do the same each time. */
@@ -178,10 +178,13 @@ static inline void expect(struct player *p, const char *line)
 	/* fail PHASE CODE TEXT: TEXT stands somewhere in the evidence. */
 	if (!strncmp(wanted, "fail ", 5) && (third = strchr(wanted + 5, ' ')) && (third = strchr(third + 1, ' ')))
 		*third++ = '\0';
-	bool same = strncmp(wanted, "fail ", 5) ? !strcmp(got, wanted)
-						: !strncmp(got, wanted, strlen(wanted)) && got[strlen(wanted)] == ' ';
-	cr_assert(same && (!third || strstr(got, third)), "%s (%u): did '%s', expected '%s'", p->script->name, p->seed,
-		  got, line);
+	size_t n = strlen(wanted), m = third ? strlen(third) : 0;
+	bool same = strncmp(wanted, "fail ", 5) ? !strcmp(got, wanted) : !strncmp(got, wanted, n) && got[n] == ' ';
+	bool whole = m && third[m - 1] == '$';
+	if (whole)
+		third[m - 1] = '\0';
+	cr_assert(same && (!third || (whole ? !strcmp(got + n + 1, third) : strstr(got, third) != NULL)),
+		  "%s (%u): did '%s', expected '%s'", p->script->name, p->seed, got, line);
 	memmove(p->done[0], p->done[1], sizeof p->done - sizeof p->done[0]);
 	p->n--;
 }

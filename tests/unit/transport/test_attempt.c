@@ -46,7 +46,7 @@ static const struct script feeding[] = {
 	 {SSH},
 	 {"= spawn pipes", "> started", OK_AUTH, "> out This account is currently not available.\n", "> exit 1",
 	  "= spawn pipes feed", "> started", FEED, OK_AUTH, "> out This account is currently not available.\n",
-	  "> exit 1", "= fail shell shell-exited This account is currently not available. (exit status 1)"}},
+	  "> exit 1", "= fail shell shell-exited This account is currently not available. (exit status 1)$"}},
 	{"a menu",
 	 {SSH},
 	 {"= spawn pipes", "> started", OK_AUTH, "> out 1) mail 2) quit ", "> at 5000", "= kill", "> signal 9",

@@ -127,7 +127,7 @@ static const struct script boots[] = {
 	 {SSH},
 	 {"= spawn pipes", "> started", OK_AUTH, "> err rc noise\n", MARK, "= promote python3",
 	  "> err Traceback (most recent call last):\nSyntaxError: invalid\n", "> lost eof",
-	  "= fail boot boot-exited SyntaxError: invalid"}},
+	  "= fail boot boot-exited Traceback (most recent call last): | SyntaxError: invalid$"}},
 	{"python dies before it is promoted",
 	 {LOCAL},
 	 {"= spawn pipes", "> started", MARK, "= promote python3", "> err Illegal instruction\n", "> exit 132",
