@@ -1,21 +1,18 @@
-/* Queues of a link: two byte queues of packed frames (control, call) and the bulk flows.
+/* Queues of a link: two byte queues of packed frames (control, call), and the items of the bulk flows.
  *
  * Control and call frames are small and go in order, so a byte queue of packed frames is all they need: no allocation a
- * frame, and when it fits the whole queue becomes the output piece by exchanging two pointers (link.c).
+ * frame, and when it fits the whole queue becomes the output piece by exchanging two pointers (output.c). A bulk frame
+ * is an allocation of its own, because flows take turns and because it may carry a debt to the child it came from.
  *
- * Bulk is kept a flow at a time, a flow being (src, handle, dst), with one handle for all that is no stream: a paused
- * destination is skipped without stopping the others, and a round robin over flows gives each stream its share whatever
- * it has queued. The round is deficit round robin with a quantum of one largest frame: a flow that comes to its turn
- * may always send at least one frame, and one of small frames catches up in bytes. Invariant: whoever is the turn got a
- * quantum when it became so.
- *
- * An own large message is one item of the flow (me, 0, dst) and is cut into fragments when its turn comes, so that a
+ * An own large message is one item of a flow that is kept for such, and is cut into fragments when its turn comes: a
  * message of 64 MiB is in memory once (shared by all links of a multicast) and is never 4,096 queued frames. What the
  * flow holds behind it are call frames to the same dst, which must not overtake it; they move to the call queue when
- * the large message is done. */
+ * the large message is done.
+ *
+ * Bytes are counted where they lie: forwarded ones in the flow and the link (PAUSE looks at these), own ones in the
+ * router (ECI_LOCAL_MAX), held calls in the link (ECI_QUEUE_MAX). */
 #include "router/internal.h"
 
-#define QUANTUM eci_wire(ECI_BULK_BODY_MAX)
 /* Forwarded bulk a link holds at most: PAUSE keeps an honest parent far below (a window of 16 MiB and 64 pauses of
  * 256 KiB make 32 MiB), so that only a parent that ignores PAUSE loses frames. */
 #define BULK_HARD_MAX (64u * 1024u * 1024u)
@@ -73,130 +70,9 @@ void eci_blob_drop(struct eci_router *r, struct eci_blob *b)
 	eci_mem_free(b);
 }
 
-/* ---- flows ---- */
-/* Only stream data has its handle for a key: the large messages of a pair must not be mixed, and two answers have
- * different handles. Stream data is what goes to a slot and names one to go back to. */
-static uint32_t key_of(const struct eci_frame *f)
-{
-	return f->handle >= ECI_H_FIRST_SLOT && f->reply_to ? f->handle : 0;
-}
-
-static struct eci_flow **bucket(const struct eci_link *l, uint32_t src, uint32_t dst, uint32_t key)
-{
-	uint32_t h = src * 0x9E3779B1u ^ key * 0x85EBCA77u ^ dst * 0xC2B2AE3Du;
-	h ^= h >> 15;
-	return &l->flows[(h ^ h >> 7) % ECI_FLOW_BUCKETS];
-}
-
-struct eci_flow *eci_flow_find(const struct eci_link *l, const struct eci_frame *f, bool large)
-{
-	if (!l->flows)
-		return NULL;
-	uint32_t key = large ? 0 : key_of(f);
-	bool multicast = f->flags & ECI_F_MULTICAST;
-	for (struct eci_flow *w = *bucket(l, f->src, f->dst, key); w; w = w->chain)
-		if (w->src == f->src && w->dst == f->dst && w->key == key && w->large == large &&
-		    w->multicast == multicast)
-			return w;
-	return NULL;
-}
-
-static void ring_add(struct eci_link *l, struct eci_flow *w)
-{
-	w->deficit = 0;
-	if (!l->turn) {
-		w->prev = w->next = l->turn = w;
-		w->deficit = QUANTUM;
-		return;
-	}
-	w->next = l->turn;
-	w->prev = l->turn->prev;
-	w->prev->next = w->next->prev = w;
-}
-
-static void ring_del(struct eci_link *l, struct eci_flow *w)
-{
-	if (w->next == w) {
-		l->turn = NULL;
-		return;
-	}
-	w->prev->next = w->next;
-	w->next->prev = w->prev;
-	if (l->turn == w) {
-		l->turn = w->next;
-		l->turn->deficit += QUANTUM;
-	}
-}
-
-static void parked_del(struct eci_link *l, struct eci_flow *w)
-{
-	if (w->prev)
-		w->prev->next = w->next;
-	else
-		l->parked = w->next;
-	if (w->next)
-		w->next->prev = w->prev;
-}
-
-void eci_flow_park(struct eci_link *l, struct eci_flow *w, bool park)
-{
-	if (park == w->parked)
-		return;
-	if (park) {
-		ring_del(l, w);
-		w->prev = NULL;
-		w->next = l->parked;
-		if (l->parked)
-			l->parked->prev = w;
-		l->parked = w;
-	} else {
-		parked_del(l, w);
-		ring_add(l, w);
-	}
-	w->parked = park;
-}
-
-static struct eci_flow *flow_get(struct eci_link *l, const struct eci_frame *f, bool large)
-{
-	if (!l->flows) {
-		l->flows = eci_mem_alloc(ECI_FLOW_BUCKETS * sizeof *l->flows);
-		if (!l->flows)
-			return NULL;
-		memset(l->flows, 0, ECI_FLOW_BUCKETS * sizeof *l->flows);
-	}
-	struct eci_flow *w = eci_flow_find(l, f, large);
-	if (w)
-		return w;
-	w = eci_mem_alloc(sizeof *w);
-	if (!w)
-		return NULL;
-	*w = (struct eci_flow){.src = f->src, .dst = f->dst, .large = large};
-	w->key = large ? 0 : key_of(f);
-	w->multicast = f->flags & ECI_F_MULTICAST;
-	struct eci_flow **b = bucket(l, w->src, w->dst, w->key);
-	w->chain = *b;
-	*b = w;
-	ring_add(l, w);
-	eci_pause_join(l, w);
-	return w;
-}
-
-static void flow_free(struct eci_link *l, struct eci_flow *w)
-{
-	struct eci_flow **p = bucket(l, w->src, w->dst, w->key);
-	while (*p != w)
-		p = &(*p)->chain;
-	*p = w->chain;
-	if (w->parked)
-		parked_del(l, w);
-	else
-		ring_del(l, w);
-	eci_mem_free(w);
-}
-
 static int flow_append(struct eci_link *l, const struct eci_frame *f, bool large, struct eci_item *it)
 {
-	struct eci_flow *w = it ? flow_get(l, f, large) : NULL;
+	struct eci_flow *w = it ? eci_flow_get(l, f, large) : NULL;
 	if (!w) {
 		eci_mem_free(it);
 		return -1;
@@ -259,7 +135,7 @@ bool eci_bulk_ready(struct eci_link *l)
 		return false;
 	if (l->turn->deficit < eci_wire(piece(l->turn->head))) {
 		l->turn = l->turn->next;
-		l->turn->deficit += QUANTUM;
+		l->turn->deficit += ECI_QUANTUM;
 	}
 	uint32_t size = eci_wire(piece(l->turn->head));
 	if (l->inflight == 0 || l->inflight + size <= l->window)
@@ -315,7 +191,7 @@ static void emitted(struct eci_link *l, struct eci_flow *w, struct eci_item *it)
 	if (w->large)
 		release_held(l, w);
 	if (!w->head)
-		flow_free(l, w);
+		eci_flow_free(l, w);
 }
 
 int eci_bulk_emit(struct eci_link *l)
