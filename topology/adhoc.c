@@ -2,9 +2,9 @@
  * named by the text up to it, so that two ways with a common start share it.
  *
  * Without a file the first hop is what the user's ssh_config says, jump hosts included: they become contexts before it.
- * With a file it must be a declared node, which brings its own way and settings; an undeclared first hop is an error, as
- * everywhere. Later hops are dialled by the one before, with a declared node's settings where there is one. Users are
- * reached by sudo without a password, as nothing says otherwise. */
+ * With a file it must be a declared node, which brings its own way and settings; an undeclared first hop is an error,
+ * as everywhere. Later hops are dialled by the one before, with a declared node's settings where there is one. Users
+ * are reached by sudo without a password, as nothing says otherwise. */
 #include "topology/internal.h"
 
 #include <string.h>
@@ -23,7 +23,8 @@ static int bad(ectx_error *err, const char *name, const char *what)
 
 static bool host_valid(const char *s)
 {
-	/* what ssh takes as a host, IPv6 addresses apart (their colons are users here): never an option, never a command */
+	/* what ssh takes as a host, IPv6 addresses apart (their colons are users here): never an option, never a
+	 * command */
 	static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 	return *s && *s != '-' && strlen(s) <= ECI_NAME_MAX && strspn(s, chars) == strlen(s);
 }
@@ -31,6 +32,11 @@ static bool host_valid(const char *s)
 static int push(struct way *w, const char *name, size_t parent, const struct eci_target *target, size_t *index)
 {
 	struct eci_plan_item item = {.name = name, .parent = parent, .target = *target};
+	size_t depth = 1;
+	for (size_t i = parent; i != SIZE_MAX; i = w->p->items[i].parent)
+		depth++;
+	if (depth > ECI_DEPTH_MAX)
+		return bad(w->err, name, "more than 63 hops");
 	return eci_plan_push(w->p, item, true, index) ? eci_fail_memory(w->err) : 0;
 }
 
@@ -56,8 +62,8 @@ static int parse_jump(struct way *w, char *text, char **user, char **host, uint3
 	return 0;
 }
 
-static int add_by_config(struct way *w, const char *name, const char *user, const char *host, uint32_t port, size_t parent, unsigned depth,
-			 size_t *index);
+static int add_by_config(struct way *w, const char *name, const char *user, const char *host, uint32_t port,
+			 size_t parent, unsigned depth, size_t *index);
 
 /* The jump hosts before a host, as contexts; *parent is the last of them. */
 static int add_jumps(struct way *w, const char *jumps, unsigned depth, size_t *parent)
@@ -85,16 +91,17 @@ static int add_jumps(struct way *w, const char *jumps, unsigned depth, size_t *p
 	return 0;
 }
 
-/* A host as ssh -G resolves it. Dialled from here, ssh itself reads the config, so the name stays as it is; dialled from a
- * jump host, which has another config, what the name stands for goes along. */
-static int add_by_config(struct way *w, const char *name, const char *user, const char *host, uint32_t port, size_t parent, unsigned depth,
-			 size_t *index)
+/* A host as ssh -G resolves it. Dialled from here, ssh itself reads the config, so the name stays as it is; dialled
+ * from a jump host, which has another config, what the name stands for goes along. */
+static int add_by_config(struct way *w, const char *name, const char *user, const char *host, uint32_t port,
+			 size_t parent, unsigned depth, size_t *index)
 {
 	struct eci_arena *a = eci_plan_arena(w->p);
 	struct eci_ssh_host r;
 	struct eci_target target;
 	if (depth > ECI_JUMPS_MAX) {
-		eci_fail_arg(w->err, ECTX_E_BAD_ARGUMENT, "\"%.300s\": ProxyJump of more than %d hosts", host, ECI_JUMPS_MAX);
+		eci_fail_arg(w->err, ECTX_E_BAD_ARGUMENT, "\"%.300s\": ProxyJump of more than %d hosts", host,
+			     ECI_JUMPS_MAX);
 		return eci_fail_hint(w->err, "two hosts of ssh_config that jump through each other?");
 	}
 	if (eci_ssh_resolve(a, user, host, &r, w->err))
@@ -130,7 +137,8 @@ static int add_hop(struct way *w, const char *name, char *text, bool first, size
 			return eci_unknown_target(w->t, name, strlen(name), w->err);
 		return eci_plan_declared(w->t, known, w->p, index, w->err);
 	}
-	const struct eci_entry *e = known == ECI_NO_CONTEXT ? NULL : &w->t->entries[w->t->node_entry[w->t->contexts[known].node]];
+	const struct eci_entry *e =
+		known == ECI_NO_CONTEXT ? NULL : &w->t->entries[w->t->node_entry[w->t->contexts[known].node]];
 	if (eci_target_node(w->t, e, host, false, eci_plan_arena(w->p), &target))
 		return eci_fail_memory(w->err);
 	if (user)
@@ -144,7 +152,11 @@ static int add_user(struct way *w, const char *name, const char *user, size_t *i
 	if (!host_valid(user))
 		return bad(w->err, name, "not a way to a user");
 	const struct eci_plan_item *on = &w->p->items[*index];
-	struct eci_target target = {.method = ECI_SUDO, .user = user, .python = on->target.python, .title = on->target.title, .timeout = on->target.timeout};
+	struct eci_target target = {.method = ECI_SUDO,
+				    .user = user,
+				    .python = on->target.python,
+				    .title = on->target.title,
+				    .timeout = on->target.timeout};
 	return push(w, name, *index, &target, index);
 }
 

@@ -1,7 +1,7 @@
 /* Memory of a topology: thousands of small strings and records that are never freed one by one, so they are cut from
- * chunks and go together. Invariant: what it returns is zeroed and stays where it is until eci_arena_deinit(). A list of
- * malloc blocks would cost 16 bytes and a call for each of 100,000 names. */
-#include "topology/internal.h"
+ * chunks and go together. Invariant: what it returns is zeroed and stays where it is until eci_arena_deinit(). A list
+ * of malloc blocks would cost 16 bytes and a call for each of 100,000 names. */
+#include "topology/base.h"
 
 #include <stdlib.h>
 #include <string.h>

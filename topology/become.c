@@ -98,9 +98,12 @@ int eci_become_read(struct eci_load *l, const struct eci_yaml *v)
 			return -1;
 		for (size_t i = 0; i < n; i++)
 			if (strcmp(steps[i].as, steps[n].as) == 0) {
-				eci_fail_at(l->err, l->t->file, steps[n].at, "become: \"%.100s\" twice, first in line %u", steps[n].as,
+				eci_fail_at(l->err, l->t->file, steps[n].at,
+					    "become: \"%.100s\" twice, first in line %u", steps[n].as,
 					    steps[i].at.line);
-				return eci_fail_hint(l->err, "a step is addressed by its user (NODE:%.100s): one step each", steps[n].as);
+				return eci_fail_hint(l->err,
+						     "a step is addressed by its user (NODE:%.100s): one step each",
+						     steps[n].as);
 			}
 	}
 	l->entry->steps = steps;

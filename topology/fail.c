@@ -1,7 +1,7 @@
-/* Failures of a topology: where (FILE:LINE:COL), what, and what to do about it. Text from the file is quoted in them, so
- * control characters are made visible: a file may come from elsewhere, and the text ends on a terminal.
- * Suggestions are the nearest known word by edit distance, at most a third of the word away: farther ones mislead. */
-#include "topology/internal.h"
+/* Failures of a topology: where (FILE:LINE:COL), what, and what to do about it. Text from the file is quoted in them,
+ * so control characters are made visible: a file may come from elsewhere, and the text ends on a terminal. Suggestions
+ * are the nearest known word by edit distance, at most a third of the word away: farther ones mislead. */
+#include "topology/base.h"
 
 #include <string.h>
 

@@ -1,118 +1,38 @@
-/* topology: what its files share: arena, failures, the YAML tree, settings and the loaded form. */
+/* topology: settings, the loaded form, and what loading, selecting and planning share. */
 #ifndef ECI_TOPOLOGY_INTERNAL_H
 #define ECI_TOPOLOGY_INTERNAL_H
 
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include "topology/topology.h"
-
-#define ECI_FILE_MAX (16u << 20)  /* bytes of a topology file: 100,000 nodes written one by one are 8 MiB */
-#define ECI_YAML_DEPTH_MAX 16     /* nested collections: the deepest key of the schema is at 6 */
-#define ECI_CONTEXTS_MAX (1u << 20) /* contexts declared: block ids are 8 x the subtree in 32 bits, with room to grow */
-#define ECI_NAME_MAX 255          /* bytes of a node name: DNS allows 253 */
-#define ECI_BECOME_MAX 16         /* steps of one become chain: each costs a process and a link; hop limit of a frame */
-#define ECI_LIST_MAX 64           /* items of groups and ssh.options */
-#define ECI_VIA_TOTAL_MAX (1u << 22) /* relays named by all via: together: bounds the work of a hostile file */
-#define ECI_DEPTH_MAX 63 /* hops from the master: a frame's hop limit is 64 (protocol.md) */
-#define ECI_JUMPS_MAX 16          /* ProxyJump hops of one host: a longer chain is a loop in ssh_config */
-#define ECI_DURATION_MAX_MS 86400000u /* a day */
-
-/* ---- arena.c: memory that lives as long as its owner ---- */
-struct eci_arena {
-	struct eci_chunk *head;
-};
-void *eci_arena_alloc(struct eci_arena *a, size_t n); /* zeroed, aligned for any object; NULL: out of memory */
-char *eci_arena_strn(struct eci_arena *a, const char *s, size_t n);
-char *eci_arena_fmt(struct eci_arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void eci_arena_deinit(struct eci_arena *a);
-
-/* ---- fail.c: each returns -1, so that it can stand behind `return`; err may be NULL ---- */
-struct eci_spot {
-	uint32_t line, col; /* from 1; line 0: not in a file */
-};
-int eci_fail_at(ectx_error *err, const char *file, struct eci_spot at, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-int eci_fail_arg(ectx_error *err, enum ectx_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-int eci_fail_hint(ectx_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* after one of the above */
-int eci_fail_memory(ectx_error *err);
-
-/* The candidate nearest to word, if it is near enough to be a slip: fed one by one, so that no list is needed. */
-struct eci_guess {
-	const char *word, *best;
-	unsigned distance;
-};
-struct eci_guess eci_guess_for(const char *word);
-void eci_guess_try(struct eci_guess *g, const char *candidate);
-
-/* ---- nodeset.c ---- */
-/* Calls each(name) for every name of one item ("web[1-3]", no comma outside brackets). each returns 0, or -1 to stop. On malformed input *why says what
- * is wrong and *fix how to write it; both static text. Returns 0 or -1 (why NULL: each stopped it). */
-typedef int (*eci_name_fn)(void *arg, const char *name, size_t len);
-struct eci_set_fault {
-	const char *why, *fix;
-};
-int eci_nodeset_item(const char *item, size_t len, eci_name_fn each, void *arg, struct eci_set_fault *fault);
-/* Cuts the next item off a comma list: *at moves behind it; false at the end. Blanks around it are dropped. */
-bool eci_nodeset_next(const char **at, const char *end, const char **item, size_t *len);
-
-/* ---- nodeset_list.c: a growing list of names that ends as one block ---- */
-struct eci_list {
-	char *text; /* names, each with its NUL */
-	size_t text_len, text_cap, count;
-	bool full; /* the limit of names was reached */
-};
-int eci_list_add(void *list, const char *name, size_t len); /* an eci_name_fn; -1: full, or out of memory */
-char **eci_list_block(const struct eci_list *l);            /* NULL: out of memory */
-void eci_list_deinit(struct eci_list *l);
-
-/* ---- json.c ---- */
-void eci_json_string(FILE *f, const char *s);
-void eci_shell_quote(FILE *f, const char *s);
-
-/* ---- yaml.c ---- */
-enum eci_yaml_kind { ECI_YAML_SCALAR, ECI_YAML_LIST, ECI_YAML_MAP };
-struct eci_yaml {
-	enum eci_yaml_kind kind;
-	bool plain;              /* a scalar without quotes */
-	const char *text;        /* scalar */
-	const char *key;         /* in a map */
-	struct eci_spot at, key_at;
-	struct eci_yaml *first, *last, *next;
-	size_t count;
-};
-struct eci_yaml *eci_yaml_parse(struct eci_arena *a, const char *text, size_t n, const char *file, ectx_error *err);
+#include "topology/base.h"
 
 /* ---- settings: what defaults and a node can say; a node's own list stands before the defaults' ---- */
-#define ECI_SETTINGS(X)                                                                                                \
-	X(USER, "ssh.user")                                                                                            \
-	X(LOGIN, "user") /* defaults.user: weaker than any ssh.user */                                                 \
-	X(HOST, "ssh.host")                                                                                            \
-	X(PORT, "ssh.port")                                                                                            \
-	X(IDENTITY, "ssh.identity")                                                                                    \
-	X(CONFIG, "ssh.config")                                                                                        \
-	X(OPTIONS, "ssh.options")                                                                                      \
-	X(PASSWORD, "ssh.password")                                                                                    \
-	X(PROGRAM, "ssh.program")                                                                                      \
-	X(HOSTKEY, "hostkey")                                                                                          \
-	X(PYTHON, "python")                                                                                            \
-	X(TITLE, "title")                                                                                              \
-	X(FEED, "feed")                                                                                                \
-	X(AGENT, "agent")                                                                                              \
-	X(DIAL, "dial")                                                                                                \
-	X(DIAL_WINDOW, "dial_window")                                                                                  \
-	X(T_CONNECT, "timeout.connect")                                                                                \
-	X(T_AUTH, "timeout.auth")                                                                                      \
-	X(T_BECOME, "timeout.become")                                                                                  \
-	X(T_SHELL, "timeout.shell")                                                                                    \
-	X(T_BOOT, "timeout.boot")                                                                                      \
+#define ECI_SETTINGS(X)                                                \
+	X(USER, "ssh.user")                                            \
+	X(LOGIN, "user") /* defaults.user: weaker than any ssh.user */ \
+	X(HOST, "ssh.host")                                            \
+	X(PORT, "ssh.port")                                            \
+	X(IDENTITY, "ssh.identity")                                    \
+	X(CONFIG, "ssh.config")                                        \
+	X(OPTIONS, "ssh.options")                                      \
+	X(PASSWORD, "ssh.password")                                    \
+	X(PROGRAM, "ssh.program")                                      \
+	X(HOSTKEY, "hostkey")                                          \
+	X(PYTHON, "python")                                            \
+	X(TITLE, "title")                                              \
+	X(FEED, "feed")                                                \
+	X(AGENT, "agent")                                              \
+	X(DIAL, "dial")                                                \
+	X(DIAL_WINDOW, "dial_window")                                  \
+	X(T_CONNECT, "timeout.connect")                                \
+	X(T_AUTH, "timeout.auth")                                      \
+	X(T_BECOME, "timeout.become")                                  \
+	X(T_SHELL, "timeout.shell")                                    \
+	X(T_BOOT, "timeout.boot")                                      \
 	X(T_IDLE, "timeout.idle")
 enum eci_setting_id {
 #define X(name, text) ECI_SET_##name,
 	ECI_SETTINGS(X)
 #undef X
-	ECI_SET_COUNT
+		ECI_SET_COUNT
 };
 struct eci_setting {
 	enum eci_setting_id id;
@@ -138,7 +58,7 @@ struct eci_entry { /* one key of nodes: */
 	struct eci_spot at;
 	struct eci_settings set;
 	const struct eci_yaml *via_yaml;
-	struct eci_spot via_at, transport_at;
+	struct eci_spot via_at, transport_at, groups_at;
 	uint32_t *via; /* contexts */
 	size_t via_count;
 	bool local;
@@ -155,7 +75,6 @@ struct eci_context { /* a node (step 0) or the step-th become step on it; those 
 	uint32_t subtree;
 	uint16_t step, depth; /* depth: hops from the master, from 1 */
 };
-struct eci_names; /* nodes.c: hash from name to node, group, secret */
 struct ectx_topology {
 	struct eci_arena arena;
 	const char *file;   /* as errors name it */
@@ -180,15 +99,6 @@ struct eci_group {
 	size_t count, cap;
 };
 
-/* ---- names.c: the hashes ---- */
-int eci_names_add(struct eci_names **head, struct eci_arena *a, const char *name, uint32_t value, void *data); /* -1: no memory */
-struct eci_names *eci_names_find(struct eci_names *head, const char *name, size_t len);
-void eci_names_clear(struct eci_names **head);
-struct eci_names *eci_names_next(const struct eci_names *n); /* in order of addition */
-const char *eci_names_name(const struct eci_names *n);
-uint32_t eci_names_value(const struct eci_names *n);
-void *eci_names_data(const struct eci_names *n);
-
 /* ---- values.c, schema.c, secrets.c, load.c, nodes.c ---- */
 struct eci_load {
 	ectx_topology *t;
@@ -200,26 +110,26 @@ struct eci_load {
 	size_t via_total;
 };
 enum eci_type {
-	ECI_TYPE_TEXT,     /* not empty, no control characters */
-	ECI_TYPE_WORD,     /* text without blanks that does not start with "-" */
-	ECI_TYPE_HOST,     /* a word; %n is the node's name */
+	ECI_TYPE_TEXT, /* not empty, no control characters */
+	ECI_TYPE_WORD, /* text without blanks that does not start with "-" */
+	ECI_TYPE_HOST, /* a word; %n is the node's name */
 	ECI_TYPE_PATH,
 	ECI_TYPE_NUMBER,
 	ECI_TYPE_BOOL,
 	ECI_TYPE_CHOICE,
 	ECI_TYPE_DURATION,
-	ECI_TYPE_TEXTS,    /* a list of texts */
-	ECI_TYPE_SECRET,   /* the name of one */
-	ECI_TYPE_MAP,      /* keys of its own */
-	ECI_TYPE_SPECIAL,  /* read by a function */
-	ECI_TYPE_LATER     /* designed, not built yet */
+	ECI_TYPE_TEXTS,   /* a list of texts */
+	ECI_TYPE_SECRET,  /* the name of one */
+	ECI_TYPE_MAP,     /* keys of its own */
+	ECI_TYPE_SPECIAL, /* read by a function */
+	ECI_TYPE_LATER    /* designed, not built yet */
 };
 struct eci_key {
 	const char *name;
 	enum eci_type type;
 	enum eci_setting_id id;
-	uint32_t min, max;      /* numbers; durations: min 1 or 0 */
-	const char *choices;    /* "strict|accept-new|off" */
+	uint32_t min, max;   /* numbers; durations: min 1 or 0 */
+	const char *choices; /* "strict|accept-new|off" */
 	const struct eci_key *sub;
 	int (*read)(struct eci_load *l, const struct eci_yaml *v);
 };
@@ -228,7 +138,8 @@ int eci_value_text(struct eci_load *l, enum eci_type type, const char *path, con
 int eci_value_secret(struct eci_load *l, const char *path, const struct eci_yaml *v);
 int eci_value_number(const char *text, uint32_t *out); /* digits only; -1 */
 int eci_value_duration(const char *text, uint32_t *ms);
-int eci_value_texts(struct eci_load *l, const char *path, const struct eci_yaml *v, enum eci_type type, const char *const **out, size_t *count);
+int eci_value_texts(struct eci_load *l, const char *path, const struct eci_yaml *v, enum eci_type type,
+		    const char *const **out, size_t *count);
 const char *eci_yaml_kind_name(const struct eci_yaml *v);
 bool eci_name_valid(const char *s);
 int eci_schema_map(struct eci_load *l, const struct eci_key *keys, const char *prefix, const struct eci_yaml *map);
@@ -258,24 +169,31 @@ struct eci_selection {
 	uint32_t name_count;
 };
 /* Adds what list names to *plus, what it names behind a "!" to *minus (NULL: refused). */
-int eci_select_into(const ectx_topology *t, const char *list, struct eci_selection *plus, struct eci_selection *minus, ectx_error *err);
+int eci_select_into(const ectx_topology *t, const char *list, struct eci_selection *plus, struct eci_selection *minus,
+		    ectx_error *err);
 bool eci_selection_has(const ectx_topology *t, const struct eci_selection *minus, uint32_t context); /* or its host */
 int eci_selection_reset(const ectx_topology *t, struct eci_selection *s); /* empty it; -1: no memory */
 void eci_selection_deinit(struct eci_selection *s);
 
 /* ---- plan.c ---- */
 const struct eci_setting *eci_setting_find(const ectx_topology *t, const struct eci_entry *e, enum eci_setting_id id);
-int eci_target_make(const ectx_topology *t, uint32_t context, struct eci_arena *a, struct eci_target *out); /* -1: no memory */
+int eci_target_make(const ectx_topology *t, uint32_t context, struct eci_arena *a,
+		    struct eci_target *out); /* -1: no memory */
 /* The ssh or local target of a node called name with the settings of e (none: the defaults only). */
-int eci_target_node(const ectx_topology *t, const struct eci_entry *e, const char *name, bool from_master, struct eci_arena *a, struct eci_target *out);
+int eci_target_node(const ectx_topology *t, const struct eci_entry *e, const char *name, bool from_master,
+		    struct eci_arena *a, struct eci_target *out);
 bool eci_context_here(const ectx_topology *t, uint32_t context); /* on the master's own machine */
 char *eci_context_name(const ectx_topology *t, uint32_t context, struct eci_arena *a);
 int eci_plan_push(struct eci_plan *p, struct eci_plan_item item, bool adhoc, size_t *index); /* -1: no memory */
 struct eci_arena *eci_plan_arena(struct eci_plan *p);
-/* adhoc.c: bastion/web001:root, or a plain host without a file. Appends its contexts to the plan; *index is the last. */
+/* adhoc.c: bastion/web001:root, or a plain host without a file. Appends its contexts to the plan; *index is the last.
+ */
 int eci_adhoc_add(const ectx_topology *t, const char *name, struct eci_plan *p, size_t *index, ectx_error *err);
 size_t eci_plan_find(const struct eci_plan *p, const char *name); /* SIZE_MAX: not there */
 int eci_plan_declared(const ectx_topology *t, uint32_t context, struct eci_plan *p, size_t *index, ectx_error *err);
+/* explain.c, show.c */
+const char *eci_method_name(enum eci_method m);
+int eci_plan_for_show(const ectx_topology *t, const char *const *names, struct eci_plan *p, size_t *n, ectx_error *err);
 /* sshconfig.c: what ssh -G says. */
 struct eci_ssh_host {
 	const char *hostname, *user, *jump; /* jump: NULL none */

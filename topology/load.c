@@ -1,7 +1,7 @@
 /* Reading a topology file: text -> YAML tree -> entries and settings -> nodes -> tree. The root's keys may come in any
  * order in the file, but are read in the order in which they need one another: secrets before what names them, defaults
- * before nodes. The YAML tree is scratch; what remains lives in the topology's arena. On any failure everything is freed
- * and the caller gets the first error, with its place. */
+ * before nodes. The YAML tree is scratch; what remains lives in the topology's arena. On any failure everything is
+ * freed and the caller gets the first error, with its place. */
 #include "topology/internal.h"
 
 #include <errno.h>
@@ -53,7 +53,8 @@ static int read_entry(struct eci_load *l, const struct eci_yaml *v, struct eci_e
 	l->entry = e;
 	bool bare = v->kind == ECI_YAML_SCALAR && v->plain && !*v->text; /* "bastion:" alone: all as by default */
 	if (!bare && v->kind != ECI_YAML_MAP) {
-		eci_fail_at(l->err, l->t->file, v->at, "nodes: \"%.100s\" is %s, where a map is due", v->key, eci_yaml_kind_name(v));
+		eci_fail_at(l->err, l->t->file, v->at, "nodes: \"%.100s\" is %s, where a map is due", v->key,
+			    eci_yaml_kind_name(v));
 		return eci_fail_hint(l->err, "write {via: RELAY} or {ssh: {host: NAME}}");
 	}
 	if (!bare && eci_schema_node(l, v))
@@ -180,7 +181,9 @@ static char *read_file(const char *path, size_t *n, ectx_error *err)
 		int no = errno;
 		char why[128];
 		eci_fail_at(err, path, (struct eci_spot){0}, "%s", strerror_r(no, why, sizeof why));
-		eci_fail_hint(err, "%s", no == ENOENT ? "name a topology file: --topology FILE or $ECONTEXT_TOPOLOGY" : "the file must be readable");
+		eci_fail_hint(err, "%s",
+			      no == ENOENT ? "name a topology file: --topology FILE or $ECONTEXT_TOPOLOGY"
+					   : "the file must be readable");
 		free(text);
 		text = NULL;
 	}

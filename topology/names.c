@@ -1,7 +1,7 @@
 /* Names to numbers: nodes, groups and secrets are looked up by name while loading, selecting and planning; with 100,000
- * nodes anything but a hash is quadratic. A thin face over uthash, so that its macros stand in one file; out of memory is
- * an answer here and not an exit. Entries live in the caller's arena and iterate in order of addition. */
-#include "topology/internal.h"
+ * nodes anything but a hash is quadratic. A thin face over uthash, so that its macros stand in one file; out of memory
+ * is an answer here and not an exit. Entries live in the caller's arena and iterate in order of addition. */
+#include "topology/base.h"
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>

@@ -2,9 +2,9 @@
  *
  * All nodes share the settings of their entry, so an entry is kept once however many names it has; per node there are a
  * name and three numbers. Everything below is linear in nodes + contexts + names in via (bounded by ECI_VIA_TOTAL_MAX):
- * 100,000 nodes load in well under a second. The cycle search runs over entries, not nodes: every node of an entry may be
- * reached via each of the entry's relays (spread now, failover later), so a cycle of entries is one of nodes.
- * Its post-order is kept: in reverse it is children first, the order in which subtrees add up. */
+ * 100,000 nodes load in well under a second. The cycle search runs over entries, not nodes: every node of an entry may
+ * be reached via each of the entry's relays (spread now, failover later), so a cycle of entries is one of nodes. Its
+ * post-order is kept: in reverse it is children first, the order in which subtrees add up. */
 #include "topology/internal.h"
 
 #include <stdlib.h>
@@ -45,14 +45,18 @@ static int declare_node(void *arg, const char *name, size_t len)
 	ectx_topology *t = l->t;
 	if (!eci_name_valid(name)) {
 		d->rc = eci_fail_at(l->err, t->file, d->e->at, "nodes: \"%.300s\" is no name of a node", name);
-		return eci_fail_hint(l->err, "names have letters, digits, \".\", \"_\" and \"-\", at most %d bytes, and do not start with \"-\"",
+		return eci_fail_hint(l->err,
+				     "names have letters, digits, \".\", \"_\" and \"-\", at most %d bytes, and do not "
+				     "start with \"-\"",
 				     ECI_NAME_MAX);
 	}
 	struct eci_names *old = eci_names_find(t->nodes, name, len);
 	if (old) {
 		struct eci_entry *first = &t->entries[t->node_entry[eci_names_value(old)]];
-		d->rc = eci_fail_at(l->err, t->file, d->e->at, "nodes: \"%s\" is named twice: by \"%.100s\" in line %u and by \"%.100s\" in line %u",
-				    name, first->key, first->at.line, d->e->key, d->e->at.line);
+		d->rc = eci_fail_at(
+			l->err, t->file, d->e->at,
+			"nodes: \"%s\" is named twice: by \"%.100s\" in line %u and by \"%.100s\" in line %u", name,
+			first->key, first->at.line, d->e->key, d->e->at.line);
 		return eci_fail_hint(l->err, "a node belongs to one key: take it out of one of the two");
 	}
 	if (t->context_count + 1 + d->e->step_count > ECI_CONTEXTS_MAX) {
@@ -107,7 +111,8 @@ static int declare_entry(struct eci_load *l, struct eci_entry *e)
 			continue;
 		if (!fault.why)
 			return -1;
-		eci_fail_at(l->err, l->t->file, e->at, "nodes: \"%.*s\": %s", (int)(len > 200 ? 200 : len), item, fault.why);
+		eci_fail_at(l->err, l->t->file, e->at, "nodes: \"%.*s\": %s", (int)(len > 200 ? 200 : len), item,
+			    fault.why);
 		return eci_fail_hint(l->err, "%s", fault.fix);
 	}
 	e->node_count = (uint32_t)(l->t->node_count - e->first_node);
@@ -129,8 +134,11 @@ int eci_nodes_declare(struct eci_load *l)
 	for (uint32_t n = 0; n < t->node_count; n++) {
 		const struct eci_entry *e = &t->entries[t->node_entry[n]];
 		for (uint32_t s = 0; s <= e->step_count; s++)
-			t->contexts[t->node_context[n] + s] = (struct eci_context){
-				.node = n, .parent = s ? t->node_context[n] + s - 1 : ECI_NO_CONTEXT, .subtree = 1, .step = (uint16_t)s};
+			t->contexts[t->node_context[n] + s] =
+				(struct eci_context){.node = n,
+						     .parent = s ? t->node_context[n] + s - 1 : ECI_NO_CONTEXT,
+						     .subtree = 1,
+						     .step = (uint16_t)s};
 	}
 	return 0;
 }
@@ -169,8 +177,10 @@ static int resolve_via(struct eci_load *l, struct eci_entry *e, struct eci_selec
 		e->via[e->via_count++] = v;
 		if (&t->entries[t->node_entry[t->contexts[v].node]] != e)
 			continue;
-		eci_fail_at(l->err, t->file, e->via_at, "via: \"%s\" is reached via itself", t->node_name[t->contexts[v].node]);
-		return eci_fail_hint(l->err, "name the relay that stands before it, or leave via out when the master reaches it");
+		eci_fail_at(l->err, t->file, e->via_at, "via: \"%s\" is reached via itself",
+			    t->node_name[t->contexts[v].node]);
+		return eci_fail_hint(
+			l->err, "name the relay that stands before it, or leave via out when the master reaches it");
 	}
 	if (e->via_count == 0) {
 		eci_fail_at(l->err, t->file, e->via_at, "via: names no node");
@@ -206,7 +216,8 @@ static int fail_cycle(struct eci_load *l, struct eci_entry *const *stack, size_t
 }
 
 /* Depth first over entries; order gets them with what they are reached by before them. */
-static int visit(struct eci_load *l, struct eci_entry *root, struct eci_entry **stack, struct eci_entry **order, size_t *count)
+static int visit(struct eci_load *l, struct eci_entry *root, struct eci_entry **stack, struct eci_entry **order,
+		 size_t *count)
 {
 	enum { NEW, OPEN, DONE };
 	ectx_topology *t = l->t;
@@ -244,11 +255,14 @@ static int set_depths(struct eci_load *l, struct eci_entry *const *order, size_t
 	ectx_topology *t = l->t;
 	for (size_t i = 0; i < count; i++) {
 		const struct eci_entry *e = order[i];
-		for (uint32_t c = t->node_context[e->first_node], end = c + e->node_count * (uint32_t)(e->step_count + 1); c < end; c++) {
+		for (uint32_t c = t->node_context[e->first_node],
+			      end = c + e->node_count * (uint32_t)(e->step_count + 1);
+		     c < end; c++) {
 			uint32_t parent = t->contexts[c].parent;
 			unsigned depth = parent == ECI_NO_CONTEXT ? 1 : t->contexts[parent].depth + 1u;
 			if (depth > ECI_DEPTH_MAX) {
-				eci_fail_at(l->err, t->file, e->at, "nodes: \"%s\" is more than %d hops from the master",
+				eci_fail_at(l->err, t->file, e->at,
+					    "nodes: \"%s\" is more than %d hops from the master",
 					    t->node_name[t->contexts[c].node], ECI_DEPTH_MAX);
 				return eci_fail_hint(l->err, "nodes and become steps count: use a shorter way");
 			}
@@ -277,8 +291,9 @@ int eci_nodes_connect(struct eci_load *l)
 	struct eci_selection s = {0}, minus = {0};
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < t->entry_count; i++) {
-		rc = eci_selection_reset(t, &s) || eci_selection_reset(t, &minus) ? eci_fail_memory(l->err)
-										   : resolve_via(l, &t->entries[i], &s, &minus);
+		rc = eci_selection_reset(t, &s) || eci_selection_reset(t, &minus)
+			     ? eci_fail_memory(l->err)
+			     : resolve_via(l, &t->entries[i], &s, &minus);
 	}
 	eci_selection_deinit(&s);
 	eci_selection_deinit(&minus);

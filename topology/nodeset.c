@@ -1,19 +1,19 @@
 /* The node-set language: "web[001-240,300]", "a[01-09/2]", "r[1-2]n[1-4]", "relay-[a,b]".
  *
- * An item is literal text and brackets; a bracket is a comma list of numbers, ranges (with a step) and names. An item is
- * first parsed whole into parts, so that its size is known before the first name is made: "[1-999999999]" must be refused
- * at once, not after memory is gone. Then the brackets count like an odometer, the last fastest.
+ * An item is literal text and brackets; a bracket is a comma list of numbers, ranges (with a step) and names. An item
+ * is first parsed whole into parts, so that its size is known before the first name is made: "[1-999999999]" must be
+ * refused at once, not after memory is gone. Then the brackets count like an odometer, the last fastest.
  *
  * Padding: a range is as wide as its start when the start has a leading zero ("01-10"), else not padded. Its end must
  * agree ("1-010" and "001-10" are refused), as two readings of one text would reach different hosts. */
-#include "topology/internal.h"
+#include "topology/base.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define BRACKETS_MAX 8   /* dimensions of one name: racks, chassis, slots ... */
-#define RANGES_MAX 4096  /* comma-separated items of one item's brackets together */
-#define DIGITS_MAX 18    /* fits 63 bits; longer digit runs are no counters */
+#define BRACKETS_MAX 8  /* dimensions of one name: racks, chassis, slots ... */
+#define RANGES_MAX 4096 /* comma-separated items of one item's brackets together */
+#define DIGITS_MAX 18   /* fits 63 bits; longer digit runs are no counters */
 
 struct range {
 	const char *name; /* a name; else NULL and a range of numbers */
@@ -44,7 +44,8 @@ static int fault(struct eci_set_fault *f, const char *why, const char *fix)
 
 static bool plain(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+	       c == '.';
 }
 
 static size_t digits(const char *s, size_t len, uint64_t *value)

@@ -1,6 +1,6 @@
 /* Lists of names as one block: the public face of node sets. A result is one malloc'd block, pointers first and text
  * behind them, so that the caller frees one thing. */
-#include "topology/internal.h"
+#include "topology/base.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +61,8 @@ char **ectx_nodeset_expand(const char *set, ectx_error *err)
 		if (eci_nodeset_item(item, len, eci_list_add, &l, &fault) == 0)
 			continue;
 		if (fault.why) {
-			eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "\"%.*s\": %s", (int)(len > 200 ? 200 : len), item, fault.why);
+			eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "\"%.*s\": %s", (int)(len > 200 ? 200 : len), item,
+				     fault.why);
 			eci_fail_hint(err, "%s", fault.fix);
 		} else if (l.full) {
 			eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "more than 1,048,576 names");

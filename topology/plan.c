@@ -1,6 +1,6 @@
 /* The plan: from names to the contexts to be made, parents first. Only what is asked for and what lies on its way gets
- * in, each context once however many names need it. Declared contexts are found by their number; ad-hoc ones
- * (adhoc.c) by name. What the plan makes up lives in its own arena, the rest is the topology's. */
+ * in, each context once however many names need it: items are found by name, so that a plan costs what is in it and not
+ * what is declared. What the plan makes up lives in its own arena, the rest is the topology's. */
 #include "topology/internal.h"
 
 #include <stdlib.h>
@@ -10,8 +10,7 @@
 
 struct owned {
 	struct eci_arena arena;
-	uint32_t *item_of; /* by context: index + 1 */
-	struct eci_names *adhoc;
+	struct eci_names *items; /* by name */
 	size_t cap;
 };
 
@@ -32,9 +31,9 @@ int eci_plan_push(struct eci_plan *p, struct eci_plan_item item, bool adhoc, siz
 		p->items = grown;
 		o->cap = cap;
 	}
+	if (eci_names_add(&o->items, &o->arena, item.name, (uint32_t)p->count, NULL))
+		return -1;
 	if (adhoc) {
-		if (eci_names_add(&o->adhoc, &o->arena, item.name, (uint32_t)p->count, NULL))
-			return -1;
 		item.subtree = 1; /* not in the topology: counted into all above it */
 		for (size_t i = item.parent; i != SIZE_MAX; i = p->items[i].parent)
 			p->items[i].subtree++;
@@ -49,7 +48,7 @@ int eci_plan_push(struct eci_plan *p, struct eci_plan_item item, bool adhoc, siz
 size_t eci_plan_find(const struct eci_plan *p, const char *name)
 {
 	const struct owned *o = p->owned;
-	struct eci_names *n = eci_names_find(o->adhoc, name, strlen(name));
+	struct eci_names *n = eci_names_find(o->items, name, strlen(name));
 	return n ? eci_names_value(n) : SIZE_MAX;
 }
 
@@ -58,23 +57,26 @@ int eci_plan_declared(const ectx_topology *t, uint32_t context, struct eci_plan 
 	struct owned *o = p->owned;
 	uint32_t way[ECI_DEPTH_MAX + 1];
 	size_t n = 0, parent = SIZE_MAX;
+	const char *name[ECI_DEPTH_MAX + 1];
 	for (uint32_t c = context; c != ECI_NO_CONTEXT; c = t->contexts[c].parent) {
-		if (o->item_of[c]) {
-			parent = o->item_of[c] - 1;
+		name[n] = eci_context_name(t, c, &o->arena);
+		if (!name[n])
+			return eci_fail_memory(err);
+		parent = eci_plan_find(p, name[n]);
+		if (parent != SIZE_MAX)
 			break;
-		}
 		way[n++] = c;
 	}
 	while (n-- > 0) {
 		const struct eci_context *c = &t->contexts[way[n]];
-		const struct eci_setting *window = eci_setting_find(t, &t->entries[t->node_entry[c->node]], ECI_SET_DIAL_WINDOW);
-		struct eci_plan_item item = {.name = eci_context_name(t, way[n], &o->arena),
+		const struct eci_setting *window =
+			eci_setting_find(t, &t->entries[t->node_entry[c->node]], ECI_SET_DIAL_WINDOW);
+		struct eci_plan_item item = {.name = name[n],
 					     .parent = parent,
 					     .subtree = c->subtree,
 					     .dial_window = window ? window->num : 0};
-		if (!item.name || eci_target_make(t, way[n], &o->arena, &item.target) || eci_plan_push(p, item, false, &parent))
+		if (eci_target_make(t, way[n], &o->arena, &item.target) || eci_plan_push(p, item, false, &parent))
 			return eci_fail_memory(err);
-		o->item_of[way[n]] = (uint32_t)parent + 1;
 	}
 	*index = parent;
 	return 0;
@@ -86,9 +88,7 @@ int eci_plan_make(const ectx_topology *t, const char *const *names, size_t n, st
 	memset(out, 0, sizeof *out);
 	out->owned = o;
 	out->wanted = calloc(n + 1, sizeof *out->wanted);
-	if (o)
-		o->item_of = calloc(t->context_count + 1, sizeof *o->item_of);
-	int rc = o && out->wanted && o->item_of ? 0 : eci_fail_memory(err);
+	int rc = o && out->wanted ? 0 : eci_fail_memory(err);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		size_t len = strlen(names[i]);
 		if (t->none || strchr(names[i], '/')) {
@@ -108,9 +108,8 @@ void eci_plan_deinit(struct eci_plan *p)
 {
 	struct owned *o = p->owned;
 	if (o) {
-		eci_names_clear(&o->adhoc);
+		eci_names_clear(&o->items);
 		eci_arena_deinit(&o->arena);
-		free(o->item_of);
 		free(o);
 	}
 	free(p->items);

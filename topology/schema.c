@@ -1,13 +1,16 @@
-/* The schema: which keys there are, of what type, and what becomes of them. Tables, so that the man page, the suggestions
- * and the checks cannot disagree, and so that defaults and nodes are checked by the same lines.
+/* The schema: which keys there are, of what type, and what becomes of them. Tables, so that the man page, the
+ * suggestions and the checks cannot disagree, and so that defaults and nodes are checked by the same lines.
  *
- * A key that the design has and this version has not is in the tables too (ECI_TYPE_LATER): its error says so, instead of
- * calling it unknown or, worse, ignoring it. */
+ * A key that the design has and this version has not is in the tables too (ECI_TYPE_LATER): its error says so, instead
+ * of calling it unknown or, worse, ignoring it. */
 #include "topology/internal.h"
 
 #include <string.h>
 
-#define LATER(n) {.name = n, .type = ECI_TYPE_LATER}
+#define LATER(n)                                  \
+	{                                         \
+		.name = n, .type = ECI_TYPE_LATER \
+	}
 #define SET(n, t, i) .name = n, .type = ECI_TYPE_##t, .id = ECI_SET_##i
 
 static const struct eci_key timeout_keys[] = {{SET("connect", DURATION, T_CONNECT), .min = 1},
@@ -34,13 +37,13 @@ static int read_ssh(struct eci_load *l, const struct eci_yaml *v);
 static int read_groups(struct eci_load *l, const struct eci_yaml *v);
 static int read_via(struct eci_load *l, const struct eci_yaml *v);
 
-#define COMMON                                                                                                         \
-	{SET("hostkey", CHOICE, HOSTKEY), .choices = "strict|accept-new|off"},                                         \
-		{.name = "timeout", .type = ECI_TYPE_MAP, .sub = timeout_keys}, {SET("python", PATH, PYTHON)},         \
-		{SET("title", TEXT, TITLE)}, {SET("feed", BOOL, FEED)},                                                \
-		{SET("dial_window", NUMBER, DIAL_WINDOW), .min = 1, .max = 256},                                       \
-		{.name = "agent", .type = ECI_TYPE_SPECIAL, .read = read_agent},                                       \
-		{.name = "dial", .type = ECI_TYPE_SPECIAL, .read = read_dial}, LATER("native"), LATER("auth"),         \
+#define COMMON                                                                                                 \
+	{SET("hostkey", CHOICE, HOSTKEY), .choices = "strict|accept-new|off"},                                 \
+		{.name = "timeout", .type = ECI_TYPE_MAP, .sub = timeout_keys}, {SET("python", PATH, PYTHON)}, \
+		{SET("title", TEXT, TITLE)}, {SET("feed", BOOL, FEED)},                                        \
+		{SET("dial_window", NUMBER, DIAL_WINDOW), .min = 1, .max = 256},                               \
+		{.name = "agent", .type = ECI_TYPE_SPECIAL, .read = read_agent},                               \
+		{.name = "dial", .type = ECI_TYPE_SPECIAL, .read = read_dial}, LATER("native"), LATER("auth"), \
 		LATER("grace"), LATER("use"), LATER("env"), LATER("role"), LATER("cache"), LATER("override")
 
 static const struct eci_key defaults_keys[] = {
@@ -96,8 +99,9 @@ int eci_schema_unknown(struct eci_load *l, const struct eci_key *keys, const cha
 int eci_schema_map(struct eci_load *l, const struct eci_key *keys, const char *prefix, const struct eci_yaml *map)
 {
 	if (map->kind != ECI_YAML_MAP) {
-		eci_fail_at(l->err, l->t->file, map->at, "%.*s: %s, where a map is due", prefix[0] ? (int)strlen(prefix) - 1 : 8,
-			    prefix[0] ? prefix : "topology", eci_yaml_kind_name(map));
+		eci_fail_at(l->err, l->t->file, map->at, "%.*s: %s, where a map is due",
+			    prefix[0] ? (int)strlen(prefix) - 1 : 8, prefix[0] ? prefix : "topology",
+			    eci_yaml_kind_name(map));
 		return eci_fail_hint(l->err, "write {key: value}");
 	}
 	for (const struct eci_yaml *v = map->first; v; v = v->next) {
@@ -157,8 +161,8 @@ static int transport(struct eci_load *l, const struct eci_yaml *v)
 {
 	struct eci_entry *e = l->entry;
 	if (e->transport_at.line) {
-		eci_fail_at(l->err, l->t->file, v->key_at, "two transports: %s, and %s in line %u", v->key, e->local ? "local" : "ssh",
-			    e->transport_at.line);
+		eci_fail_at(l->err, l->t->file, v->key_at, "two transports: %s, and %s in line %u", v->key,
+			    e->local ? "local" : "ssh", e->transport_at.line);
 		return eci_fail_hint(l->err, "keep one of the two");
 	}
 	e->transport_at = v->key_at;
@@ -215,11 +219,15 @@ static int read_groups(struct eci_load *l, const struct eci_yaml *v)
 	struct eci_entry *e = l->entry;
 	if (eci_value_texts(l, "groups", v, ECI_TYPE_WORD, &e->groups, &e->group_count))
 		return -1;
+	e->groups_at = v->at;
 	const struct eci_yaml *c = v->kind == ECI_YAML_LIST ? v->first : v;
 	for (size_t i = 0; i < e->group_count; i++, c = c->next) {
 		if (!eci_name_valid(e->groups[i])) {
-			eci_fail_at(l->err, l->t->file, c->at, "groups: \"%.100s\" is no name of a group", e->groups[i]);
-			return eci_fail_hint(l->err, "names have letters, digits, \".\", \"_\" and \"-\"; the \"@\" is for selecting");
+			eci_fail_at(l->err, l->t->file, c->at, "groups: \"%.100s\" is no name of a group",
+				    e->groups[i]);
+			return eci_fail_hint(
+				l->err,
+				"names have letters, digits, \".\", \"_\" and \"-\"; the \"@\" is for selecting");
 		}
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(e->groups[i], e->groups[k]) == 0) {

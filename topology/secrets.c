@@ -7,13 +7,15 @@
 
 #define FD_MAX 65535 /* nobody raises RLIMIT_NOFILE beyond for a password */
 
-static const struct eci_key keys[] = {
-	{.name = "prompt"}, {.name = "env"}, {.name = "fd"}, {.name = "file"}, {.name = "command"}, {0}};
+static const struct eci_key keys[] = {{.name = "prompt"}, {.name = "env"},     {.name = "fd"},
+				      {.name = "file"},   {.name = "command"}, {0}};
 
 static int no_value(struct eci_load *l, struct eci_spot at, const char *name)
 {
 	eci_fail_at(l->err, l->t->file, at, "secrets.%.100s: a secret's value does not belong in the file", name);
-	return eci_fail_hint(l->err, "say where it comes from: {prompt: \"text\"}, {env: NAME}, {fd: N}, {file: PATH} or {command: [..]}");
+	return eci_fail_hint(
+		l->err,
+		"say where it comes from: {prompt: \"text\"}, {env: NAME}, {fd: N}, {file: PATH} or {command: [..]}");
 }
 
 static bool env_name(const char *s)
@@ -43,15 +45,20 @@ static int read_source(struct eci_load *l, const struct eci_yaml *v, const char 
 	if (strcmp(v->key, "fd") == 0) {
 		s->kind = ECI_SECRET_FD;
 		if (eci_value_number(v->text, &fd) || fd > FD_MAX) {
-			eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is not a descriptor from 0 to %d", path, v->text, FD_MAX);
-			return eci_fail_hint(l->err, "open it on the command line: econtext ... 3<file, and write fd: 3");
+			eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is not a descriptor from 0 to %d", path,
+				    v->text, FD_MAX);
+			return eci_fail_hint(l->err,
+					     "open it on the command line: econtext ... 3<file, and write fd: 3");
 		}
 		s->fd = (int)fd;
 		return 0;
 	}
-	s->kind = strcmp(v->key, "prompt") == 0 ? ECI_SECRET_PROMPT : strcmp(v->key, "env") == 0 ? ECI_SECRET_ENV : ECI_SECRET_FILE;
+	s->kind = strcmp(v->key, "prompt") == 0 ? ECI_SECRET_PROMPT
+		  : strcmp(v->key, "env") == 0  ? ECI_SECRET_ENV
+						: ECI_SECRET_FILE;
 	if (s->kind == ECI_SECRET_ENV && !env_name(v->text)) {
-		eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is no name of an environment variable", path, v->text);
+		eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is no name of an environment variable", path,
+			    v->text);
 		return eci_fail_hint(l->err, "write its name, without \"$\"");
 	}
 	s->text = s->kind == ECI_SECRET_FILE ? eci_path_resolve(&l->t->arena, l->t->folder, v->text)
@@ -82,8 +89,10 @@ static int read_secret(struct eci_load *l, const struct eci_yaml *map, struct ec
 			return -1;
 	}
 	if (map->count != 1) {
-		eci_fail_at(l->err, l->t->file, map->key_at, "secrets.%.100s: %zu sources, where one is due", map->key, map->count);
-		return eci_fail_hint(l->err, "write one of {prompt: \"text\"}, {env: NAME}, {fd: N}, {file: PATH}, {command: [..]}");
+		eci_fail_at(l->err, l->t->file, map->key_at, "secrets.%.100s: %zu sources, where one is due", map->key,
+			    map->count);
+		return eci_fail_hint(
+			l->err, "write one of {prompt: \"text\"}, {env: NAME}, {fd: N}, {file: PATH}, {command: [..]}");
 	}
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* Selecting: "web[001-010],@db,!db03,db02:root" becomes contexts in order of first mention, each once.
  *
- * An item is expanded first and looked up then, name by name, so that brackets work everywhere, in groups and users too.
- * Exclusion is decided at the end whatever the order of the items, and excluding a host excludes who one becomes there:
- * whoever writes !db03 does not want db03 touched. A name that is not declared is an error and never a guess. */
+ * An item is expanded first and looked up then, name by name, so that brackets work everywhere, in groups and users
+ * too. Exclusion is decided at the end whatever the order of the items, and excluding a host excludes who one becomes
+ * there: whoever writes !db03 does not want db03 touched. A name that is not declared is an error and never a guess. */
 #include "topology/internal.h"
 
 #include <stdlib.h>
@@ -44,7 +44,8 @@ static int take_name(struct choosing *c, const char *name, size_t len)
 	if (s->name_count == ECI_CONTEXTS_MAX)
 		return eci_fail_arg(c->err, ECTX_E_BAD_ARGUMENT, "more than %u names", ECI_CONTEXTS_MAX);
 	char *kept = eci_arena_strn(&s->arena, name, len);
-	if (!kept || append(s, ECI_SELECT_NAMED | s->name_count) || eci_names_add(&s->names, &s->arena, kept, s->name_count, NULL))
+	if (!kept || append(s, ECI_SELECT_NAMED | s->name_count) ||
+	    eci_names_add(&s->names, &s->arena, kept, s->name_count, NULL))
 		return eci_fail_memory(c->err);
 	s->name_count++;
 	return 0;
@@ -95,7 +96,9 @@ int eci_unknown_target(const ectx_topology *t, const char *name, size_t len, ect
 	eci_fail_arg(err, ECTX_E_UNKNOWN_TARGET, "node \"%s\" has no become step \"%s\"", word, colon ? colon + 1 : "");
 	if (g.best)
 		return eci_fail_hint(err, "did you mean \"%s:%s\"?", word, g.best);
-	return eci_fail_hint(err, e->step_count ? "its steps stand under become: of \"%.200s\"" : "\"%.200s\" has no become:", e->key);
+	return eci_fail_hint(
+		err,
+		e->step_count ? "its steps stand under become: of \"%.200s\"" : "\"%.200s\" has no become:", e->key);
 }
 
 static int take_node(struct choosing *c, uint32_t node, const char *user, size_t user_len, size_t *taken)
@@ -141,7 +144,8 @@ static int take_group(struct choosing *c, const char *name, size_t len)
 	}
 	if (taken || !user)
 		return 0;
-	eci_fail_arg(c->err, ECTX_E_UNKNOWN_TARGET, "no node of group \"%.*s\" has a become step \"%.*s\"", (int)n, name, (int)user_len, user);
+	eci_fail_arg(c->err, ECTX_E_UNKNOWN_TARGET, "no node of group \"%.*s\" has a become step \"%.*s\"", (int)n,
+		     name, (int)user_len, user);
 	return eci_fail_hint(c->err, "steps stand under become: of the nodes");
 }
 
@@ -160,7 +164,8 @@ static int take(void *arg, const char *name, size_t len)
 	return context == ECI_NO_CONTEXT ? eci_unknown_target(c->t, name, len, c->err) : take_context(c, context);
 }
 
-int eci_select_into(const ectx_topology *t, const char *list, struct eci_selection *plus, struct eci_selection *minus, ectx_error *err)
+int eci_select_into(const ectx_topology *t, const char *list, struct eci_selection *plus, struct eci_selection *minus,
+		    ectx_error *err)
 {
 	const char *at = list, *end = list + strlen(list), *item;
 	size_t len;
@@ -169,7 +174,8 @@ int eci_select_into(const ectx_topology *t, const char *list, struct eci_selecti
 		struct choosing c = {t, negative ? minus : plus, err};
 		struct eci_set_fault fault;
 		if (negative && !minus) {
-			eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "\"%.*s\": \"!\" within what is excluded", (int)(len > 200 ? 200 : len), item);
+			eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "\"%.*s\": \"!\" within what is excluded",
+				     (int)(len > 200 ? 200 : len), item);
 			return eci_fail_hint(err, "name it without the \"!\"");
 		}
 		if (eci_nodeset_item(item + negative, len - negative, take, &c, &fault) == 0)

@@ -29,7 +29,8 @@ static int take_groups(const ectx_topology *t, const char *groups, struct eci_se
 	return 0;
 }
 
-static int collect(const ectx_topology *t, const struct eci_selection *plus, const struct eci_selection *minus, struct eci_list *l)
+static int collect(const ectx_topology *t, const struct eci_selection *plus, const struct eci_selection *minus,
+		   struct eci_list *l)
 {
 	struct eci_names *next = plus->names;
 	struct eci_arena a = {NULL};
@@ -52,7 +53,8 @@ static int collect(const ectx_topology *t, const struct eci_selection *plus, con
 	return rc;
 }
 
-char **ectx_topology_select(const ectx_topology *t, const char *select, const char *exclude, const char *groups, ectx_error *err)
+char **ectx_topology_select(const ectx_topology *t, const char *select, const char *exclude, const char *groups,
+			    ectx_error *err)
 {
 	struct eci_selection plus = {.named_ok = true}, minus = {.named_ok = true};
 	struct eci_list l = {0};
@@ -66,7 +68,8 @@ char **ectx_topology_select(const ectx_topology *t, const char *select, const ch
 		rc = eci_select_into(t, exclude, &minus, NULL, err);
 	if (rc == 0 && plus.count == 0) {
 		rc = eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "nothing is selected");
-		eci_fail_hint(err, minus.count ? "say what to take as well: \"@*,!db03\"" : "name nodes with -w or groups with -g");
+		eci_fail_hint(err, minus.count ? "say what to take as well: \"@*,!db03\""
+					       : "name nodes with -w or groups with -g");
 	}
 	if (rc == 0 && collect(t, &plus, &minus, &l))
 		rc = eci_fail_memory(err);

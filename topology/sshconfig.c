@@ -84,7 +84,8 @@ static int run(char *const argv[], char *buf, size_t cap, ectx_error *err)
 	close(fds[1]);
 	if (no) {
 		close(fds[0]);
-		eci_fail_arg(err, no == ENOENT ? ECTX_E_NO_PROGRAM : ECTX_E_SYSTEM, "ssh -G could not be started: errno %d", no);
+		eci_fail_arg(err, no == ENOENT ? ECTX_E_NO_PROGRAM : ECTX_E_SYSTEM,
+			     "ssh -G could not be started: errno %d", no);
 		if (err)
 			err->phase = ECTX_PHASE_RESOLVE;
 		return eci_fail_hint(err, "install an ssh client, or give a topology file");
@@ -116,7 +117,8 @@ static char *value(struct eci_arena *a, const char *out, const char *key)
 
 int eci_ssh_resolve(struct eci_arena *a, const char *user, const char *host, struct eci_ssh_host *out, ectx_error *err)
 {
-	char *words[] = {eci_arena_strn(a, host, strlen(host)), user ? eci_arena_fmt(a, "-oUser=%s", user) : eci_arena_strn(a, "-x", 2)};
+	char *words[] = {eci_arena_strn(a, host, strlen(host)),
+			 user ? eci_arena_fmt(a, "-oUser=%s", user) : eci_arena_strn(a, "-x", 2)};
 	char *argv[] = {(char[]){"ssh"}, (char[]){"-G"}, words[1], (char[]){"--"}, words[0], NULL};
 	char *buf = malloc(OUTPUT_MAX);
 	if (!buf || !words[0] || !words[1]) {
@@ -135,7 +137,8 @@ int eci_ssh_resolve(struct eci_arena *a, const char *user, const char *host, str
 		if (!out->hostname || !port || eci_value_number(port, &out->port))
 			rc = eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: an answer that cannot be read", host);
 		else if (out->hostname[0] == '-')
-			rc = eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: a host name that starts with \"-\"", host);
+			rc = eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: a host name that starts with \"-\"",
+					  host);
 	}
 	free(buf);
 	return rc;

@@ -56,7 +56,8 @@ static char *expand_host(struct eci_arena *a, const char *host, const char *name
 }
 
 /* Who dials decides whose files are meant: the master's lie relative to the topology; a relay's ~ is expanded there. */
-static int path(const ectx_topology *t, const char *p, bool from_master, bool program, struct eci_arena *a, const char **out)
+static int path(const ectx_topology *t, const char *p, bool from_master, bool program, struct eci_arena *a,
+		const char **out)
 {
 	*out = p;
 	if (!p || (program && !strchr(p, '/')) || (!from_master && p[0] == '~'))
@@ -65,8 +66,8 @@ static int path(const ectx_topology *t, const char *p, bool from_master, bool pr
 	return *out ? 0 : -1;
 }
 
-int eci_target_node(const ectx_topology *t, const struct eci_entry *e, const char *name, bool from_master, struct eci_arena *a,
-		    struct eci_target *out)
+int eci_target_node(const ectx_topology *t, const struct eci_entry *e, const char *name, bool from_master,
+		    struct eci_arena *a, struct eci_target *out)
 {
 	static const struct eci_timeouts built_in = ECI_TIMEOUTS_DEFAULT;
 	memset(out, 0, sizeof *out);

@@ -100,7 +100,8 @@ int eci_value_text(struct eci_load *l, enum eci_type type, const char *path, con
 		return 0;
 	for (const char *p = strchr(v->text, '%'); p; p = strchr(p + 2, '%'))
 		if (p[1] != 'n' && p[1] != '%')
-			return wrong(l, path, v, "has an unknown % sequence", "%n is the node's name, %% a percent sign");
+			return wrong(l, path, v, "has an unknown % sequence",
+				     "%n is the node's name, %% a percent sign");
 	return 0;
 }
 
@@ -148,7 +149,8 @@ int eci_value_texts(struct eci_load *l, const char *path, const struct eci_yaml 
 	return 0;
 }
 
-static int choice(struct eci_load *l, const struct eci_key *key, const char *path, const struct eci_yaml *v, uint32_t *out)
+static int choice(struct eci_load *l, const struct eci_key *key, const char *path, const struct eci_yaml *v,
+		  uint32_t *out)
 {
 	const char *s = key->choices;
 	struct eci_guess g = eci_guess_for(v->text);
@@ -169,18 +171,22 @@ static int choice(struct eci_load *l, const struct eci_key *key, const char *pat
 	return eci_fail_hint(l->err, "write one of %s", key->choices);
 }
 
-static int number(struct eci_load *l, const struct eci_key *key, const char *path, const struct eci_yaml *v, uint32_t *out)
+static int number(struct eci_load *l, const struct eci_key *key, const char *path, const struct eci_yaml *v,
+		  uint32_t *out)
 {
 	if (eci_value_number(v->text, out) == 0 && *out >= key->min && *out <= key->max)
 		return 0;
-	eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is not a number from %u to %u", path, v->text, key->min, key->max);
+	eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is not a number from %u to %u", path, v->text, key->min,
+		    key->max);
 	return eci_fail_hint(l->err, "write digits only");
 }
 
-static int duration(struct eci_load *l, const struct eci_key *key, const char *path, const struct eci_yaml *v, uint32_t *out)
+static int duration(struct eci_load *l, const struct eci_key *key, const char *path, const struct eci_yaml *v,
+		    uint32_t *out)
 {
 	if (eci_value_duration(v->text, out)) {
-		eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is not a duration of at most a day", path, v->text);
+		eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is not a duration of at most a day", path,
+			    v->text);
 		return eci_fail_hint(l->err, "write 10s, 500ms or 2m; a bare number is seconds");
 	}
 	if (*out < key->min) {
@@ -206,7 +212,9 @@ int eci_value_read(struct eci_load *l, const struct eci_key *key, const char *pa
 		rc = eci_value_texts(l, path, v, ECI_TYPE_TEXT, &s.list, NULL);
 	} else if (key->type == ECI_TYPE_SECRET) {
 		rc = eci_value_secret(l, path, v);
-	} else if (eci_value_text(l, key->type == ECI_TYPE_NUMBER || key->type >= ECI_TYPE_BOOL ? ECI_TYPE_TEXT : key->type, path, v)) {
+	} else if (eci_value_text(
+			   l, key->type == ECI_TYPE_NUMBER || key->type >= ECI_TYPE_BOOL ? ECI_TYPE_TEXT : key->type,
+			   path, v)) {
 		rc = -1;
 	} else {
 		switch (key->type) {

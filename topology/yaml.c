@@ -1,10 +1,10 @@
 /* The strict subset of YAML as a small tree, made from libyaml's events.
  *
  * Events instead of libyaml's documents: each carries line and column, and scalars stay the text that was written, so
- * that "no" is a word and not false. What would make one text mean another (aliases, anchors, tags, merge keys, a second
- * document, duplicate keys) is refused here, with its place; types and keys are the schema's business.
- * Depth is bounded, so that walking the tree may recurse; the tree lives in the caller's arena. */
-#include "topology/internal.h"
+ * that "no" is a word and not false. What would make one text mean another (aliases, anchors, tags, merge keys, a
+ * second document, duplicate keys) is refused here, with its place; types and keys are the schema's business. Depth is
+ * bounded, so that walking the tree may recurse; the tree lives in the caller's arena. */
+#include "topology/base.h"
 
 #include <string.h>
 #include <yaml.h>
@@ -42,14 +42,15 @@ static const char *hint_for(const char *problem, const char *context, char bad)
 		return "close the [ ]; names with brackets need quotes inside it: [\"relay[1-2]\"]";
 	if (strstr(problem, "mapping values are not allowed"))
 		return "a \": \" too many, or a missing line break; quote text that contains \": \"";
-	if (strstr(problem, "block mapping") || strstr(problem, "block collection") || strstr(problem, "expected key") ||
-	    (context && strstr(context, "block")))
+	if (strstr(problem, "block mapping") || strstr(problem, "block collection") ||
+	    strstr(problem, "expected key") || (context && strstr(context, "block")))
 		return "look at the indentation of this line and the one above";
 	if (strstr(problem, "tag") || (context && strstr(context, "tag")))
 		return "tags are not used here: quote text that starts with \"!\"";
 	if ((context && strstr(context, "quoted scalar")) || strstr(problem, "escape"))
 		return "look for the missing quote, or write the text in single quotes";
-	if (strstr(problem, "alias") || strstr(problem, "anchor") || (context && (strstr(context, "alias") || strstr(context, "anchor"))))
+	if (strstr(problem, "alias") || strstr(problem, "anchor") ||
+	    (context && (strstr(context, "alias") || strstr(context, "anchor"))))
 		return "aliases and anchors are not used here: quote text that starts with \"*\" or \"&\"";
 	return "see topology(5) for the subset of YAML that is read";
 }
@@ -71,11 +72,13 @@ static int syntax(struct reader *r, const yaml_parser_t *p, const char *text, si
 	if (p->error == YAML_MEMORY_ERROR)
 		return eci_fail_memory(r->err);
 	if (p->error == YAML_READER_ERROR) {
-		eci_fail_at(r->err, r->file, spot_of_offset(text, n, p->problem_offset), "not readable as text: %s", p->problem);
+		eci_fail_at(r->err, r->file, spot_of_offset(text, n, p->problem_offset), "not readable as text: %s",
+			    p->problem);
 		return eci_fail_hint(r->err, "the file must be UTF-8 without control characters");
 	}
 	const char *problem = p->problem ? p->problem : "not YAML";
-	eci_fail_at(r->err, r->file, spot(p->problem_mark), "%s%s%s", problem, p->context ? ", " : "", p->context ? p->context : "");
+	eci_fail_at(r->err, r->file, spot(p->problem_mark), "%s%s%s", problem, p->context ? ", " : "",
+		    p->context ? p->context : "");
 	char bad = p->problem_mark.index < n ? text[p->problem_mark.index] : 0;
 	return eci_fail_hint(r->err, "%s", hint_for(problem, p->context, bad));
 }
@@ -149,13 +152,15 @@ static int scalar(struct reader *r, const yaml_event_t *e)
 	if (e->data.scalar.tag)
 		return refuse(r, at, "tags are not read", "quote text that starts with \"!\": \"!db03\"");
 	if (e->data.scalar.anchor)
-		return refuse(r, at, "anchors are not read", "quote text that starts with \"&\", or write it out twice");
+		return refuse(r, at, "anchors are not read",
+			      "quote text that starts with \"&\", or write it out twice");
 	if (memchr(e->data.scalar.value, 0, e->data.scalar.length))
 		return refuse(r, at, "a NUL character in text", "remove the \\0");
 	if (top && top->node->kind == ECI_YAML_MAP && !top->key)
 		return take_key(r, top, e);
 	struct eci_yaml *node = eci_arena_alloc(r->arena, sizeof *node);
-	if (!node || !(node->text = eci_arena_strn(r->arena, (const char *)e->data.scalar.value, e->data.scalar.length)))
+	if (!node ||
+	    !(node->text = eci_arena_strn(r->arena, (const char *)e->data.scalar.value, e->data.scalar.length)))
 		return eci_fail_memory(r->err);
 	node->kind = ECI_YAML_SCALAR;
 	node->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
@@ -204,10 +209,12 @@ static int take(struct reader *r, const yaml_event_t *e)
 		close_collection(r);
 		return 0;
 	case YAML_ALIAS_EVENT:
-		return refuse(r, spot(e->start_mark), "aliases are not read", "quote text that starts with \"*\", or write it out twice");
+		return refuse(r, spot(e->start_mark), "aliases are not read",
+			      "quote text that starts with \"*\", or write it out twice");
 	case YAML_DOCUMENT_START_EVENT:
 		if (r->root)
-			return refuse(r, spot(e->start_mark), "a second document", "one file holds one topology: remove the \"---\"");
+			return refuse(r, spot(e->start_mark), "a second document",
+				      "one file holds one topology: remove the \"---\"");
 		return 0;
 	default:
 		return 0;
@@ -240,6 +247,7 @@ struct eci_yaml *eci_yaml_parse(struct eci_arena *a, const char *text, size_t n,
 		close_collection(&r);
 	yaml_parser_delete(&p);
 	if (rc == 0 && !r.root)
-		rc = refuse(&r, (struct eci_spot){1, 1}, "the file is empty", "start it with \"econtext: 1\" and \"nodes:\"");
+		rc = refuse(&r, (struct eci_spot){1, 1}, "the file is empty",
+			    "start it with \"econtext: 1\" and \"nodes:\"");
 	return rc ? NULL : r.root;
 }
