@@ -124,7 +124,8 @@ static void declared(struct table *o, uint32_t context, const struct eci_plan *p
 	setting(o, e, ECI_SET_AGENT, NULL, "python", "built in");
 	setting(o, e, ECI_SET_PYTHON, NULL, NULL, NULL);
 	setting(o, e, ECI_SET_TITLE, NULL, NULL, NULL);
-	setting(o, e, ECI_SET_FEED, NULL, "false", "built in");
+	if (!c->step)
+		setting(o, e, ECI_SET_FEED, NULL, "false", "built in");
 	setting(o, e, ECI_SET_DIAL, NULL, "relay", "built in");
 	char window[16];
 	snprintf(window, sizeof window, "%u", item->dial_window);
