@@ -50,6 +50,7 @@ static bool grow(ectx_context *p, uint32_t need)
 	uint32_t size = p->size > need ? p->size : need * 2;
 	if (m->next_id > UINT32_MAX - size)
 		return false;
+	eci_context_part(p, "relay", &p->has_relay);
 	if (eci_router_grant(m->router, p->id, m->next_id, size, 0, eci_now_ms()) < 0)
 		return false;
 	p->free_lo = m->next_id;
@@ -313,7 +314,8 @@ void eci_context_part(ectx_context *c, const char *part, bool *sent)
 	eci_cbor_put_array(&b, 2);
 	eci_cbor_put_str(&b, part);
 	eci_cbor_put_bytes(&b, bytes, n);
-	eci_send(c->mesh, ECI_CALL, c->id, ECI_H_PART, 0, &b);
+	eci_send(c->mesh, ECI_CALL, c->id, ECI_H_PART, 0,
+		 &b); /* in order with SPAWN, PROMOTE and GRANT, which are calls too */
 	eci_buf_deinit(&b);
 }
 

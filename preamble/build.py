@@ -4,6 +4,7 @@
     build.py --out FILE.c          what cmake/preamble.cmake runs
     build.py --dir FOLDER          the same as files (core.line, NAME.part, NAME.min.py), for tests and for reading
     build.py --sizes               prints what each piece costs
+    build.py --tune SECONDS        searches better names for the core, into python/names.json
 
 The source is written to be read; the wire has 3,600 bytes. Minified by tokens, not by unparsing a tree, so that literals
 and syntax stay exactly what the author wrote (the text must still be Python 2.4). Names are given out by graph colouring:
@@ -15,20 +16,25 @@ import ast
 import builtins
 import collections
 import io
+import json
 import keyword
 import os
+import random
 import string
 import subprocess
 import sys
+import tempfile
+import time
 import tokenize
 import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+NAMES = os.path.join(HERE, 'python', 'names.json')
 CORE, PARTS = 'core', ('relay', 'exec', 'stats')
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
 # Names that others see: the importer's protocol, what user code may use.
 KEEP = set('''slave run find_module find_spec load_module create_module exec_module get_data get_source is_package
-    emit write flush'''.split())
+    emit write flush encode'''.split())
 # Runs with any of the interpreters; reads exactly N bytes, ends at the end of input, waits if stdin was left non-blocking.
 LINE = ('import os,zlib,fcntl;fcntl.fcntl(0,4,0);n=%d;b="".encode();'
         'exec("while len(b)<n:b+=os.read(0,n-len(b))or os._exit(1)");exec(zlib.decompress(b))')
@@ -95,7 +101,7 @@ class Names(ast.NodeVisitor):
                     local.add(n.name)
             local -= set(getattr(node, 'name', '').split()) if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else set()
             used = set(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
-            yield node.lineno, node.end_lineno, local, used
+            yield node.lineno, node.end_lineno, node, local, used
 
 
 def pool():
@@ -107,11 +113,14 @@ def pool():
 
 
 class Renamer:
-    def __init__(self):
-        self.globals, self.attrs = {}, {}
+    """Gives out names. A key is ('', name) for a global or (unit, name) for a local; units are top-level statements."""
+
+    def __init__(self, tuned=None):
+        self.globals, self.attrs, self.tuned = {}, {}, tuned or {}
         self.outside = set(dir(builtins)) | set(keyword.kwlist) | {'unicode', 'print', 'exec', 'os', 'sys'}
 
     def plan(self, source):
+        """Sets .units [(first line, last line, name, locals)], .given {key: short}, .conflict {key: keys}."""
         module = ast.parse(source)
         names = Names(module)
         external = set()
@@ -120,54 +129,63 @@ class Renamer:
         clash = sorted(n for n in names.attrs & external if n not in KEEP and not n.startswith('__'))
         if clash:
             sys.exit('build.py: attribute names that the library has too, choose others: %s' % clash)
-        units = list(names.units_of())
-        count = collections.Counter(t.string for t in tokens(source) if t.type == tokenize.NAME)
+        self.fixed = names.fixed | KEEP | set(keyword.kwlist) | self.outside
         untouchable = self.outside | names.fixed | KEEP
+        count = collections.Counter(t.string for t in tokens(source) if t.type == tokenize.NAME)
         glob = set(n for n in names.globals if n not in untouchable and not n.startswith('__'))
         known = set(self.globals)
-        local_sets = [(set(l) - untouchable, (set(u) & (glob | known)) - set(l)) for _, _, l, u in units]
-        conflict = collections.defaultdict(set)
-        for l, u in local_sets:
-            for a in l:
-                conflict['L' + a].update('L' + b for b in l if b != a)
-                conflict['L' + a].update('G' + b for b in u)
-                for b in u:
-                    conflict['G' + b].add('L' + a)
-        every_local = set().union(*[l for l, _ in local_sets]) if local_sets else set()
-        new_globals = glob - known
-        for a in new_globals:
-            conflict['G' + a].update('G' + b for b in new_globals | known if b != a)
-        given = dict(('G' + n, s) for n, s in self.globals.items())
-        fixed_strings = names.fixed | KEEP
-        keys = ['L' + n for n in every_local] + ['G' + n for n in new_globals]
-        for key in sorted(keys, key=lambda k: (-count[k[1:]], k)):
-            taken = set(given[c] for c in conflict[key] if c in given) | fixed_strings | set(keyword.kwlist)
-            given[key] = next(s for s in pool() if s not in taken and s not in self.outside)
-        for n in new_globals:
-            self.globals[n] = given['G' + n]
-        locals_ = dict((n, given['L' + n]) for n in every_local)
+        self.units, self.conflict = [], collections.defaultdict(set)
+        weight = {}
+        for number, (first, last, node, local, used) in enumerate(names.units_of()):
+            unit = getattr(node, 'name', '#%d' % number)
+            local -= untouchable
+            self.units.append((first, last, unit, local))
+            keys = [(unit, n) for n in local]
+            used = [('', n) for n in (used & (glob | known)) - local]
+            for k in keys:
+                weight[k] = count[k[1]]
+                self.conflict[k].update(x for x in keys if x != k)
+                self.conflict[k].update(used)
+                for x in used:
+                    self.conflict[x].add(k)
+        new = [('', n) for n in glob - known]
+        everyone = new + [('', n) for n in known]
+        for k in new:
+            weight[k] = count[k[1]]
+            self.conflict[k].update(x for x in everyone if x != k)
+        given = dict((('', n), s) for n, s in self.globals.items())
+        # The same local name gets the same letter everywhere, if it can.
+        alike = {}
+        for k in sorted(weight, key=lambda k: (-weight[k], k[1], k[0])):
+            taken = set(given[c] for c in self.conflict[k] if c in given) | self.fixed
+            wish = [self.tuned.get(k), k[0] and alike.get(k[1])]
+            given[k] = next(s for s in wish + list(pool()) if s and s not in taken)
+            if k[0]:
+                alike.setdefault(k[1], given[k])
+        self.new, self.given = weight, given
         used_attrs = set(self.attrs.values())
         for n in sorted(names.attrs, key=lambda k: (-count[k], k)):
             if n not in KEEP and not n.startswith('__') and n not in self.attrs:
                 self.attrs[n] = next(s for s in pool() if s not in used_attrs)
                 used_attrs.add(self.attrs[n])
-        spans = [(a, b, set(l)) for a, b, l, _ in units]
-        return spans, locals_
+        for k in new:
+            self.globals[k[1]] = given[k]
 
-    def rename(self, source):
-        spans, locals_ = self.plan(source)
+    def rename(self, source, name_of=None):
+        self.plan(source)
+        name_of = name_of or (lambda key: self.given[key])
         out, before = [], ''
         for t in tokens(source):
             s = t.string
             if t.type == tokenize.NAME:
-                local = next((l for a, b, l in spans if a <= t.start[0] <= b), set())
+                unit, local = next(((u, l) for a, b, u, l in self.units if a <= t.start[0] <= b), ('', ()))
                 is_method = before == 'def' and t.start[1] > 4 and s in self.attrs
                 if before == '.' or is_method:
                     s = self.attrs.get(s, s)
-                elif s in local and s in locals_:
-                    s = locals_[s]
+                elif s in local:
+                    s = name_of((unit, s))
                 elif s in self.globals:
-                    s = self.globals[s]
+                    s = name_of(('', s))
             out.append((t.type, s))
             before = t.string
         return out
@@ -270,8 +288,11 @@ def join(lines):
 def compress(data):
     """zopfli when the build machine has it; its zlib stream is what any zlib inflates."""
     try:
-        p = subprocess.run(['zopfli', '--zlib', '--i500', '-c', '/dev/stdin'], input=data, stdout=subprocess.PIPE,
-                           stderr=subprocess.DEVNULL)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, 'in')       # it asks for the size, so no pipe
+            with open(path, 'wb') as f:
+                f.write(data)
+            p = subprocess.run(['zopfli', '--zlib', '--i500', '-c', path], stdout=subprocess.PIPE)
         if p.returncode == 0 and zlib.decompress(p.stdout) == data:
             return p.stdout
     except (OSError, zlib.error):
@@ -279,8 +300,60 @@ def compress(data):
     return zlib.compress(data, 9)
 
 
+def tune(seconds):
+    """Searches better names for the core: hill climbing over swaps, by the size of what zlib makes of it. Written to
+    names.json, which plan() follows as far as the names still exist; a build does not search."""
+    with open(os.path.join(HERE, 'python', CORE + '.py')) as f:
+        source = f.read()
+    renamer = Renamer(load_names())
+    renamer.plan(source)
+    keys = sorted(renamer.new)
+    mark = dict((k, chr(0x4e00 + i)) for i, k in enumerate(keys))
+    renamer.globals.clear()
+    template = render(renamer.rename(source, lambda k: mark[k]))
+    given = dict((k, renamer.given[k]) for k in keys)
+    letters = [s for s in string.ascii_letters + '_'] + sorted(set(s for s in given.values() if len(s) > 1))
+
+    def size():
+        c = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
+        return len(c.compress(template.translate(dict((ord(mark[k]), given[k]) for k in keys)).encode()) + c.flush())
+
+    best, end, dice = size(), time.time() + seconds, random.Random(time.time())
+    units = sorted(set(k[0] for k in keys))
+    while time.time() < end:
+        old = dict(given)
+        if dice.random() < .3:
+            a, b = dice.sample(letters, 2)
+            for k in keys:
+                given[k] = {a: b, b: a}.get(given[k], given[k])
+        else:
+            k = dice.choice(keys)
+            a, b = given[k], dice.choice(letters)
+            given[k] = b
+            for c in renamer.conflict[k]:
+                if given.get(c) == b and c[0] == k[0]:
+                    given[c] = a
+        touched = [k for k in keys if given[k] != old[k]]
+        bad = any(given[k] in renamer.fixed or any(given.get(c) == given[k] for c in renamer.conflict[k]) for k in touched)
+        new = best + 1 if bad else size()
+        if new > best:
+            given = old
+        else:
+            best = new
+    with open(NAMES, 'w') as f:
+        f.write(json.dumps(sorted([k[0], k[1], given[k]] for k in keys), indent=0) + '\n')
+    print('raw deflate: %d' % best)
+
+
+def load_names():
+    if not os.path.exists(NAMES):
+        return {}
+    with open(NAMES) as f:
+        return dict(((u, n), s) for u, n, s in json.load(f))
+
+
 def make():
-    renamer, out = Renamer(), {}
+    renamer, out = Renamer(load_names()), {}
     for name in (CORE,) + PARTS:
         path = os.path.join(HERE, 'python', name + '.py')
         if not os.path.exists(path):
@@ -312,6 +385,8 @@ def c_file(line, out):
 
 
 def main(argv):
+    if '--tune' in argv:
+        tune(float(argv[argv.index('--tune') + 1]))
     line, out = make()
     total = len(line) + 1 + len(out[CORE][1])
     if '--sizes' in argv:

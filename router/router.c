@@ -247,7 +247,7 @@ int eci_router_grant(struct eci_router *r, uint32_t dst, uint32_t lo, uint32_t s
 	eci_cbor_put_array(&r->scratch, 2);
 	eci_cbor_put_uint(&r->scratch, lo);
 	eci_cbor_put_uint(&r->scratch, size);
-	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = dst, .src = r->id, .auth = r->id};
+	struct eci_frame f = {.cls = ECI_CALL, .hops = ECI_HOPS, .dst = dst, .src = r->id, .auth = r->id};
 	f.handle = ECI_H_GRANT;
 	f.reply_to = reply_to;
 	f.len = (uint32_t)eci_buf_len(&r->scratch);

@@ -31,7 +31,7 @@ def major(kind, n):
 
 
 def byte_string(s):
-    # encode() sends Python 2's str as text when it can.
+    # pack_value() sends Python 2's str as text when it can.
     return major(64, len(s)) + s
 
 
@@ -210,7 +210,7 @@ class Child:
         self.tty = -1
 
     def event(self, code, s):
-        send(1, self.owner, self.slot, 0, major(128, s and 2 or 1) + encode(code) + s)
+        send(1, self.owner, self.slot, 0, major(128, s and 2 or 1) + pack_value(code) + s)
 
     def shut(self, fd):
         watch(fd, 0)
@@ -298,7 +298,7 @@ def mine(i):
 
 def dead(reason, src, reply, asked, evidence):
     if reply:
-        send(4, src, reply, 0, encode([reason, asked, ME, evidence]))
+        send(4, src, reply, 0, pack_value([reason, asked, ME, evidence]))
 
 
 def forward(link, out, kind, hops, dst, src, auth, handle, reply, body):
@@ -381,7 +381,7 @@ def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
         if not c.paused and c.out.held[2] > 262144:
             c.paused = 1
             for lo, hi in c.intervals:
-                send(0, PARENT, 5, 0, encode([lo, hi - 1]))
+                send(0, PARENT, 5, 0, pack_value([lo, hi - 1]))
         return
     elif c:
         reason = 'no-authority'
@@ -461,7 +461,7 @@ def from_child(c, kind, src, handle, reply, body):
             if c.paused and c.out.held[2] < 65536:
                 c.paused = 0
                 for lo, hi in c.intervals:
-                    send(0, PARENT, 6, 0, encode([lo, hi - 1]))
+                    send(0, PARENT, 6, 0, pack_value([lo, hi - 1]))
         elif handle in (5, 6) and near:
             lo, hi = decode(body)[:2]
             if not (c.holds(lo) and c.holds(hi)):
@@ -521,7 +521,7 @@ def grant(kind, src, reply, body):
     lo, n = decode(body)[:2]
     join_interval(BLOCKS, lo, lo + n)
     if reply:
-        send(1, src, reply, 0, encode(None))
+        send(1, src, reply, 0, pack_value(None))
 
 
 def group(kind, src, reply, body):
@@ -538,7 +538,7 @@ def group(kind, src, reply, body):
                     part += [lo, hi]
         if part and c.linked:
             members.append(c.ident)
-            send(0, c.ident, 10, 0, encode([gid, part]))
+            send(0, c.ident, 10, 0, pack_value([gid, part]))
     for i in range(0, len(v), 2):
         if v[i] <= ME < v[i + 1]:
             members.append(ME)
@@ -651,9 +651,9 @@ def spawn(kind, src, reply, body):
     except OSError:
         n = sys.exc_info()[1].args[0]
         s = '%s: %s' % (text(m[2][0], 200), os.strerror(n))
-        return send(1, src, reply, 0, encode([7, s, n]))
+        return send(1, src, reply, 0, pack_value([7, s, n]))
     CHILDREN[ident] = c
-    c.event(0, encode(c.pid))
+    c.event(0, pack_value(c.pid))
 
 
 def raw(kind, src, reply, body):
@@ -668,7 +668,7 @@ def raw(kind, src, reply, body):
         LOCK.release()
     elif m[1] == 1 and c.tty >= 0:
         os.write(c.tty, m[2])
-        c.event(4, encode(len(m[2])))
+        c.event(4, pack_value(len(m[2])))
     elif m[1] == 2:
         c.unacked = max(0, c.unacked - m[2])
         if c.unacked < 32768:
@@ -710,13 +710,13 @@ def finish(c):
     for slot in list(WAITING):
         WAITING[slot] = [x for x in WAITING[slot] if x[0] is not c]
     if c.promoted:
-        s = encode(c.reason or 'eof') + encode(c.status) + encode(c.evidence[-500:])
-        send(1, c.owner, c.slot, 0, major(128, 4) + encode(8) + s)
+        s = pack_value(c.reason or 'eof') + pack_value(c.status) + pack_value(c.evidence[-500:])
+        send(1, c.owner, c.slot, 0, major(128, 4) + pack_value(8) + s)
         for lo, hi in c.intervals:
             LOST.append((lo, hi, c.evidence[-200:]))
         del LOST[:-64]
     else:
-        c.event(5, encode(c.status or 0))
+        c.event(5, pack_value(c.status or 0))
 
 
 def reap(now):
@@ -739,8 +739,8 @@ def reap(now):
 
 def entry_bytes(e):
     if len(e) < 7:
-        return encode(e[:2])
-    return major(128, 7) + EMPTY.join([encode(x) for x in e[:3]]) + byte_string(e[3]) + encode(e[4]) + encode(e[5]) + byte_string(e[6])
+        return pack_value(e[:2])
+    return major(128, 7) + EMPTY.join([pack_value(x) for x in e[:3]]) + byte_string(e[3]) + pack_value(e[4]) + pack_value(e[5]) + byte_string(e[6])
 
 
 def get_module(c, src, reply, name):
@@ -755,7 +755,7 @@ def get_module(c, src, reply, name):
         if src != PARENT:
             COUNT[2] += 1
             return
-        del H[slot]
+        del H[slot], LOCAL[slot]
         if kind & 4:
             for c, src, reply in WAITING.pop(name):
                 if c.ident in CHILDREN:
@@ -767,11 +767,10 @@ def get_module(c, src, reply, name):
             if c.ident in CHILDREN:
                 serve(c, src, reply, name)
 
-    for slot in SLOTS:
-        break
+    slot = id(answer) % (1 << 31) + 256
     H[slot] = answer
     LOCAL[slot] = 1
-    send(1, PARENT, 32, slot, encode([name]))
+    send(1, PARENT, 32, slot, pack_value([name]))
 
 
 LOCAL = {}
@@ -821,7 +820,7 @@ def heartbeat(now):
         if c.linked and c.idle and not c.gone:
             if now - c.ping > min(5, max(.5, c.idle / 3)):
                 c.ping = now
-                send(0, c.ident, 2, 0, encode(int(now * 1000)))
+                send(0, c.ident, 2, 0, pack_value(int(now * 1000)))
             if now - c.last > c.idle:
                 broken(c, 'silent')
 
@@ -834,16 +833,16 @@ def settle():
     if OWED:
         n = OWED
         OWED = 0
-        send(0, PARENT, 4, 0, encode(n))
+        send(0, PARENT, 4, 0, pack_value(n))
     for c in list(CHILDREN.values()):
         if c.owed and c.linked:
             n = c.owed
             c.owed = 0
-            send(0, c.ident, 4, 0, encode(n))
+            send(0, c.ident, 4, 0, pack_value(n))
         if c.written:
             n = c.written
             c.written = 0
-            c.event(4, encode(n))
+            c.event(4, pack_value(n))
         fd = c.out.fd
         if fd >= 0:
             watch(fd, c.out.want | (fd in c.fds and 1))
