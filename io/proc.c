@@ -220,6 +220,9 @@ int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *cons
 		p->out = keep(&plan.pipe[OUT][0]);
 		p->err = keep(&plan.pipe[ERR][0]);
 		p->tty = keep(&pty);
+		if (mode == ECI_PROC_CTTY) /* nobody else holds it once the child's own is closed by exec: then it would
+					      end at once */
+			p->slave = open(slave, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	}
 	if (!err && (unblock(p->in) < 0 || unblock(p->out) < 0 || unblock(p->err) < 0 || unblock(p->tty) < 0))
 		err = errno;
@@ -248,6 +251,7 @@ bool eci_proc_reap(struct eci_proc *p, int *wait_status)
 		*wait_status = 0; /* somebody else waited for it: the status is lost, the end is not */
 	p->pid = -1;
 	shut(&p->pidfd);
+	shut(&p->slave);
 	return true;
 }
 
@@ -265,5 +269,6 @@ void eci_proc_close(struct eci_proc *p)
 	shut(&p->out);
 	shut(&p->err);
 	shut(&p->tty);
+	shut(&p->slave);
 	shut(&p->pidfd);
 }

@@ -17,9 +17,10 @@ struct eci_proc {
 	int pidfd;   /* readable when it has ended; -1 on kernels before 5.3: poll eci_proc_reap() */
 	int in, out; /* non-blocking, close-on-exec; the same descriptor for a pty */
 	int err;     /* -1 for a pty */
+	int slave;   /* its other side, held open until the process is reaped, else -1 */
 	int tty;     /* master side of the controlling terminal in mode CTTY, else -1 */
 };
-#define ECI_PROC_NULL ((struct eci_proc){-1, -1, -1, -1, -1, -1})
+#define ECI_PROC_NULL ((struct eci_proc){-1, -1, -1, -1, -1, -1, -1})
 
 /* env: NULL-terminated "K=V" to set and "K" to unset, over this process's own; NULL: none. The child has a session of
  * its own, default signal dispositions, an empty mask, descriptors 0 to 2 only, and is killed when the calling THREAD

@@ -16,6 +16,7 @@ static void on_answer(void *arg, const struct eci_answer *a)
 {
 	struct ectx_future *f = arg;
 	f->slot = 0; /* a one-shot slot is gone when it is answered */
+	eci_lines_end(f->context);
 	if (a->dead) {
 		eci_future_dead(f, a);
 		return;

@@ -52,7 +52,8 @@ struct ectx_context {
 	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
 	char agent[16], python[32], arch[32], host[65];
 	uint64_t pid;
-	ectx_context *next; /* of mesh->contexts */
+	struct eci_lines lines[2]; /* what it printed, cut into records */
+	ectx_context *next;        /* of mesh->contexts */
 };
 
 enum eci_op { ECI_OP_CONNECT, ECI_OP_CALL, ECI_OP_EXEC, ECI_OP_RUN, ECI_OP_TREE, ECI_OP_TRACE };
@@ -156,8 +157,8 @@ struct ectx_mesh {
 /* ---- mesh.c ---- */
 uint64_t eci_now_ms(void);
 void eci_lock(ectx_mesh *m);
-void eci_unlock(ectx_mesh *m); /* flushes what was queued to links first */
-void eci_mesh_wake(ectx_mesh *m);   /* makes the loop look again; from any thread */
+void eci_unlock(ectx_mesh *m);    /* flushes what was queued to links first */
+void eci_mesh_wake(ectx_mesh *m); /* makes the loop look again; from any thread */
 void eci_wake_by(ectx_mesh *m, uint64_t when_ms);
 void eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to,
 	      const struct eci_buf *body); /* best effort: losses come back by other ways */
@@ -209,6 +210,7 @@ void eci_pending_free(struct ectx_future *f);
 bool eci_streams_open(struct ectx_future *f); /* stdout and stderr of exec and run; false: no memory */
 
 /* ---- modules.c: GET_MODULE and LOG ---- */
+void eci_lines_end(ectx_context *c); /* what it printed without a newline, before a result */
 bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f);
 /* Reads a file and serves it as `name`. 0 or -1 with *fail. Without the lock for the reading. */
 int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail);

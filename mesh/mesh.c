@@ -278,6 +278,8 @@ static void destroy(ectx_mesh *m)
 		if (c->id)
 			HASH_DELETE(by_id, m->by_id, c);
 		eci_dialogue_free(c->dialogue);
+		eci_lines_deinit(&c->lines[0]);
+		eci_lines_deinit(&c->lines[1]);
 		free(c->name);
 		free(c);
 	}

@@ -29,6 +29,36 @@ static void get_module(ectx_mesh *m, struct eci_link *link, const struct eci_fra
 	eci_buf_deinit(&out);
 }
 
+struct output {
+	ectx_mesh *mesh;
+	ectx_context *context;
+	const char *logger;
+};
+
+static void one_line(void *arg, const char *line, size_t len)
+{
+	struct output *o = arg;
+	eci_event_log(o->mesh, o->context, 20, o->logger, strlen(o->logger), line, len, 0);
+}
+
+static bool printed(ectx_mesh *m, ectx_context *c, const char *logger, size_t n, const char *text, size_t len)
+{
+	int i = n == 6 && !memcmp(logger, "stdout", 6) ? 0 : n == 6 && !memcmp(logger, "stderr", 6) ? 1 : -1;
+	if (!c || i < 0)
+		return false;
+	struct output o = {m, c, i ? "stderr" : "stdout"};
+	eci_lines_feed(&c->lines[i], text, len, one_line, &o);
+	return true;
+}
+
+void eci_lines_end(ectx_context *c)
+{
+	for (int i = 0; i < 2; i++) {
+		struct output o = {c->mesh, c, i ? "stderr" : "stdout"};
+		eci_lines_flush(&c->lines[i], one_line, &o);
+	}
+}
+
 static void log_record(ectx_mesh *m, const struct eci_frame *f)
 {
 	struct eci_cbor c = eci_cbor_open(f->body, f->len);
@@ -41,7 +71,9 @@ static void log_record(ectx_mesh *m, const struct eci_frame *f)
 	if (!eci_cbor_get_text(&c, &logger, &nl) || !eci_cbor_get_text(&c, &text, &nt))
 		return;
 	uint64_t dropped = eci_cbor_get_uint(&c);
-	eci_event_log(m, eci_context_of_id(m, f->src), (int)level, logger, nl, text, nt, dropped);
+	ectx_context *from = eci_context_of_id(m, f->src);
+	if (!printed(m, from, logger, nl, text, nt))
+		eci_event_log(m, from, (int)level, logger, nl, text, nt, dropped);
 }
 
 bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)

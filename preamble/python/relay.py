@@ -207,7 +207,7 @@ class Child:
         self.slot = slot
         self.served = {}
         self.fds = {}           # descriptor -> which: 1 stdout, 2 stderr, 3 terminal
-        self.tty = -1
+        self.tty = self.slave = -1
 
     def event(self, code, s):
         send(1, self.owner, self.slot, 0, major(128, s and 2 or 1) + pack_value(code) + s)
@@ -604,7 +604,9 @@ def start(c, argv, env, mode):
         finally:
             os._exit(127)
     os.close(said[1])
-    if slave >= 0:
+    if mode == 2:
+        c.slave = keep(slave)   # nobody else holds it once exec closed the child's own: the terminal would end at once
+    elif mode:
         os.close(slave)
     if mode == 1:
         c.fds = {ours[0]: 1}
@@ -625,6 +627,8 @@ def start(c, argv, env, mode):
         nonblock(fd)
     if s:
         os.waitpid(c.pid, 0)
+        if c.slave >= 0:
+            os.close(c.slave)
         for fd in c.fds:
             if fd != stdin:
                 os.close(fd)
@@ -728,6 +732,9 @@ def reap(now):
                 pid, status = c.pid, 0
             if pid:
                 c.status = status
+                if c.slave >= 0:
+                    os.close(c.slave)
+                    c.slave = -1
                 c.ended = now + .25
             elif c.ended and now > c.ended:
                 c.slay('')
