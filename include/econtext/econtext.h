@@ -14,6 +14,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct ectx_mesh ectx_mesh;
 typedef struct ectx_context ectx_context; /* owned by its mesh; valid until ectx_mesh_free() */
@@ -121,6 +122,7 @@ char *ectx_escape(const char *text, size_t len);
 bool ectx_preamble_size(size_t i, const char **name, size_t *bytes);
 const char *ectx_version(void);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -7,6 +7,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* How a thing ended; the value is also the exit status of the program. Numbers are frozen. */
 enum ectx_status {
@@ -118,6 +119,7 @@ enum ectx_status ectx_code_status(enum ectx_code code);
 /* Frees detail and zeroes *e. NULL-safe, idempotent. */
 void ectx_error_clear(ectx_error *e);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -10,6 +10,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct ectx_topology ectx_topology;
 
@@ -36,6 +37,7 @@ char *ectx_topology_show(const ectx_topology *t, const char *const *names, bool 
 /* Per context: hop path, exact argv at each hop, secrets that will be asked, round trips. malloc'd. */
 char *ectx_topology_plan(const ectx_topology *t, const char *const *names, bool json, ectx_error *err);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -9,6 +9,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct ectx_value ectx_value;
 enum ectx_kind { ECTX_NULL, ECTX_BOOL, ECTX_INT, ECTX_BIGINT, ECTX_FLOAT, ECTX_TEXT, ECTX_BYTES, ECTX_ARRAY, ECTX_MAP };
@@ -54,6 +55,7 @@ char *ectx_value_json(const ectx_value *v);
 /* Parses one JSON text (whole string). Integers of any size; {"$bytes": ...} becomes bytes. NULL on error; *where gets the offset. Depth 32, 1,048,576 items. */
 ectx_value *ectx_value_from_json(const char *s, size_t n, size_t *where);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
