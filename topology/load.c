@@ -39,8 +39,11 @@ static int read_version(struct eci_load *l, const struct eci_yaml *root, const s
 	}
 	if (v->kind == ECI_YAML_SCALAR && strcmp(v->text, "1") == 0)
 		return 0;
-	eci_fail_at(l->err, l->t->file, v->at, "econtext: \"%.100s\" is a format that this version does not know",
-		    v->kind == ECI_YAML_SCALAR ? v->text : eci_yaml_kind_name(v));
+	if (v->kind != ECI_YAML_SCALAR)
+		eci_fail_at(l->err, l->t->file, v->at, "econtext: %s, where a number is due", eci_yaml_kind_name(v));
+	else
+		eci_fail_at(l->err, l->t->file, v->at,
+			    "econtext: \"%.100s\" is a format that this version does not know", v->text);
 	return eci_fail_hint(l->err, "the format is 1");
 }
 

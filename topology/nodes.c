@@ -60,7 +60,7 @@ static int declare_node(void *arg, const char *name, size_t len)
 		return eci_fail_hint(l->err, "a node belongs to one key: take it out of one of the two");
 	}
 	if (t->context_count + 1 + d->e->step_count > ECI_CONTEXTS_MAX) {
-		d->rc = eci_fail_at(l->err, t->file, d->e->at, "nodes: more than %u contexts", ECI_CONTEXTS_MAX);
+		d->rc = eci_fail_at(l->err, t->file, d->e->at, "nodes: more than 1,048,576 contexts");
 		return eci_fail_hint(l->err, "nodes and become steps count: look at the ends of the ranges");
 	}
 	char *kept = eci_arena_strn(&t->arena, name, len);

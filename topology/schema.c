@@ -78,16 +78,17 @@ static int later(struct eci_load *l, struct eci_spot at, const char *what)
 
 int eci_schema_unknown(struct eci_load *l, const struct eci_key *keys, const char *prefix, const struct eci_yaml *v)
 {
-	struct eci_guess g = eci_guess_for(v->key);
-	for (const struct eci_key *k = keys; k->name; k++)
-		eci_guess_try(&g, k->name);
 	eci_fail_at(l->err, l->t->file, v->key_at, "unknown key \"%s%.100s\"", prefix, v->key);
-	if (g.best)
-		return eci_fail_hint(l->err, "did you mean \"%s\"?", g.best);
 	if (keys == node_keys || keys == defaults_keys)
 		for (const struct eci_key *k = ssh_keys; k->name; k++)
 			if (strcmp(k->name, v->key) == 0)
 				return eci_fail_hint(l->err, "it belongs to ssh: ssh: {%s: ...}", v->key);
+	struct eci_guess g = eci_guess_for(v->key);
+	for (const struct eci_key *k = keys; k->name; k++)
+		if (k->type != ECI_TYPE_LATER)
+			eci_guess_try(&g, k->name);
+	if (g.best)
+		return eci_fail_hint(l->err, "did you mean \"%s\"?", g.best);
 	char list[400] = "";
 	size_t n = 0;
 	for (const struct eci_key *k = keys; k->name && n + 32 < sizeof list; k++)
@@ -118,7 +119,7 @@ int eci_schema_map(struct eci_load *l, const struct eci_key *keys, const char *p
 		} else if (k->type == ECI_TYPE_SPECIAL) {
 			rc = k->read(l, v);
 		} else if (k->type == ECI_TYPE_MAP) {
-			snprintf(path, sizeof path, "%.60s.", v->key);
+			snprintf(path, sizeof path, "%s%.60s.", prefix, v->key);
 			rc = eci_schema_map(l, k->sub, path, v);
 		} else {
 			rc = eci_value_read(l, k, path, v);

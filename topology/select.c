@@ -83,10 +83,10 @@ int eci_unknown_target(const ectx_topology *t, const char *name, size_t len, ect
 		for (n = t->nodes; n; n = eci_names_next(n))
 			eci_guess_try(&g, eci_names_name(n));
 		eci_fail_arg(err, ECTX_E_UNKNOWN_TARGET, "no node named \"%s\"", word);
-		if (g.best)
-			return eci_fail_hint(err, "did you mean \"%s\"?", g.best);
 		if (strlen(word) && eci_names_find(t->groups, word, strlen(word)))
 			return eci_fail_hint(err, "it is a group: write \"@%s\"", word);
+		if (g.best)
+			return eci_fail_hint(err, "did you mean \"%s\"?", g.best);
 		return eci_fail_hint(err, "no node of that name in %s", t->file);
 	}
 	const struct eci_entry *e = &t->entries[t->node_entry[eci_names_value(n)]];

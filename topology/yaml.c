@@ -77,8 +77,11 @@ static int syntax(struct reader *r, const yaml_parser_t *p, const char *text, si
 		return eci_fail_hint(r->err, "the file must be UTF-8 without control characters");
 	}
 	const char *problem = p->problem ? p->problem : "not YAML";
-	eci_fail_at(r->err, r->file, spot(p->problem_mark), "%s%s%s", problem, p->context ? ", " : "",
-		    p->context ? p->context : "");
+	char since[40] = "";
+	if (p->context && p->context_mark.line != p->problem_mark.line)
+		snprintf(since, sizeof since, " from line %zu", p->context_mark.line + 1);
+	eci_fail_at(r->err, r->file, spot(p->problem_mark), "%s%s%s%s", problem, p->context ? ", " : "",
+		    p->context ? p->context : "", since);
 	char bad = p->problem_mark.index < n ? text[p->problem_mark.index] : 0;
 	return eci_fail_hint(r->err, "%s", hint_for(problem, p->context, bad));
 }
