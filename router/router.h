@@ -123,10 +123,11 @@ void eci_stream_consumed(struct eci_router *r, uint32_t slot, uint32_t n, uint64
 
 /* ---- routes ---- */
 /* Gives [lo, lo+size) to dst's branch: adds it to the child link that leads there and sends GRANT. 0, -1 no memory, -3
- * no route, -5 block-exhausted. */
+ * no route or another child's, -5 block-exhausted. */
 int eci_router_grant(struct eci_router *r, uint32_t dst, uint32_t lo, uint32_t size, uint32_t reply_to,
 		     uint64_t now_ms);
-/* Master: makes group gid of these ids (sorted intervals) and announces it; 0, -1, -6 group-limit. Then
+/* Master: makes group gid of these ids (sorted intervals) and announces it; 0, -1, -2 more ranges than a frame holds,
+ * -6 group-limit. Then
  * eci_router_send() with ECI_F_MULTICAST and dst = gid. */
 int eci_router_group(struct eci_router *r, uint32_t gid, const struct eci_interval *v, size_t n, uint64_t now_ms);
 void eci_router_ungroup(struct eci_router *r, uint32_t gid, uint64_t now_ms);

@@ -106,6 +106,8 @@ Test(credit, from_the_parent_on_receipt)
 	down(w, 0);
 	cr_assert_eq(acks(w, w->up, NULL), ECI_ACK_AT - 1 + ECI_FRAME_HEADER);
 	cr_assert_eq(w->kid[0]->inflight, 0, "the child has read nothing yet");
+	down(w, ECI_ACK_AT - ECI_FRAME_HEADER);
+	cr_assert_eq(acks(w, w->up, NULL), ECI_ACK_AT, "exactly the threshold");
 	world_free(w);
 }
 

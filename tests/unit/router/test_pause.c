@@ -235,9 +235,9 @@ Test(pause, the_65th_pauses_the_whole_link)
 	cr_assert_eq(eci_router_send(w->r, ECI_BULK, 0, 2000, 300, 9, zeros, 10, w->now), 0);
 	cr_assert(take(w, l, &f) && f.dst == 2000, "64: everybody else goes on");
 	feed_pair(w, l, 0, 1024, ECI_H_PAUSE, 0, 1600, 1608);
-	feed_pair(w, l, 0, 1024, ECI_H_PAUSE, 0, 1608, 1616);
 	cr_assert_eq(eci_router_send(w->r, ECI_BULK, 0, 2000, 300, 9, zeros, 10, w->now), 0);
 	cr_assert_not(take(w, l, &f), "65: nobody");
+	feed_pair(w, l, 0, 1024, ECI_H_PAUSE, 0, 1608, 1616);
 	feed_pair(w, l, 0, 1024, ECI_H_RESUME, 0, 1600, 1608);
 	cr_assert_not(take(w, l, &f));
 	feed_pair(w, l, 0, 1024, ECI_H_RESUME, 0, 1608, 1616);

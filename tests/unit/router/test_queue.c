@@ -136,12 +136,24 @@ Test(queue, large_messages_of_a_pair_stay_in_order)
 {
 	struct world *w = world_relay();
 	struct eci_frame f;
-	for (uint32_t i = 0; i < 40; i++)
-		feed(w, w->kid[0], ECI_BULK, i % 10 < 9 ? ECI_F_MORE : 0, 0, 73, 300 + i / 10, 0, zeros, 100 + i);
-	for (uint32_t i = 0; i < 40; i++) {
+	for (uint32_t i = 0; i < 12; i++)
+		feed(w, w->kid[0], ECI_BULK, i % 3 < 2 ? ECI_F_MORE : 0, 0, 73, 300 + i / 3, 0, zeros, 10000 + i);
+	for (uint32_t i = 0; i < 12; i++) {
 		cr_assert(take(w, w->up, &f));
-		cr_assert_eq(f.len, 100 + i);
+		cr_assert_eq(f.len, 10000 + i);
+		feed_int(w, w->up, 0, ECI_H_ACK, eci_wire(f.len));
 	}
+	world_free(w);
+}
+
+Test(queue, flows_take_turns_as_they_came)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	for (uint32_t i = 0; i < 9; i++)
+		bulk(w, 72, 300 + i, 10);
+	for (uint32_t i = 0; i < 9; i++)
+		cr_assert(take(w, w->kid[0], &f) && f.handle == 300 + i);
 	world_free(w);
 }
 
