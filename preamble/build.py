@@ -18,6 +18,7 @@ import collections
 import io
 import json
 import keyword
+import math
 import os
 import random
 import string
@@ -318,9 +319,10 @@ def tune(seconds):
         c = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
         return len(c.compress(template.translate(dict((ord(mark[k]), given[k]) for k in keys)).encode()) + c.flush())
 
-    best, end, dice = size(), time.time() + seconds, random.Random(time.time())
+    best, start, dice = size(), time.time(), random.Random(time.time())
+    now, found = best, dict(given)
     units = sorted(set(k[0] for k in keys))
-    while time.time() < end:
+    while time.time() < start + seconds:
         old = dict(given)
         if dice.random() < .3:
             a, b = dice.sample(letters, 2)
@@ -335,11 +337,16 @@ def tune(seconds):
                     given[c] = a
         touched = [k for k in keys if given[k] != old[k]]
         bad = any(given[k] in renamer.fixed or any(given.get(c) == given[k] for c in renamer.conflict[k]) for k in touched)
-        new = best + 1 if bad else size()
-        if new > best:
+        new = now + 999 if bad else size()
+        # Worse is taken now and then, ever more seldom.
+        heat = .25 * (1 - (time.time() - start) / seconds)
+        if new > now and dice.random() >= math.exp((now - new) / max(heat, .01)):
             given = old
-        else:
-            best = new
+            continue
+        now = new
+        if now < best:
+            best, found = now, dict(given)
+    given = found
     with open(NAMES, 'w') as f:
         f.write(json.dumps(sorted([k[0], k[1], given[k]] for k in keys), indent=0) + '\n')
     print('raw deflate: %d' % best)

@@ -9,31 +9,33 @@ enum eci_secret_kind { ECI_SECRET_PROMPT, ECI_SECRET_ENV, ECI_SECRET_FD, ECI_SEC
 struct eci_secret {
 	const char *name;
 	enum eci_secret_kind kind;
-	const char *text;           /* prompt text, variable, path */
+	const char *text; /* prompt text, variable, path */
 	int fd;
 	const char *const *command; /* NULL-terminated */
 };
 const struct eci_secret *eci_topology_secret(const ectx_topology *t, const char *name); /* NULL: not declared */
 
-/* One context: a node, or a become step on it. Strings live as long as the topology (for ectx_topology_none(): as long as the plan). */
+/* One context: a node, or a become step on it. Strings live as long as the topology (for ectx_topology_none(): as long
+ * as the plan). */
 struct eci_plan_item {
-	const char *name;          /* "a01", "a01:vlab-deploy", "a01:vlab-app" */
-	size_t parent;             /* index of an earlier item; SIZE_MAX: the master */
+	const char *name; /* "a01", "a01:vlab-deploy", "a01:vlab-app" */
+	size_t parent;    /* index of an earlier item; SIZE_MAX: the master */
 	struct eci_target target;
-	uint32_t subtree;          /* contexts declared at and below it in the whole topology (for the size of its block) */
-	uint32_t dial_window;      /* children it dials at once; default 4 */
+	uint32_t subtree;     /* contexts declared at and below it in the whole topology (for the size of its block) */
+	uint32_t dial_window; /* children it dials at once; default 4 */
 };
 struct eci_plan {
 	struct eci_plan_item *items; /* parents first */
 	size_t count;
-	size_t *wanted;              /* for each name asked, the index of its item */
+	size_t *wanted; /* for each name asked, the index of its item */
 	void *owned;
 };
-/* The contexts named and all on their way. NULL-free; 0 or -1 with *err (status usage; unknown-target with a "did you mean"). `bastion/web001:root` is an ad-hoc path. */
+/* The contexts named and all on their way. NULL-free; 0 or -1 with *err (status usage; unknown-target with a "did you
+ * mean"). `bastion/web001:root` is an ad-hoc path. */
 int eci_plan_make(const ectx_topology *t, const char *const *names, size_t n, struct eci_plan *out, ectx_error *err);
 void eci_plan_deinit(struct eci_plan *p);
-/* ectx_topology_plan() shows argv through this, which transport/ sets up (topology does not include transport): argv for a target as one malloc'd
- * NULL-terminated block, and the round trips it takes. mesh/ registers it once. */
+/* ectx_topology_plan() shows argv through this, which transport/ sets up (topology does not include transport): argv
+ * for a target as one malloc'd NULL-terminated block, and the round trips it takes. mesh/ registers it once. */
 typedef char **(*eci_argv_fn)(const struct eci_target *t, unsigned *round_trips);
 void eci_topology_set_argv(eci_argv_fn fn);
 

@@ -1,29 +1,42 @@
-/* transport: recipes (options -> argv, environment, pipes or pty, prompts) and the one boot dialogue, played on the master for every hop however far.
- * Pure: no descriptor, no clock, no secret value passes through (an ANSWER action names the secret). */
+/* transport: recipes (options -> argv, environment, pipes or pty, prompts) and the one boot dialogue, played on the
+ * master for every hop however far. Pure: no descriptor, no clock, no secret value passes through (an ANSWER action
+ * names the secret). */
 #ifndef ECI_TRANSPORT_H
 #define ECI_TRANSPORT_H
 
 #include "core/fail.h"
 #include "core/target.h"
 
-enum eci_spawn_mode { ECI_SPAWN_PIPES = 0, ECI_SPAWN_PTY = 1, ECI_SPAWN_CTTY = 2 }; /* as SPAWN's mode in docs/protocol.md section 7 */
+enum eci_spawn_mode {
+	ECI_SPAWN_PIPES = 0,
+	ECI_SPAWN_PTY = 1,
+	ECI_SPAWN_CTTY = 2
+}; /* as SPAWN's mode in docs/protocol.md section 7 */
 
-#define ECI_EVIDENCE_MAX 4096u        /* noise kept */
+#define ECI_EVIDENCE_MAX 4096u         /* noise kept */
 #define ECI_MARKER_SCAN_MAX (1u << 20) /* bytes of noise before the marker that are tolerated */
-#define ECI_DIAL_TRIES 4u             /* first try and three more for a connection dropped before authentication: after 200, 500, 1000 ms */
+#define ECI_DIAL_TRIES \
+	4u /* first try and three more for a connection dropped before authentication: after 200, 500, 1000 ms */
 
-/* The argv (NULL-terminated, one malloc'd block: free()) that starts target t in this mode with the first stage `stage` (FIRST STAGE text of docs/boot.md, no single quote);
- * feed: the command is plain `sh`. env: NULL-terminated, static: "K=V" to set (LC_MESSAGES=C for tools whose messages we read), "K" to remove.
- * 0; negative: out of memory, or a host or user that no tool may be given (empty, begins with '-', blanks); out->argv is NULL then. */
-struct eci_recipe { char **argv; const char *const *env; enum eci_spawn_mode mode; };
-int eci_recipe_make(struct eci_recipe *out, const struct eci_target *t, enum eci_spawn_mode mode, bool feed, const char *stage);
+/* The argv (NULL-terminated, one malloc'd block: free()) that starts target t in this mode with the first stage `stage`
+ * (FIRST STAGE text of docs/boot.md, no single quote); feed: the command is plain `sh`. env: NULL-terminated, static:
+ * "K=V" to set (LC_MESSAGES=C for tools whose messages we read), "K" to remove. 0; negative: out of memory, or a host
+ * or user that no tool may be given (empty, begins with '-', blanks); out->argv is NULL then. */
+struct eci_recipe {
+	char **argv;
+	const char *const *env;
+	enum eci_spawn_mode mode;
+};
+int eci_recipe_make(struct eci_recipe *out, const struct eci_target *t, enum eci_spawn_mode mode, bool feed,
+		    const char *stage);
 void eci_recipe_deinit(struct eci_recipe *r);
 enum eci_spawn_mode eci_recipe_first_mode(const struct eci_target *t);
 unsigned eci_recipe_round_trips(const struct eci_target *t);
 
 struct eci_dialogue;
 /* stage: FIRST STAGE for this nonce (8 characters); copied. t is borrowed for the dialogue's life. NULL: no memory. */
-struct eci_dialogue *eci_dialogue_new(const struct eci_target *t, const char *nonce, const char *stage, uint64_t now_ms);
+struct eci_dialogue *eci_dialogue_new(const struct eci_target *t, const char *nonce, const char *stage,
+				      uint64_t now_ms);
 void eci_dialogue_free(struct eci_dialogue *d);
 
 enum eci_action_kind {
@@ -31,7 +44,8 @@ enum eci_action_kind {
 	ECI_ACT_SPAWN,   /* start recipe; after an earlier one ended */
 	ECI_ACT_KILL,    /* end the process that runs; its exit event is awaited (then perhaps SPAWN again, or FAIL) */
 	ECI_ACT_WRITE,   /* bytes to `to` */
-	ECI_ACT_ANSWER,  /* value of secret `secret` and a newline to `to`; the secret not there: eci_dialogue_no_secret() */
+	ECI_ACT_ANSWER,  /* value of secret `secret` and a newline to `to`; the secret not there:
+			    eci_dialogue_no_secret() */
 	ECI_ACT_PROMOTE, /* marker seen: send the preamble for interpreter, then PROMOTE */
 	ECI_ACT_FAIL     /* over; fail says why. Nothing runs any more (the KILL was awaited, or nothing was started) */
 };
@@ -43,11 +57,13 @@ struct eci_action {
 	const uint8_t *bytes;
 	size_t len;
 	const char *secret;
-	char interpreter[16]; /* PROMOTE: python3, python, python2, or the override's last part; perl and sh FAIL with no-python in this release */
+	char interpreter[16]; /* PROMOTE: python3, python, python2, or the override's last part; perl and sh FAIL with
+				 no-python in this release */
 	char system[64];      /* PROMOTE: `uname -sm` */
 	const struct eci_fail *fail;
 };
-/* Next thing to do, in order; kind NONE when there is nothing. Call after new and after every event. Pointers live until the next call into d. */
+/* Next thing to do, in order; kind NONE when there is nothing. Call after new and after every event. Pointers live
+ * until the next call into d. */
 struct eci_action eci_dialogue_next(struct eci_dialogue *d);
 
 enum eci_from { ECI_OUT = 1, ECI_ERR = 2, ECI_TTY = 3 }; /* as events 1 to 3 */
@@ -56,9 +72,10 @@ void eci_dialogue_bytes(struct eci_dialogue *d, enum eci_from from, const uint8_
 void eci_dialogue_exited(struct eci_dialogue *d, int wait_status, uint64_t now_ms);
 void eci_dialogue_spawn_failed(struct eci_dialogue *d, int err, const char *text, uint64_t now_ms); /* event 7 */
 void eci_dialogue_no_secret(struct eci_dialogue *d, const char *why, uint64_t now_ms);
-void eci_dialogue_up(struct eci_dialogue *d, uint64_t now_ms);                                    /* event 6: done; only evidence is kept from now on */
+void eci_dialogue_up(struct eci_dialogue *d, uint64_t now_ms); /* event 6: done; only evidence is kept from now on */
 /* event 8 before up: fails with phase boot (reason eof, early-bytes, ...), or version, or hello. */
-void eci_dialogue_link_lost(struct eci_dialogue *d, const char *reason, int wait_status, const char *evidence, uint64_t now_ms);
+void eci_dialogue_link_lost(struct eci_dialogue *d, const char *reason, int wait_status, const char *evidence,
+			    uint64_t now_ms);
 /* The relay that ran it is gone: fails at once with phase lost. */
 void eci_dialogue_relay_lost(struct eci_dialogue *d, const char *evidence, uint64_t now_ms);
 /* Time limits; returns the absolute time of the next one or UINT64_MAX. */

@@ -1,5 +1,6 @@
-/* econtext: the declared topology: nodes, how each is reached, who one becomes there; node sets; the plan. Nothing here connects anywhere.
- * Not thread-safe while loading; a loaded topology is read-only and may be shared by threads and meshes. */
+/* econtext: the declared topology: nodes, how each is reached, who one becomes there; node sets; the plan. Nothing here
+ * connects anywhere. Not thread-safe while loading; a loaded topology is read-only and may be shared by threads and
+ * meshes. */
 #ifndef ECONTEXT_TOPOLOGY_H
 #define ECONTEXT_TOPOLOGY_H
 
@@ -14,25 +15,31 @@ extern "C" {
 
 typedef struct ectx_topology ectx_topology;
 
-/* Reads a file (YAML subset, design in topology(5)). NULL and *err on failure: code topology, saw "FILE:LINE:COL: what", hint a suggestion. Blocks on the file only. */
+/* Reads a file (YAML subset, design in topology(5)). NULL and *err on failure: code topology, saw "FILE:LINE:COL:
+ * what", hint a suggestion. Blocks on the file only. */
 ectx_topology *ectx_topology_load(const char *path, ectx_error *err);
 ectx_topology *ectx_topology_parse(const char *text, size_t n, const char *name_for_errors, ectx_error *err);
-/* The file the command line would use: $ECONTEXT_TOPOLOGY, ./econtext.yaml, ~/.config/econtext/topology.yaml; NULL if none. malloc'd. */
+/* The file the command line would use: $ECONTEXT_TOPOLOGY, ./econtext.yaml, ~/.config/econtext/topology.yaml; NULL if
+ * none. malloc'd. */
 char *ectx_topology_default_path(void);
-/* No file: every name is a host that the user's ssh_config resolves (ProxyJump included, by ssh -G: started when a name is first used). */
+/* No file: every name is a host that the user's ssh_config resolves (ProxyJump included, by ssh -G: started when a name
+ * is first used). */
 ectx_topology *ectx_topology_none(void);
 void ectx_topology_free(ectx_topology *t);
 
-/* Node-set language: "web[001-010],@db,!db03", "a[01-09/2]", "relay-[a,b]", "r[1-2]n[1-4]". select: comma list; exclude, groups may be NULL.
- * Result: NULL-terminated array of names in order of first mention (NODE or NODE:USER), one malloc'd block (free()); NULL and *err when something is
- * unknown, empty or malformed (status usage). Without topology nodes (ectx_topology_none) names are taken as they are. */
-char **ectx_topology_select(const ectx_topology *t, const char *select, const char *exclude, const char *groups, ectx_error *err);
+/* Node-set language: "web[001-010],@db,!db03", "a[01-09/2]", "relay-[a,b]", "r[1-2]n[1-4]". select: comma list;
+ * exclude, groups may be NULL. Result: NULL-terminated array of names in order of first mention (NODE or NODE:USER),
+ * one malloc'd block (free()); NULL and *err when something is unknown, empty or malformed (status usage). Without
+ * topology nodes (ectx_topology_none) names are taken as they are. */
+char **ectx_topology_select(const ectx_topology *t, const char *select, const char *exclude, const char *groups,
+			    ectx_error *err);
 /* Folds names: "a[01-04],b01". malloc'd. Order: natural. */
 char *ectx_nodeset_fold(const char *const *names, size_t n);
 /* Expands without a topology (no @groups). */
 char **ectx_nodeset_expand(const char *set, ectx_error *err);
 
-/* Resolved settings of the selected nodes with where each came from (FILE:LINE:COL, default, built in), as text or JSON; malloc'd. */
+/* Resolved settings of the selected nodes with where each came from (FILE:LINE:COL, default, built in), as text or
+ * JSON; malloc'd. */
 char *ectx_topology_show(const ectx_topology *t, const char *const *names, bool json, ectx_error *err);
 /* Per context: hop path, exact argv at each hop, secrets that will be asked, round trips. malloc'd. */
 char *ectx_topology_plan(const ectx_topology *t, const char *const *names, bool json, ectx_error *err);

@@ -471,13 +471,16 @@ def drain(rounds):
     # Sends what is in the captured pipes; 5 rounds hold more than a full pipe, and a child that never stops printing
     # does not hold the caller.
     DRAIN.acquire()
-    for x in range(rounds):
-        for fd in select.select(list(PIPES), [], [], 0)[0]:
-            name, s = PIPES[fd]
-            s += os.read(fd, 16384)
-            x, n = codecs.utf_8_decode(s, 'replace')
-            PIPES[fd] = name, s[n:]
-            send(1, 0, 33, 0, pack_value([20, name, x, 0]))
+    ready = PIPES
+    while ready and rounds:
+        rounds -= 1
+        ready = select.select(list(PIPES), [], [], 0)[0]
+        for x in ready:
+            name, s = PIPES[x]
+            s += os.read(x, 16384)
+            o, n = codecs.utf_8_decode(s, 'replace')
+            PIPES[x] = name, s[n:]
+            send(1, 0, 33, 0, pack_value([20, name, o, 0]))
     DRAIN.release()
 
 
@@ -532,7 +535,7 @@ def run_call(src, reply, body):
         x, v, tb = sys.exc_info()
         s = ''.join(traceback.format_exception(x, v, tb.tb_next))
         name = x.__name__
-        if x.__module__ not in ('builtins', 'exceptions'):
+        if x.__module__ != ValueError.__module__:
             name = x.__module__ + '.' + name
         if kind == 1:
             v = '%s cannot travel: %s' % (type(f), v)
@@ -570,12 +573,12 @@ def turn():
                 x = pack_value(OWED)
                 OWED = 0
                 send(0, PARENT, 4, 0, x)
+        elif now() - LAST > IDLE:
+            die()
         if ready != [IN]:
             drain(1)
     except:
         again()
-    if now() - LAST > IDLE:
-        die()
 
 
 def keep(fd):
