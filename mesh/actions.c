@@ -1,0 +1,176 @@
+/* Actions: what the boot dialogue wants, as frames to the parent.
+ *
+ * SPAWN, RAW, PROMOTE and KILL go to the context's parent, the master itself included: there is no other way to start a
+ * process, however far. They and PART are of one class, so they arrive in order, and nothing is waited for between
+ * them. A secret's value is put in here, at the last moment, and wiped when the frame was handed on. */
+#include "mesh/connect.h"
+#include "io/secret.h"
+#include "preamble/preamble.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void to_parent(ectx_context *c, uint32_t handle, struct eci_buf *body)
+{
+	uint32_t reply_to = handle == ECI_H_SPAWN ? c->event_slot : 0;
+	eci_send(c->mesh, handle == ECI_H_KILL ? ECI_CONTROL : ECI_CALL, eci_context_id(c->parent), handle, reply_to,
+		 body);
+	eci_wipe(body->mem, body->cap); /* it may have held a secret */
+	eci_buf_deinit(body);
+}
+
+static struct eci_buf body_for(const ectx_context *c, uint64_t items)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, items);
+	eci_cbor_put_uint(&b, c->id);
+	return b;
+}
+
+static void raw(ectx_context *c, uint64_t op, const void *p, size_t n)
+{
+	do { /* one frame per 16 KiB; an empty write is none */
+		size_t piece = n < ECI_BULK_BODY_MAX ? n : ECI_BULK_BODY_MAX;
+		if (!piece)
+			return;
+		struct eci_buf b = body_for(c, 3);
+		eci_cbor_put_uint(&b, op);
+		eci_cbor_put_bytes(&b, p, piece);
+		to_parent(c, ECI_H_RAW, &b);
+		p = (const uint8_t *)p + piece;
+		n -= piece;
+	} while (n);
+}
+
+void eci_send_raw_ack(ectx_context *c, size_t n)
+{
+	struct eci_buf b = body_for(c, 3);
+	eci_cbor_put_uint(&b, 2);
+	eci_cbor_put_uint(&b, n);
+	to_parent(c, ECI_H_RAW, &b);
+}
+
+void eci_send_kill(ectx_context *c)
+{
+	struct eci_buf b = body_for(c, 1);
+	to_parent(c, ECI_H_KILL, &b);
+}
+
+static void put_env(struct eci_buf *b, const char *const *env)
+{
+	uint64_t n = 0;
+	while (env && env[n])
+		n++;
+	eci_cbor_put_map(b, n);
+	for (uint64_t i = 0; i < n; i++) {
+		const char *eq = strchr(env[i], '=');
+		eci_cbor_put_text(b, env[i], eq ? (size_t)(eq - env[i]) : strlen(env[i]));
+		if (eq)
+			eci_cbor_put_str(b, eq + 1);
+		else
+			eci_cbor_put_null(b);
+	}
+}
+
+static void act_spawn(ectx_context *c, const struct eci_recipe *r)
+{
+	if (c->parent)
+		eci_context_part(c->parent, "relay", &c->parent->has_relay);
+	uint64_t n = 0;
+	while (r->argv[n])
+		n++;
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_map(&b, 5);
+	eci_cbor_put_uint(&b, 0);
+	eci_cbor_put_uint(&b, c->id);
+	eci_cbor_put_uint(&b, 1);
+	eci_cbor_put_uint(&b, c->size);
+	eci_cbor_put_uint(&b, 2);
+	eci_cbor_put_array(&b, n);
+	for (uint64_t i = 0; i < n; i++)
+		eci_cbor_put_bytes(&b, r->argv[i], strlen(r->argv[i]));
+	eci_cbor_put_uint(&b, 3);
+	put_env(&b, r->env);
+	eci_cbor_put_uint(&b, 4);
+	eci_cbor_put_uint(&b, (uint64_t)r->mode);
+	to_parent(c, ECI_H_SPAWN, &b);
+}
+
+static void act_answer(ectx_context *c, const struct eci_action *a)
+{
+	const char *why = "not declared", *value = a->secret ? eci_secret_get(c->mesh, a->secret, &why) : NULL;
+	if (!value) {
+		eci_dialogue_no_secret(c->dialogue, why, eci_now_ms());
+		return;
+	}
+	struct eci_buf b = body_for(c, 3);
+	eci_cbor_put_uint(&b, (uint64_t)a->to);
+	struct eci_buf line = ECI_BUF_NULL;
+	(void)eci_buf_puts(&line, value);
+	(void)eci_buf_puts(&line, "\n");
+	eci_cbor_put_bytes(&b, eci_buf_data(&line), eci_buf_len(&line));
+	eci_wipe(line.mem, line.cap);
+	eci_buf_deinit(&line);
+	to_parent(c, ECI_H_RAW, &b);
+}
+
+static void act_promote(ectx_context *c, const struct eci_action *a)
+{
+	size_t n;
+	const uint8_t *agent = eci_preamble_python(&n);
+	raw(c, 0, agent, n);
+	struct eci_buf hello = ECI_BUF_NULL;
+	eci_hello_put(c, &hello);
+	struct eci_buf b = body_for(c, 2);
+	eci_cbor_put_bytes(&b, eci_buf_data(&hello), eci_buf_len(&hello));
+	eci_buf_deinit(&hello);
+	to_parent(c, ECI_H_PROMOTE, &b);
+	const char *machine = strchr(a->system, ' ');
+	(void)snprintf(c->arch, sizeof c->arch, "%.31s", machine ? machine + 1 : a->system);
+	eci_context_promoted(c);
+}
+
+void eci_context_part(ectx_context *c, const char *part, bool *sent)
+{
+	size_t n;
+	const uint8_t *bytes = eci_preamble_part(part, &n);
+	if (*sent || !bytes)
+		return;
+	*sent = true;
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 2);
+	eci_cbor_put_str(&b, part);
+	eci_cbor_put_bytes(&b, bytes, n);
+	eci_send(c->mesh, ECI_CALL, c->id, ECI_H_PART, 0,
+		 &b); /* in order with SPAWN, PROMOTE and GRANT, which are calls too */
+	eci_buf_deinit(&b);
+}
+
+void eci_actions_pump(ectx_context *c)
+{
+	while (c->dialogue && c->state != ECI_IDLE) {
+		struct eci_action a = eci_dialogue_next(c->dialogue);
+		switch (a.kind) {
+		case ECI_ACT_NONE:
+			return;
+		case ECI_ACT_SPAWN:
+			act_spawn(c, a.recipe);
+			break;
+		case ECI_ACT_KILL:
+			eci_send_kill(c);
+			break;
+		case ECI_ACT_WRITE:
+			raw(c, (uint64_t)a.to, a.bytes, a.len);
+			break;
+		case ECI_ACT_ANSWER:
+			act_answer(c, &a);
+			break;
+		case ECI_ACT_PROMOTE:
+			act_promote(c, &a);
+			break;
+		case ECI_ACT_FAIL:
+			eci_context_down(c, a.fail);
+			return;
+		}
+	}
+}

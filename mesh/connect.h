@@ -1,0 +1,27 @@
+/* mesh, internal: what the four files that connect a context share: connect.c (its life), actions.c (what the dialogue
+ * wants, as frames), hello.c and ids.c. The mesh's lock is held. */
+#ifndef ECI_MESH_CONNECT_H
+#define ECI_MESH_CONNECT_H
+
+#include "mesh/internal.h"
+
+#define ECI_STAGE_MAX 512u
+
+/* ids.c */
+uint32_t eci_ids_wanted(const ectx_context *c); /* size of the block that a new incarnation of c gets */
+bool eci_ids_take(ectx_context *c);             /* gives c its block, out of its parent's; false: none is left */
+
+/* hello.c */
+void eci_hello_put(const ectx_context *c, struct eci_buf *b);  /* what c is told first */
+uint64_t eci_hello_take(ectx_context *c, struct eci_cbor *b);  /* what it answers, into c; its protocol version */
+void eci_text_take(struct eci_cbor *b, char *out, size_t cap); /* the next item, a text, escaped */
+
+/* actions.c */
+void eci_actions_pump(ectx_context *c); /* does what the dialogue wants by now */
+void eci_send_raw_ack(ectx_context *c, size_t n);
+void eci_send_kill(ectx_context *c);
+
+/* connect.c */
+void eci_context_promoted(ectx_context *c); /* PROMOTE is on its way: DIALING -> BOOTING */
+
+#endif

@@ -1,0 +1,117 @@
+/* HELLO: what a new context is told about itself, and what it answers (docs/protocol.md section 6).
+ *
+ * At most 256 bytes, as it is part of what every boot sends: the title is cut, a name that is too long is left out, and
+ * override prefixes go as far as there is room. What comes back is text of a machine that is not trusted: it is
+ * escaped where it is taken. */
+#include "mesh/connect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TITLE_MAX 100u /* of HELLO's 256 bytes */
+#define NAME_MAX_SENT 40u
+
+static void title_of(const ectx_context *c, char *out, size_t cap)
+{
+	const char *title = c->target.title ? c->target.title : c->mesh->title;
+	char user[33] = "?", host[65] = "?";
+	(void)getlogin_r(user, sizeof user);
+	const char *env = getenv("USER");
+	(void)gethostname(host, sizeof host - 1);
+	if (env)
+		(void)snprintf(user, sizeof user, "%.32s", env);
+	if (!title)
+		title = "econtext:%u@%h:%p";
+	size_t n = 0;
+	for (const char *p = title; *p && n + 1 < cap; p++) {
+		char pid[16];
+		(void)snprintf(pid, sizeof pid, "%ld", (long)getpid());
+		const char *put = p[0] == '%' && p[1] == 'u'   ? user
+				  : p[0] == '%' && p[1] == 'h' ? host
+				  : p[0] == '%' && p[1] == 'p' ? pid
+							       : NULL;
+		if (!put) {
+			out[n++] = *p;
+			continue;
+		}
+		p++;
+		int w = snprintf(out + n, cap - n, "%s", put);
+		n += w > 0 ? (size_t)w : 0;
+		n = n < cap ? n : cap - 1;
+	}
+	out[n] = 0;
+	if (!eci_utf8_valid((const uint8_t *)out, n))
+		(void)snprintf(out, cap, "econtext:%ld", (long)getpid());
+}
+
+void eci_hello_put(const ectx_context *c, struct eci_buf *b)
+{
+	char title[TITLE_MAX];
+	title_of(c, title, sizeof title);
+	size_t overrides = 0, room = 60; /* what does not fit is not sent: prefixes are few and short */
+	for (char **v = c->mesh->overrides; v[overrides] && strlen(v[overrides]) + 2 <= room; overrides++)
+		room -= strlen(v[overrides]) + 2;
+	eci_cbor_put_map(b, overrides ? 7 : 6);
+	eci_cbor_put_uint(b, 0);
+	eci_cbor_put_uint(b, ECI_PROTOCOL_VERSION);
+	eci_cbor_put_uint(b, 1);
+	eci_cbor_put_array(b, 2);
+	eci_cbor_put_uint(b, c->id);
+	eci_cbor_put_uint(b, c->size);
+	eci_cbor_put_uint(b, 2);
+	eci_cbor_put_uint(b, c->target.timeout.idle_ms);
+	eci_cbor_put_uint(b, 3);
+	eci_cbor_put_int(b, c->mesh->log_level);
+	eci_cbor_put_uint(b, 4);
+	eci_cbor_put_str(b, title);
+	eci_cbor_put_uint(b, 5);
+	size_t len = strlen(c->name);
+	eci_cbor_put_text(b, c->name, len <= NAME_MAX_SENT ? len : 0);
+	if (!overrides)
+		return;
+	eci_cbor_put_uint(b, 6);
+	eci_cbor_put_array(b, overrides);
+	for (size_t i = 0; i < overrides; i++)
+		eci_cbor_put_str(b, c->mesh->overrides[i]);
+}
+
+void eci_text_take(struct eci_cbor *c, char *out, size_t cap)
+{
+	const char *p;
+	size_t n;
+	if (eci_cbor_get_text(c, &p, &n))
+		(void)eci_escape_into(out, cap, p, n);
+}
+
+uint64_t eci_hello_take(ectx_context *c, struct eci_cbor *b)
+{
+	size_t pairs = eci_cbor_get_map(b);
+	uint64_t version = 0;
+	for (size_t i = 0; i < pairs && !b->bad; i++) {
+		switch (eci_cbor_get_uint(b)) {
+		case 0:
+			version = eci_cbor_get_uint(b);
+			break;
+		case 1:
+			eci_text_take(b, c->agent, sizeof c->agent);
+			break;
+		case 2:
+			eci_text_take(b, c->python, sizeof c->python);
+			break;
+		case 3:
+			eci_text_take(b, c->arch, sizeof c->arch);
+			break;
+		case 4:
+			c->pid = eci_cbor_get_uint(b);
+			break;
+		case 6:
+			eci_text_take(b, c->host, sizeof c->host);
+			break;
+		default:
+			(void)eci_cbor_skip(b);
+		}
+	}
+	return version;
+}

@@ -1,0 +1,57 @@
+/* Ids: which block a context gets.
+ *
+ * A block is eight times what the topology declares below the context, a power of two, and lies inside its parent's, so
+ * that routers need intervals only. Ids are never used again in a master's life: a lost context that is dialled anew
+ * takes new ones, and a parent that runs out is granted more, at least as many as it has. */
+#include "mesh/connect.h"
+
+uint32_t eci_ids_wanted(const ectx_context *c)
+{
+	uint32_t want =
+		c->subtree < UINT32_MAX / (2 * ECI_BLOCK_FACTOR) ? c->subtree * ECI_BLOCK_FACTOR : UINT32_MAX / 2;
+	uint32_t size = ECI_BLOCK_FACTOR;
+	while (size < want)
+		size *= 2;
+	return size;
+}
+
+/* More ids for a parent that ran out: at least as many as it has, out of the master's. */
+static bool grow(ectx_context *p, uint32_t need)
+{
+	ectx_mesh *m = p->mesh;
+	uint32_t size = p->size > need ? p->size : need * 2;
+	if (m->next_id > UINT32_MAX - size)
+		return false;
+	eci_context_part(p, "relay", &p->has_relay);
+	if (eci_router_grant(m->router, p->id, m->next_id, size, 0, eci_now_ms()) < 0)
+		return false;
+	p->free_lo = m->next_id;
+	p->free_hi = m->next_id + size;
+	p->size += size;
+	m->next_id += size;
+	return true;
+}
+
+bool eci_ids_take(ectx_context *c)
+{
+	ectx_mesh *m = c->mesh;
+	uint32_t size = eci_ids_wanted(c), lo;
+	if (!c->parent) {
+		if (m->next_id > UINT32_MAX - size)
+			return false;
+		lo = m->next_id;
+		m->next_id += size;
+	} else {
+		ectx_context *p = c->parent;
+		if (p->free_hi - p->free_lo < size && !grow(p, size))
+			return false;
+		lo = p->free_lo;
+		p->free_lo += size;
+	}
+	c->id = lo;
+	c->size = size;
+	c->free_lo = lo + 2; /* its own, and one for its Python worker if it is native */
+	c->free_hi = lo + size;
+	HASH_ADD(by_id, m->by_id, id, sizeof c->id, c);
+	return true;
+}
