@@ -218,14 +218,14 @@ Test(show, says_where_each_setting_comes_from)
 	cr_assert(text, "%s", e.saw);
 	cr_expect_eq(strncmp(text, "a02\n", 4), 0);
 	line_is(text, "ssh.host", "a02.example.net", "f.yaml:12:17");
-	line_is(text, "ssh.port", "2222", "f.yaml:12:43");
+	line_is(text, "ssh.port", "2222", "f.yaml:12:41");
 	line_is(text, "timeout.boot", "30s", "f.yaml:6:19 (defaults)");
 	line_is(text, "timeout.connect", "10s", "built in");
 	line_is(text, "dial_window", "4", "built in");
 	free(text);
 	text = ectx_topology_show(t, names, true, &e);
 	cr_assert(text, "%s", e.saw);
-	has(text, "\"ssh.port\": {\"value\": \"2222\", \"from\": \"f.yaml:12:43\"}");
+	has(text, "\"ssh.port\": {\"value\": \"2222\", \"from\": \"f.yaml:12:41\"}");
 	free(text);
 	ectx_topology_free(t);
 }
