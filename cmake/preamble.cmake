@@ -2,7 +2,8 @@
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 set(ECONTEXT_GENERATED ${CMAKE_BINARY_DIR}/generated)
 file(MAKE_DIRECTORY ${ECONTEXT_GENERATED})
-file(GLOB agent_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/preamble/python/*.py)
+file(GLOB_RECURSE agent_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/preamble/python/*.py
+  ${CMAKE_SOURCE_DIR}/preamble/python/names.json)
 add_custom_command(
   OUTPUT ${ECONTEXT_GENERATED}/preamble_python.c
   COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/preamble/build.py --out ${ECONTEXT_GENERATED}/preamble_python.c

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the Python agent's bytes: preamble/python/*.py -> one C file with byte arrays.
+"""Makes the Python agent's bytes: preamble/python -> one C file with byte arrays.
 
     build.py --out FILE.c          what cmake/preamble.cmake runs
     build.py --dir FOLDER          the same as files (core.line, NAME.part, NAME.min.py), for tests and for reading
@@ -32,6 +32,11 @@ import zlib
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = os.path.join(HERE, 'python', 'names.json')
 CORE, PARTS = 'core', ('relay', 'exec', 'stats')
+# A piece is python/NAME.py, or the chapters of folder python/NAME/ in this order, joined.
+CHAPTERS = {
+    'core': 'state values frames modules logs main'.split(),
+    'relay': 'output child routing blocks spawn modules main'.split(),
+}
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
 # Names that others see: the importer's protocol, what user code may use.
 KEEP = set('''slave run find_module find_spec load_module create_module exec_module get_data get_source is_package
@@ -304,8 +309,7 @@ def compress(data):
 def tune(seconds):
     """Searches better names for the core: hill climbing over swaps, by the size of what zlib makes of it. Written to
     names.json, which plan() follows as far as the names still exist; a build does not search."""
-    with open(os.path.join(HERE, 'python', CORE + '.py')) as f:
-        source = f.read()
+    source = source_of(CORE)
     renamer = Renamer(load_names())
     renamer.plan(source)
     keys = sorted(renamer.new)
@@ -359,14 +363,26 @@ def load_names():
         return dict(((u, n), s) for u, n, s in json.load(f))
 
 
+def source_of(name):
+    """The readable source of a piece, or None."""
+    paths = [os.path.join(name, chapter + '.py') for chapter in CHAPTERS.get(name, ())] or [name + '.py']
+    text = []
+    for path in paths:
+        path = os.path.join(HERE, 'python', path)
+        if not os.path.exists(path):
+            return None
+        with open(path) as f:
+            text.append(f.read())
+    return '\n\n'.join(text)
+
+
 def make():
     renamer, out = Renamer(load_names()), {}
     for name in (CORE,) + PARTS:
-        path = os.path.join(HERE, 'python', name + '.py')
-        if not os.path.exists(path):
+        source = source_of(name)
+        if source is None:
             continue
-        with open(path) as f:
-            small = render(renamer.rename(f.read()))
+        small = render(renamer.rename(source))
         ast.parse(small)
         out[name] = (small, compress(small.encode('ascii')))
     line = LINE % len(out[CORE][1])

@@ -1,0 +1,44 @@
+# Log records, and what is printed: both go to handle LOG of the master. Whoever prints writes to a pipe of ours; what is
+# in it is sent by the I/O thread, and by the main thread before each answer (drain).
+
+def drain(rounds):
+    # Sends what is in the captured pipes; 5 rounds hold more than a full pipe, and a child that never stops printing
+    # does not hold the caller.
+    DRAIN.acquire()
+    ready = PIPES
+    while ready and rounds:
+        rounds -= 1
+        ready = select.select(list(PIPES), [], [], 0)[0]
+        for x in ready:
+            name, s = PIPES[x]
+            s += os.read(x, 16384)
+            o, n = codecs.utf_8_decode(s, 'replace')
+            PIPES[x] = name, s[n:]
+            send(1, 0, 33, 0, pack_value([20, name, o, 0]))
+    DRAIN.release()
+
+
+def start_logging():
+    # logging is slow to import: only contexts that are called pay for it.
+    import logging
+
+    def emit(record):
+        # COUNT[5] is the time that records have used up, half a millisecond each: a second's burst, then 2,000 a second.
+        # The handler's lock is held, so what comes while one is formatted is made by that: over the limit, too.
+        x = now()
+        COUNT[5] = max(COUNT[5], x) + .0005
+        if COUNT[5] > x + 1:
+            COUNT[4] += 1
+        else:
+            COUNT[5] += 2
+            try:
+                send(1, 0, 33, 0, pack_value([record.levelno, text(record.name, 256), text(h.format(record), 32768), COUNT[4] - COUNT[6]]))
+                COUNT[6] = COUNT[4]
+            except:
+                h.handleError(record)
+            COUNT[5] -= 2
+
+    h = logging.Handler(LEVEL)
+    h.emit = emit
+    logging.root.addHandler(h)
+    logging.root.setLevel(LEVEL)

@@ -1,0 +1,110 @@
+# Calls (docs/protocol.md section 8) in the main thread, the I/O thread's loop, and the start of both.
+
+def run_call(src, reply, body):
+    try:
+        module, name, args, kw = decode(body)[:4]
+        name = name.split('.')
+        kw = dict([(str(x), kw[x]) for x in kw])
+    except:
+        return notice('bad-body', src, reply)
+    kind = 0
+    try:
+        f = load(module)
+        kind = 2
+        for x in name:
+            f = getattr(f, x)
+        kind = 0
+        f = f(*args, **kw)
+        kind = 1
+        body = pack_value([0, f])
+        decode(body)
+    except:
+        import traceback
+        x, v, tb = sys.exc_info()
+        s = ''.join(traceback.format_exception(x, v, tb.tb_next))
+        name = x.__name__
+        if x.__module__ != ValueError.__module__:
+            name = x.__module__ + '.' + name
+        if kind == 1:
+            v = '%s cannot travel: %s' % (type(f), v)
+        body = pack_value([1, text(name, 256), text(v, 16384), text(s, 32768), kind])
+        f = v = tb = None
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except:
+        pass
+    drain(5)
+    if reply:
+        send(1, src, reply, 0, body)
+
+
+def loop():
+    try:
+        while 1:
+            turn()
+    finally:
+        die()
+
+
+def turn():
+    global LAST, OWED, REST
+    try:
+        ready = select.select([IN] + list(PIPES), [], [], IDLE / 4)[0]
+        if IN in ready:
+            x = os.read(IN, 65536)
+            if not x:
+                die()
+            LAST = now()
+            REST = parse(REST + x)
+            if OWED:
+                x = pack_value(OWED)
+                OWED = 0
+                send(0, PARENT, 4, 0, x)
+        elif now() - LAST > IDLE:
+            die()
+        if ready != [IN]:
+            drain(1)
+    except:
+        again()
+
+
+def keep(fd):
+    fcntl.fcntl(fd, 2, 1)       # FD_CLOEXEC
+    return fd
+
+
+H = {2: ping, 4: ack, 7: echo, 8: die, 24: part, 25: call, 26: cancel}
+sys.path[:] = sys.path[1:] + ['econtext:/']  # the first was the working directory
+sys.path_hooks.append(hook)
+try:
+    os.setsid()
+except OSError:
+    pass
+IN = keep(os.dup(0))
+OUT = keep(os.dup(1))
+fcntl.fcntl(OUT, 4, os.O_NONBLOCK)
+os.dup2(keep(os.open('/dev/null', 0)), 0)
+for x in 1, 2:
+    r, w = os.pipe()
+    name = ('stdout', 'stderr')[x - 1]
+    PIPES[keep(r)] = name, EMPTY
+    os.dup2(keep(w), x)         # w stays open too, so that r never sees the end
+    if BYTES is str:
+        # Python 2's own stdout refuses text that is not ASCII when there is no locale.
+        f = codecs.StreamWriter(os.fdopen(x, 'w', 1))
+        f.encode = lambda o, s: (isinstance(o, TEXT) and o.encode('utf8') or o, 0)
+    else:
+        f = open(x, 'w', 1, 'utf-8', 'backslashreplace', closefd=False)
+    setattr(sys, name, f)
+WORK.acquire()
+thread.start_new_thread(loop, ())
+try:
+    WORK.acquire()
+    start_logging()
+    while 1:
+        while CALLS:
+            run_call(*CALLS.pop(0))
+        WORK.acquire()
+finally:
+    die()

@@ -1,0 +1,112 @@
+# Modules (docs/protocol.md section 11). The module econtext is its own importer: its functions find_module ... get_data
+# are what a finder and a loader must have, old protocol (2.x, 3.3) and new.
+
+def ask(name):
+    # Entries from the parent, for any thread but the I/O thread. A lost parent ends the process, and the wait with it.
+    wait = allocate()
+    wait.acquire()
+    got = []
+
+    def answer(kind, src, reply, body):
+        if src != PARENT:
+            COUNT[2] += 1
+        else:
+            del H[slot]
+            got.append(kind & 4 and pack('B', 128) or body)
+            wait.release()
+
+    slot = id(got) % (1 << 31) + 256
+    H[slot] = answer
+    send(1, PARENT, 32, slot, pack_value([name]))
+    wait.acquire()
+    return decode(got[0])
+
+
+def fetch(name):
+    # The entry of a module that the master serves, or None. Of a served package only its known children are asked for.
+    # (e[-2] of a missing one is its name.)
+    i = name.rfind('.')
+    e = ENTRIES.get(name[:max(i, 0)])
+    if e and name[i + 1:] not in e[-2]:
+        return
+    if name not in ENTRIES:
+        for e in ask(name):
+            ENTRIES[e[0]] = e
+    e = ENTRIES.get(name, [0, 0])
+    return e[1] and e
+
+
+def inflate(e):
+    # The master serves nothing above 16 MiB.
+    return zlib.decompressobj().decompress(e[6], 1 << 24)
+
+
+def find_module(name, *rest):
+    # As finder of the last entry of sys.path (one argument), so that the machine's own modules win; as the first of
+    # sys.meta_path (two) for PREFIXES only.
+    for x in rest and PREFIXES or ['']:
+        if (name + '.').startswith(x) and fetch(name):
+            return SELF
+
+
+def find_spec(name, *rest):
+    # Here sys.path's has two arguments, sys.meta_path's three.
+    if find_module(name, *rest[1:]):
+        return type(sys.__spec__)(name, SELF, is_package=is_package(name))
+
+
+def is_package(name):
+    return ENTRIES[name][1] > 1
+
+
+def load_module(name, also=None):
+    m = sys.modules[name] = sys.modules[also or name] = type(sys)(name)
+    try:
+        exec_module(m)
+    except:
+        del sys.modules[name]
+        raise
+    return sys.modules[name]
+
+
+def create_module(spec):
+    pass
+
+
+def exec_module(m):
+    e = ENTRIES[m.__name__]
+    m.__loader__ = SELF
+    m.__file__ = 'econtext:/' + e[2]
+    if e[1] > 1:
+        m.__path__ = ['econtext:/']
+    exec(compile(inflate(e), m.__file__, 'exec', 0, 1), m.__dict__)
+
+
+def get_source(name):
+    s = inflate(ENTRIES[name])
+    return BYTES is str and s or s.decode('utf8', 'replace')
+
+
+def get_data(path):
+    for e in ask(path[10:])[:1]:
+        if e[1]:
+            return inflate(e)
+    raise IOError(path)
+
+
+def hook(path):
+    if path[:9] != 'econtext:':
+        raise ImportError
+    return SELF
+
+
+def load(name):
+    # `./p`: a single-file program, loaded once as __main__ and under its stem.
+    if name[:2] != './':
+        __import__(name)
+    else:
+        name = name[2:]
+        if fetch(name) and name not in PROGRAMS:
+            load_module(name, '__main__')
+            PROGRAMS.append(name)
+    return sys.modules[name]

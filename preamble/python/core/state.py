@@ -1,0 +1,62 @@
+# The Python agent's core: what every Python context runs, as sent by the first stage (docs/boot.md, docs/protocol.md).
+#
+# Two threads. The I/O thread reads the parent link, answers what needs no application code, and never executes an import
+# statement (on 2.x a thread that waits in one for a module holds the import lock, and the module comes through the I/O
+# thread). The main thread runs calls in their order and writes its answers itself. Invariant: the I/O thread never waits
+# for the main thread, so a context whose code hangs still ends when its parent does.
+#
+# Every byte counts here (preamble/build.py minifies and compresses), so comments are free and code is not:
+# - one table H maps a handle to what takes it, f(kind, src, reply, body); slots and streams are in it too.
+# - names in capitals are state that the parts (relay, exec, stats) share; they run in this same namespace and replace
+#   route, up, large, parse, deliver, turn and die, which are looked up at each use for that reason.
+# - the module is its own importer: its functions find_module ... get_data are what a finder and loader must have.
+# - decode() is the only judge of what may travel; run_call asks it about its own answer.
+# The source must stay in the common subset of Python 2.4 and 3.13 (tests/lint/py24.py).
+import os
+import zlib
+import fcntl
+import codecs
+import select
+import struct
+import sys
+
+# The namespace of `python -c` becomes module econtext, so that it needs no name of its own on the command line.
+slave = True
+__name__ = 'econtext'
+SELF = sys.modules[__name__] = sys.modules['__main__']
+
+pack = struct.pack
+unpack = struct.unpack
+EMPTY = REST = pack('')
+BYTES = type(EMPTY)
+TEXT = type(EMPTY.decode('utf8'))  # and Python 2 has loaded this codec, which the I/O thread must not do
+thread = __import__('_thread'[BYTES is str:])
+allocate = thread.allocate_lock
+
+OWED = SENT = ACKED = 0         # bulk bytes to acknowledge; bulk bytes sent, and those acknowledged
+COUNT = [0] * 7                 # bad_src, bad_auth, bad_reply, no_group, dropped_logs; see emit; dropped_logs as reported
+IDLE = LAST = 1e9               # seconds of silence that end the link; when the parent was last heard
+ENTRIES = {}                    # module name -> entry of GET_MODULE
+COLLECT = {}                    # (src, handle, reply_to) -> [bytes, pieces...]; bytes < 0: thrown away
+PIPES = {}                      # captured descriptor -> logger, bytes of a cut character
+PROGRAMS = []
+CALLS = []
+# WORK is locked while the main thread has nothing to do. LOCK: one writer at a time. LARGE: one large message at a time;
+# it waits at CREDIT for an ACK. DRAIN: what was read from a pipe is sent before anything else is read there.
+WORK, LOCK, LARGE, CREDIT, DRAIN = [allocate() for x in range(5)]
+
+
+def die(*rest):
+    # The agent leads its process group (see the end): this ends it and what it started.
+    os.kill(0, 9)
+
+
+def now():
+    # Monotonic on every version, unlike the time module.
+    return os.times()[4]
+
+
+def again():
+    # The exception at hand: interrupted or not ready is for another try, anything else is the end.
+    if sys.exc_info()[1].args[0] not in (4, 11):
+        die()

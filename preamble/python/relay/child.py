@@ -1,0 +1,80 @@
+# A child of a relay: a process whose bytes are RAW events at first, and after PROMOTE a link. A child is done when its
+# process was waited for and its output was read, or a quarter of a second after that (a grandchild may hold it open).
+
+class Child:
+    def __init__(self, ident, size, owner, slot):
+        self.pid = self.ping = self.last = self.owed = self.unacked = self.ended = self.rtt = self.written = 0
+        self.frames_in = self.frames_out = self.bytes_in = self.bytes_out = 0
+        self.linked = self.heard = self.gone = self.promoted = self.paused = 0
+        self.status = self.idle = self.out = None
+        self.reason = self.evidence = ''
+        self.rest = EMPTY
+        self.ident = ident
+        self.intervals = [(ident, ident + size)]
+        self.owner = owner
+        self.slot = slot
+        self.served = {}
+        self.fds = {}           # descriptor -> which: 1 stdout, 2 stderr, 3 terminal
+        self.tty = self.slave = -1
+
+    def event(self, code, s):
+        send(1, self.owner, self.slot, 0, major(128, s and 2 or 1) + pack_value(code) + s)
+
+    def shut(self, fd):
+        watch(fd, 0)
+        READERS.pop(fd, None)
+        which = self.fds.pop(fd, 0)
+        os.close(fd)
+        if which == 1:
+            if self.linked:
+                self.end('eof')
+            self.ended = self.ended or clock() + (self.linked and .25 or 2)
+
+    def end(self, reason):
+        self.reason = self.reason or reason
+        if self.out.fd >= 0:
+            watch(self.out.fd, 0)
+            if self.out.fd not in self.fds:
+                os.close(self.out.fd)
+            self.out.fd = -1
+        self.ended = self.ended or clock() + .25
+
+    def slay(self, reason):
+        self.reason = self.reason or reason
+        try:
+            os.kill(-self.pid, 9)
+        except OSError:
+            pass
+
+    def take(self, fd):
+        which = self.fds[fd]
+        try:
+            s = os.read(fd, which > 1 and 4096 or 65536)
+        except OSError:
+            if sys.exc_info()[1].args[0] in (4, 11):
+                return
+            s = EMPTY
+        if not s:
+            return self.shut(fd)
+        self.last = clock()
+        self.bytes_in += len(s)
+        if self.linked and which == 1:
+            if not self.gone:
+                self.rest = child_frames(self, self.rest + s)
+            return
+        if self.linked:
+            self.evidence = (self.evidence + text(s, 2000))[-1000:]
+            if self.unacked + len(s) > 4096:
+                return
+        while s:
+            self.event(which, byte_string(s[:16384]))
+            self.unacked += len(s[:16384])
+            s = s[16384:]
+        if not self.linked and self.unacked >= 65536:
+            for fd in self.fds:
+                watch(fd, 0)
+
+    def holds(self, i):
+        for lo, hi in self.intervals:
+            if lo <= i < hi:
+                return True

@@ -1,0 +1,94 @@
+# The relay's loop: poll in place of the core's select, acknowledgements, heartbeats, the end of children.
+
+def heartbeat(now):
+    for c in list(CHILDREN.values()):
+        if c.linked and c.idle and not c.gone:
+            if now - c.ping > min(5, max(.5, c.idle / 3)):
+                c.ping = now
+                send(0, c.ident, 2, 0, pack_value(int(now * 1000)))
+            if now - c.last > c.idle:
+                broken(c, 'silent')
+
+
+def settle():
+    # What outputs have asked for: watching for room, acknowledgements, reports of RAW written.
+    global OWED
+    BUSY[0] = 0
+    watch(OUT, UP.want)
+    if OWED:
+        n = OWED
+        OWED = 0
+        send(0, PARENT, 4, 0, pack_value(n))
+    for c in list(CHILDREN.values()):
+        if c.owed and c.linked:
+            n = c.owed
+            c.owed = 0
+            send(0, c.ident, 4, 0, pack_value(n))
+        if c.written:
+            n = c.written
+            c.written = 0
+            c.event(4, pack_value(n))
+        fd = c.out.fd
+        if fd >= 0:
+            watch(fd, c.out.want | (fd in c.fds and 1))
+
+
+BEAT = [0]
+
+
+def turn():
+    global LAST, REST
+    soon = 500
+    for c in CHILDREN.values():
+        if c.ended or c.gone or c.reason:
+            soon = 20
+    try:
+        ready = POLLER.poll(soon)
+    except (OSError, select.error):
+        return again()
+    now = clock()
+    for fd, mask in ready:
+        if fd == IN:
+            try:
+                x = os.read(IN, 65536)
+            except OSError:
+                again()
+                continue
+            if not x:
+                die()
+            LAST = now
+            REST = parse(REST + x)
+        elif fd in READERS and mask & 27:
+            READERS[fd](fd)
+        elif fd in PIPES:
+            drain(1)
+        elif fd == WAKE[0]:
+            os.read(fd, 512)
+        if mask & 4:
+            LOCK.acquire()
+            for o in [UP] + [c.out for c in CHILDREN.values()]:
+                if o.fd == fd:
+                    o.pump()
+            LOCK.release()
+    if BUSY[0] or OWED:
+        settle()
+    if soon < 500 or now - BEAT[0] > .4:
+        BEAT[0] = now
+        reap(now)
+        heartbeat(now)
+        if IDLE and now - LAST > IDLE:
+            die()
+
+
+BUSY = [0]
+WAKE = os.pipe()
+IO_THREAD = thread.get_ident()
+UP = Output(OUT, 262144)
+UP.sent, UP.acked = SENT, ACKED
+fcntl.fcntl(OUT, 4, os.O_NONBLOCK)
+for x in WAKE:
+    nonblock(x)
+LAST = clock()
+for x in [IN, WAKE[0]] + list(PIPES):
+    watch(x, 1)
+H.update({4: ack, 9: grant, 10: group, 11: ungroup, 16: spawn, 17: raw, 18: promote, 19: kill_child})

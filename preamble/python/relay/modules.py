@@ -1,0 +1,76 @@
+# The relay's cache of modules (docs/protocol.md section 11): asked upward once, however many children ask.
+
+def entry_bytes(e):
+    if len(e) < 7:
+        return pack_value(e[:2])
+    return major(128, 7) + EMPTY.join([pack_value(x) for x in e[:3]]) + byte_string(e[3]) + pack_value(e[4]) + pack_value(e[5]) + byte_string(e[6])
+
+
+def get_module(c, src, reply, name):
+    if name in CACHE:
+        return serve(c, src, reply, name)
+    if name in WAITING:
+        return WAITING[name].append((c, src, reply))
+    WAITING[name] = [(c, src, reply)]
+    STATS[6] += 1
+
+    def answer(kind, src, reply, body):
+        if src != PARENT:
+            COUNT[2] += 1
+            return
+        del H[slot], LOCAL[slot]
+        if kind & 4:
+            for c, src, reply in WAITING.pop(name):
+                if c.ident in CHILDREN:
+                    send(4, src, reply, 0, body)
+            return
+        for e in decode(body):
+            remember(e)
+        for c, src, reply in WAITING.pop(name):
+            if c.ident in CHILDREN:
+                serve(c, src, reply, name)
+
+    slot = id(answer) % (1 << 31) + 256
+    H[slot] = answer
+    LOCAL[slot] = 1
+    send(1, PARENT, 32, slot, pack_value([name]))
+
+
+LOCAL = {}
+
+
+def remember(e):
+    name = e[0]
+    if name not in CACHE:
+        CACHED[1].append(name)
+        CACHED[0] += len(e) > 6 and len(e[6])
+    CACHE[name] = e
+    while CACHED[0] > 1 << 26:
+        x = CACHE.pop(CACHED[1].pop(0))
+        CACHED[0] -= len(x) > 6 and len(x[6])
+    STATS[5] = len(CACHE)
+
+
+def serve(c, src, reply, name):
+    # The entry and what it imports, as far as it is here and was not sent over this link.
+    todo = [name]
+    out = []
+    while todo:
+        x = todo.pop(0)
+        e = CACHE.get(x)
+        if not e or out and x in c.served:
+            continue
+        c.served[x] = 1
+        out.append(entry_bytes(e))
+        if len(e) > 6:
+            todo += [y for y in e[4] if y not in c.served]
+    body = major(128, len(out)) + EMPTY.join(out)
+    if len(body) <= 65536:
+        return send(1, src, reply, 0, body)
+    LOCK.acquire()
+    while body:
+        s = body[:16384]
+        body = body[16384:]
+        c.out.put(2, pack('>4B6I', 236, 1, body and 18 or 2, 64, src, ME, ME, reply, 0, len(s)) + s, None)
+    c.out.pump()
+    LOCK.release()

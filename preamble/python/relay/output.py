@@ -1,0 +1,193 @@
+# Part `relay`: what a context needs to have children (docs/protocol.md sections 3, 4, 7 and 11).
+#
+# Executed by the I/O thread in the core's namespace; it replaces the core's `up`, `large`, `route`, `turn`, `broken` and
+# `die`. Everything here runs in the I/O thread but `up` and `large`, which any thread may call; what they share (the
+# outputs) is guarded by LOCK. No descriptor that is written blocks; whoever queues something tries to write it at once, and
+# only what the kernel does not take waits for POLLOUT. Invariant: an output finishes a frame before it begins another.
+CHILDREN = {}                   # first id of a block -> Child
+ROUTES = {}                     # dst -> Child or None: memory of `child_of`, emptied when an interval changes
+BLOCKS = [(ME, ME + SIZE)]
+LOST = []                       # the last 64 intervals whose link ended: lo, hi, evidence
+GROUPS = {}                     # gid -> members among the children, and ME if I am one
+CACHE = {}                      # module name -> entry
+CACHED = [0, []]                # bytes, names from oldest to newest
+WAITING = {}                    # module name asked upward -> who waits for it
+STATS = {5: 0, 6: 0, 7: 0}      # modules cached, requests up, dials
+POLLER = select.poll()
+MASKS = {}
+READERS = {}                    # descriptor -> function to call when it can be read
+relay_die = die
+SIGNAL = sys.modules.get('_signal') or sys.modules.get('signal')  # every interpreter has loaded it
+relay_in = IN
+
+
+def major(kind, n):
+    i = 0
+    if n < 24:
+        return pack('B', kind | n)
+    while n >> (8 << i):
+        i += 1
+    return pack('>B' + 'BHIQ'[i], kind | 24 + i, n)
+
+
+def byte_string(s):
+    # pack_value() sends Python 2's str as text when it can.
+    return major(64, len(s)) + s
+
+
+def watch(fd, mask):
+    if MASKS.get(fd, 0) != mask:
+        MASKS[fd] = mask
+        if mask:
+            POLLER.register(fd, mask)
+        else:
+            POLLER.unregister(fd)
+            del MASKS[fd]
+
+
+def nonblock(fd):
+    fcntl.fcntl(keep(fd), 4, os.O_NONBLOCK)
+    return fd
+
+
+class Output:
+    # One direction of a link: what goes first (RAW, HELLO), then control, call and bulk frames.
+    def __init__(self, fd, window):
+        self.fd = fd
+        self.first = []         # bytes, and how many of them to report as written
+        self.queues = [[], [], []]
+        self.held = [0, 0, 0]
+        self.now = EMPTY        # what is being written
+        self.after = None       # child whose bulk frame that is, and its bytes
+        self.run = 0            # bytes of calls since the last bulk frame
+        self.sent = self.acked = 0
+        self.window = window
+        self.paused = []
+        self.want = 0
+        self.child = None
+
+    def put(self, kind, s, origin):
+        kind &= 3
+        self.queues[kind].append((s, origin))
+        self.held[kind] += len(s)
+
+    def pick(self):
+        control, calls, bulk = self.queues
+        self.after = None
+        if self.first:
+            return self.first[0][0]
+        if control or calls and (self.run < 65536 or not bulk):
+            i = not control
+            x = self.queues[i]
+            s = EMPTY.join([y[0] for y in x[:16]])
+            del x[:16]
+            self.held[i] -= len(s)
+            self.run += i and len(s)
+            return s
+        self.run = 0
+        for i in range(len(bulk)):
+            s, origin = bulk[i]
+            n = len(s)
+            if self.sent > self.acked and self.sent - self.acked + n > self.window:
+                break
+            if self.paused:
+                dst, = unpack('>I', s[4:8])
+                if [x for x in self.paused if x[0] <= dst <= x[1]]:
+                    continue
+            del bulk[i]
+            self.held[2] -= n
+            self.sent += n
+            self.after = origin, n
+            return s
+        return EMPTY
+
+    def pump(self):
+        # LOCK is held. Writes until the kernel or the queues have no more.
+        while 1:
+            if not self.now:
+                self.now = self.pick()
+                if not self.now:
+                    break
+            try:
+                n = os.write(self.fd, self.now)
+            except OSError:
+                if sys.exc_info()[1].args[0] in (4, 11):
+                    break
+                if not self.child:
+                    die()
+                self.now = EMPTY
+                self.queues = [[], [], []]
+                self.first = []
+                self.child.gone = 1
+                break
+            self.now = self.now[n:]
+            if self.first:
+                x = self.first[0]
+                if x[1]:
+                    self.child.written += n
+                    BUSY[0] = 1
+                self.first[0] = self.now, x[1]
+                if not self.now:
+                    del self.first[0]
+            elif not self.now and self.after:
+                x, n = self.after
+                if x:
+                    x.owed += n
+                    BUSY[0] = 1
+        if CREDIT.locked() and self.held[2] < 131072:
+            CREDIT.release()
+        if self.now or self.first or self.held[0] + self.held[1]:
+            want = 4
+        else:
+            want = 0
+        if want != self.want:
+            self.want = want
+            BUSY[0] = 1
+
+
+def wake():
+    # Work for the I/O thread was found by another one.
+    if thread.get_ident() != IO_THREAD and BUSY[0]:
+        try:
+            os.write(WAKE[1], pack('B', 0))
+        except OSError:
+            pass
+
+
+def up(kind, s):
+    # Any frame of our own: to the parent, or down to a child.
+    dst, = unpack('>I', s[4:8])
+    child = child_of(dst)
+    LOCK.acquire()
+    try:
+        if child:
+            child.out.put(kind, s, None)
+            child.out.pump()
+        else:
+            UP.put(kind, s, None)
+            UP.pump()
+    finally:
+        LOCK.release()
+    wake()
+
+
+def large(kind, dst, handle, reply, body):
+    # Not in the I/O thread. Waits while much bulk is queued: credit makes room.
+    LARGE.acquire()
+    more = 1
+    while more:
+        s = body[:16384]
+        body = body[16384:]
+        more = len(body)
+        while UP.held[2] > 131072:
+            CREDIT.acquire()
+        send(more and 18 or kind & 32 | 2, dst, handle, reply, s)
+    LARGE.release()
+
+
+def ack(kind, src, reply, body):
+    UP.acked += decode(body)
+    if UP.acked > UP.sent:
+        die()
+    LOCK.acquire()
+    UP.pump()

@@ -1,0 +1,228 @@
+# Routing (docs/protocol.md section 3), and what a child may say to its parent (section 5). Invariant: a bulk frame taken
+# from a link is acknowledged exactly once: by `owe` when it goes no further, else by the Output that wrote it on.
+
+def clock():
+    return os.times()[4]
+
+
+def child_of(dst):
+    if dst in ROUTES:
+        return ROUTES[dst]
+    if len(ROUTES) > 4096:
+        ROUTES.clear()
+    ROUTES[dst] = None
+    for c in list(CHILDREN.values()):
+        if c.linked and c.holds(dst):
+            ROUTES[dst] = c
+    return ROUTES[dst]
+
+
+def mine(i):
+    for lo, hi in BLOCKS:
+        if lo <= i < hi:
+            return True
+
+
+def dead(reason, src, reply, asked, evidence):
+    if reply:
+        send(4, src, reply, 0, pack_value([reason, asked, ME, evidence]))
+
+
+def forward(link, out, kind, hops, dst, src, auth, handle, reply, body):
+    if kind & 3 == 1 and out.held[0] + out.held[1] > 1 << 20:
+        if handle == 33:
+            COUNT[4] += 1
+        else:
+            dead('busy', src, not kind & 4 and reply, dst, '')
+        return
+    s = pack('>4B6I', 236, 1, kind, hops - 1, dst, src, auth, handle, reply, len(body)) + body
+    LOCK.acquire()
+    out.put(kind, s, link)
+    if not out.want:
+        out.pump()
+    LOCK.release()
+
+
+def route(*rest):
+    route_from(None, *rest)
+
+
+def child_frames(c, s):
+    # All whole frames of s; what is left over comes back. After a bad one, nothing is read any more.
+    while len(s) > 27:
+        magic, version, kind, hops, dst, src, auth, handle, reply, n = unpack('>4B6I', s[:28])
+        if magic != 236 or version != 1 or kind & 195 > 2:
+            broken(c, 'bad-frame')
+            return EMPTY
+        if n > 65536 >> (kind & 2):
+            broken(c, 'frame-too-big')
+            return EMPTY
+        if n + 28 > len(s):
+            break
+        route_from(c, kind, hops, dst, src, auth, handle, reply, s[28:n + 28])
+        s = s[n + 28:]
+        if c.gone:
+            return EMPTY
+    return s
+
+
+def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
+    global OWED
+    if link is None:
+        if mine(src):
+            COUNT[0] += 1
+            return
+        if kind & 8:
+            return multicast(kind, hops, dst, src, auth, handle, reply, body)
+        if dst == ME:
+            return deliver(kind, src, handle, reply, body)
+        if kind & 2:
+            OWED += len(body) + 28
+    else:
+        link.frames_in += 1
+        if not link.heard:
+            return hello(link, src, handle, body)
+        if not link.holds(src):
+            COUNT[0] += 1
+            return owe(link, kind, body)
+        if src == link.ident:
+            auth = src
+        elif not link.holds(auth):
+            COUNT[1] += 1
+            return owe(link, kind, body)
+        if kind & 8:
+            COUNT[1] += 1
+            return owe(link, kind, body)
+        if dst == ME:
+            owe(link, kind, body)
+            return from_child(link, kind, src, handle, reply, body)
+    c = child_of(dst)
+    if hops < 2:
+        reason = 'hop-limit'
+    elif c and link is None:
+        if handle == 9:
+            grant_below(c, body)
+        c.frames_out += 1
+        c.bytes_out += len(body) + 28
+        forward(None, c.out, kind, hops, dst, src, auth, handle, reply, body)
+        if not c.paused and c.out.held[2] > 262144:
+            c.paused = 1
+            for lo, hi in c.intervals:
+                send(0, PARENT, 5, 0, pack_value([lo, hi - 1]))
+        return
+    elif c:
+        reason = 'no-authority'
+    elif mine(dst) or link is None:
+        reason = 'no-route'
+    else:
+        return forward(link, UP, kind, hops, dst, src, auth, handle, reply, body)
+    if link:
+        owe(link, kind, body)
+    if kind & 4:
+        reply = 0
+    evidence = ''
+    for lo, hi, x in LOST:
+        if reason == 'no-route' and lo <= dst < hi:
+            reason = 'lost'
+            evidence = x
+    dead(reason, src, reply, dst, evidence)
+
+
+def owe(link, kind, body):
+    if kind & 2:
+        link.owed += len(body) + 28
+        BUSY[0] = 1
+
+
+def multicast(kind, hops, dst, src, auth, handle, reply, body):
+    global OWED
+    if kind & 2 and dst not in GROUPS:
+        OWED += len(body) + 28
+    if dst not in GROUPS:
+        COUNT[3] += 1
+        return
+    me = 0
+    for x in GROUPS[dst]:
+        if x == ME:
+            me = 1
+        elif x in CHILDREN and hops > 1:
+            forward(None, CHILDREN[x].out, kind, hops, dst, src, auth, handle, reply, body)
+    if me:
+        deliver(kind & 247, src, handle, reply, body)
+    elif kind & 2:
+        OWED += len(body) + 28
+
+
+def hello(c, src, handle, body):
+    if src != c.ident or handle != 1:
+        return broken(c, 'bad-hello')
+    try:
+        if decode(body)[0] != 1:
+            return broken(c, 'version')
+    except ValueError:
+        return broken(c, 'bad-body')
+    c.heard = 1
+    c.event(6, body)
+
+
+def from_child(c, kind, src, handle, reply, body):
+    # What a child may say to me; everything else is refused.
+    near = src == c.ident
+    if kind & 4:
+        reply = 0
+    try:
+        if handle > 255:
+            f = H.get(handle)
+            if f and handle not in LOCAL:
+                return f(kind, src, reply, body)
+            dead('no-handle', src, reply, ME, '')
+        elif handle == 3 and near:
+            c.rtt = int((clock() - decode(body) / 1000.) * 1e6)
+        elif handle == 4 and near:
+            c.out.acked += decode(body)
+            if c.out.acked > c.out.sent:
+                return broken(c, 'bad-credit')
+            LOCK.acquire()
+            c.out.pump()
+            LOCK.release()
+            if c.paused and c.out.held[2] < 65536:
+                c.paused = 0
+                for lo, hi in c.intervals:
+                    send(0, PARENT, 6, 0, pack_value([lo, hi - 1]))
+        elif handle in (5, 6) and near:
+            lo, hi = decode(body)[:2]
+            if not (c.holds(lo) and c.holds(hi)):
+                return broken(c, 'bad-pause')
+            if handle == 5:
+                c.out.paused.append((lo, hi))
+            elif (lo, hi) in c.out.paused:
+                c.out.paused.remove((lo, hi))
+            LOCK.acquire()
+            c.out.pump()
+            LOCK.release()
+        elif handle == 32 and near:
+            get_module(c, src, reply, decode(body)[0])
+        elif handle in H or handle in (1, 2, 3, 4, 5, 6, 32):
+            dead('no-authority', src, reply, ME, '')
+        else:
+            dead('no-handle', src, reply, ME, '')
+    except (ValueError, TypeError, IndexError, KeyError):
+        if handle < 32:
+            return broken(c, 'bad-body')
+        dead('bad-body', src, reply, ME, '')
+
+
+def broken(link, reason):
+    if link is None:
+        die()
+    link.gone = 1
+    link.slay(reason)
+
+
+def die():
+    for c in list(CHILDREN.values()):
+        try:
+            os.kill(-c.pid, 9)
+        except OSError:
+            pass
+    relay_die()

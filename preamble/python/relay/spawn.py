@@ -1,0 +1,189 @@
+# SPAWN, RAW, PROMOTE, KILL (docs/protocol.md section 7): the verbs by which the master boots our children.
+
+def start(c, argv, env, mode):
+    # The process of c; raises OSError. What exec says comes back through a pipe that a success closes.
+    pipes = []
+    slave = -1
+    ours = []
+    try:
+        if mode != 1:
+            for i in range(3):
+                pipes += os.pipe()
+        if mode:
+            master, slave = os.openpty()
+            ours.append(master)
+            name = os.ttyname(slave)
+        said = os.pipe()
+        for fd in pipes + list(said) + ours:
+            keep(fd)
+        c.pid = os.fork()
+    except OSError:
+        for fd in pipes + ours + [slave]:
+            if fd >= 0:
+                os.close(fd)
+        raise
+    if not c.pid:
+        try:
+            try:
+                os.setsid()
+                for i in range(1, 65):
+                    try:
+                        SIGNAL.signal(i, SIGNAL.SIG_DFL)
+                    except:
+                        pass
+                if mode:
+                    fd = os.open(name, 2)
+                if mode == 1:
+                    v = [fd, fd, fd]
+                else:
+                    v = [pipes[0], pipes[3], pipes[5]]
+                for i in 0, 1, 2:
+                    os.dup2(v[i], i)
+                x = dict(os.environ)
+                for i in env:
+                    if env[i] is None:
+                        x.pop(str(i), None)
+                    else:
+                        x[str(i)] = str(env[i])
+                os.execvpe(argv[0], argv, x)
+            except OSError:
+                os.write(said[1], pack('>I', sys.exc_info()[1].args[0]))
+        finally:
+            os._exit(127)
+    os.close(said[1])
+    if mode == 2:
+        c.slave = keep(slave)   # nobody else holds it once exec closed the child's own: the terminal would end at once
+    elif mode:
+        os.close(slave)
+    if mode == 1:
+        c.fds = {ours[0]: 1}
+        stdin = ours[0]
+    else:
+        for fd in pipes[0], pipes[3], pipes[5]:
+            os.close(fd)
+        stdin = pipes[1]
+        c.fds = {pipes[2]: 1, pipes[4]: 2}
+        if mode:
+            c.tty = ours[0]
+            c.fds[c.tty] = 3
+    s = os.read(said[0], 4)
+    os.close(said[0])
+    c.out = Output(nonblock(stdin), 262144)
+    c.out.child = c
+    for fd in c.fds:
+        nonblock(fd)
+    if s:
+        os.waitpid(c.pid, 0)
+        if c.slave >= 0:
+            os.close(c.slave)
+        for fd in c.fds:
+            if fd != stdin:
+                os.close(fd)
+        os.close(stdin)
+        raise OSError(*unpack('>I', s))
+    for fd in c.fds:
+        READERS[fd] = c.take
+        watch(fd, 1)
+
+
+def spawn(kind, src, reply, body):
+    m = decode(body)
+    ident, size = m[0], m[1]
+    for c in CHILDREN.values():
+        for lo, hi in c.intervals:
+            if ident < hi and lo < ident + size:
+                raise ValueError
+    if not mine(ident) or not mine(ident + size - 1) or ident == ME:
+        raise ValueError
+    c = Child(ident, size, src, reply)
+    STATS[7] += 1
+    try:
+        start(c, m[2], m.get(3) or {}, m.get(4, 0))
+    except OSError:
+        n = sys.exc_info()[1].args[0]
+        s = '%s: %s' % (text(m[2][0], 200), os.strerror(n))
+        return send(1, src, reply, 0, pack_value([7, s, n]))
+    CHILDREN[ident] = c
+    c.event(0, pack_value(c.pid))
+
+
+def raw(kind, src, reply, body):
+    m = decode(body)
+    c = CHILDREN.get(m[0])
+    if not c or c.ended:
+        return
+    if m[1] == 0 and not c.linked:
+        c.out.first.append((m[2], 1))
+        LOCK.acquire()
+        c.out.pump()
+        LOCK.release()
+    elif m[1] == 1 and c.tty >= 0:
+        os.write(c.tty, m[2])
+        c.event(4, pack_value(len(m[2])))
+    elif m[1] == 2:
+        c.unacked = max(0, c.unacked - m[2])
+        if c.unacked < 32768:
+            for fd in c.fds:
+                watch(fd, 1)
+    elif m[1] == 3 and not c.linked and c.out.fd not in c.fds:
+        c.end('')
+        c.ended = 0
+
+
+def promote(kind, src, reply, body):
+    ident, s = decode(body)[:2]
+    c = CHILDREN.get(ident)
+    if not c or c.linked:
+        return
+    c.linked = c.promoted = 1
+    c.idle = decode(s).get(2, 0) / 1000. or None
+    c.last = c.ping = clock()
+    ROUTES.clear()
+    c.out.first.append((pack('>4B6I', 236, 1, 0, 64, ident, ME, ME, 1, 0, len(s)) + s, 0))
+    LOCK.acquire()
+    c.out.pump()
+    LOCK.release()
+
+
+def kill_child(kind, src, reply, body):
+    c = CHILDREN.get(decode(body)[0])
+    if c:
+        c.gone = c.linked
+        c.slay('killed')
+
+
+def finish(c):
+    for fd in list(c.fds):
+        c.shut(fd)
+    c.end(c.reason)
+    del CHILDREN[c.ident]
+    ROUTES.clear()
+    for slot in list(WAITING):
+        WAITING[slot] = [x for x in WAITING[slot] if x[0] is not c]
+    if c.promoted:
+        s = pack_value(c.reason or 'eof') + pack_value(c.status) + pack_value(c.evidence[-500:])
+        send(1, c.owner, c.slot, 0, major(128, 4) + pack_value(8) + s)
+        for lo, hi in c.intervals:
+            LOST.append((lo, hi, c.evidence[-200:]))
+        del LOST[:-64]
+    else:
+        c.event(5, pack_value(c.status or 0))
+
+
+def reap(now):
+    for c in list(CHILDREN.values()):
+        if c.status is None and (c.ended or c.gone or c.reason):
+            try:
+                pid, status = os.waitpid(c.pid, 1)
+            except OSError:
+                pid, status = c.pid, 0
+            if pid:
+                c.status = status
+                if c.slave >= 0:
+                    os.close(c.slave)
+                    c.slave = -1
+                c.ended = now + .25
+            elif c.ended and now > c.ended:
+                c.slay('')
+        if c.status is not None and (not c.fds or now > c.ended):
+            finish(c)
