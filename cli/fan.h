@@ -19,7 +19,7 @@ struct eci_job {
 	enum eci_job_state state;
 	bool check;                /* the future may have ended before anybody could be told: look once */
 	bool done;                 /* it has ended: finish once all its events are taken */
-	struct eci_lines lines[2]; /* stdout, stderr */
+	struct eci_split lines[2]; /* stdout, stderr */
 	struct eci_kept kept[2];   /* -b */
 };
 

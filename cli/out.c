@@ -164,13 +164,13 @@ void eci_out_progress(const char *text, bool force)
 	out.drawn = true;
 }
 
-void eci_lines_feed(struct eci_lines *l, const char *p, size_t n, eci_line_fn fn, void *arg)
+void eci_split_feed(struct eci_split *l, const char *p, size_t n, eci_split_fn fn, void *arg)
 {
 	while (n) {
 		const char *nl = memchr(p, '\n', n);
 		size_t take = nl ? (size_t)(nl - p) : n;
-		if (take > ECI_LINE_MAX - l->len) {
-			take = ECI_LINE_MAX - l->len;
+		if (take > ECI_SPLIT_MAX - l->len) {
+			take = ECI_SPLIT_MAX - l->len;
 			nl = NULL;
 		}
 		if (nl && !l->len) { /* the usual case: a whole line, given without a copy */
@@ -179,13 +179,13 @@ void eci_lines_feed(struct eci_lines *l, const char *p, size_t n, eci_line_fn fn
 			if (l->len + take > l->cap) {
 				l->cap = l->len + take < 1024
 						 ? 1024
-						 : (l->len + take > ECI_LINE_MAX / 2 ? ECI_LINE_MAX
-										     : 2 * (l->len + take));
+						 : (l->len + take > ECI_SPLIT_MAX / 2 ? ECI_SPLIT_MAX
+										      : 2 * (l->len + take));
 				l->buf = eci_grow(l->buf, l->cap);
 			}
 			memcpy(l->buf + l->len, p, take);
 			l->len += take;
-			if (nl || (l->len == ECI_LINE_MAX && n > take)) {
+			if (nl || (l->len == ECI_SPLIT_MAX && n > take)) {
 				fn(arg, l->buf, l->len, !nl);
 				l->len = 0;
 			}
@@ -195,10 +195,10 @@ void eci_lines_feed(struct eci_lines *l, const char *p, size_t n, eci_line_fn fn
 	}
 }
 
-void eci_lines_end(struct eci_lines *l, eci_line_fn fn, void *arg)
+void eci_split_end(struct eci_split *l, eci_split_fn fn, void *arg)
 {
 	if (l->len)
 		fn(arg, l->buf, l->len, true);
 	free(l->buf);
-	*l = (struct eci_lines){0};
+	*l = (struct eci_split){0};
 }

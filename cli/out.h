@@ -23,16 +23,16 @@ void eci_out_clear(void); /* flushes, and removes that line */
 double eci_now(void);     /* seconds since the epoch */
 
 /* Bytes of one stream of one node until they make a line. */
-struct eci_lines {
+struct eci_split {
 	char *buf;
 	size_t len, cap;
 };
 /* Longest line that is kept together: a longer one is given in pieces of this size, so that a node cannot fill the
  * memory here. */
-#define ECI_LINE_MAX 65536
+#define ECI_SPLIT_MAX 65536
 /* cut: not ended by a newline (the stream's end, or too long). */
-typedef void (*eci_line_fn)(void *arg, const char *line, size_t n, bool cut);
-void eci_lines_feed(struct eci_lines *l, const char *p, size_t n, eci_line_fn fn, void *arg);
-void eci_lines_end(struct eci_lines *l, eci_line_fn fn, void *arg); /* gives the rest, frees */
+typedef void (*eci_split_fn)(void *arg, const char *line, size_t n, bool cut);
+void eci_split_feed(struct eci_split *l, const char *p, size_t n, eci_split_fn fn, void *arg);
+void eci_split_end(struct eci_split *l, eci_split_fn fn, void *arg); /* gives the rest, frees */
 
 #endif

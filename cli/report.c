@@ -45,11 +45,11 @@ static void line(void *arg, const char *text, size_t n, bool cut)
 void eci_report_output(struct eci_report *r, struct eci_job *job, int stream, const char *p, size_t n)
 {
 	struct to to = {r, job, stream == 2 ? 2 : 1};
-	struct eci_lines *lines = &job->lines[to.stream - 1];
+	struct eci_split *lines = &job->lines[to.stream - 1];
 	if (n)
-		eci_lines_feed(lines, p, n, line, &to);
+		eci_split_feed(lines, p, n, line, &to);
 	else
-		eci_lines_end(lines, line, &to);
+		eci_split_end(lines, line, &to);
 }
 
 void eci_report_log(struct eci_report *r, const ectx_event *e)
@@ -106,7 +106,7 @@ void eci_report_result(struct eci_report *r, struct eci_job *job, const struct e
 {
 	for (int stream = 1; stream <= 2; stream++) {
 		struct to to = {r, job, stream};
-		eci_lines_end(&job->lines[stream - 1], line, &to);
+		eci_split_end(&job->lines[stream - 1], line, &to);
 		if (r->opts->fold)
 			eci_fold_add(&r->folds[stream - 1], &job->kept[stream - 1], job->name, job->index, stream);
 	}
