@@ -305,6 +305,12 @@ static void destroy(ectx_mesh *m)
 	free(m);
 }
 
+/* A plan is asked for without a mesh, and must show what a mesh would execute. */
+__attribute__((constructor)) static void lend_argv_to_plans(void)
+{
+	eci_topology_set_argv(eci_connect_argv);
+}
+
 int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 {
 	static const ectx_options none;
@@ -321,7 +327,6 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 		m->event_limit = o->event_limit ? o->event_limit : ECI_EVENT_LIMIT;
 		m->next_id = ECI_BLOCK_FACTOR;
 		m->event_fd = -1;
-		eci_topology_set_argv(eci_connect_argv);
 		if (make_parts(m, o) && start_loop(m) == 0) {
 			*out = m;
 			return 0;
