@@ -1,0 +1,83 @@
+"""What is tested: a name, the features that vectors may need, a command that speaks the protocol on stdin and stdout."""
+import os
+import re
+import subprocess
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+WANTED = ('2.7', '3.6', '3.13')
+PARTS = ('relay', 'exec', 'stats')
+NONCE = 'abcdefgh'
+# The first stage of docs/boot.md with the interpreter named.
+STAGE = ('[ -t 0 ]&&stty raw -echo;p=%s;echo "EC:%s:$p:`uname -sm`";read -r l;case $p in *perl)exec $p -e "$l";;esac;'
+         'exec $p -c "$l"')
+
+
+class Implementation(object):
+    def __init__(self, name, features, command, preamble=b'', parts=None):
+        self.name, self.features, self.command = name, set(features), command
+        self.preamble, self.parts = preamble, parts or {}
+        self.env = dict((k, v) for k, v in os.environ.items() if not k.startswith('PYTHON'))
+
+    def part(self, name):
+        return self.parts[name]
+
+
+class Tools(object):
+    def __init__(self, build):
+        self.build = build
+        self.child = os.path.join(build, 'conformance_child')
+
+
+def sanitized(build):
+    try:
+        with open(os.path.join(build, 'CMakeCache.txt')) as f:
+            return re.search(r'^ECONTEXT_SANITIZE:\w+=(\S+)', f.read(), re.M) is not None
+    except OSError:
+        return False
+
+
+def agent_bytes(program):
+    """(preamble, {part: bytes}) as the program sends them."""
+    def get(*args):
+        p = subprocess.run((program,) + args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return p.stdout if p.returncode == 0 else None
+    parts = dict((n, get(n)) for n in PARTS)
+    return get(), dict((n, parts[n]) for n in parts if parts[n])
+
+
+def c_host(program):
+    return Implementation('c', ['spawn', 'wide'], [program])
+
+
+def python(version, path, agent):
+    features = ['spawn', 'parts', 'calls', 'modules', 'logs'] + ['part-' + n for n in agent[1]]
+    return Implementation('python' + version, features, ['sh', '-c', STAGE % (path, NONCE)], agent[0], agent[1])
+
+
+def pythons():
+    """{version: path} as scripts/pythons finds them."""
+    script = os.path.join(HERE, '..', '..', 'scripts', 'pythons')
+    out = subprocess.run([script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
+    return dict(line.split(None, 1) for line in out.splitlines())
+
+
+def find(build, every):
+    """(tools, implementations, names of those that are not here)"""
+    tools, skipped = Tools(build), []
+    found = [c_host(os.path.join(build, 'conformance_host'))]
+    if sanitized(build):
+        # The agent's bytes are the same as in the build without sanitizers, which plays the vectors against them.
+        return tools, found, skipped
+    agent = agent_bytes(os.path.join(build, 'conformance_agent'))
+    here = pythons()
+    for v in here if every else WANTED:
+        if v in here:
+            found.append(python(v, here[v], agent))
+        else:
+            skipped.append('python%s: not here' % v)
+    return tools, found, skipped
+
+
+def given(text):
+    name, features, command = text.split(':', 2)
+    return Implementation(name, features.split(','), ['sh', '-c', command])

@@ -1,0 +1,436 @@
+"""Plays one vector against one implementation: boots it as a child, sends, expects, and looks that it ends as it must."""
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from notation import ANY, decode, encode, evaluate, same
+from wire import ACK, CONTROL, DEAD, HANDLES, Failure, Frame, Link, kind_of
+
+FIELD = re.compile(r'([a-z]+)=(\S+)\s*')
+SLOT = 0x10000  # of the event slot of child N: SLOT + N
+
+
+class Child(int):
+    """A process that the implementation has started; as a number, the id of the context to be."""
+    link = err = tty = control = None
+    up = over = False
+
+
+class Player(object):
+    def __init__(self, implementation, tools, limit=8.0):
+        self.imp, self.tools, self.limit = implementation, tools, limit
+        self.names, self.children, self.over, self.probe = {}, {}, False, 1 << 30
+        self.folder = tempfile.mkdtemp(prefix='ec')
+        self.proc = self.link = self.listener = None
+
+    # ---- life ----
+
+    def play(self, vector):
+        place = vector.place
+        try:
+            self.boot(vector.boot)
+            if vector.relay:
+                self.part('relay')
+            for step in vector.steps:
+                place = step.place
+                self.step(step)
+            place = vector.place + ' (the end)'
+            self.finish()
+            return None
+        except Failure as e:
+            return '%s: %s%s' % (getattr(e, 'place', place), e, self.said())
+        except Exception as e:
+            return '%s: %s: %s%s' % (getattr(e, 'place', place), type(e).__name__, e, self.said())
+        finally:
+            self.clean()
+
+    def boot(self, options):
+        words = [w for w in options.split() if '=' not in w]
+        self.names = {'me': 8, 'size': 64, 'parent': 0, 'idle': 0, 'level': 10, 'extra': {}, 'part': self.imp.part}
+        for k, v in re.findall(r'([a-z]+)=(\S+)', options):
+            self.names[k] = evaluate(v, self.names)
+        n = self.names
+        self.stderr = open(os.path.join(self.folder, 'stderr'), 'w+b')
+        self.proc = subprocess.Popen(self.imp.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.stderr,
+                                     bufsize=0, start_new_session=True, cwd=self.folder, env=self.imp.env)
+        self.link = Link('parent link', self.proc.stdout.fileno(), self.proc.stdin.fileno())
+        hello = {0: 1, 1: [n['me'], n['size']], 2: n['idle'], 3: n['level'], 4: 'econtext:conformance'}
+        hello.update(n['extra'])
+        first = self.imp.preamble
+        if 'none' not in words:
+            first += Frame(CONTROL, 64, n['me'], n['parent'], n['parent'], 1, 0, encode(hello)).pack()
+        self.link.write(first, self.limit)
+        if self.imp.preamble:
+            end = time.monotonic() + self.limit
+            while b'\n' not in self.link.buf:
+                if self.link.ended or not self.link.wait(end):
+                    raise Failure('it did not say its marker')
+            self.link.buf = self.link.buf.split(b'\n', 1)[1]
+        if 'none' not in words:
+            self.hello_answer()
+
+    def hello_answer(self):
+        self.expect(self.link, 'control HELLO {0: 1, 1: either("python", "native"), 2: _, 3: _, 4: _, 5: _, 6: _}')
+
+    def part(self, name):
+        if 'parts' in self.imp.features:
+            self.send(self.link, 'call PART reply=%d ["%s", part("%s")]' % (self.probe, name, name))
+            self.expect(self.link, 'call %d null' % self.probe)
+
+    def finish(self):
+        if self.over:
+            return
+        self.quiet(self.link)
+        for c in self.children.values():
+            if c.up and not c.over:
+                self.quiet(c.link)
+        self.hang_up()
+
+    def hang_up(self):
+        """Without its parent a context ends, and with it everything it started."""
+        for f in (self.proc.stdin, self.proc.stdout):
+            f.close()
+        self.dead()
+
+    def dead(self):
+        self.over = True
+        try:
+            self.proc.wait(self.limit)
+        except subprocess.TimeoutExpired:
+            raise Failure('its parent has gone and it goes on')
+        for c in self.children.values():
+            if c.control:
+                self.gone(c)
+
+    def gone(self, c):
+        if not select.select([c.control], [], [], self.limit)[0] or c.control.recv(1):
+            raise Failure('the process of child %d goes on' % c)
+
+    def said(self):
+        if not self.proc:
+            return ''
+        self.stderr.seek(0)
+        s = self.stderr.read()[-2000:].decode('utf-8', 'replace').strip()
+        return s and '\n    stderr: ' + s.replace('\n', '\n    ')
+
+    def clean(self):
+        for c in self.children.values():
+            for x in (c.link, c.err, c.tty, c.control):
+                if x:
+                    x.close()
+        if self.listener:
+            self.listener.close()
+        if self.proc:
+            if self.proc.poll() is None:
+                os.killpg(self.proc.pid, signal.SIGKILL)
+                self.proc.wait()
+            for f in (self.proc.stdin, self.proc.stdout, self.stderr):
+                f.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # ---- steps ----
+
+    def step(self, step):
+        try:
+            word, _, rest = step.text.partition(' ')
+            rest = rest.strip()
+            if word[-1] in '<>':
+                link = self.child(word[:-1]).link if word[:-1] else self.link
+                (self.send if word[-1] == '>' else self.expect)(link, rest)
+            elif word in self.children:
+                verb, _, rest = rest.partition(' ')
+                getattr(self, 'child_' + verb)(self.children[word], rest.strip())
+            else:
+                getattr(self, 'do_' + word)(rest, step.block)
+        except Exception as e:
+            if not hasattr(e, 'place'):
+                e.place = step.place
+            raise
+
+    def steps(self, block):
+        for s in block:
+            self.step(s)
+
+    def value(self, text):
+        return evaluate(text, self.names)
+
+    def child(self, name):
+        if name not in self.children:
+            raise Failure('there is no child %s' % name)
+        return self.children[name]
+
+    def fields(self, text):
+        out = {}
+        while True:
+            m = FIELD.match(text)
+            if not m:
+                return out, text.strip()
+            out[m.group(1)] = self.value(m.group(2))
+            text = text[m.end():]
+
+    def ends_of(self, link, sending):
+        """(dst, src) of a frame between neighbours."""
+        me = self.names['me']
+        peer = self.names['parent'] if link is self.link else link.peer
+        return (me, peer) if sending else (peer, me)
+
+    def frame(self, link, text, sending):
+        """A frame as written, its body as text, and what of the header is not as it should be."""
+        kind, handle, rest = (text.split(None, 2) + ['', ''])[:3]
+        x, body = self.fields(rest)
+        dst, src = self.ends_of(link, sending)
+        handle = HANDLES[handle] if handle in HANDLES else self.value(handle)
+        src = x.pop('src', src)
+        f = Frame(kind_of(kind), x.pop('hops', 64), x.pop('dst', dst), src, x.pop('auth', src), handle, x.pop('reply', 0), b'')
+        return f, body, x
+
+    def bytes_of(self, text):
+        if text.startswith('raw '):
+            v = self.value(text[4:])
+            return v.encode() if isinstance(v, str) else v
+        return encode(self.value(text)) if text else b''
+
+    def send(self, link, text):
+        f, body, wrong = self.frame(link, text, True)
+        f.body = self.bytes_of(body)
+        link.write(f.pack(**wrong), self.limit)
+
+    def expect(self, link, text):
+        got = link.next(self.limit)
+        wrong = self.differs(link, text, got)
+        if wrong:
+            raise Failure('%s: wanted `%s`, got %s: %s' % (link.name, text, got or 'the end', wrong))
+
+    def differs(self, link, text, got):
+        """None, or the field in which got is not what was wanted."""
+        if got is None:
+            return 'the link has ended'
+        if text.startswith('dead '):
+            text = self.notice(link, text[5:])
+        want, body, _ = self.frame(link, text, False)
+        for k in ('kind', 'handle', 'dst', 'src', 'auth', 'hops', 'reply'):
+            if getattr(want, k) is not ANY and getattr(want, k) != getattr(got, k):
+                return k
+        if body == 'any':
+            return None
+        if not body or body.startswith('raw '):
+            return None if self.bytes_of(body) == got.body else 'body'
+        return None if same(self.value(body), decode(got.body)) else 'body'
+
+    def notice(self, link, text):
+        slot, reason, rest = (text.split(None, 2) + [''])[:3]
+        x, _ = self.fields(rest)
+        asked, at = x.get('asked', self.names['me']), x.get('at', self.names['me'])
+        self.names['evidence'] = x.get('evidence', ANY)
+        more = ''.join(' %s=%d' % (k, x[k]) for k in ('dst', 'hops') if k in x)
+        return 'control+dead %s src=%d%s ["%s", %d, %d, evidence]' % (slot, at, more, reason, asked, at)
+
+    def quiet(self, link):
+        """Nothing else has been sent: the answer to a question is the very next frame."""
+        self.probe += 1
+        if link is self.link:
+            self.send(link, 'call ECHO reply=%d [%d]' % (self.probe, self.probe))
+            self.expect(link, 'call %d [%d]' % (self.probe, self.probe))
+        else:
+            self.send(link, 'call 200 reply=%d [1]' % self.probe)
+            self.expect(link, 'dead %d no-handle' % self.probe)
+
+    # ---- words ----
+
+    def do_quiet(self, rest, block):
+        self.quiet(self.link)
+
+    def do_for(self, rest, block):
+        name, values = rest.split(' in ', 1)
+        for v in self.value(values):
+            self.names[name.strip()] = v
+            self.steps(block)
+
+    def do_let(self, rest, block):
+        name, v = rest.split('=', 1)
+        self.names[name.strip()] = self.value(v)
+
+    def do_any(self, rest, block):
+        """`any order`: the frames of the block, in whatever order."""
+        left = [(self.child(s.text.split('<')[0]).link if s.text[0] != '<' else self.link, s.text.split('<', 1)[1].strip())
+                for s in block]
+        while left:
+            link = left[0][0]
+            got = link.next(self.limit)
+            hit = [x for x in left if x[0] is link and not self.differs(link, x[1], got)]
+            if not hit:
+                raise Failure('%s: wanted one of %s, got %s' % (link.name, ['`%s`' % x[1] for x in left if x[0] is link], got))
+            left.remove(hit[0])
+
+    def do_write(self, rest, block):
+        self.link.write(self.value(rest), self.limit)
+
+    def do_hello(self, rest, block):
+        self.hello_answer()
+
+    def do_part(self, rest, block):
+        self.part(rest)
+
+    def do_acked(self, rest, block):
+        self.acked(self.link, rest)
+
+    def acked(self, link, rest):
+        want, held = self.value(rest), []
+        while link.acks < want:
+            f = link.frame(self.limit)
+            if f is None:
+                raise Failure('%s: ended at %d bytes acknowledged' % (link.name, link.acks))
+            if f.handle == ACK and f.kind == CONTROL:
+                link.acks += decode(f.body)
+            else:
+                held.append(f)
+        if link.acks != want:
+            raise Failure('%s: %d bytes acknowledged, %d were sent' % (link.name, link.acks, want))
+        link.acks = 0
+        link.buf = b''.join(f.pack() for f in held) + link.buf
+
+    def do_ends(self, rest, block):
+        """The parent link ends without another frame; `ends REASON`: and where it says why, this is why."""
+        f = self.link.next(self.limit)
+        if f:
+            raise Failure('wanted the end of the link, got %s' % f)
+        self.dead()
+        self.stderr.seek(0)
+        m = re.search(r'^ended: (\S+)', self.stderr.read().decode('utf-8', 'replace'), re.M)
+        if m and rest and m.group(1) != rest:
+            raise Failure('it ended for `%s`, not `%s`' % (m.group(1), rest))
+
+    def do_close(self, rest, block):
+        """The parent's carrier ends."""
+        self.proc.stdin.close()
+        f = self.link.next(self.limit)
+        if f:
+            raise Failure('wanted the end of the link, got %s' % f)
+        self.dead()
+
+    def do_wait(self, rest, block):
+        time.sleep(self.value(rest) / 1000.)
+
+    # ---- children ----
+
+    def do_child(self, rest, block):
+        """A child link that is up."""
+        self.do_spawn(rest, block)
+        name = rest.split()[0]
+        self.do_promote(name + ' ' + ' '.join(w for w in rest.split() if w.startswith('idle=')), block)
+        self.do_greet(name, block)
+
+    def do_spawn(self, rest, block):
+        name, ident, size, more = (rest.split(None, 3) + [''])[:4]
+        x, _ = self.fields(more)
+        c = Child(self.value(ident))
+        c.size, c.slot, c.name = self.value(size), x.get('slot', SLOT + c), name
+        body = {0: int(c), 1: c.size, 2: [self.tools.child.encode(), self.path().encode(), name.encode()], 4: x.get('mode', 0)}
+        if 'env' in x:
+            body[3] = x['env']
+        self.names['spawn'] = body
+        self.send(self.link, 'call SPAWN reply=%d spawn' % c.slot)
+        self.expect(self.link, 'call %d [0, _]' % c.slot)
+        self.children[name] = self.names[name] = c
+        self.meet(c)
+
+    def path(self):
+        if not self.listener:
+            self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.listener.bind(os.path.join(self.folder, 's'))
+            self.listener.listen(8)
+            self.listener.settimeout(self.limit)
+        return os.path.join(self.folder, 's')
+
+    def meet(self, c):
+        """The process has been started: it comes and hands its descriptors over."""
+        try:
+            c.control, _ = self.listener.accept()
+        except socket.timeout:
+            raise Failure('the process of child %d was not started' % c)
+        c.control.settimeout(self.limit)
+        name, fds, _, _ = socket.recv_fds(c.control, 64, 4)
+        if name.decode() != c.name:
+            raise Failure('the process of another child came')
+        c.link = Link('child ' + c.name, fds[0], fds[1])
+        c.link.peer = int(c)
+        c.err = Link('stderr of ' + c.name, fds[2], fds[2])
+        if len(fds) > 3:
+            c.tty = Link('terminal of ' + c.name, fds[3], fds[3])
+
+    def do_promote(self, rest, block):
+        name, more = (rest.split(None, 1) + [''])[:2]
+        x, _ = self.fields(more)
+        c = self.child(name)
+        self.names['hello'] = {0: 1, 1: [int(c), c.size], 2: x.get('idle', 0)}
+        self.send(self.link, 'call PROMOTE [%d, cbor(hello)]' % c)
+        self.expect(c.link, 'control HELLO hello')
+
+    def do_greet(self, rest, block):
+        name, body = (rest.split(None, 1) + [''])[:2]
+        c = self.child(name)
+        body = body or '{0: 1, 1: "native", 2: "0", 3: "x86_64", 4: 77, 5: 0, 6: "there"}'
+        self.send(c.link, 'control HELLO ' + body)
+        self.expect(self.link, 'call %d [6, %s]' % (c.slot, body))
+        c.up = True
+
+    def child_quiet(self, c, rest):
+        self.quiet(c.link)
+
+    def child_event(self, c, rest):
+        """An event of this child; 5 and 8 are the last."""
+        self.expect(self.link, 'call %d %s' % (c.slot, rest))
+        c.over = c.over or rest[1:2] in '58'
+
+    def child_write(self, c, rest):
+        c.link.write(self.value(rest), self.limit)
+
+    def child_err(self, c, rest):
+        c.err.write(self.value(rest), self.limit)
+
+    def child_tty(self, c, rest):
+        c.tty.write(self.value(rest), self.limit)
+
+    def child_reads(self, c, rest):
+        self.reads(c.link, self.value(rest))
+
+    def child_ttyreads(self, c, rest):
+        self.reads(c.tty, self.value(rest))
+
+    def reads(self, link, want):
+        """These bytes and, as far as can be seen, no more."""
+        end = time.monotonic() + self.limit
+        while len(link.buf) < len(want) and not link.ended and link.wait(end):
+            pass
+        got, link.buf = link.buf[:len(want)], link.buf[len(want):]
+        if got != want:
+            raise Failure('%s: read %r, not %r' % (link.name, got[:80], want[:80]))
+
+    def child_eof(self, c, rest):
+        f = c.link.next(self.limit)
+        if f:
+            raise Failure('%s: wanted the end, got %s' % (c.link.name, f))
+
+    def child_acked(self, c, rest):
+        self.acked(c.link, rest)
+
+    def child_close(self, c, rest):
+        """It closes its output: the carrier has ended."""
+        os.close(c.link.wfd)
+        c.link.wfd = os.open('/dev/null', os.O_WRONLY)
+
+    def child_exit(self, c, rest):
+        c.link.close()
+        c.err.close()
+        if c.tty:
+            c.tty.close()
+        c.control.send(bytes([self.value(rest or '0')]))
+
+    def child_gone(self, c, rest):
+        self.gone(c)
