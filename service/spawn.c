@@ -34,9 +34,9 @@ struct eci_spawn {
 	struct eci_buf hello;  /* PROMOTE waits here for RAW to drain */
 	size_t unwritten;      /* RAW bytes taken and not yet written */
 	size_t unacked;        /* event bytes sent and not yet acknowledged */
-	bool paused;
-	bool promoted;   /* it was a link at some time: the final event is 8 */
-	char reason[32]; /* of the link's end, if we know it before the process is gone */
+	bool paused, listed;   /* listed: in by_id */
+	bool promoted;         /* it was a link at some time: the final event is 8 */
+	char reason[32];       /* of the link's end, if we know it before the process is gone */
 	char detail[256];
 };
 
@@ -56,10 +56,18 @@ struct eci_spawns *eci_spawns_new(struct eci_router *r, const struct eci_spawn_h
 	return s;
 }
 
+/* Before the event that ends it: its owner may be in this process and dial the same id again within that event. */
+static void unlist(struct eci_spawn *s)
+{
+	if (s->listed)
+		HASH_DEL(s->all->by_id, s);
+	s->listed = false;
+}
+
 static void forget(struct eci_spawn *s)
 {
 	struct eci_spawns *all = s->all;
-	HASH_DEL(all->by_id, s);
+	unlist(s);
 	if (s->proc)
 		all->host->free(all->ctx, s->proc);
 	eci_buf_deinit(&s->hello);
@@ -171,6 +179,7 @@ void eci_spawn_exited(struct eci_spawn *s, int wait_status, uint64_t now_ms)
 		b = event(5, 2);
 		eci_cbor_put_uint(&b, (uint64_t)(unsigned)wait_status);
 	}
+	unlist(s);
 	send_event(s, &b, now_ms); /* before the router fails what was under way, so that the master knows why */
 	drop_link(s, s->reason, s->detail, now_ms);
 	forget(s);
@@ -306,6 +315,7 @@ static void spawn(struct eci_spawns *all, const struct eci_frame *f, uint64_t no
 		*s = (struct eci_spawn){
 			.all = all, .id = id, .size = (uint32_t)q.size, .owner = f->src, .slot = f->reply_to};
 		HASH_ADD(hh, all->by_id, id, sizeof s->id, s);
+		s->listed = true;
 		int err = 0, pid = 0;
 		all->dials++;
 		s->proc = all->host->start(all->ctx, s, (const char *const *)q.argv, (const char *const *)q.env,
@@ -315,6 +325,7 @@ static void spawn(struct eci_spawns *all, const struct eci_frame *f, uint64_t no
 			eci_cbor_put_uint(&b, (uint64_t)pid);
 			send_event(s, &b, now_ms);
 		} else {
+			unlist(s);
 			failed_to_start(s, q.argv[0], err, now_ms);
 			forget(s);
 		}
