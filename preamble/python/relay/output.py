@@ -191,3 +191,4 @@ def ack(kind, src, reply, body):
         die()
     LOCK.acquire()
     UP.pump()
+    LOCK.release()
