@@ -132,6 +132,13 @@ static void print_detail(const char *text)
 	}
 }
 
+/* A traceback of one line is the evidence once more. */
+static bool says_it_again(const char *detail, const char *saw)
+{
+	size_t n = strcspn(detail, "\n");
+	return n == strlen(saw) && !memcmp(detail, saw, n) && !detail[n + (detail[n] == '\n')];
+}
+
 static void print_block(const struct eci_failure *one)
 {
 	const ectx_error *e = &one->error;
@@ -159,7 +166,7 @@ static void print_block(const struct eci_failure *one)
 	const char *hint = *e->hint ? e->hint : ectx_code_hint(e->code);
 	if (hint && *hint)
 		eci_out_printf(2, "  hint     %s\n", hint);
-	if (e->detail)
+	if (e->detail && !says_it_again(e->detail, e->saw))
 		print_detail(e->detail);
 }
 

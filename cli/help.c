@@ -6,7 +6,7 @@
 
 static const struct eci_cmd_text texts[ECI_CMD_COUNT] = {
 	[ECI_CMD_TOPO_CHECK] =
-		{"topo check", "[--topology FILE]", "check the topology file",
+		{"topo check", "[FILE]", "check the topology file",
 		 "Prints `FILE: ok`, or FILE:LINE:COL, what is wrong and a suggestion (exit status 2).\n"},
 	[ECI_CMD_TOPO_SHOW] = {"topo show", "[OPTION...]", "settings of the targets, and where each came from",
 			       "Without -w, -g: every node of the topology.\n"},
@@ -63,7 +63,7 @@ void eci_help_all(void)
 void eci_help_command(enum eci_cmd cmd)
 {
 	const struct eci_cmd_text *t = &texts[cmd];
-	printf("usage: econtext %s %s\n\n%s.\n", t->name, t->usage, t->summary);
+	printf("usage: econtext %s %s\n\n%c%s.\n", t->name, t->usage, t->summary[0] & ~0x20, t->summary + 1);
 	if (*t->text)
 		printf("%s", t->text);
 	puts("\nOptions:");

@@ -54,6 +54,9 @@ void eci_report_output(struct eci_report *r, struct eci_job *job, int stream, co
 
 void eci_report_log(struct eci_report *r, const ectx_event *e)
 {
+	/* Logging is filtered where it happens; what code printed comes whatever the level. */
+	if (e->kind == ECTX_EVENT_LOG && e->level < r->opts->log_level)
+		return;
 	if (r->opts->json)
 		eci_log_json(e);
 	else

@@ -1,0 +1,62 @@
+"""What the tests call: Python 2.4 to 3.13."""
+import logging
+import os
+import sys
+
+
+class Odd(Exception):
+    pass
+
+
+class Kind(object):
+    @classmethod
+    def name(cls):
+        return cls.__name__
+
+
+def echo(*args, **kwargs):
+    return [list(args), kwargs]
+
+
+def same():
+    return 'same'
+
+
+def boom():
+    raise Odd('bad \033[31m thing')
+
+
+def odd():
+    return object()
+
+
+def big():
+    return 2 ** 100
+
+
+def raw():
+    return b'\xff\x00'.decode('latin-1').encode('latin-1')
+
+
+def say():
+    print('out \033[2J\nline 2')
+    sys.stderr.write('err\n')
+    logging.warning('warned %s\n18:00:00 I econtext.top: forged', 3)
+    logging.debug('debugged')
+    os.system('echo child')
+    return None
+
+
+def die():
+    os._exit(3)
+
+
+def hold(up, go):
+    """Says who it is into the fifo up, and waits until somebody writes to the fifo go."""
+    f = open(up, 'w')
+    f.write('%d\n' % os.getpid())
+    f.close()
+    f = open(go)
+    text = f.read()
+    f.close()
+    return text.strip()

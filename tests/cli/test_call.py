@@ -1,0 +1,122 @@
+"""call: arguments and values, the three forms of output, log records, exceptions."""
+import json
+import os
+import re
+import shutil
+
+from support import Case, HERE
+
+CLOCK = r'\d\d:\d\d:\d\d '
+
+
+class Calls(Case):
+    def setUp(self):
+        super().setUp()
+        self.topology()
+        shutil.copy(os.path.join(HERE, 'data', 'prog.py'), self.place)
+
+    def value(self, *args):
+        end = self.ends(0, 'call', '-w', 'top', *args)
+        self.assertEqual(end.out[:5], 'top: ')
+        return end.out[5:-1]
+
+    def test_arguments(self):
+        got = self.value('./prog.py:echo', '1', '"3"', 'x', '[1,2.5,null]', '', '{', '-1e3', '--', 'k=v', 'n=true', 'e=', 'u=a=b')
+        self.assertEqual(json.loads(got), [[1, '3', 'x', [1, 2.5, None], '', '{', -1000.0], {'k': 'v', 'n': True, 'e': '', 'u': 'a=b'}])
+
+    def test_values(self):
+        self.assertEqual(self.value('./prog.py:big'), str(2 ** 100))
+        self.assertEqual(self.value('./prog.py:raw'), '{"$bytes": "/wA="}')
+        self.assertEqual(self.value('./prog.py:Kind.name'), '"Kind"')
+        self.assertEqual(self.value('os:getpid').isdigit(), True)
+        self.assertEqual(self.value('./prog.py:echo', 'a\nb'), '[["a\\nb"], {}]')
+
+    def test_lines(self):
+        end = self.ends(0, 'call', '-w', 'n[1-4]', './prog.py:same')
+        self.assertEqual(sorted(end.out.splitlines()), ['n%d: "same"' % i for i in (1, 2, 3, 4)])
+        self.assertEqual(end.err, '')
+
+    def test_folded(self):
+        end = self.ends(0, 'call', '-b', '-w', 'n[1-4],top', './prog.py:same')
+        self.assertEqual(end.out, '---------------\nn[1-4],top (5)\n---------------\n"same"\n')
+
+    def test_json(self):
+        end = self.ends(1, 'call', '--json', '-w', 'n[1-2]', './prog.py:boom')
+        events = [e for e in end.events() if e['event'] != 'progress']
+        self.assertEqual([e['event'] for e in events], ['result', 'result', 'summary'])
+        self.assertTrue(all(isinstance(e['t'], float) for e in events))
+        self.assertEqual({e['node'] for e in events[:2]}, {'n1', 'n2'})
+        one = events[0]
+        self.assertEqual((one['status'], one['error']['code'], one['error']['phase']), ('failed', 'exception', 'call'))
+        self.assertEqual(one['error']['path'], 'top > ' + one['node'])
+        self.assertIn('Odd: bad \033[31m thing', one['error']['detail'])
+        total = events[2]
+        self.assertEqual([total[k] for k in ('ok', 'failed', 'unreachable', 'refused', 'deadline', 'unknown')], [0, 2, 0, 0, 0, 0])
+        self.assertEqual(end.err, '')
+
+    def test_json_values(self):
+        events = self.ends(0, 'call', '--json', '-w', 'top', './prog.py:say').events()
+        logs = [(e['node'], e['logger'], e['level'], e['text']) for e in events if e['event'] == 'log']
+        self.assertIn(('top', 'stdout', 20, 'out \033[2J'), logs)
+        self.assertIn(('top', 'stderr', 20, 'err'), logs)
+        self.assertIn(('top', 'root', 30, 'warned 3\n18:00:00 I econtext.top: forged'), logs)
+        self.assertEqual(events[-2]['value'], None)
+        self.assertEqual(events[-2]['status'], 'ok')
+
+    def test_logs(self):
+        end = self.ends(0, 'call', '-w', 'n1', './prog.py:say')
+        self.assertEqual(end.out, 'n1: null\n')
+        lines = end.err.splitlines()
+        for want in (r'I econtext\.n1: stdout: out \\x1b\[2J', r'I econtext\.n1: stdout: line 2', r'I econtext\.n1: stderr: err',
+                     r'W econtext\.n1: root: warned 3\\n18:00:00 I econtext\.top: forged|'
+                     r'W econtext\.n1: root: warned 3\\x0a18:00:00 I econtext\.top: forged', r'I econtext\.n1: stdout: child'):
+            self.assertTrue(any(re.match('%s(?:%s)$' % (CLOCK, want), line) for line in lines), (want, lines))
+        self.assertEqual(len(lines), 5, lines)
+        self.assertNotIn('\033', end.err)
+
+    def test_log_level(self):
+        self.assertRegex(self.ends(0, 'call', '-v', '-w', 'n1', './prog.py:say').err, CLOCK + r'D econtext\.n1: root: debugged\n')
+        self.assertEqual(self.ends(0, 'call', '-q', '-w', 'n1', './prog.py:say').err, '')
+
+    def test_exception(self):
+        end = self.ends(1, 'call', '-w', 'n1', './prog.py:boom')
+        self.assertEqual(end.out, '')
+        self.assertRegex(end.err, r'''^FAILED n1
+  at hop   top > n1
+  phase    call
+  saw      "(prog\.)?Odd: bad \\x1b\[31m thing"
+  remote   Traceback \(most recent call last\):
+(             .*
+)*           (prog\.)?Odd: bad \\x1b\[31m thing
+$''')
+
+    def test_equal_failures_are_one_block(self):
+        end = self.ends(1, 'call', '-w', 'n[1-4]', './prog.py:boom')
+        self.assertEqual(end.err.count('FAILED'), 1, end.err)
+        self.assertIn('FAILED n[1-4]\n', end.err)
+
+    def test_what_cannot_travel(self):
+        end = self.ends(1, 'call', '-w', 'top', './prog.py:odd')
+        self.assertIn('object', end.err)
+        self.assertIn('hint     return numbers, text, bytes', end.err)
+
+    def test_not_found(self):
+        self.assertIn("no attribute 'nothing'", self.ends(1, 'call', '-w', 'top', './prog.py:nothing').err)
+        self.assertIn("No module named 'no_such_module'", self.ends(1, 'call', '-w', 'top', 'no_such_module:f').err)
+
+    def test_imports_from_roots(self):
+        os.mkdir(self.path('lib'))
+        self.write('lib/mine.py', 'def f(): return "from lib"\n')
+        self.assertEqual(self.value('--root', 'lib', 'mine:f'), '"from lib"')
+        self.ends(1, 'call', '-w', 'top', 'mine:f')
+        self.ends(1, 'call', '-w', 'top', '--root', 'lib', '--exclude', 'mine', 'mine:f')
+        self.ends(1, 'call', '-w', 'top', '--root', 'lib', '--include', 'other', 'mine:f')
+
+    def test_stats(self):
+        self.ends(0, 'call', '-w', 'n1', '--stats', 'stats.json', './prog.py:same')
+        with open(self.path('stats.json')) as f:
+            names = [json.loads(line)['name'] for line in f]
+        self.assertEqual(names, ['master', 'top', 'n1'])
+
+
+del Case

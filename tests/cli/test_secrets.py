@@ -1,0 +1,163 @@
+"""Secrets: asked once from the terminal, taken from the environment, a descriptor, a file or a command; and refused.
+
+The other side is a played ssh (data/fake-ssh) that asks for a password on its terminal and notes every answer it gets.
+"""
+import os
+import stat
+import threading
+
+from support import Case, HERE, own_terminal, read_until, subprocess, terminal
+
+FILE = """\
+econtext: 1
+defaults: {ssh: {program: %s}}
+secrets: {word: %s}
+nodes:
+  pw-[1-3]: {ssh: {password: word}}
+  open: {}
+"""
+
+
+class Secrets(Case):
+    def setUp(self):
+        super().setUp()
+        self.log = self.write('answers', '')
+        self.env.update(FAKE_PW='right word', FAKE_LOG=self.log)
+
+    def declare(self, source):
+        self.topology(FILE % (os.path.join(HERE, 'data', 'fake-ssh'), source))
+
+    def answers(self):
+        with open(self.log) as f:
+            return f.read().splitlines()
+
+    def call(self, status, targets='pw-[1-3]', **how):
+        return self.ends(status, 'call', '-b', '-w', targets, 'builtins:len', '[]', **how)
+
+    def test_env(self):
+        self.declare('{env: WORD}')
+        self.env['WORD'] = 'right word'
+        self.assertIn('pw-[1-3] (3)', self.call(0).out)
+        self.assertEqual(self.answers(), ['right word'] * 3)
+
+    def test_wrong(self):
+        """Given once; when it is asked for again that is the failure."""
+        self.declare('{env: WORD}')
+        self.env['WORD'] = 'wrong word'
+        end = self.call(4, 'pw-1')
+        self.assertIn('REFUSED pw-1\n', end.err)
+        self.assertIn('phase    auth', end.err)
+        self.assertIn('the password was given once and refused', end.err)
+        self.assertNotIn('wrong word', end.err + end.out)
+        self.assertEqual([a for a in self.answers() if a.strip() not in ('', 'again')], ['wrong word'])
+
+    def test_env_unset(self):
+        self.declare('{env: WORD}')
+        end = self.call(4, 'pw-1')
+        self.assertIn('WORD', end.err)
+        self.assertEqual([a for a in self.answers() if a], [])
+
+    def test_unneeded_is_no_failure(self):
+        self.declare('{env: WORD}')
+        self.call(0, 'open')
+
+    def test_fd(self):
+        self.declare('{fd: 7}')
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        os.write(write, b'right word\nnot this\n')
+        os.close(write)
+
+        def at_seven():
+            os.dup2(read, 7)
+        self.assertIn('pw-[1-3] (3)', self.call(0, preexec_fn=at_seven, close_fds=False).out)
+        self.assertEqual(self.answers(), ['right word'] * 3)
+
+    def test_fd_closed(self):
+        self.declare('{fd: 900}')
+        self.assertIn('word', self.call(4, 'pw-1').err)
+
+    def test_file(self):
+        self.declare('{file: pw.txt}')
+        self.write('pw.txt', 'right word\n', 0o600)
+        self.assertIn('pw-[1-3] (3)', self.call(0).out)
+
+    def test_file_of_all(self):
+        self.declare('{file: pw.txt}')
+        for mode in (0o640, 0o604, 0o601, 0o620):
+            self.write('pw.txt', 'right word\n', mode)
+            end = self.call(4, 'pw-1')
+            self.assertIn('its file must be yours and mode 0600', end.err, stat.filemode(mode))
+        self.assertEqual([a for a in self.answers() if a], [])
+
+    def test_file_missing(self):
+        self.declare('{file: none.txt}')
+        self.assertIn('No such file', self.call(4, 'pw-1').err)
+
+    def test_command(self):
+        self.declare('{command: [sh, -c, "echo right word"]}')
+        self.assertIn('pw-[1-3] (3)', self.call(0).out)
+        self.declare('{command: [sh, -c, "exit 3"]}')
+        self.assertIn('REFUSED pw-1', self.call(4, 'pw-1').err)
+
+    def test_no_terminal(self):
+        self.declare('{prompt: "the word"}')
+        end = self.call(4, 'pw-1', start_new_session=True)
+        self.assertIn('econtext: no terminal to ask for "the word" on', end.err)
+
+
+class Prompts(Secrets):
+    """The same place, with a terminal. The tests of Secrets are not run again."""
+
+    for name in [n for n in dir(Secrets) if n.startswith('test_')]:
+        locals()[name] = None
+
+    def ask(self, typed, *args):
+        """Runs with a terminal, types `typed` when asked; (End's status, stdout, all the terminal showed)."""
+        ours, theirs = terminal()
+        self.addCleanup(os.close, ours)
+        child = self.start('call', *args, stderr=theirs, preexec_fn=lambda: own_terminal(theirs))
+        os.close(theirs)
+        shown = read_until(ours, b'the word: ')
+        if typed:
+            os.write(ours, typed)
+        rest = []
+
+        def drain():
+            try:
+                while True:
+                    more = os.read(ours, 4096)
+                    if not more:
+                        return
+                    rest.append(more)
+            except OSError:
+                return
+        reader = threading.Thread(target=drain)
+        reader.start()
+        out = child.communicate(timeout=60)[0].decode()
+        reader.join(60)
+        return child.returncode, out, (shown + b''.join(rest)).decode()
+
+    def test_asked_once_for_all(self):
+        self.declare('{prompt: "the word"}')
+        status, out, shown = self.ask(b'right word\n', '-b', '-w', 'pw-[1-3]', 'builtins:len', '[]')
+        self.assertEqual(status, 0, shown)
+        self.assertIn('pw-[1-3] (3)', out)
+        self.assertEqual(shown.count('the word: '), 1, shown)
+        self.assertNotIn('right', shown)  # no echo
+        self.assertEqual(self.answers(), ['right word'] * 3)
+
+    def test_interrupted(self):
+        self.declare('{prompt: "the word"}')
+        status, out, shown = self.ask(b'\x03', '-b', '-w', 'pw-[1-3]', 'builtins:len', '[]')
+        self.assertEqual(status, 130, shown)
+        self.assertEqual([a for a in self.answers() if a], [])
+
+    def test_wrong_is_not_asked_again(self):
+        self.declare('{prompt: "the word"}')
+        status, out, shown = self.ask(b'wrong\n', '-w', 'pw-1', 'builtins:len', '[]')
+        self.assertEqual(status, 4, shown)
+        self.assertEqual(shown.count('the word: '), 1, shown)
+
+
+del Case  # else unittest would run it

@@ -1,0 +1,84 @@
+"""^C: once stops the launching and prints what is there, twice ends what runs. And a reader that goes away."""
+import os
+import shutil
+
+from support import Case, HERE, LIMIT, gone, read_until, signal
+
+
+class Signals(Case):
+    def setUp(self):
+        super().setUp()
+        self.topology()
+        shutil.copy(os.path.join(HERE, 'data', 'prog.py'), self.place)
+        self.up, self.go = self.fifo('up'), self.fifo('go')
+
+    def held(self, *options):
+        """The program, once the first of its targets runs: (child, pid of the context that holds it)."""
+        child = self.start('call', *options, '-w', 'n[1-3]', '-f', '1', './prog.py:hold', self.up, self.go)
+        with open(self.up) as f:  # opens when the remote function does
+            pid = int(f.read())
+        return child, pid
+
+    def let_go(self, text):
+        with open(self.go, 'w') as f:
+            f.write(text)
+
+    def test_once(self):
+        child, _ = self.held('-b')
+        child.send_signal(signal.SIGINT)
+        said = read_until(child.stderr.fileno(), b'not started; ^C again ends those that run\n').decode()
+        self.assertEqual(said, 'econtext: interrupted: 0 done, 1 running, 2 not started; ^C again ends those that run\n')
+        self.let_go('free')
+        out, err = child.communicate(timeout=LIMIT)
+        self.assertEqual(child.returncode, 130, err)
+        self.assertEqual(out.decode(), '---------------\nn1\n---------------\n"free"\n')
+
+    def test_once_json(self):
+        child, _ = self.held('--json')
+        child.send_signal(signal.SIGINT)
+        read_until(child.stderr.fileno(), b'not started')
+        self.let_go('free')
+        out, err = child.communicate(timeout=LIMIT)
+        self.assertEqual(child.returncode, 130, err)
+        import json
+        events = [json.loads(line) for line in out.decode().splitlines()]
+        self.assertEqual((events[-1]['event'], events[-1]['ok'], events[-1]['not_started']), ('summary', 1, 2))
+
+    def test_twice(self):
+        child, pid = self.held()
+        child.send_signal(signal.SIGINT)
+        read_until(child.stderr.fileno(), b'^C again')
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=LIMIT)
+        self.assertEqual(child.returncode, 130, err)
+        self.assertEqual(out, b'')
+        self.assertIn(b'INTERRUPTED n1\n', err)
+        self.assertTrue(gone(pid))
+
+    def test_terminated(self):
+        child, pid = self.held()
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=LIMIT)
+        self.assertEqual(child.returncode, -signal.SIGTERM)
+        self.assertTrue(gone(pid))
+
+    def test_killed(self):
+        child, pid = self.held()
+        child.kill()
+        child.communicate(timeout=LIMIT)
+        self.assertTrue(gone(pid))
+
+    def test_broken_pipe(self):
+        read, write = os.pipe()
+        child = self.start('call', '-w', 'n1', './prog.py:hold', self.up, self.go, stdout=write)
+        os.close(write)
+        with open(self.up) as f:
+            pid = int(f.read())
+        os.close(read)
+        self.let_go('into nothing')
+        child.communicate(timeout=LIMIT)
+        self.assertEqual(child.returncode, -signal.SIGPIPE)
+        self.assertTrue(gone(pid))
+
+
+del Case

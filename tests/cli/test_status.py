@@ -1,0 +1,88 @@
+"""Exit statuses: one test for each class of failure, and the order when several came."""
+import os
+import shutil
+
+from support import Case, HERE
+
+PLAYED = """\
+econtext: 1
+defaults: {timeout: {connect: 5s, auth: 5s, boot: 20s, shell: 2s}, ssh: {program: %s}}
+nodes:
+  good: {}
+  "[unknown,closed,far,denied,changed,silent,exits,nopy]": {}
+  here: {local: {}}
+  deep: {via: here}
+  deep-denied: {via: here, ssh: {host: denied}}
+"""
+
+
+class Statuses(Case):
+    def setUp(self):
+        super().setUp()
+        fake = os.path.join(HERE, 'data', 'fake-ssh')
+        self.topology(PLAYED % fake)
+        shutil.copy(os.path.join(HERE, 'data', 'prog.py'), self.place)
+        os.mkdir(self.path('bin'))
+        os.symlink(shutil.which('sh'), self.path('bin/sh'))
+        for tool in ('uname', 'stty'):
+            os.symlink(shutil.which(tool), self.path('bin/' + tool))
+        self.env['FAKE_PATH'] = self.path('bin')
+
+    def fails(self, status, targets, word, phase, code, *more):
+        end = self.ends(status, 'call', '-w', targets, *(more or ('os:getpid',)))
+        self.assertTrue(end.err.startswith('%s %s\n' % (word, targets)), end)
+        self.assertIn('\n  phase    %s' % phase, end.err)
+        end = self.ends(status, 'call', '--json', '-w', targets, *(more or ('os:getpid',)))
+        self.assertEqual(end.events()[-2]['error']['code'], code)
+        return end
+
+    def test_0(self):
+        self.ends(0, 'call', '-w', 'good,here,deep', 'os:getpid')
+
+    def test_1(self):
+        self.fails(1, 'good', 'FAILED', 'call', 'exception', './prog.py:boom')
+
+    def test_2(self):
+        self.refused('call', '-w', 'nobody', 'os:getpid', says='no node named "nobody"')
+
+    def test_3(self):
+        for name, phase, code in (('unknown', 'resolve', 'unknown-host'), ('closed', 'connect', 'connection-refused'),
+                                  ('far', 'connect', 'host-unreachable'), ('changed', 'hostkey', 'hostkey-changed'),
+                                  ('exits', 'shell', 'shell-exited'), ('nopy', 'boot', 'no-python')):
+            self.fails(3, name, 'UNREACHABLE', phase, code)
+
+    def test_3_silent(self):
+        end = self.ends(3, 'call', '-t', '500ms', '-w', 'silent', 'os:getpid')
+        self.assertIn('UNREACHABLE silent\n', end.err)
+        self.assertIn('not connected within -t', end.err)
+
+    def test_4(self):
+        self.fails(4, 'denied', 'REFUSED', 'auth', 'auth-refused')
+        end = self.fails(4, 'deep-denied', 'REFUSED', 'auth', 'auth-refused')
+        self.assertEqual(end.events()[-2]['error']['path'], 'here > deep-denied')
+
+    def test_5(self):
+        self.fails(5, 'here', 'DEADLINE', 'call', 'deadline', '-u', '300ms', 'time:sleep', '60')
+
+    def test_6(self):
+        end = self.ends(6, 'call', '-w', 'here', './prog.py:die')
+        self.assertIn('UNKNOWN here\n', end.err)
+        self.assertIn('hint     the link ended while it ran: whether it finished is not known', end.err)
+
+    def test_of_several(self):
+        self.ends(4, 'call', '-w', 'denied,unknown,good', 'os:getpid')
+        self.ends(3, 'call', '-w', 'good,unknown', 'os:getpid')
+        self.ends(6, 'call', '-w', 'denied,here,good', './prog.py:die')
+        end = self.ends(4, 'call', '--json', '-w', 'denied,unknown,good', 'os:getpid')
+        total = end.events()[-1]
+        self.assertEqual([total[k] for k in ('event', 'ok', 'unreachable', 'refused')], ['summary', 1, 1, 1])
+
+    def test_never_here_instead(self):
+        """A target that cannot be reached runs nothing, anywhere."""
+        mark = self.path('mark')
+        self.ends(3, 'call', '-w', 'unknown', 'os:mkdir', mark)
+        self.ends(2, 'call', '-w', 'undeclared', 'os:mkdir', mark)
+        self.assertFalse(os.path.exists(mark))
+
+
+del Case
