@@ -26,11 +26,13 @@ class Child:
         which = self.fds.pop(fd, 0)
         os.close(fd)
         if which == 1:
+            SOON[0] = 1
             if self.linked:
                 self.end('eof')
             self.ended = self.ended or clock() + (self.linked and .25 or 2)
 
     def end(self, reason):
+        SOON[0] = 1
         self.reason = self.reason or reason
         if self.out.fd >= 0:
             watch(self.out.fd, 0)
@@ -40,6 +42,7 @@ class Child:
         self.ended = self.ended or clock() + .25
 
     def slay(self, reason):
+        SOON[0] = 1
         self.reason = self.reason or reason
         try:
             os.kill(-self.pid, 9)
@@ -56,11 +59,11 @@ class Child:
             s = EMPTY
         if not s:
             return self.shut(fd)
-        self.last = clock()
+        self.last = NOW[0]
         self.bytes_in += len(s)
         if self.linked and which == 1:
             if not self.gone:
-                self.rest = child_frames(self, self.rest + s)
+                self.rest = frames(self, self.rest + s)
             return
         if self.linked:
             self.evidence = (self.evidence + text(s, 2000))[-1000:]

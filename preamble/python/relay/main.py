@@ -38,15 +38,11 @@ BEAT = [0]
 
 def turn():
     global LAST, REST
-    soon = 500
-    for c in CHILDREN.values():
-        if c.ended or c.gone or c.reason:
-            soon = 20
     try:
-        ready = POLLER.poll(soon)
+        ready = POLLER.poll(SOON[0] and 20 or 500)
     except (OSError, select.error):
         return again()
-    now = clock()
+    now = NOW[0] = clock()
     for fd, mask in ready:
         if fd == IN:
             try:
@@ -57,7 +53,7 @@ def turn():
             if not x:
                 die()
             LAST = now
-            REST = parse(REST + x)
+            REST = frames(None, REST + x)
         elif fd in READERS and mask & 27:
             READERS[fd](fd)
         elif fd in PIPES:
@@ -72,7 +68,7 @@ def turn():
             LOCK.release()
     if BUSY[0] or OWED:
         settle()
-    if soon < 500 or now - BEAT[0] > .4:
+    if SOON[0] or now - BEAT[0] > .4:
         BEAT[0] = now
         reap(now)
         heartbeat(now)
@@ -81,6 +77,7 @@ def turn():
 
 
 BUSY = [0]
+NOW = [0]
 WAKE = os.pipe()
 IO_THREAD = thread.get_ident()
 UP = Output(OUT, 262144)

@@ -1,11 +1,11 @@
 # Part `relay`: what a context needs to have children (docs/protocol.md sections 3, 4, 7 and 11).
 #
 # Executed by the I/O thread in the core's namespace; it replaces the core's `up`, `large`, `route`, `turn`, `broken` and
-# `die`. Everything here runs in the I/O thread but `up` and `large`, which any thread may call; what they share (the
+# `die` and `parse`. Everything here runs in the I/O thread but `up` and `large`, which any thread may call; what they share (the
 # outputs) is guarded by LOCK. No descriptor that is written blocks; whoever queues something tries to write it at once, and
 # only what the kernel does not take waits for POLLOUT. Invariant: an output finishes a frame before it begins another.
 CHILDREN = {}                   # first id of a block -> Child
-ROUTES = {}                     # dst -> Child or None: memory of `child_of`, emptied when an interval changes
+ROUTES = {}                     # dst -> Child or None: memory of `child_of`; see `frames` too. Emptied when an interval changes
 BLOCKS = [(ME, ME + SIZE)]
 LOST = []                       # the last 64 intervals whose link ended: lo, hi, evidence
 GROUPS = {}                     # gid -> members among the children, and ME if I am one
@@ -16,6 +16,8 @@ STATS = {5: 0, 6: 0, 7: 0}      # modules cached, requests up, dials
 POLLER = select.poll()
 MASKS = {}
 READERS = {}                    # descriptor -> function to call when it can be read
+NONE = [0, 0, 0]
+SOON = [0]                      # a child is to end: `reap` looks soon
 relay_die = die
 SIGNAL = sys.modules.get('_signal') or sys.modules.get('signal')  # every interpreter has loaded it
 relay_in = IN
@@ -101,6 +103,24 @@ class Output:
             return s
         return EMPTY
 
+    def straight(self, kind, s):
+        # Writes the frame s, which is not bulk: at once where nothing waits.
+        n = 0
+        LOCK.acquire()
+        if self.held == NONE and not self.now and not self.first:
+            try:
+                n = os.write(self.fd, s)
+            except OSError:
+                pass            # pump finds out
+        if n < len(s):
+            if n:
+                self.now = s[n:]
+                self.after = None
+            else:
+                self.put(kind, s, None)
+            self.pump()
+        LOCK.release()
+
     def pump(self):
         # LOCK is held. Writes until the kernel or the queues have no more.
         while 1:
@@ -118,7 +138,7 @@ class Output:
                 self.now = EMPTY
                 self.queues = [[], [], []]
                 self.first = []
-                self.child.gone = 1
+                self.child.gone = SOON[0] = 1
                 break
             self.now = self.now[n:]
             if self.first:

@@ -47,23 +47,42 @@ def route(*rest):
     route_from(None, *rest)
 
 
-def child_frames(c, s):
-    # All whole frames of s; what is left over comes back. After a bad one, nothing is read any more.
+def frames(link, s):
+    # All whole frames of s, from a child or (None) the parent; what is left over comes back. After a bad one, nothing is read
+    # any more. What `route_from` has let pass once, it lets pass again as long as no interval changes: a frame with the same
+    # dst, src and auth over the same link, if it is no grant, nor bulk, nor anything special, goes the short way, with one
+    # hop less and otherwise as it is.
     while len(s) > 27:
         magic, version, kind, hops, dst, src, auth, handle, reply, n = unpack('>4B6I', s[:28])
         if magic != 236 or version != 1 or kind & 195 > 2:
-            broken(c, 'bad-frame')
+            broken(link, 'bad-frame')
             return EMPTY
         if n > 65536 >> (kind & 2):
-            broken(c, 'frame-too-big')
+            broken(link, 'frame-too-big')
             return EMPTY
-        if n + 28 > len(s):
+        n += 28
+        if n > len(s):
             break
-        route_from(c, kind, hops, dst, src, auth, handle, reply, s[28:n + 28])
-        s = s[n + 28:]
-        if c.gone:
-            return EMPTY
+        out = ROUTES.get((link, s[4:16]))
+        if out and kind < 2 and hops > 1 and handle != 9 and out.held == NONE:
+            if link:
+                link.frames_in += 1
+            else:
+                out.child.frames_out += 1
+                out.child.bytes_out += n
+            out.straight(kind, pack('4B', 236, 1, kind, hops - 1) + s[4:n])
+        else:
+            route_from(link, kind, hops, dst, src, auth, handle, reply, s[28:n])
+            if link and link.gone:
+                return EMPTY
+        s = s[n:]
     return s
+
+
+def passed(link, out, *rest):
+    if len(ROUTES) > 4096:
+        ROUTES.clear()
+    ROUTES[link, pack('>3I', *rest)] = out
 
 
 def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
@@ -105,6 +124,7 @@ def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
         c.frames_out += 1
         c.bytes_out += len(body) + 28
         forward(None, c.out, kind, hops, dst, src, auth, handle, reply, body)
+        passed(None, c.out, dst, src, auth)
         if not c.paused and c.out.held[2] > 262144:
             c.paused = 1
             for lo, hi in c.intervals:
@@ -115,6 +135,7 @@ def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
     elif mine(dst) or link is None:
         reason = 'no-route'
     else:
+        passed(link, UP, dst, src, auth)
         return forward(link, UP, kind, hops, dst, src, auth, handle, reply, body)
     if link:
         owe(link, kind, body)

@@ -171,6 +171,7 @@ def finish(c):
 
 
 def reap(now):
+    SOON[0] = 0
     for c in list(CHILDREN.values()):
         if c.status is None and (c.ended or c.gone or c.reason):
             try:
@@ -187,3 +188,5 @@ def reap(now):
                 c.slay('')
         if c.status is not None and (not c.fds or now > c.ended):
             finish(c)
+        elif c.ended or c.gone or c.reason:
+            SOON[0] = 1
