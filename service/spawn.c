@@ -133,6 +133,21 @@ void eci_spawn_output(struct eci_spawn *s, int which, const uint8_t *p, size_t n
 	}
 }
 
+/* The silence that ends the link, as the child is told it: both ends go by the same. */
+static uint32_t idle_of_hello(const struct eci_buf *hello)
+{
+	struct eci_cbor c = eci_cbor_open(eci_buf_data(hello), eci_buf_len(hello));
+	size_t pairs = eci_cbor_get_map(&c);
+	for (size_t i = 0; i < pairs && !c.bad; i++) {
+		if (eci_cbor_get_uint(&c) == 2) {
+			uint64_t idle = eci_cbor_get_uint(&c);
+			return !c.bad && idle < UINT32_MAX ? (uint32_t)idle : 0;
+		}
+		(void)eci_cbor_skip(&c);
+	}
+	return 0;
+}
+
 static void promote(struct eci_spawn *s, uint64_t now_ms)
 {
 	struct eci_spawns *all = s->all;
@@ -142,6 +157,7 @@ static void promote(struct eci_spawn *s, uint64_t now_ms)
 		eci_spawn_broken(s, "block-exhausted", "the block is not free in this router");
 		return;
 	}
+	eci_link_set_idle(s->link, idle_of_hello(&s->hello));
 	eci_buf_clear(&s->hello);
 	all->host->attach(all->ctx, s->proc, s->link);
 }
