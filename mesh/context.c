@@ -25,6 +25,12 @@ static ectx_context *add(ectx_mesh *m, const struct eci_plan_item *item, ectx_co
 		free(c);
 		return NULL;
 	}
+	HASH_ADD_KEYPTR(by_name, m->by_name, c->name, strlen(c->name), c);
+	if (!c->by_name.tbl) {
+		free(c->name);
+		free(c);
+		return NULL;
+	}
 	c->mesh = m;
 	c->parent = parent;
 	c->target = item->target;
@@ -36,7 +42,6 @@ static ectx_context *add(ectx_mesh *m, const struct eci_plan_item *item, ectx_co
 	while (*siblings) /* in order of declaration: the tree is shown so */
 		siblings = &(*siblings)->next_sibling;
 	*siblings = c;
-	HASH_ADD_KEYPTR(by_name, m->by_name, c->name, strlen(c->name), c);
 	return c;
 }
 

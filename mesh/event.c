@@ -162,7 +162,10 @@ ectx_event *ectx_event_next(ectx_mesh *m, long timeout_ms)
 		take(m, n);
 	}
 	eci_unlock(m);
-	return n ? &n->ev : NULL;
+	if (!n)
+		return NULL;
+	eci_mesh_ref(m);
+	return &n->ev;
 }
 
 void ectx_event_free(ectx_event *e)
@@ -172,9 +175,11 @@ void ectx_event_free(ectx_event *e)
 	struct eci_event_node *n = (struct eci_event_node *)e;
 	if (n->slot) {
 		eci_lock(n->mesh);
-		eci_stream_consumed(n->mesh->router, n->slot, (uint32_t)e->len, eci_now_ms());
+		if (n->mesh->router) /* else the mesh was freed before */
+			eci_stream_consumed(n->mesh->router, n->slot, (uint32_t)e->len, eci_now_ms());
 		eci_unlock(n->mesh);
 	}
+	eci_mesh_unref(n->mesh);
 	free(n->owned);
 	free(n);
 }

@@ -15,11 +15,14 @@
 #include <string.h>
 #include <time.h>
 
+static void expire(struct ectx_future *f);
+
 struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op kind, long timeout_ms)
 {
 	struct ectx_future *f = calloc(1, sizeof *f);
 	if (!f)
 		return NULL;
+	eci_mesh_ref(m);
 	f->mesh = m;
 	f->context = c;
 	f->kind = kind;
@@ -40,6 +43,10 @@ void eci_future_begin(struct ectx_future *f)
 		DL_APPEND(m->loose_ops, f);
 	if (m->closing) {
 		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_CLOSED, "", NULL);
+		return;
+	}
+	if (f->deadline_ms != UINT64_MAX && f->deadline_ms <= eci_now_ms()) {
+		expire(f);
 		return;
 	}
 	bool ready = f->kind == ECI_OP_CONNECT && f->context ? f->context->state == ECI_UP
@@ -174,7 +181,11 @@ static void send_cancel(struct ectx_future *f)
 	struct eci_buf b = ECI_BUF_NULL;
 	eci_cbor_put_array(&b, 1);
 	eci_cbor_put_uint(&b, f->slot);
-	eci_send(f->mesh, ECI_CONTROL, f->context->id, ECI_H_CANCEL, 0, &b);
+	/* A call, as what it takes back: a control frame would overtake it in our own queue. Only a full one is
+	 * skipped. */
+	if (eci_router_send(f->mesh->router, ECI_CALL, 0, f->context->id, ECI_H_CANCEL, 0, eci_buf_data(&b),
+			    eci_buf_len(&b), eci_now_ms()) == -4)
+		eci_send(f->mesh, ECI_CONTROL, f->context->id, ECI_H_CANCEL, 0, &b);
 	eci_buf_deinit(&b);
 }
 
@@ -338,14 +349,13 @@ void ectx_future_free(ectx_future *f)
 	if (!f)
 		return;
 	ectx_mesh *m = f->mesh;
-	if (m) { /* NULL once its mesh was freed */
-		ectx_future_cancel(f);
-		eci_lock(m);
-		eci_events_forget(f);
-		eci_unlock(m);
-	}
+	ectx_future_cancel(f);
+	eci_lock(m);
+	eci_events_forget(f);
+	eci_unlock(m);
 	ectx_error_clear(&f->error);
 	ectx_value_free(f->value);
 	free(f->program);
 	free(f);
+	eci_mesh_unref(m);
 }

@@ -53,5 +53,7 @@ bool eci_ids_take(ectx_context *c)
 	c->free_lo = lo + 2; /* its own, and one for its Python worker if it is native */
 	c->free_hi = lo + size;
 	HASH_ADD(by_id, m->by_id, id, sizeof c->id, c);
-	return true;
+	if (!c->by_id.tbl)
+		c->id = c->size = 0;
+	return c->id != 0;
 }

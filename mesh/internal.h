@@ -11,8 +11,10 @@
 #include "topology/topology.h"
 #include "transport/transport.h"
 
+#define HASH_NONFATAL_OOM 1 /* a library does not exit(): hh.tbl stays NULL, and that is looked at */
 #include <ev.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uthash.h>
 #include <utlist.h>
 
@@ -111,6 +113,7 @@ struct eci_plan_node {
 };
 
 struct ectx_mesh {
+	atomic_uint refs; /* the program's own, and one a future and an event that it holds: see eci_mesh_unref() */
 	pthread_mutex_t lock;
 	pthread_t thread;
 	struct ev_loop *loop;
@@ -158,6 +161,10 @@ struct ectx_mesh {
 uint64_t eci_now_ms(void);
 void eci_lock(ectx_mesh *m);
 void eci_unlock(ectx_mesh *m);    /* flushes what was queued to links first */
+/* After ectx_mesh_free() an empty mesh stays, lock and all, until the last future and event of it are freed, so that
+ * they need no rule about what outlives what. Neither wants the lock. */
+void eci_mesh_ref(ectx_mesh *m);
+void eci_mesh_unref(ectx_mesh *m);
 void eci_mesh_wake(ectx_mesh *m); /* makes the loop look again; from any thread */
 void eci_wake_by(ectx_mesh *m, uint64_t when_ms);
 void eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to,

@@ -299,9 +299,23 @@ static void destroy(ectx_mesh *m)
 	free(m->read_buf);
 	if (m->event_fd >= 0)
 		(void)close(m->event_fd);
+	(void)pthread_mutex_destroy(&m->ask_lock);
+	m->router = NULL;
+	m->event_fd = -1;
+	eci_mesh_unref(m);
+}
+
+void eci_mesh_ref(ectx_mesh *m)
+{
+	atomic_fetch_add(&m->refs, 1);
+}
+
+void eci_mesh_unref(ectx_mesh *m)
+{
+	if (atomic_fetch_sub(&m->refs, 1) != 1)
+		return;
 	(void)pthread_cond_destroy(&m->event_cond);
 	(void)pthread_mutex_destroy(&m->lock);
-	(void)pthread_mutex_destroy(&m->ask_lock);
 	free(m);
 }
 
@@ -320,6 +334,7 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 	ectx_mesh *m = eci_random_init() < 0 ? NULL : calloc(1, sizeof *m);
 	if (m) {
 		make_locks(m);
+		atomic_init(&m->refs, 1);
 		m->topology = o->topology;
 		m->log_level = o->log_level ? o->log_level : 20;
 		m->ask = o->ask;

@@ -40,14 +40,23 @@ static void resolve(ectx_mesh *m, const char *name)
 		eci_secret_free(value);
 		value = NULL;
 	}
-	if (!s)
+	if (!s) {
+		eci_secret_free(value);
 		return;
+	}
 	s->name = strdup(name);
 	s->value = value;
 	s->why = strdup(why);
 	eci_lock(m);
-	HASH_ADD_KEYPTR(hh, m->secrets, s->name, strlen(s->name), s);
+	if (s->name)
+		HASH_ADD_KEYPTR(hh, m->secrets, s->name, strlen(s->name), s);
 	eci_unlock(m);
+	if (s->hh.tbl) /* else it is asked for again at the next need */
+		return;
+	eci_secret_free(value);
+	free(s->name);
+	free(s->why);
+	free(s);
 }
 
 int eci_secrets_resolve(ectx_context *c, ectx_error *err)
