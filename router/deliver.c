@@ -163,12 +163,9 @@ static void serve_link(struct eci_router *r, struct eci_link *l, const struct ec
 static void serve(struct eci_router *r, enum eci_origin from, struct eci_link *l, const struct eci_frame *f)
 {
 	switch (f->handle) {
-	case ECI_H_HELLO: {
-		const char *reason = r->ops->hello ? r->ops->hello(r->ctx, l, f) : NULL;
-		if (reason)
-			eci_link_break(l, reason, "HELLO was refused");
+	case ECI_H_HELLO: /* the first frame is not delivered (router.c); a later one would give us another block */
+		eci_router_dead(r, f, "no-authority", "a link has one HELLO", r->now);
 		break;
-	}
 	case ECI_H_PING:
 	case ECI_H_PONG:
 	case ECI_H_ACK:

@@ -188,7 +188,9 @@ static bool pass(struct eci_link *l, struct eci_frame *f)
 	struct eci_link *to = eci_route_find(r, f->dst);
 	if (to)
 		return to_child(l, to, f);
-	if (!eci_iv_has(r->own, r->nown, f->dst) && r->parent)
+	/* What the parent sent down is not sent up again: it would take its src for a forgery, and nobody would answer.
+	 */
+	if (!eci_iv_has(r->own, r->nown, f->dst) && r->parent && !l->parent)
 		return forward(l, r->parent, f);
 	const char *evidence = eci_lost_find(r, f->dst);
 	eci_router_dead(r, f, evidence ? "lost" : "no-route", evidence, r->now);

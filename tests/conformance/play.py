@@ -22,6 +22,10 @@ class Child(int):
     up = over = False
 
 
+class Capture(str):
+    """`reply=$name` in what is expected: anything but 0, kept under this name."""
+
+
 class Player(object):
     def __init__(self, implementation, tools, limit=8.0):
         self.imp, self.tools, self.limit = implementation, tools, limit
@@ -109,6 +113,7 @@ class Player(object):
                 self.gone(c)
 
     def gone(self, c):
+        self.link.others.pop(c.control.fileno(), None)
         if not select.select([c.control], [], [], self.limit)[0] or c.control.recv(1):
             raise Failure('the process of child %d goes on' % c)
 
@@ -171,7 +176,8 @@ class Player(object):
             m = FIELD.match(text)
             if not m:
                 return out, text.strip()
-            out[m.group(1)] = self.value(m.group(2))
+            v = m.group(2)
+            out[m.group(1)] = Capture(v[1:]) if v[0] == '$' else self.value(v)
             text = text[m.end():]
 
     def ends_of(self, link, sending):
@@ -197,9 +203,21 @@ class Player(object):
         return encode(self.value(text)) if text else b''
 
     def send(self, link, text):
+        if text.startswith('large '):
+            return self.send_large(link, 'bulk ' + text[6:])
         f, body, wrong = self.frame(link, text, True)
         f.body = self.bytes_of(body)
         link.write(f.pack(**wrong), self.limit)
+
+    def send_large(self, link, text):
+        """A message as fragments, as a sender cuts it (section 1.1)."""
+        f, body, _ = self.frame(link, text, True)
+        whole, kind, out = self.bytes_of(body), f.kind, []
+        for i in range(0, len(whole), 16384):
+            f.body = whole[i:i + 16384]
+            f.kind = kind | (0x10 if i + 16384 < len(whole) else 0)
+            out.append(f.pack())
+        link.write(b''.join(out), self.limit)
 
     def expect(self, link, text):
         got = link.next(self.limit)
@@ -215,13 +233,18 @@ class Player(object):
             text = self.notice(link, text[5:])
         want, body, _ = self.frame(link, text, False)
         for k in ('kind', 'handle', 'dst', 'src', 'auth', 'hops', 'reply'):
-            if getattr(want, k) is not ANY and getattr(want, k) != getattr(got, k):
+            w, g = getattr(want, k), getattr(got, k)
+            if isinstance(w, Capture) and g:
+                self.names[str(w)] = g
+            elif w is not ANY and w != g:
                 return k
         if body == 'any':
             return None
         if not body or body.startswith('raw '):
             return None if self.bytes_of(body) == got.body else 'body'
-        return None if same(self.value(body), decode(got.body)) else 'body'
+        if same(self.value(body), decode(got.body)):
+            return None
+        return 'body'
 
     def notice(self, link, text):
         slot, reason, rest = (text.split(None, 2) + [''])[:3]
@@ -267,6 +290,28 @@ class Player(object):
             if not hit:
                 raise Failure('%s: wanted one of %s, got %s' % (link.name, ['`%s`' % x[1] for x in left if x[0] is link], got))
             left.remove(hit[0])
+
+    def do_count(self, rest, block):
+        """`count LOW HIGH FRAME`, or with a child's name before: so many such frames, and nothing else, are here by now."""
+        words = rest.split(None, 1)
+        link = self.link
+        if words[0] in self.children:
+            link, rest = self.children[words[0]].link, words[1]
+        low, high, text = rest.split(None, 2)
+        self.probe += 1
+        n, asks = 0, 'call ECHO reply=%d 1' if link is self.link else 'call 200 reply=%d 1'
+        self.send(link, asks % self.probe)
+        while True:
+            got = link.next(self.limit)
+            if got is not None and got.handle == self.probe:
+                break
+            wrong = self.differs(link, text, got)
+            if wrong:
+                raise Failure('%s: wanted `%s`, got %s: %s' % (link.name, text, got or 'the end', wrong))
+            n += 1
+        self.names['counted'] = n
+        if not self.value(low) <= n <= self.value(high):
+            raise Failure('%s: %d times `%s`' % (link.name, n, text))
 
     def do_write(self, rest, block):
         self.link.write(self.value(rest), self.limit)
@@ -363,6 +408,17 @@ class Player(object):
         c.err = Link('stderr of ' + c.name, fds[2], fds[2])
         if len(fds) > 3:
             c.tty = Link('terminal of ' + c.name, fds[3], fds[3])
+        self.link.others[c.control.fileno()] = lambda: self.let_go(c)
+
+    def let_go(self, c):
+        """Its process has ended: what we hold of its output must not keep the implementation waiting."""
+        c.err.close()
+        if c.tty:
+            c.link.close()
+            c.tty.close()
+        elif c.link.wfd >= 0:
+            os.close(c.link.wfd)
+            c.link.wfd = os.open('/dev/null', os.O_WRONLY)
 
     def do_promote(self, rest, block):
         name, more = (rest.split(None, 1) + [''])[:2]
@@ -426,10 +482,7 @@ class Player(object):
         c.link.wfd = os.open('/dev/null', os.O_WRONLY)
 
     def child_exit(self, c, rest):
-        c.link.close()
-        c.err.close()
-        if c.tty:
-            c.tty.close()
+        self.let_go(c)
         c.control.send(bytes([self.value(rest or '0')]))
 
     def child_gone(self, c, rest):

@@ -31,8 +31,8 @@ def kind_text(kind):
 
 class Frame(object):
     def __init__(self, kind, hops, dst, src, auth, handle, reply, body):
-        self.kind, self.hops, self.dst, self.src = kind, hops, int(dst), int(src)
-        self.auth, self.handle, self.reply, self.body = int(auth), int(handle), int(reply), body
+        self.kind, self.hops, self.dst, self.src = kind, hops, dst, src
+        self.auth, self.handle, self.reply, self.body = auth, handle, reply, body
 
     def pack(self, magic=0xec, version=1, length=None):
         return struct.pack('>4B6I', magic, version, self.kind, self.hops, self.dst, self.src, self.auth, self.handle,
@@ -60,6 +60,7 @@ class Link(object):
     def __init__(self, name, rfd, wfd):
         self.name, self.rfd, self.wfd = name, rfd, wfd
         self.buf, self.ended, self.acks = b'', False, 0
+        self.others = {}  # descriptor -> what to do when it can be read, while this link is waited for
         for fd in (rfd, wfd):
             os.set_blocking(fd, False)
 
@@ -93,10 +94,13 @@ class Link(object):
     def wait(self, end):
         """More bytes, or the end; False when there is no time left."""
         left = end - time.monotonic()
-        if left <= 0 or not select.select([self.rfd], [], [], left)[0]:
-            return False
-        self.fill()
-        return True
+        ready = select.select([self.rfd] + list(self.others), [], [], max(0, left))[0]
+        for fd in ready:
+            if fd != self.rfd:
+                self.others.pop(fd)()
+        if self.rfd in ready:
+            self.fill()
+        return ready or left > 0
 
     def frame(self, limit):
         """The next frame; None at the end of the link."""
@@ -126,9 +130,6 @@ class Link(object):
             self.acks += decode(f.body)
 
     def close(self):
-        for fd in set((self.rfd, self.wfd)):
-            try:
-                os.close(fd)
-            except OSError:
-                pass
+        for fd in set((self.rfd, self.wfd)) - set((-1,)):
+            os.close(fd)
         self.rfd = self.wfd = -1
