@@ -42,8 +42,9 @@ PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
 KEEP = set('''slave run find_module find_spec load_module create_module exec_module get_data get_source is_package
     emit write flush encode'''.split())
 # Runs with any of the interpreters; reads exactly N bytes, ends at the end of input, waits if stdin was left non-blocking.
+# (At the end of input it adds a number to bytes: a TypeError.)
 LINE = ('import os,zlib,fcntl;fcntl.fcntl(0,4,0);n=%d;b="".encode();'
-        'exec("while len(b)<n:b+=os.read(0,n-len(b))or os._exit(1)");exec(zlib.decompress(b))')
+        'exec("while len(b)<n:b+=os.read(0,n-len(b))or n");exec(zlib.decompress(b))')
 
 
 class Names(ast.NodeVisitor):
@@ -172,7 +173,7 @@ class Renamer:
         used_attrs = set(self.attrs.values())
         for n in sorted(names.attrs, key=lambda k: (-count[k], k)):
             if n not in KEEP and not n.startswith('__') and n not in self.attrs:
-                self.attrs[n] = next(s for s in pool() if s not in used_attrs)
+                self.attrs[n] = next(s for s in pool() if s not in used_attrs and not keyword.iskeyword(s))
                 used_attrs.add(self.attrs[n])
         for k in new:
             self.globals[k[1]] = given[k]
@@ -298,7 +299,7 @@ def compress(data):
             path = os.path.join(folder, 'in')       # it asks for the size, so no pipe
             with open(path, 'wb') as f:
                 f.write(data)
-            p = subprocess.run(['zopfli', '--zlib', '--i500', '-c', path], stdout=subprocess.PIPE)
+            p = subprocess.run(['zopfli', '--zlib', '--i100', '-c', path], stdout=subprocess.PIPE)
         if p.returncode == 0 and zlib.decompress(p.stdout) == data:
             return p.stdout
     except (OSError, zlib.error):

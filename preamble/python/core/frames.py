@@ -60,15 +60,6 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
     PARENT = src
     m = decode(body)
     ME, SIZE = m[1]
-    x = os.uname()
-    send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), x[1]]))))
-    if m[0] != 1 or handle != 1:
-        die()
-    IDLE = m[2] / 1000. or 1e9
-    LEVEL = m.get(3, 30)
-    PREFIXES = [x + '.' for x in m.get(6, ())]
-    if PREFIXES:
-        sys.meta_path.insert(0, SELF)
     try:
         # The title in `ps`: a process may write its own argument area (fields 48 and 49 of 52 of its stat).
         x, n = map(int, open('/proc/self/stat', 'rb').read().split()[-5:-3])
@@ -78,6 +69,20 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
         f.write(pack('%ds' % n, m[4].encode('utf8')[:n - 1]))
     except:
         pass
+    if os.fork():
+        # The watcher, parent of the agent: outlives it only to end what it started, at once. (A child that watches would
+        # have to poll, and a wait() in called code would find it.)
+        os.wait()
+        die()
+    x = os.uname()
+    send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), x[1]]))))
+    if m[0] != 1 or handle != 1:
+        die()
+    IDLE = m[2] / 1000. or 1e9
+    LEVEL = m.get(3, 30)
+    PREFIXES = [x + '.' for x in m.get(6, ())]
+    if PREFIXES:
+        sys.meta_path.insert(0, SELF)
 
 
 def route2(kind, hops, dst, src, auth, handle, reply, body):

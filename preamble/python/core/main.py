@@ -4,7 +4,6 @@ def run_call(src, reply, body):
     try:
         module, name, args, kw = decode(body)[:4]
         name = name.split('.')
-        kw = dict([(str(x), kw[x]) for x in kw])
     except:
         return notice('bad-body', src, reply)
     kind = 0
@@ -79,11 +78,14 @@ sys.path[:] = sys.path[1:] + ['econtext:/']  # the first was the working directo
 sys.path_hooks.append(hook)
 try:
     os.setsid()
-except OSError:
+except:
     pass
 IN = keep(os.dup(0))
 OUT = keep(os.dup(1))
-fcntl.fcntl(OUT, 4, os.O_NONBLOCK)
+fcntl.fcntl(OUT, 4, os.O_NDELAY)
+# HELLO, to its last byte and no further: there is one thread as yet, and the real stderr.
+while route != route2:
+    REST = parse(REST + (os.read(IN, 1) or die()))
 os.dup2(keep(os.open('/dev/null', 0)), 0)
 for x in 1, 2:
     r, w = os.pipe()
@@ -95,8 +97,10 @@ for x in 1, 2:
         f = codecs.StreamWriter(os.fdopen(x, 'w', 1))
         f.encode = lambda o, s: (isinstance(o, TEXT) and o.encode('utf8') or o, 0)
     else:
-        f = open(x, 'w', 1, 'utf-8', 'backslashreplace', closefd=False)
+        f = os.fdopen(x, 'w', 1, 'utf8', 'backslashreplace')
+    H[name] = f                 # lest it be closed when called code puts another in its place
     setattr(sys, name, f)
+LAST = now()                    # when the parent was last heard
 WORK.acquire()
 thread.start_new_thread(loop, ())
 try:

@@ -36,11 +36,6 @@ def fetch(name):
     return e[1] and e
 
 
-def inflate(e):
-    # The master serves nothing above 16 MiB.
-    return zlib.decompressobj().decompress(e[6], 1 << 24)
-
-
 def find_module(name, *rest):
     # As finder of the last entry of sys.path (one argument), so that the machine's own modules win; as the first of
     # sys.meta_path (two) for PREFIXES only.
@@ -79,18 +74,18 @@ def exec_module(m):
     m.__file__ = 'econtext:/' + e[2]
     if e[1] > 1:
         m.__path__ = ['econtext:/']
-    exec(compile(inflate(e), m.__file__, 'exec', 0, 1), m.__dict__)
+    exec(compile(zlib.decompress(e[6]), m.__file__, 'exec', 0, 1), m.__dict__)
 
 
 def get_source(name):
-    s = inflate(ENTRIES[name])
+    s = zlib.decompress(ENTRIES[name][6])
     return BYTES is str and s or s.decode('utf8', 'replace')
 
 
 def get_data(path):
     for e in ask(path[10:])[:1]:
         if e[1]:
-            return inflate(e)
+            return zlib.decompress(e[6])
     raise IOError(path)
 
 
@@ -102,11 +97,10 @@ def hook(path):
 
 def load(name):
     # `./p`: a single-file program, loaded once as __main__ and under its stem.
-    if name[:2] != './':
-        __import__(name)
-    else:
-        name = name[2:]
-        if fetch(name) and name not in PROGRAMS:
-            load_module(name, '__main__')
-            PROGRAMS.append(name)
-    return sys.modules[name]
+    x = name.replace('./', '')
+    if x == name:
+        __import__(x)
+    elif fetch(x) and name not in ENTRIES:
+        load_module(x, '__main__')
+        ENTRIES[name] = x
+    return sys.modules[x]

@@ -35,11 +35,10 @@ allocate = thread.allocate_lock
 
 OWED = SENT = ACKED = 0         # bulk bytes to acknowledge; bulk bytes sent, and those acknowledged
 COUNT = [0] * 7                 # bad_src, bad_auth, bad_reply, no_group, dropped_logs; see emit; dropped_logs as reported
-IDLE = LAST = 1e9               # seconds of silence that end the link; when the parent was last heard
+IDLE = 1e9                      # seconds of silence that end the link
 ENTRIES = {}                    # module name -> entry of GET_MODULE
 COLLECT = {}                    # (src, handle, reply_to) -> [bytes, pieces...]; bytes < 0: thrown away
 PIPES = {}                      # captured descriptor -> logger, bytes of a cut character
-PROGRAMS = []
 CALLS = []
 # WORK is locked while the main thread has nothing to do. LOCK: one writer at a time. LARGE: one large message at a time;
 # it waits at CREDIT for an ACK. DRAIN: what was read from a pipe is sent before anything else is read there.
