@@ -52,7 +52,7 @@ static const char *hint_for(const char *problem, const char *context, char bad)
 	if (strstr(problem, "alias") || strstr(problem, "anchor") ||
 	    (context && (strstr(context, "alias") || strstr(context, "anchor"))))
 		return "aliases and anchors are not used here: quote text that starts with \"*\" or \"&\"";
-	return "see topology(5) for the subset of YAML that is read";
+	return "see econtext-topology(5) for the subset of YAML that is read";
 }
 
 /* Reader errors (encoding) have only an offset. */

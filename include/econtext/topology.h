@@ -15,7 +15,7 @@ extern "C" {
 
 typedef struct ectx_topology ectx_topology;
 
-/* Reads a file (YAML subset, design in topology(5)). NULL and *err on failure: code topology, saw "FILE:LINE:COL:
+/* Reads a file (a subset of YAML: econtext-topology(5)). NULL and *err on failure: code topology, saw "FILE:LINE:COL:
  * what", hint a suggestion. Blocks on the file only. */
 ectx_topology *ectx_topology_load(const char *path, ectx_error *err);
 ectx_topology *ectx_topology_parse(const char *text, size_t n, const char *name_for_errors, ectx_error *err);

@@ -158,6 +158,19 @@ Test(load, limits_of_depth)
 	free(past);
 }
 
+/* The relays that all via: name together: 2,048 nodes with 2,048 relays each are 2^22. */
+Test(load, limit_of_relays_named, .timeout = 60)
+{
+	const char *item = "  n#: {via: 'r[1-2048]'}\n";
+	char *at = repeated(NODES "  r[1-2048]: {}\n", item, "", 2048, "");
+	char *past = repeated(NODES "  r[1-2048]: {}\n", item, "", 2049, "");
+	takes(at);
+	refuses(past, "f.yaml:2052:16: via: more than 4194304 relays are named in all",
+		"give nodes that share relays one key");
+	free(at);
+	free(past);
+}
+
 Test(load, limits_of_values)
 {
 	char text[1024], name[300];
@@ -263,10 +276,11 @@ Test(load, files)
 	ectx_error e = {0};
 	cr_expect(!ectx_topology_load("/no/such/file.yaml", &e));
 	cr_expect_str_eq(e.saw, "/no/such/file.yaml: No such file or directory");
-	cr_expect(strstr(e.hint, "--topology"));
+	cr_expect_str_eq(e.hint, "name a topology file: --topology FILE or $ECONTEXT_TOPOLOGY");
 	memset(&e, 0, sizeof e);
 	cr_expect(!ectx_topology_load("/", &e));
 	cr_expect_str_eq(e.saw, "/: Is a directory");
+	cr_expect_str_eq(e.hint, "the file must be readable");
 	cr_expect(!ectx_topology_load("/no/such/file.yaml", NULL));
 }
 
