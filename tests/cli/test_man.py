@@ -1,0 +1,82 @@
+"""The man pages say what the program and the headers have: every command, option, function and key, and no other."""
+import glob
+import os
+import re
+import shutil
+import subprocess
+
+from support import Case, TOP
+from test_usage import COMMANDS
+
+MAN = os.path.join(TOP, 'docs', 'man')
+
+
+def page(name):
+    with open(os.path.join(MAN, name), encoding='utf-8') as f:
+        return f.read()
+
+
+class Man(Case):
+    def test_options(self):
+        """Both ways: what help names for a command is in the page with that command, and nothing else is."""
+        helped = {}
+        for c in COMMANDS:
+            for letter, word, value in re.findall(r'(?m)^  (?:-(\w), |    )--([a-z-]+)((?: [A-Z=]+)?) ', self.ends(0, *c.split(), '-h').out):
+                helped.setdefault((letter, word, value.strip()), set()).add(c)
+        text = page('econtext.1')
+        options = text[text.index('.Sh OPTIONS'):text.index('.Sh OUTPUT')]
+        written = {}
+        for item in options.split('.It Fl ')[1:]:
+            head = re.match(r'(?:(\w) , Fl )?-([a-z-]+)(?: Ar (\S+))?\n', item)
+            self.assertTrue(head, item)
+            commands = re.search(r'\.Pq ((?:(?:topo )?[a-z]+(?:, )?)+)\n(?:\.El\n)?(?:\Z|\.Sh|$)', item.rstrip() + '\n')
+            self.assertTrue(commands, item)
+            written[(head.group(1) or '', head.group(2), head.group(3) or '')] = set(commands.group(1).split(', '))
+        self.assertEqual(written, helped)
+
+    def test_commands(self):
+        text = page('econtext.1')
+        part = text[text.index('.Sh COMMANDS'):text.index('.Sh TARGETS')]
+        self.assertEqual(set(re.findall(r'(?m)^\.It Cm (.*)$', part)), set(COMMANDS) | {'help'})
+
+    def test_functions(self):
+        declared = set()
+        for path in glob.glob(os.path.join(TOP, 'include', 'econtext', '*.h')):
+            with open(path, encoding='utf-8') as f:
+                code = re.sub(r'/\*.*?\*/', '', f.read(), flags=re.S)
+            declared |= set(re.findall(r'\b(ectx_\w+)\([^;{]*;', re.sub(r'#define.*', '', code)))
+        self.assertGreater(len(declared), 60)
+        text = page('libecontext.3')
+        part = text[text.index('.Sh FUNCTIONS'):text.index('.Sh DESCRIPTION')]
+        self.assertEqual(set(re.findall(r'\.Fn (ectx_\w+)', part)), declared)
+
+    def test_keys(self):
+        """The keys that the loader knows, and those that it says are not built yet."""
+        text = page('econtext-topology.5')
+        known = set(re.findall(r'\w+', ' '.join(re.findall(r'(?m)^\.(?:It )?Ic (.*)$', text))))
+        later = set(re.findall(r'\w+', text[text.index('.Ss Not built yet'):text.index('.Sh FILES')]))
+        for name in ('schema.c', 'load.c', 'become.c', 'secrets.c'):
+            with open(os.path.join(TOP, 'topology', name), encoding='utf-8') as f:
+                source = f.read()
+            for key in re.findall(r'SET\("(\w+)"', source) + re.findall(r'\{\.name = "(\w+)"(?!, \.type = ECI_TYPE_LATER)', source):
+                self.assertIn(key, known, name)
+            for key in re.findall(r'LATER\("(\w+)"\)', source) + re.findall(r'\.name = "(\w+)", \.type = ECI_TYPE_LATER', source):
+                self.assertIn(key, later, name)
+
+    def test_built_in_timeouts(self):
+        self.topology()
+        out = self.ends(0, 'topo', 'show', '-w', 'top').out
+        text = page('econtext-topology.5')
+        for key, value in re.findall(r'timeout\.(\w+) +(\w+) +built in', out):
+            self.assertRegex(text, r'\.Ic %s\n\.Pq %s' % (key, value))
+
+    def test_they_are_formatted_without_complaint(self):
+        for path in sorted(glob.glob(os.path.join(MAN, '*.[0-9]'))):
+            for tool in (['mandoc', '-Tlint', '-Wwarning'], ['groff', '-mdoc', '-Tutf8', '-ww']):
+                if shutil.which(tool[0]):
+                    got = subprocess.run(tool + [path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                    said = got.stdout.decode() if tool[0] == 'mandoc' else ''
+                    self.assertEqual((got.returncode, said), (0, ''), path)
+
+
+del Case
