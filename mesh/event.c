@@ -1,7 +1,8 @@
 /* Events: what a program takes with ectx_event_next().
  *
  * Bounded in three ways: output holds stream credit until its event is freed, so a program that stops reading stops the
- * source; log records beyond event_limit push the oldest out, counted; and a future makes one DONE at most. */
+ * source; log records beyond event_limit, or beyond ECI_EVENT_BYTES of them, push the oldest out, counted; and a future
+ * makes one DONE at most. */
 #include "mesh/internal.h"
 
 #include <errno.h>
@@ -26,8 +27,10 @@ static void post(ectx_mesh *m, struct eci_event_node *n)
 static void take(ectx_mesh *m, struct eci_event_node *n)
 {
 	DL_DELETE(m->events, n);
-	if (n->ev.kind == ECTX_EVENT_LOG)
+	if (n->ev.kind == ECTX_EVENT_LOG) {
 		m->log_events--;
+		m->log_bytes -= n->ev.len;
+	}
 	if (!m->events) {
 		uint64_t count;
 		(void)!read(m->event_fd, &count, sizeof count);
@@ -72,7 +75,9 @@ void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger,
 			     .text = owned,
 			     .len = len};
 	post(m, n);
-	if (++m->log_events > m->event_limit)
+	m->log_events++;
+	m->log_bytes += len;
+	while (m->log_events > m->event_limit || m->log_bytes > ECI_EVENT_BYTES)
 		drop_oldest_log(m);
 }
 

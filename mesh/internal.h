@@ -22,6 +22,7 @@
 #define ECI_MASTER_DIALS 64u     /* children the master dials at once: as many as the default fan-out */
 #define ECI_CLOSE_GRACE_MS 1000u /* for contexts to end by themselves at ectx_mesh_free() */
 #define ECI_EVENT_LIMIT 65536u   /* log records kept for a program that does not take them */
+#define ECI_EVENT_BYTES (16u << 20) /* of their text: 256 a record, and a record can be 64 KiB */
 #define ECI_SCRIPT_MAX ECI_MODULE_BYTES_MAX
 
 enum eci_state {
@@ -154,13 +155,14 @@ struct ectx_mesh {
 	pthread_cond_t event_cond;
 	int event_fd;
 	unsigned log_events, event_limit;
+	size_t log_bytes;
 	uint64_t dropped;
 };
 
 /* ---- mesh.c ---- */
 uint64_t eci_now_ms(void);
 void eci_lock(ectx_mesh *m);
-void eci_unlock(ectx_mesh *m);    /* flushes what was queued to links first */
+void eci_unlock(ectx_mesh *m); /* flushes what was queued to links first */
 /* After ectx_mesh_free() an empty mesh stays, lock and all, until the last future and event of it are freed, so that
  * they need no rule about what outlives what. Neither wants the lock. */
 void eci_mesh_ref(ectx_mesh *m);

@@ -1,0 +1,121 @@
+/* Events: log records, output, ends; the limit of records and one past it; the descriptor. */
+#include "mesh_support.h"
+
+static bool readable(ectx_mesh *m)
+{
+	struct pollfd p = {.fd = ectx_event_fd(m), .events = POLLIN};
+	return poll(&p, 1, 0) == 1;
+}
+
+static void shout(ectx_mesh *m, const char *name, int n)
+{
+	char args[32];
+	ectx_error err = {0};
+	(void)snprintf(args, sizeof args, "[%d]", n);
+	cr_assert(call(get(m, name), "work:shout", args, NULL, &err) == ECTX_OK, "%s", err.saw);
+}
+
+Test(event, records_and_printed_lines)
+{
+	struct world w = world_open();
+	ectx_error err = {0};
+	shout(w.mesh, "c", 1);
+	cr_assert(call(get(w.mesh, "c"), "work:say", "[2]", NULL, &err) == ECTX_OK);
+	static const struct {
+		const char *logger, *text;
+		int level;
+	} want[] = {{"w", "00000 y", 30}, {"stdout", "line 0", 20}, {"stdout", "line 1", 20}};
+	for (size_t i = 0; i < 3; i++) { /* all of it was there before the call's answer */
+		cr_expect(readable(w.mesh));
+		ectx_event *e = ectx_event_next(w.mesh, 0);
+		cr_assert(e && e->kind == ECTX_EVENT_LOG);
+		cr_expect_str_eq(e->logger, want[i].logger);
+		cr_expect_str_eq(e->text, want[i].text);
+		cr_expect(e->level == want[i].level && e->len == strlen(e->text));
+		cr_expect_str_eq(ectx_context_name(e->context), "c");
+		ectx_event_free(e);
+	}
+	cr_expect(!readable(w.mesh) && ectx_event_next(w.mesh, 0) == NULL);
+	struct timespec from = now();
+	cr_expect(ectx_event_next(w.mesh, 100) == NULL && ms_since(&from) >= 99);
+	ectx_event_free(NULL);
+	world_close(&w);
+}
+
+static void at_limit(int n, uint64_t dropped)
+{
+	struct world w = world_open();
+	ectx_mesh *m = mesh_over(&w, 5);
+	shout(m, "a", n);
+	uint64_t lost = 0;
+	int got = 0;
+	ectx_event *e;
+	for (; (e = ectx_event_next(m, 0)); ectx_event_free(e)) {
+		char text[32];
+		if (e->kind == ECTX_EVENT_DROPPED) {
+			cr_expect(got == 0 && lost == 0, "once, and before what is left");
+			lost = e->dropped;
+			continue;
+		}
+		(void)snprintf(text, sizeof text, "%05d y", got++ + (int)dropped);
+		cr_expect_str_eq(e->text, text);
+	}
+	cr_expect(got == 5 && lost == dropped, "%d events, %d dropped", got, (int)lost);
+	shout(m, "a", 1);
+	e = ectx_event_next(m, 0);
+	cr_expect(e && e->kind == ECTX_EVENT_LOG, "what was dropped is said once");
+	ectx_event_free(e);
+	ectx_mesh_free(m);
+	world_close(&w);
+}
+
+Test(event, as_many_records_as_the_limit)
+{
+	at_limit(5, 0);
+}
+
+Test(event, one_record_past_the_limit)
+{
+	at_limit(6, 1);
+}
+
+Test(event, many_records_past_the_limit)
+{
+	at_limit(200, 195);
+}
+
+static void *take_one(void *arg)
+{
+	return ectx_event_next(arg, WITHIN);
+}
+
+Test(event, a_thread_that_waits_is_woken)
+{
+	struct world w = world_open();
+	pthread_t id;
+	void *got = NULL;
+	cr_assert(pthread_create(&id, NULL, take_one, w.mesh) == 0);
+	shout(w.mesh, "a", 1);
+	cr_assert(pthread_join(id, &got) == 0);
+	cr_assert(got && ((ectx_event *)got)->kind == ECTX_EVENT_LOG);
+	ectx_event_free(got);
+	world_close(&w);
+}
+
+/* Nobody takes the records: what is kept is bounded in bytes too. */
+Test(event, large_records_are_bounded_by_their_bytes)
+{
+	struct world w = world_open();
+	ectx_error err = {0};
+	cr_assert(call(get(w.mesh, "d"), "work:shout", "[2000, 30000]", NULL, &err) == ECTX_OK, "%s", err.saw);
+	size_t bytes = 0;
+	uint64_t dropped = 0, n = 0;
+	for (ectx_event *e; (e = ectx_event_next(w.mesh, 0)); ectx_event_free(e)) {
+		dropped += e->dropped;
+		n += e->kind == ECTX_EVENT_LOG;
+		bytes += e->len;
+	}
+	cr_expect(bytes <= 16u << 20, "%zu bytes in %d records, %d dropped", bytes, (int)n, (int)dropped);
+	cr_expect(n + dropped == 2000, "%d + %d: no record goes uncounted", (int)n, (int)dropped);
+	world_close(&w);
+}

@@ -1,0 +1,146 @@
+/* Losses: what a call is told when a process on its way ends, freezes or never answers, and that the next call boots a
+ * new one. Processes are ended with signals, as nothing in them would do it. */
+#include "mesh_support.h"
+
+static ectx_future *running(struct world *w, ectx_context *c)
+{
+	char args[128], mark[96];
+	(void)snprintf(mark, sizeof mark, "%s/mark", w->dir);
+	(void)snprintf(args, sizeof args, "[\"%s\"]", mark);
+	(void)unlink(mark);
+	(void)call_int(c, "work:add", "[1]");
+	ectx_future *t = start(c, "work:touch", args, WITHIN), *f = start(c, "work:nap", "[1000]", WITHIN);
+	cr_assert(error_of(t)->status == ECTX_OK); /* so f is the one that runs now */
+	ectx_future_free(t);
+	return f;
+}
+
+static void expect(ectx_future *f, enum ectx_code code, enum ectx_phase phase, const char *path)
+{
+	const ectx_error *e = error_of(f);
+	cr_expect(e->code == code, "%s, not %s: %s", ectx_code_name(e->code), ectx_code_name(code), e->saw);
+	cr_expect(e->phase == phase, "phase %s: %s", ectx_phase_name(e->phase), e->saw);
+	cr_expect_str_eq(e->path, path);
+	cr_expect(e->saw[0], "no reason is given");
+	ectx_future_free(f);
+}
+
+Test(loss, a_leaf_killed_during_a_call)
+{
+	struct world w = world_open();
+	ectx_context *c = get(w.mesh, "c");
+	pid_t pid = pid_of(c);
+	ectx_future *f = running(&w, c);
+	cr_assert(kill(pid, SIGKILL) == 0);
+	expect(f, ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "a > b > c");
+	cr_expect(call_int(get(w.mesh, "b"), "work:add", "[1]") == 1, "b is as it was");
+	pid_t again = pid_of(c);
+	cr_expect(again != pid, "a new incarnation");
+	world_close(&w);
+}
+
+Test(loss, a_child_of_the_master_killed_during_a_call)
+{
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	pid_t pid = pid_of(d);
+	ectx_future *f = running(&w, d);
+	cr_assert(kill(pid, SIGKILL) == 0);
+	expect(f, ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "d");
+	cr_expect(pid_of(d) != pid);
+	world_close(&w);
+}
+
+Test(loss, a_call_that_ends_its_own_process)
+{
+	struct world w = world_open();
+	expect(start(get(w.mesh, "b"), "work:leave", NULL, WITHIN), ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "a > b");
+	cr_expect(call_int(get(w.mesh, "b"), "work:add", "[1]") == 1);
+	world_close(&w);
+}
+
+Test(loss, a_relay_killed_takes_its_three_children_along)
+{
+	struct world w = world_open();
+	static const char *const names[] = {"k1", "k2", "k3"};
+	ectx_context *a = get(w.mesh, "a");
+	ectx_future *f[3];
+	for (int i = 0; i < 3; i++)
+		f[i] = running(&w, get(w.mesh, names[i]));
+	cr_assert(kill(pid_of(a), SIGKILL) == 0);
+	for (int i = 0; i < 3; i++)
+		expect(f[i], ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "a");
+	cr_expect(call_int(get(w.mesh, "k2"), "work:add", "[1]") == 1,
+		  "the relay is made again, and the child behind it");
+	world_close(&w);
+}
+
+/* A stopped process answers nothing: the link is silent after idle (5 s; less and a slow machine does not boot in it).
+ */
+Test(loss, a_frozen_child)
+{
+	struct world w = world_open();
+	ectx_context *e = get(w.mesh, "e");
+	pid_t pid = pid_of(e);
+	cr_assert(kill(pid, SIGSTOP) == 0);
+	struct timespec from = now();
+	expect(start(e, "work:add", "[1]", WITHIN), ECTX_E_SILENT, ECTX_PHASE_LOST, "e");
+	cr_expect(ms_since(&from) < 8000, "%ld ms", ms_since(&from));
+	cr_expect(gone(pid, 3000), "the frozen process is ended");
+	cr_expect(call_int(e, "work:add", "[1]") == 1);
+	world_close(&w);
+}
+
+Test(loss, a_frozen_grandchild)
+{
+	struct world w = world_open();
+	ectx_context *f = get(w.mesh, "f");
+	pid_t pid = pid_of(f);
+	cr_assert(kill(pid, SIGSTOP) == 0);
+	struct timespec from = now();
+	expect(start(f, "work:add", "[1]", WITHIN), ECTX_E_SILENT, ECTX_PHASE_LOST, "e > f");
+	cr_expect(ms_since(&from) < 8000, "%ld ms", ms_since(&from));
+	cr_expect(gone(pid, 3000), "the frozen process is ended");
+	cr_expect(call_int(f, "work:add", "[1]") == 1);
+	world_close(&w);
+}
+
+Test(loss, an_agent_that_never_answers)
+{
+	struct world w = world_open();
+	struct timespec from = now();
+	ectx_context *s = get(w.mesh, "silent");
+	ectx_future *v[2] = {ectx_connect_start(s, WITHIN), start(s, "work:add", "[1]", WITHIN)};
+	cr_assert(error_of(v[0])->limit_ms == 1000, "%u", ectx_future_error(v[0])->limit_ms);
+	expect(v[0], ECTX_E_BOOT_TIMEOUT, ECTX_PHASE_BOOT, "silent");
+	expect(v[1], ECTX_E_BOOT_TIMEOUT, ECTX_PHASE_BOOT, "silent");
+	cr_expect(ms_since(&from) < 3000, "%ld ms", ms_since(&from));
+	world_close(&w);
+}
+
+Test(loss, an_interpreter_that_ends_at_once)
+{
+	struct world w = world_open();
+	ectx_future *f = ectx_connect_start(get(w.mesh, "dumb"), WITHIN);
+	cr_expect(strstr(error_of(f)->saw, "never again"), "its last words: %s", ectx_future_error(f)->saw);
+	expect(f, ECTX_E_BOOT_EXITED, ECTX_PHASE_BOOT, "a > dumb");
+	cr_expect(call_int(get(w.mesh, "a"), "work:add", "[1]") == 1);
+	world_close(&w);
+}
+
+/* What was never sent has a known outcome: none. */
+Test(loss, a_call_that_was_not_sent)
+{
+	struct world w = world_open();
+	ectx_context *a = get(w.mesh, "a");
+	pid_t pid = pid_of(a);
+	cr_assert(kill(pid, SIGSTOP) == 0);
+	ectx_future *waits = start(get(w.mesh, "k1"), "work:add", "[1]", WITHIN); /* k1 is not up yet */
+	cr_expect(!ectx_future_wait(waits, 100));
+	cr_assert(kill(pid, SIGKILL) == 0);
+	const ectx_error *e = error_of(waits);
+	cr_expect(e->status == ECTX_UNREACHABLE && e->code == ECTX_E_LOST, "%s: %s", ectx_code_name(e->code), e->saw);
+	ectx_future_free(waits);
+	cr_expect(call_int(get(w.mesh, "k1"), "work:add", "[1]") == 1);
+	world_close(&w);
+}
