@@ -49,7 +49,7 @@ check() {
 }
 
 echo 'int probe;' >"$tmp/probe.c"
-for level in -O0 -O2 -Os; do
+for level in -O2 -Os; do
 	check "x86_64 $level" "-m64 $level" "$@"
 	if $CC -m32 -ffreestanding -nostdlib -r "$tmp/probe.c" -o "$tmp/probe.o" 2>"$tmp/probe.err"; then
 		check "i386 $level" "-m32 $level" "$@"
