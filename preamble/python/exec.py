@@ -6,7 +6,8 @@
 # reads no more than its credit, so a receiver that stops holds the command at its pipe and not in anybody's memory.
 #
 # A command leads its own session, so the agent's death does not end it. `die` kills the groups that run; and for kill -9
-# there is the watcher, a fork of the agent that learns each group from the command itself, before exec.
+# there is a second watcher (the core's own ends the agent's group), a fork that learns each group from the command itself,
+# before exec.
 JOBS_MAX = 256                  # at once; more are answered `busy`
 STREAM_WINDOW = 262144
 JOBS = {}                       # (who asked, slot) -> Job
@@ -147,32 +148,40 @@ def take_credit(kind, src, reply, body):
 # ---- the watcher ----
 
 def guard():
-    # Never in the I/O thread: it forks.
+    # Never in the I/O thread: it forks. Twice, so that a wait() in called code finds no child that it did not start.
     GUARD.acquire()
     try:
         if not WATCHER:
             r, w = os.pipe()
-            parent = os.getpid()
-            group = os.getpgrp()
-            if not os.fork():
+            agent = os.getpid()
+            pid = os.fork()
+            if not pid:
                 try:
                     os.setsid()
                     for x in 1, 2:
                         os.dup2(0, x)
                     clear(r)
-                    watch_groups(r, parent, {group: 1})
+                    if not os.fork():
+                        watch_groups(r, agent)
                 finally:
                     os._exit(0)
-            os.close(r)
             WATCHER.append(keep(w))
+            os.close(r)
+            try:
+                os.waitpid(pid, 0)
+            except OSError:
+                pass
     finally:
         GUARD.release()
 
 
-def watch_groups(r, parent, groups):
-    # The agent is gone when the pipe ends; what it forked without exec holds the pipe open, but is not our parent.
+def watch_groups(r, agent):
+    # The agent is gone when the pipe ends, or when there is no such process: what it forked without exec holds the pipe too.
+    groups = {}
+    poller = select.poll()
+    poller.register(r, 1)
     while 1:
-        if select.select([r], [], [], 1)[0]:
+        if poller.poll(1000):
             s = os.read(r, 4)
             if not s:
                 break
@@ -181,8 +190,11 @@ def watch_groups(r, parent, groups):
                 groups[n] = 1
             else:
                 groups.pop(-n, 0)
-        elif os.getppid() != parent:
-            break
+        else:
+            try:
+                os.kill(agent, 0)
+            except OSError:
+                break
     for x in groups:
         try:
             os.kill(-x, 9)
@@ -266,7 +278,7 @@ class Job:
                 if x is not None:
                     os.close(x)
             step, n = unpack('>BI', s)
-            raise OSError(n, text(step and self.cwd or name, 400))
+            raise OSError(n, text((step and self.cwd or name).decode('utf8', 'replace'), 400))
         return fds[::2]
 
     def become(self, fds, terminal, said, paths, env):
@@ -396,7 +408,6 @@ def run(name, argv, out, err):
     # A program as __main__, in the main thread; what it and its children write goes to the streams. It ends as it would in
     # a process of its own: threads are waited for, exit functions run. The streams end when the last child closes them, so
     # the answer does not wait for that.
-    guard()
     atexit = __import__('atexit')
     before = sys.stdout, sys.stderr, sys.argv, atexit.register
     saved = []
@@ -431,7 +442,7 @@ def run(name, argv, out, err):
             status = complain()
         x = sys.modules.get('threading')
         for x in x and x.enumerate() or ():
-            if not getattr(x, 'daemon', 1) and x.ident != thread.get_ident():
+            if not getattr(x, 'daemon', 1) and getattr(x, 'ident', 0) != thread.get_ident():
                 x.join()
         while exits:
             f, args, kw = exits.pop()
