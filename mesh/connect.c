@@ -79,10 +79,11 @@ static void on_up(ectx_context *c, struct eci_cbor *b)
 static void lost_while_up(ectx_context *c, const char *reason, const char *detail)
 {
 	struct eci_fail fail = {0};
-	const char *evidence = eci_dialogue_evidence(c->dialogue);
+	const char *saw = eci_dialogue_evidence(c->dialogue); /* a relay's detail is the end of the same */
 	bool silent = !strcmp(reason, "silent");
-	eci_fail_set(&fail, ECTX_PHASE_LOST, silent ? ECTX_E_SILENT : ECTX_E_LOST_RUNNING, "%s%s%s%s%s", reason,
-		     detail[0] ? ": " : "", detail, evidence[0] ? "; " : "", evidence);
+	saw = saw[0] ? saw : detail;
+	eci_fail_set(&fail, ECTX_PHASE_LOST, silent ? ECTX_E_SILENT : ECTX_E_LOST_RUNNING, "%s%s%s", reason,
+		     saw[0] ? ": " : "", saw);
 	eci_context_down(c, &fail);
 }
 

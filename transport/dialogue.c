@@ -111,7 +111,7 @@ void eci_dialogue_free(struct eci_dialogue *d)
 		return;
 	eci_recipe_deinit(&d->recipe);
 	eci_mem_free(d->stage);
-	eci_mem_free(d->escaped);
+	eci_mem_free(d->evidence);
 	eci_mem_free(d);
 }
 
@@ -350,13 +350,11 @@ uint64_t eci_dialogue_tick(struct eci_dialogue *d, uint64_t now_ms)
 
 const char *eci_dialogue_evidence(struct eci_dialogue *d)
 {
-	uint8_t raw[ECI_EVIDENCE_MAX];
-	size_t n = eci_tail_copy(&d->noise, d->noise.total, raw);
 	/* Most dialogues are never asked, and a mesh keeps thousands of them. */
-	if (!d->escaped)
-		d->escaped = eci_mem_alloc(ECI_ESCAPED_MAX);
-	if (!d->escaped)
+	if (!d->evidence)
+		d->evidence = eci_mem_alloc(ECI_WORDS_MAX);
+	if (!d->evidence)
 		return "";
-	eci_escape(d->escaped, ECI_ESCAPED_MAX, raw, n);
-	return d->escaped;
+	eci_verdict_words(d, d->evidence, ECI_WORDS_MAX);
+	return d->evidence;
 }

@@ -49,7 +49,7 @@ struct eci_dialogue {
 	uint64_t last_byte_ms; /* any stream; the state's start at first */
 	uint64_t until_ms;     /* PAUSE, ENDING */
 	uint64_t noise_bytes;  /* on stdout, of this attempt */
-	uint64_t noise_from;   /* d->noise.total when the attempt began */
+	uint64_t noise_from;   /* d->noise.total when the attempt began; when its marker was seen */
 	unsigned passphrases;  /* prompts for one */
 	struct eci_marker_scan marker_scan;
 	struct eci_line_scan lines[3]; /* by enum eci_from - 1 */
@@ -59,7 +59,7 @@ struct eci_dialogue {
 
 	struct eci_tail noise; /* everything, in order of arrival */
 	struct eci_tail words; /* where the tools speak: stderr and terminal */
-	char *escaped;         /* of eci_dialogue_evidence(), made when asked for */
+	char *evidence;        /* of eci_dialogue_evidence(), made when asked for */
 
 	struct eci_marker marker;
 	struct eci_action queue[ECI_DLG_ACTIONS];
@@ -85,6 +85,9 @@ bool eci_asks_on_stdin(const struct eci_target *t);
 void eci_dlg_line(struct eci_dialogue *d, const char *line, uint64_t now_ms);
 
 /* verdict.c */
+/* The last lines, wherever they were said; since the marker, once it was seen. "" if there are none. */
+#define ECI_WORDS_MAX 1600u
+void eci_verdict_words(const struct eci_dialogue *d, char *out, size_t cap);
 /* Sets d->fail; saw and hint may be NULL. phase_limit 0: the phase has none. */
 void eci_verdict_set(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, const char *saw,
 		     const char *hint, uint64_t now_ms);

@@ -139,7 +139,9 @@ static void on_marker(struct eci_dialogue *d, uint64_t now_ms)
 	}
 	memcpy(promote.interpreter, d->marker.interpreter, sizeof promote.interpreter);
 	memcpy(promote.system, d->marker.system, sizeof promote.system);
-	eci_tail_clear(&d->words); /* what the tools said is settled: from here on stderr is the interpreter's */
+	/* What the tools said is settled: from here on stderr is the interpreter's. */
+	eci_tail_clear(&d->words);
+	d->noise_from = d->noise.total;
 	eci_dlg_push(d, promote);
 }
 
@@ -187,10 +189,10 @@ void eci_dialogue_bytes(struct eci_dialogue *d, enum eci_from from, const uint8_
 		else
 			spoken(d, from, p[i++], now_ms);
 	}
-	if (i == n || d->state != ECI_DLG_BOOT)
+	if (i == n || (d->state != ECI_DLG_BOOT && d->state != ECI_DLG_UP))
 		return;
-	if (from == ECI_OUT)
-		early_bytes(d, p + i, n - i, now_ms);
-	else
+	if (from != ECI_OUT)
 		eci_tail_add(&d->words, p + i, n - i);
+	else if (d->state == ECI_DLG_BOOT)
+		early_bytes(d, p + i, n - i, now_ms);
 }

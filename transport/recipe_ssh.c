@@ -13,10 +13,19 @@
  * `auto` and ControlPersist our connection would stay in the background after the run, and a connection that others
  * ride on would end when our hop ends; both break "nothing outlives the master".
  *
- * No ServerAliveInterval: frames carry heartbeats. No LC_ALL: OpenSSH's own messages are not translated, and Debian's
- * ssh_config sends LC_* along, so it would become the locale of every program on the remote side.
+ * ServerAliveInterval and -CountMax come from timeout.idle, unless `options` has a word about either. Frames carry
+ * heartbeats of their own, but when the network is frozen and our agent gone, ssh alone would wait for TCP, which takes
+ * a quarter of an hour. ssh gives up after (CountMax + 1) intervals; what that makes is more than the idle time, by
+ * three seconds at most: the agents find the silence first, and say whose it is.
+ *
+ * No LC_ALL: OpenSSH's own messages are not translated, and Debian's ssh_config sends LC_* along, so it
+ * would become the locale of every program on the remote side.
  */
 #include "transport/recipe.h"
+#include <string.h>
+#include <strings.h>
+
+#define ALIVE_COUNT 2u /* unanswered, before ssh ends */
 
 static void opt(struct eci_argv *a, const char *name, const char *value)
 {
@@ -60,6 +69,23 @@ static void hostkey_options(struct eci_argv *a, enum eci_hostkey policy)
 	}
 }
 
+static bool speaks_of_alive(const char *const *options)
+{
+	for (; options && *options; options++)
+		if (!strncasecmp(*options + strspn(*options, " \t"), "ServerAlive", 11))
+			return true;
+	return false;
+}
+
+static void alive_options(struct eci_argv *a, const struct eci_target *t)
+{
+	char number[12];
+	if (!t->timeout.idle_ms || speaks_of_alive(t->options))
+		return;
+	opt(a, "ServerAliveInterval=", decimal(t->timeout.idle_ms / (ALIVE_COUNT + 1) / 1000 + 1, number));
+	opt(a, "ServerAliveCountMax=", decimal(ALIVE_COUNT, number));
+}
+
 void eci_recipe_ssh(struct eci_argv *a, const struct eci_target *t, enum eci_spawn_mode mode, bool feed,
 		    const char *stage)
 {
@@ -80,6 +106,7 @@ void eci_recipe_ssh(struct eci_argv *a, const struct eci_target *t, enum eci_spa
 	/* Whole seconds, rounded up: 0 would mean no limit. */
 	if (t->timeout.connect_ms)
 		opt(a, "ConnectTimeout=", decimal((t->timeout.connect_ms - 1) / 1000 + 1, number));
+	alive_options(a, t);
 	if (ask)
 		opt(a,
 		    "PreferredAuthentications=", "gssapi-with-mic,hostbased,publickey,keyboard-interactive,password");

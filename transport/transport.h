@@ -80,7 +80,8 @@ void eci_dialogue_link_lost(struct eci_dialogue *d, const char *reason, int wait
 void eci_dialogue_relay_lost(struct eci_dialogue *d, const char *evidence, uint64_t now_ms);
 /* Time limits; returns the absolute time of the next one or UINT64_MAX. */
 uint64_t eci_dialogue_tick(struct eci_dialogue *d, uint64_t now_ms);
-/* The last ECI_EVIDENCE_MAX bytes of noise and stderr, printable (escaped), for errors after boot. */
+/* The last lines of what was said, printable, for errors after boot: of this attempt, or since its marker; "" for none.
+ */
 const char *eci_dialogue_evidence(struct eci_dialogue *d);
 
 #endif

@@ -77,8 +77,7 @@ static size_t escape_line(char *out, size_t cap, const char *line)
 	return eci_escape(out, cap, (const uint8_t *)line, strlen(line));
 }
 
-/* The last words, wherever they were said. */
-static void last_words(struct eci_dialogue *d, char *out, size_t cap)
+void eci_verdict_words(const struct eci_dialogue *d, char *out, size_t cap)
 {
 	eci_tail_last_lines(&d->words, d->words.total, d->t->method, 3, out, cap);
 	if (!*out)
@@ -133,8 +132,8 @@ static void ended_how(char *out, size_t cap, int wait_status)
 void eci_verdict_exit(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, int wait_status,
 		      const char *hint, uint64_t now_ms)
 {
-	char words[1600], how[40], saw[1700];
-	last_words(d, words, sizeof words);
+	char words[ECI_WORDS_MAX], how[40], saw[ECI_WORDS_MAX + 100];
+	eci_verdict_words(d, words, sizeof words);
 	ended_how(how, sizeof how, wait_status);
 	if (*words && *how)
 		snprintf(saw, sizeof saw, "%s (%s)", words, how);
@@ -147,11 +146,11 @@ void eci_verdict_exit(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_c
 
 void eci_verdict_timeout(struct eci_dialogue *d, uint64_t now_ms)
 {
-	char words[1600];
+	char words[ECI_WORDS_MAX];
 	enum ectx_phase phase = ECTX_PHASE_SHELL;
 	enum ectx_code code = ECTX_E_SHELL_SILENT;
 	uint32_t limit = eci_state_limit_ms(d);
-	last_words(d, words, sizeof words);
+	eci_verdict_words(d, words, sizeof words);
 	if (d->state == ECI_DLG_BOOT) {
 		phase = ECTX_PHASE_BOOT;
 		code = ECTX_E_BOOT_TIMEOUT;

@@ -46,10 +46,12 @@ Test(recipe, ssh)
 	struct eci_target t = {.method = ECI_SSH, .host = "web1", .timeout = ECI_TIMEOUTS_DEFAULT};
 	argv_is(&t, ECI_SPAWN_PIPES, false,
 		"ssh|-T|-e|none|-o|BatchMode=yes|-o|ClearAllForwardings=yes|-o|LogLevel=VERBOSE|-o|ControlMaster=no|"
-		"-o|ConnectTimeout=10|-o|StrictHostKeyChecking=yes|--|web1|exec sh -c '" STAGE "'");
+		"-o|ConnectTimeout=10|-o|ServerAliveInterval=6|-o|ServerAliveCountMax=2|-o|StrictHostKeyChecking=yes|--"
+		"|web1|exec sh -c '" STAGE "'");
 	argv_is(&t, ECI_SPAWN_PIPES, true,
 		"ssh|-T|-e|none|-o|BatchMode=yes|-o|ClearAllForwardings=yes|-o|LogLevel=VERBOSE|-o|ControlMaster=no|"
-		"-o|ConnectTimeout=10|-o|StrictHostKeyChecking=yes|--|web1|sh");
+		"-o|ConnectTimeout=10|-o|ServerAliveInterval=6|-o|ServerAliveCountMax=2|-o|StrictHostKeyChecking=yes|--"
+		"|web1|sh");
 }
 
 /* The user's options stand before what they may override and behind what they may not. */
@@ -72,6 +74,46 @@ Test(recipe, ssh_with_everything)
 		"-o|PreferredAuthentications=gssapi-with-mic,hostbased,publickey,keyboard-interactive,password|"
 		"-o|StrictHostKeyChecking=no|-o|UserKnownHostsFile=/dev/null|-o|GlobalKnownHostsFile=/dev/null|"
 		"-i|/k|-o|IdentitiesOnly=yes|-p|65535|-l|bob|--|web1|exec sh -c '" STAGE "'");
+}
+
+/* (CountMax + 1) intervals are more than the idle time, by three seconds at most; the user's word on either stands
+ * alone. */
+Test(recipe, ssh_ends_by_itself_after_the_idle_time)
+{
+	static const char *const other[] = {"serveraliveinterval 60", NULL}, *const count[] = {" ServerAliveCountMax=9",
+											       NULL};
+	static const struct {
+		uint32_t idle_ms;
+		const char *const *options;
+		const char *expected; /* NULL: none of ours */
+	} cases[] = {
+		{0, NULL, NULL},
+		{1, NULL, "Interval=1"},
+		{2999, NULL, "Interval=1"},
+		{3000, NULL, "Interval=2"},
+		{5999, NULL, "Interval=2"},
+		{6000, NULL, "Interval=3"},
+		{15000, NULL, "Interval=6"},
+		{UINT32_MAX, NULL, "Interval=1431656"},
+		{15000, other, NULL},
+		{15000, count, NULL},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct eci_target t = {.method = ECI_SSH, .host = "web1", .options = cases[i].options};
+		struct eci_recipe r;
+		bool found = false;
+		t.timeout.idle_ms = cases[i].idle_ms;
+		cr_assert_eq(eci_recipe_make(&r, &t, ECI_SPAWN_PIPES, false, STAGE), 0);
+		for (char **a = r.argv; *a; a++)
+			if (!strncmp(*a, "ServerAliveInterval=", 20)) {
+				found = true;
+				cr_assert_not_null(cases[i].expected, "case %zu", i);
+				cr_assert_str_eq(*a + 11, cases[i].expected);
+				cr_assert_str_eq(a[2], "ServerAliveCountMax=2");
+			}
+		cr_assert_eq(found, cases[i].expected != NULL, "case %zu", i);
+		eci_recipe_deinit(&r);
+	}
 }
 
 Test(recipe, ssh_connect_timeout_is_whole_seconds_up)
