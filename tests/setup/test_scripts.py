@@ -22,7 +22,8 @@ class Tally(unittest.TestCase):
     def tally(self, text):
         with tempfile.TemporaryDirectory() as top:
             write(top + '/t.xml', text)
-            done = subprocess.run([TOP + '/scripts/tally', top + '/t.xml'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            done = subprocess.run([TOP + '/scripts/tally', top + '/t.xml'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.said = done.stderr.decode()
             self.assertEqual(done.returncode, 0)
             return done.stdout.decode().strip()
 
@@ -31,6 +32,16 @@ class Tally(unittest.TestCase):
         self.assertEqual(self.tally('3 passed, 0 failed, 2 skipped\n'), '3 0 2')
         self.assertEqual(self.tally('all is well\n'), '0 1 0')
         self.assertEqual(self.tally(''), '0 1 0')
+
+    def test_reasons(self):
+        self.tally('ok\nskipped: ssh: no sshd\nSKIP sudo: none\n3 passed, 0 failed, 2 skipped\n')
+        self.assertEqual(self.said, 'skipped: t (2): ssh: no sshd; none\n')
+        self.tally('3 passed, 0 failed, 2 skipped\n')
+        self.assertEqual(self.said, 'skipped: t (2): it does not say why\n')
+        self.case('notrun', '<skipped/><system-out>no clang-format here\n</system-out>')
+        self.assertEqual(self.said, 'skipped: a (1): no clang-format here\n')
+        self.tally('3 passed, 1 failed\n')
+        self.assertEqual(self.said, 'failed: t (1)\n')
 
     def case(self, status, inner=''):
         return self.tally('<?xml version="1.0"?><testsuite><testcase name="a" status="%s">%s</testcase></testsuite>'
