@@ -206,6 +206,9 @@ static void progress(struct eci_fan *fan, bool force)
 {
 	char text[96];
 	size_t waiting = fan->n - fan->next;
+	/* what tree and trace print is one object a context or hop, and nothing else */
+	if (fan->opts->json && (fan->opts->cmd == ECI_CMD_TREE || fan->opts->cmd == ECI_CMD_TRACE))
+		return;
 	if (fan->opts->json) {
 		static double last;
 		double now = eci_now();

@@ -1,0 +1,151 @@
+"""exec and run: output by line, both streams, statuses, folding, JSON; commands of one word and of several; scripts."""
+import os
+
+from support import LIMIT, Case, read_until, signal, subprocess
+
+
+class Exec(Case):
+    def setUp(self):
+        super().setUp()
+        self.topology()
+
+    def test_streams(self):
+        end = self.ends(0, 'exec', '-w', 'n1', '--', 'sh', '-c', 'echo out; echo err >&2; printf "no newline"')
+        self.assertEqual(end.out, 'n1: out\nn1: no newline\n')
+        self.assertEqual(end.err, 'n1: err\n')
+
+    def test_live(self):
+        """A line is printed while the command still runs."""
+        go = self.fifo('go')
+        child = self.start('exec', '-w', 'n1', '--', 'sh', '-c', 'echo first; cat %s' % go)
+        self.assertEqual(read_until(child.stdout.fileno(), b'\n'), b'n1: first\n')
+        with open(go, 'w') as f:
+            f.write('second\n')
+        self.assertEqual(child.communicate(timeout=LIMIT)[0], b'n1: second\n')
+        self.assertEqual(child.returncode, 0)
+
+    def test_words_are_not_split_again(self):
+        end = self.ends(0, 'exec', '-w', 'n1', 'printf', '[%s]\n', 'a  b', '$HOME', '*', '')
+        self.assertEqual(end.out, 'n1: [a  b]\nn1: [$HOME]\nn1: [*]\nn1: []\n')
+
+    def test_one_word_with_syntax_is_of_the_shell(self):
+        self.assertEqual(self.ends(0, 'exec', '-w', 'n1', 'echo a b | tr a c').out, 'n1: c b\n')
+        self.assertEqual(self.ends(0, 'exec', '-w', 'n1', 'id').out[:8], 'n1: uid=')
+
+    def test_dashes(self):
+        self.assertEqual(self.ends(0, 'exec', '-w', 'n1', '--', 'echo', '--', '-w').out, 'n1: -- -w\n')
+        self.assertEqual(self.ends(0, 'exec', '-w', 'n1', 'echo', '--json', '-b').out, 'n1: --json -b\n')
+
+    def test_status(self):
+        end = self.ends(1, 'exec', '-w', 'n1,n2', '--', 'sh', '-c', 'exit 3')
+        self.assertIn('FAILED n[1-2]\n', end.err)
+        self.assertIn('saw      exit status 3\n', end.err)
+        end = self.ends(1, 'exec', '--json', '-w', 'n1', '--', 'sh', '-c', 'exit 255')
+        self.assertEqual(end.events()[-2]['rc'], 255)
+        self.assertEqual(end.events()[-2]['status'], 'failed')
+
+    def test_signal(self):
+        self.assertIn('ended by signal 9', self.ends(1, 'exec', '-w', 'n1', 'kill -9 $$').err)
+        end = self.ends(1, 'exec', '--json', '-w', 'n1', 'kill -15 $$')
+        self.assertEqual(end.events()[-2]['rc'], 128 + 15)
+
+    def test_no_such_command(self):
+        err = self.ends(1, 'exec', '-w', 'n1', '--', 'no-such-command').err
+        self.assertIn('no-such-command: No such file or directory', err)
+        self.assertIn('hint     the command could not be started there', err)
+
+    def test_folder_and_environment(self):
+        end = self.ends(0, 'exec', '-w', 'n1', '--cwd', self.place, '--env', 'A=b c', '--env', 'HOME', '--env=E=',
+                        'pwd; echo "$A"; echo "${HOME-unset}"; echo "${E-unset}"')
+        self.assertEqual(end.out, ''.join('n1: %s\n' % s for s in (os.path.realpath(self.place), 'b c', 'unset', '')))
+        self.assertIn('No such file', self.ends(1, 'exec', '-w', 'n1', '--cwd', '/no/such', 'pwd').err)
+
+    def test_folded(self):
+        end = self.ends(1, 'exec', '-b', '-w', 'n[1-4]', 'echo out; echo err >&2; exit 2')
+        self.assertEqual(end.out, '---------------\nn[1-4] (4)\n---------------\nout\n')
+        self.assertTrue(end.err.startswith('---------------\nn[1-4] (4)\n---------------\nerr\nFAILED n[1-4]\n'), end.err)
+
+    def test_folded_is_bounded(self):
+        """1 MiB of a node is kept, one byte past it is counted and said."""
+        for size, over in ((1 << 20, ''), ((1 << 20) + 1, 'econtext: n1: 1 bytes more were not kept: -b keeps 1048576 a node\n')):
+            end = self.ends(0, 'exec', '-b', '-w', 'n1', 'head -c %d /dev/zero | tr "\\0" x' % size)
+            self.assertEqual(end.out, '---------------\nn1\n---------------\n' + 'x' * (1 << 20) + '\n')
+            self.assertEqual(end.err, over)
+
+    def test_long_lines(self):
+        """64 KiB of a line are kept together, one byte past makes two."""
+        end = self.ends(0, 'exec', '-w', 'n1', 'head -c 65536 /dev/zero | tr "\\0" x; echo; head -c 65537 /dev/zero | tr "\\0" x; echo')
+        self.assertEqual([len(line) - 4 for line in end.out.splitlines()], [65536, 65536, 1])
+
+    def test_json(self):
+        end = self.ends(0, 'exec', '--json', '-w', 'n1', 'echo out; echo err >&2; printf "\\377\\npart"')
+        out = [(e['node'], e['stream'], e['text'], e.get('partial')) for e in end.events() if e['event'] == 'output']
+        self.assertEqual([o for o in out if o[1] == 'stdout'], [('n1', 'stdout', 'out', None), ('n1', 'stdout', {'$bytes': '/w=='}, None),
+                                                               ('n1', 'stdout', 'part', True)])
+        self.assertIn(('n1', 'stderr', 'err', None), out)
+        self.assertEqual((end.events()[-2]['event'], end.events()[-2]['rc']), ('result', 0))
+
+    def test_pty(self):
+        end = self.ends(0, 'exec', '--pty', '-w', 'n1', 'test -t 0 && test -t 1 && test -t 2 && stty size; echo err >&2')
+        self.assertEqual(end.out, 'n1: 24 80\nn1: err\n')
+        self.assertEqual(end.err, '')
+
+    def test_no_stdin(self):
+        self.assertEqual(self.ends(0, 'exec', '-w', 'n1', '--', 'cat', stdin=subprocess.PIPE).out, '')
+
+    def test_deadline(self):
+        self.assertIn('DEADLINE n1\n', self.ends(5, 'exec', '-u', '300ms', '-w', 'n1', '--', 'sleep', '60').err)
+
+    def test_broken_pipe(self):
+        read, write = os.pipe()
+        child = self.start('exec', '-w', 'n[1-2]', '--', 'yes', stdout=write)
+        os.close(write)
+        self.assertIn(b': y\n', read_until(read, b'y\n'))
+        os.close(read)
+        child.communicate(timeout=LIMIT)
+        self.assertEqual(child.returncode, -signal.SIGPIPE)
+
+    def test_interrupted_twice_ends_it(self):
+        child = self.start('exec', '-w', 'n1', 'echo $$; exec sleep 600')
+        pid = int(read_until(child.stdout.fileno(), b'\n').split()[1])
+        fd = os.pidfd_open(pid)
+        self.addCleanup(os.close, fd)
+        child.send_signal(signal.SIGINT)
+        read_until(child.stderr.fileno(), b'^C again')
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=LIMIT)
+        self.assertEqual(child.returncode, 130)
+        import select
+        self.assertTrue(select.select([fd], [], [], LIMIT)[0])
+
+
+class Run(Case):
+    def setUp(self):
+        super().setUp()
+        self.topology()
+        os.mkdir(self.path('s'))
+        self.write('s/helper.py', 'def shout(words): return " ".join(words).upper()\n')
+        self.write('s/script.py', 'import sys, helper\nprint(helper.shout(sys.argv[1:]))\nprint(__name__)\n'
+                                  'sys.stderr.write("err\\n")\nsys.exit(int(sys.argv[-1]))\n')
+
+    def test_script(self):
+        end = self.ends(0, 'run', '-w', 'n1', 's/script.py', '-b', '--json', 'a b', '0')
+        self.assertEqual(end.out, 'n1: -B --JSON A B 0\nn1: __main__\n')
+        self.assertEqual(end.err, 'n1: err\n')
+
+    def test_status(self):
+        end = self.ends(1, 'run', '--json', '-w', 'n1', 's/script.py', '3')
+        self.assertEqual((end.events()[-2]['status'], end.events()[-2]['rc']), ('failed', 3))
+
+    def test_exception(self):
+        self.write('bad.py', 'def f():\n    raise ValueError("no good")\nf()\n')
+        end = self.ends(1, 'run', '-w', 'n1', 'bad.py')
+        self.assertIn('ValueError: no good', end.out + end.err)
+        self.assertIn('line 2, in f', end.out + end.err)
+
+    def test_folded(self):
+        end = self.ends(0, 'run', '-b', '-w', 'n[1-4]', 's/script.py', 'x', '0')
+        self.assertEqual(end.out, '---------------\nn[1-4] (4)\n---------------\nX 0\n__main__\n')
+
+
+del Case

@@ -1,0 +1,55 @@
+"""tree and trace: all contexts with their counters, the hops of a way; JSON is one object a line and nothing else."""
+import json
+
+from support import Case
+
+KEYS = {'name', 'id', 'parent', 'transport', 'agent', 'arch', 'python', 'state', 'rtt_us', 'frames_in', 'frames_out', 'bytes_in',
+        'bytes_out', 'queued_bytes', 'modules_cached', 'requests_up', 'dials'}
+
+
+class Tree(Case):
+    def setUp(self):
+        super().setUp()
+        self.topology('econtext: 1\nnodes:\n  top: {local: {}}\n  mid: {via: top, local: {}}\n  n[1-2]: {via: mid, local: {}}\n'
+                      '  gone: {via: top, ssh: {program: /bin/false}}\n')
+
+    def test_json(self):
+        out = self.ends(0, 'tree', '--json', '-w', 'n[1-2]').out
+        tree = {one['name']: one for one in map(json.loads, out.splitlines())}
+        self.assertEqual(list(tree)[:3], ['master', 'top', 'mid'])
+        self.assertEqual({n: one['parent'] for n, one in tree.items()},
+                         {'master': None, 'top': 'master', 'mid': 'top', 'n1': 'mid', 'n2': 'mid'})
+        for one in tree.values():
+            self.assertLessEqual(KEYS, set(one), one)
+            self.assertEqual(one['state'], 'up', one)
+        self.assertEqual({n: one['dials'] for n, one in tree.items()}, {'master': 1, 'top': 1, 'mid': 2, 'n1': 0, 'n2': 0})
+
+    def test_table(self):
+        lines = self.ends(0, 'tree', '-w', 'n1').out.splitlines()
+        self.assertEqual(lines[0].split(), 'CONTEXT AGENT PYTHON STATE RTT IN OUT'.split())
+        self.assertEqual([line[:9].rstrip() for line in lines[1:]], ['master', '  top', '    mid', '      n1'])
+
+    def test_what_cannot_be_reached(self):
+        """The rest of the tree is shown all the same."""
+        end = self.ends(3, 'tree', '--json', '-w', 'n1,gone')
+        self.assertIn('UNREACHABLE gone\n', end.err)
+        self.assertIn('n1', [json.loads(line)['name'] for line in end.out.splitlines()])
+
+    def test_trace(self):
+        out = self.ends(0, 'trace', '-w', 'n2').out
+        self.assertRegex(out, r'^n2:  1  top +\d+(\.\d+)? ms\nn2:  2  mid +\d+(\.\d+)? ms\nn2:  3  n2 +\d+(\.\d+)? ms\n$')
+        hops = [json.loads(line) for line in self.ends(0, 'trace', '--json', '-w', 'n2').out.splitlines()]
+        self.assertEqual([(h['target'], h['hop'], h['name']) for h in hops], [('n2', 1, 'top'), ('n2', 2, 'mid'), ('n2', 3, 'n2')])
+        self.assertTrue(all(h['rtt_us'] > 0 for h in hops))
+
+
+class Preamble(Case):
+    def test_sizes(self):
+        """The budget of the first issue: what sshd is given to execute, and the agent as it is sent."""
+        sizes = {w[0]: int(w[1]) for w in map(str.split, self.ends(0, 'preamble', '--size').out.splitlines())}
+        self.assertEqual(list(sizes)[:2], ['command', 'python'])
+        self.assertLessEqual(sizes['command'], 240)
+        self.assertLessEqual(sizes['python'], 3600)
+
+
+del Case
