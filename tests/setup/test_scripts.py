@@ -110,6 +110,11 @@ class Ci(unittest.TestCase):
         self.assertEqual(self.run_ci(), (1, '3 passed, 1 failed'))
         self.assertEqual(self.calls()[-1][0], 'down')
 
+    def test_interrupt_is_heard(self):
+        # A shell's background jobs ignore SIGINT; the tests must not.
+        self.script('scripts/test', 'trap "echo 1 passed, 0 failed; exit 0" INT; kill -INT $$; echo 0 passed, 1 failed')
+        self.assertEqual(self.run_ci(), (0, '1 passed, 0 failed'))
+
     def test_interrupted(self):
         self.with_lab()
         self.script('tests/lab/run', 'echo $$ >%s/pid; exec sleep 50' % self.top)
