@@ -141,7 +141,8 @@ static bool on_frame(void *ctx, enum eci_origin from, struct eci_link *link, con
 
 static void on_wake(void *ctx, struct eci_link *link)
 {
-	(void)ctx, (void)link; /* every link is flushed before the loop sleeps */
+	(void)link;
+	((struct host *)ctx)->dirty = true;
 }
 
 static void on_broken(void *ctx, struct eci_link *link, const char *reason, const char *detail)
@@ -186,9 +187,16 @@ static void read_up(struct host *h)
 
 static void turn(struct host *h)
 {
-	uint64_t until = eci_router_tick(h->router, host_now());
-	host_children_flush(h);
-	bool done = flush_up(h);
+	/* Writing may make something due (an ACK for the link that the bytes came from), and what is due may be to
+	 * write. */
+	uint64_t until;
+	bool done;
+	do {
+		h->dirty = false;
+		host_children_flush(h);
+		done = flush_up(h);
+		until = eci_router_tick(h->router, host_now());
+	} while (h->dirty && !h->end);
 	if (h->end)
 		return;
 	h->npoll = 2;

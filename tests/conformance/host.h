@@ -17,6 +17,7 @@ struct host {
 	struct eci_spawns *spawns;
 	struct host_child *children;
 	const char *end; /* why the process is about to end */
+	bool dirty;      /* a link has something to write */
 	struct pollfd poll[HOST_POLL_MAX];
 	struct {
 		struct host_child *child;

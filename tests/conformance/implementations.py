@@ -46,7 +46,7 @@ def agent_bytes(program):
 
 
 def c_host(program):
-    return Implementation('c', ['spawn', 'wide'], [program])
+    return Implementation('c', ['spawn', 'items'], [program])
 
 
 def python(version, path, agent):

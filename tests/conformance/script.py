@@ -10,7 +10,7 @@ class Step(object):
 class Vector(object):
     def __init__(self, theme, place, name, steps):
         self.theme, self.place, self.name, self.steps = theme, place, name, steps
-        self.needs, self.boot, self.relay, self.slow = set(), '', False, False
+        self.needs, self.boot, self.relay, self.slow, self.once = set(), '', False, False, False
         while steps:
             word, _, rest = steps[0].text.partition(' ')
             if word == 'needs':
@@ -21,6 +21,8 @@ class Vector(object):
                 self.relay = True
             elif word == 'slow':
                 self.slow = True
+            elif word == 'once':
+                self.once = True
             else:
                 break
             del steps[0]

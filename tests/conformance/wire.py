@@ -80,6 +80,7 @@ class Link(object):
         while data:
             try:
                 data = data[os.write(self.wfd, data[:1 << 20]):]
+                end = time.monotonic() + limit
                 continue
             except BlockingIOError:
                 pass
