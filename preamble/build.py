@@ -4,13 +4,13 @@
     build.py --out FILE.c          what cmake/preamble.cmake runs
     build.py --dir FOLDER          the same as files (core.line, NAME.part, NAME.min.py), for tests and for reading
     build.py --sizes               prints what each piece costs
-    build.py --tune SECONDS        searches better names for the core, into python/names.json
 
 The source is written to be read; the wire has 3,600 bytes. Minified by tokens, not by unparsing a tree, so that literals
 and syntax stay exactly what the author wrote (the text must still be Python 2.4). Names are given out by graph colouring:
 a name that is local in several functions has the same letter in all of them (the compressor likes that), and two names
 share a letter when no function uses both. All parts share one namespace, so globals keep the name that the first file
-gave them. Deterministic: no set is iterated unsorted.
+gave them. Deterministic: no set is iterated unsorted. tune.py searches for better names and a better order of functions,
+once; what it found is kept in python/names.json.
 """
 import ast
 import builtins
@@ -18,14 +18,11 @@ import collections
 import io
 import json
 import keyword
-import math
 import os
-import random
 import string
 import subprocess
 import sys
 import tempfile
-import time
 import tokenize
 import zlib
 
@@ -307,61 +304,29 @@ def compress(data):
     return zlib.compress(data, 9)
 
 
-def tune(seconds):
-    """Searches better names for the core: hill climbing over swaps, by the size of what zlib makes of it. Written to
-    names.json, which plan() follows as far as the names still exist; a build does not search."""
-    source = source_of(CORE)
-    renamer = Renamer(load_names())
-    renamer.plan(source)
-    keys = sorted(renamer.new)
-    mark = dict((k, chr(0x4e00 + i)) for i, k in enumerate(keys))
-    renamer.globals.clear()
-    template = render(renamer.rename(source, lambda k: mark[k]))
-    given = dict((k, renamer.given[k]) for k in keys)
-    letters = [s for s in string.ascii_letters + '_'] + sorted(set(s for s in given.values() if len(s) > 1))
-
-    def size():
-        c = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
-        return len(c.compress(template.translate(dict((ord(mark[k]), given[k]) for k in keys)).encode()) + c.flush())
-
-    best, start, dice = size(), time.time(), random.Random(time.time())
-    now, found = best, dict(given)
-    units = sorted(set(k[0] for k in keys))
-    while time.time() < start + seconds:
-        old = dict(given)
-        if dice.random() < .3:
-            a, b = dice.sample(letters, 2)
-            for k in keys:
-                given[k] = {a: b, b: a}.get(given[k], given[k])
-        else:
-            k = dice.choice(keys)
-            a, b = given[k], dice.choice(letters)
-            given[k] = b
-            for c in renamer.conflict[k]:
-                if given.get(c) == b and c[0] == k[0]:
-                    given[c] = a
-        touched = [k for k in keys if given[k] != old[k]]
-        bad = any(given[k] in renamer.fixed or any(given.get(c) == given[k] for c in renamer.conflict[k]) for k in touched)
-        new = now + 999 if bad else size()
-        # Worse is taken now and then, ever more seldom.
-        heat = .25 * (1 - (time.time() - start) / seconds)
-        if new > now and dice.random() >= math.exp((now - new) / max(heat, .01)):
-            given = old
-            continue
-        now = new
-        if now < best:
-            best, found = now, dict(given)
-    given = found
-    with open(NAMES, 'w') as f:
-        f.write(json.dumps(sorted([k[0], k[1], given[k]] for k in keys), indent=0) + '\n')
-    print('raw deflate: %d' % best)
-
-
 def load_names():
+    """What tune.py found: ({(unit, name): short}, [functions of the core in the order that compresses best])."""
     if not os.path.exists(NAMES):
-        return {}
+        return {}, []
     with open(NAMES) as f:
-        return dict(((u, n), s) for u, n, s in json.load(f))
+        found = json.load(f)
+    return dict(((u, n), s) for u, n, s in found['names']), found['order']
+
+
+def reorder(source, order):
+    """The same program with its top-level functions, which must stand together, in another order."""
+    body = ast.parse(source).body
+    lines = source.split('\n')
+    defs = [i for i, n in enumerate(body) if isinstance(n, ast.FunctionDef)]
+    if defs != list(range(defs[0], defs[-1] + 1)):
+        sys.exit('build.py: a statement stands between functions of the core')
+    start = dict((body[i].name, body[i].lineno - 1) for i in defs)
+    end = dict((body[i].name, body[i].end_lineno) for i in defs)
+    names = [n for n in order if n in start]
+    names += [body[i].name for i in defs if body[i].name not in names]
+    middle = ['\n'.join(lines[start[n]:end[n]]) for n in names]
+    first, last = body[defs[0]].lineno - 1, body[defs[-1]].end_lineno
+    return '\n'.join(lines[:first] + middle + lines[last:])
 
 
 def source_of(name):
@@ -378,11 +343,14 @@ def source_of(name):
 
 
 def make():
-    renamer, out = Renamer(load_names()), {}
+    names, order = load_names()
+    renamer, out = Renamer(names), {}
     for name in (CORE,) + PARTS:
         source = source_of(name)
         if source is None:
             continue
+        if name == CORE:
+            source = reorder(source, order)
         small = render(renamer.rename(source))
         ast.parse(small)
         out[name] = (small, compress(small.encode('ascii')))
@@ -409,8 +377,6 @@ def c_file(line, out):
 
 
 def main(argv):
-    if '--tune' in argv:
-        tune(float(argv[argv.index('--tune') + 1]))
     line, out = make()
     total = len(line) + 1 + len(out[CORE][1])
     if '--sizes' in argv:

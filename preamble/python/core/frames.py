@@ -7,10 +7,9 @@ def up(kind, s):
     while s:
         try:
             s = s[os.write(OUT, s):]
-        except OSError:
+        except:
             again()
-            if not select.select([], [OUT], [], IDLE)[1]:
-                die()
+            select.select([], [OUT], [], IDLE)[1] or die()
     LOCK.release()
 
 
@@ -27,7 +26,7 @@ def large(kind, dst, handle, reply, body):
     while body:
         s = body[:16384]
         body = body[16384:]
-        while SENT > ACKED and SENT - ACKED + len(s) > 65508:
+        while SENT - ACKED + len(s) > 65508:
             CREDIT.acquire()
         SENT += len(s) + 28
         send(body and 18 or 2, dst, handle, reply, s)
@@ -60,9 +59,10 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
     PARENT = src
     m = decode(body)
     ME, SIZE = m[1]
+    IDLE = m[2] / 1000. or 1e9  # seconds of silence that end the link
     try:
         # The title in `ps`: a process may write its own argument area (fields 48 and 49 of 52 of its stat).
-        x, n = map(int, open('/proc/self/stat', 'rb').read().split()[-5:-3])
+        x, n = map(int, open('/proc/self/stat').read().split()[-5:-3])
         n -= x
         f = open('/proc/self/mem', 'r+b', 0)
         f.seek(x)
@@ -76,9 +76,7 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
         die()
     x = os.uname()
     send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), x[1]]))))
-    if m[0] != 1 or handle != 1:
-        die()
-    IDLE = m[2] / 1000. or 1e9
+    m[0] == handle == 1 or die()
     LEVEL = m.get(3, 30)
     PREFIXES = [x + '.' for x in m.get(6, ())]
     if PREFIXES:
@@ -108,13 +106,10 @@ def deliver(kind, src, handle, reply, body):
             if c[0] >= 0:
                 c[0] += len(body)
                 c.append(body)
-                if c[0] > 1 << 26 or len(COLLECT) > 32 or sum([n[0] for n in COLLECT.values()]) > 1 << 27:
+                if c[0] >> 26 or len(COLLECT) > 32 or sum([n[0] for n in COLLECT.values()]) >> 27:
                     c[:] = [-1]
                     notice('too-big', src, reply)
-            if kind & 16:
-                return
-            del COLLECT[x]
-            if c[0] < 0:
+            if kind & 16 or COLLECT.pop(x)[0] < 0:
                 return
             body = EMPTY.join(c[1:])
     if kind & 4:
@@ -141,8 +136,7 @@ def ping(kind, src, reply, body):
 def ack(kind, src, reply, body):
     global ACKED
     ACKED += decode(body)
-    if ACKED > SENT:
-        die()
+    ACKED > SENT and die()
     if CREDIT.locked():
         CREDIT.release()
 

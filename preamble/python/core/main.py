@@ -27,7 +27,7 @@ def run_call(src, reply, body):
         if kind == 1:
             v = '%s cannot travel: %s' % (type(f), v)
         body = pack_value([1, text(name, 256), text(v, 16384), text(s, 32768), kind])
-        f = v = tb = None
+        v = tb = None
     try:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -51,9 +51,7 @@ def turn():
     try:
         ready = select.select([IN] + list(PIPES), [], [], IDLE / 4)[0]
         if IN in ready:
-            x = os.read(IN, 65536)
-            if not x:
-                die()
+            x = os.read(IN, 65536) or die()
             LAST = now()
             REST = parse(REST + x)
             if OWED:
@@ -86,10 +84,9 @@ fcntl.fcntl(OUT, 4, os.O_NDELAY)
 # HELLO, to its last byte and no further: there is one thread as yet, and the real stderr.
 while route != route2:
     REST = parse(REST + (os.read(IN, 1) or die()))
-os.dup2(keep(os.open('/dev/null', 0)), 0)
-for x in 1, 2:
+os.dup2(os.open('/dev/null', 0), 0)
+for x, name in (1, 'stdout'), (2, 'stderr'):
     r, w = os.pipe()
-    name = ('stdout', 'stderr')[x - 1]
     PIPES[keep(r)] = name, EMPTY
     os.dup2(keep(w), x)         # w stays open too, so that r never sees the end
     if BYTES is str:

@@ -12,28 +12,27 @@ def ask(name):
             COUNT[2] += 1
         else:
             del H[slot]
-            got.append(kind & 4 and pack('B', 128) or body)
+            kind & 4 or got.append(body)
             wait.release()
 
     slot = id(got) % (1 << 31) + 256
     H[slot] = answer
     send(1, PARENT, 32, slot, pack_value([name]))
     wait.acquire()
-    return decode(got[0])
+    return got and decode(got[0])
 
 
 def fetch(name):
-    # The entry of a module that the master serves, or None. Of a served package only its known children are asked for.
+    # The kind of a module that the master serves, or what is false. Of a served package only its known children are asked for.
     # (e[-2] of a missing one is its name.)
-    i = name.rfind('.')
-    e = ENTRIES.get(name[:max(i, 0)])
-    if e and name[i + 1:] not in e[-2]:
+    x = name.split('.')
+    e = ENTRIES.get('.'.join(x[:-1]))
+    if e and x[-1] not in e[-2]:
         return
     if name not in ENTRIES:
         for e in ask(name):
             ENTRIES[e[0]] = e
-    e = ENTRIES.get(name, [0, 0])
-    return e[1] and e
+    return ENTRIES.get(name, [0, 0])[1]
 
 
 def find_module(name, *rest):
@@ -47,11 +46,7 @@ def find_module(name, *rest):
 def find_spec(name, *rest):
     # Here sys.path's has two arguments, sys.meta_path's three.
     if find_module(name, *rest[1:]):
-        return type(sys.__spec__)(name, SELF, is_package=is_package(name))
-
-
-def is_package(name):
-    return ENTRIES[name][1] > 1
+        return type(sys.__spec__)(name, SELF, is_package=ENTRIES[name][1] > 1)
 
 
 def load_module(name, also=None):
@@ -74,7 +69,7 @@ def exec_module(m):
     m.__file__ = 'econtext:/' + e[2]
     if e[1] > 1:
         m.__path__ = ['econtext:/']
-    exec(compile(zlib.decompress(e[6]), m.__file__, 'exec', 0, 1), m.__dict__)
+    exec(compile(zlib.decompress(e[6]), m.__file__, 'exec'), m.__dict__)
 
 
 def get_source(name):
@@ -83,10 +78,10 @@ def get_source(name):
 
 
 def get_data(path):
-    for e in ask(path[10:])[:1]:
-        if e[1]:
-            return zlib.decompress(e[6])
-    raise IOError(path)
+    try:
+        return zlib.decompress(ask(path[10:])[0][6])
+    except:
+        raise IOError(path)
 
 
 def hook(path):

@@ -35,7 +35,6 @@ allocate = thread.allocate_lock
 
 OWED = SENT = ACKED = 0         # bulk bytes to acknowledge; bulk bytes sent, and those acknowledged
 COUNT = [0] * 7                 # bad_src, bad_auth, bad_reply, no_group, dropped_logs; see emit; dropped_logs as reported
-IDLE = 1e9                      # seconds of silence that end the link
 ENTRIES = {}                    # module name -> entry of GET_MODULE
 COLLECT = {}                    # (src, handle, reply_to) -> [bytes, pieces...]; bytes < 0: thrown away
 PIPES = {}                      # captured descriptor -> logger, bytes of a cut character
@@ -57,5 +56,4 @@ def now():
 
 def again():
     # The exception at hand: interrupted or not ready is for another try, anything else is the end.
-    if sys.exc_info()[1].args[0] not in (4, 11):
-        die()
+    sys.exc_info()[1].args[0] in (4, 11) or die()

@@ -44,7 +44,7 @@ def pack_value(o, major=0, s=EMPTY):
             if BYTES is str:
                 strict(o)
                 major = 96
-        except ValueError:
+        except:
             pass
     elif isinstance(o, dict):
         return pack_value(len(o), 160, EMPTY.join(sorted([pack_value(x) + pack_value(o[x]) for x in o])))
