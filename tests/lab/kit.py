@@ -14,7 +14,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 SCRIPT = os.path.join(TOP, "..", "shared", "lab", "lab")
 TMPFS = ("tmp", "run", "var/tmp", "dev/shm")
-OPS = "61771"
+
+
+def parent(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return int(f.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 class Result:
@@ -161,13 +168,10 @@ class Lab:
                 found[int(pid)] = where, argv, state
         return found
 
-    def agents(self, host, user=OPS):
-        """pids of the Python agents of a user there, by their title."""
-        found = []
-        for pid, (_, argv, _) in self.processes(host).items():
-            if argv.startswith("econtext:") and (user is None or str(os.stat("/proc/%d" % pid).st_uid) == user):
-                found.append(pid)
-        return sorted(found)
+    def agents(self, host):
+        """pids of the Python agents there, whoever they run as. An agent's parent is its watcher, which has the same title."""
+        titled = {pid for pid, (_, argv, _) in self.processes(host).items() if argv.startswith("econtext:")}
+        return sorted(pid for pid in titled if parent(pid) in titled)
 
     def files(self, host):
         """Path -> what tells a change, of everything on a host that could be written to."""
