@@ -22,6 +22,7 @@
 
 struct eci_failure {
 	char *key;
+	size_t first; /* index of the node whose texts are shown */
 	uint64_t hash;
 	ectx_error error;
 	struct eci_nodes nodes;
@@ -91,23 +92,35 @@ static char *key_of(const char *node, const ectx_error *e)
 	return key;
 }
 
-void eci_failures_add(struct eci_failures *f, const char *node, const ectx_error *e)
+static void show(struct eci_failure *one, size_t index, const ectx_error *e)
+{
+	one->first = index;
+	one->error = *e;
+	if (e->detail)
+		one->error.detail = eci_copy(e->detail, strlen(e->detail));
+}
+
+void eci_failures_add(struct eci_failures *f, const char *node, size_t index, const ectx_error *e)
 {
 	char *key = key_of(node, e);
 	uint64_t hash = eci_hash(key, strlen(key));
 	for (size_t i = 0; i < f->n; i++)
 		if (f->v[i].hash == hash && !strcmp(f->v[i].key, key)) {
-			eci_nodes_add(&f->v[i].nodes, node);
-			if (e->after_ms > f->v[i].error.after_ms)
-				f->v[i].error.after_ms = e->after_ms;
+			struct eci_failure *same = &f->v[i];
+			uint32_t longest = same->error.after_ms > e->after_ms ? same->error.after_ms : e->after_ms;
+			eci_nodes_add(&same->nodes, node);
+			if (index < same->first) {
+				ectx_error_clear(&same->error);
+				show(same, index, e);
+			}
+			same->error.after_ms = longest;
 			free(key);
 			return;
 		}
 	f->v = eci_grow(f->v, (f->n + 1) * sizeof *f->v);
 	struct eci_failure *one = &f->v[f->n++];
-	*one = (struct eci_failure){.key = key, .hash = hash, .error = *e};
-	if (e->detail)
-		one->error.detail = eci_copy(e->detail, strlen(e->detail));
+	*one = (struct eci_failure){.key = key, .hash = hash};
+	show(one, index, e);
 	eci_nodes_add(&one->nodes, node);
 }
 
@@ -170,8 +183,17 @@ static void print_block(const struct eci_failure *one)
 		print_detail(e->detail);
 }
 
+static int order(const void *left, const void *right)
+{
+	const struct eci_failure *a = left, *b = right;
+	return a->first < b->first ? -1 : a->first > b->first;
+}
+
+/* In the order in which the targets were named, not in that of luck. */
 void eci_failures_print(struct eci_failures *f)
 {
+	if (f->n)
+		qsort(f->v, f->n, sizeof *f->v, order);
 	for (size_t i = 0; i < f->n; i++) {
 		print_block(&f->v[i]);
 		free(f->v[i].key);

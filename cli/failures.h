@@ -10,7 +10,7 @@ struct eci_failures {
 	size_t n;
 };
 /* e is copied. node is borrowed. */
-void eci_failures_add(struct eci_failures *f, const char *node, const ectx_error *e);
+void eci_failures_add(struct eci_failures *f, const char *node, size_t index, const ectx_error *e);
 /* Prints the blocks on stderr, and forgets them. */
 void eci_failures_print(struct eci_failures *f);
 /* What stands after "econtext: " for an error that belongs to no node: a topology that does not load, a target that

@@ -117,7 +117,7 @@ void eci_report_result(struct eci_report *r, struct eci_job *job, const struct e
 	if (r->opts->json && r->opts->cmd != ECI_CMD_TREE && r->opts->cmd != ECI_CMD_TRACE)
 		result_json(job, end);
 	else if (end->status != ECTX_OK)
-		eci_failures_add(&r->failures, job->name, end->error);
+		eci_failures_add(&r->failures, job->name, job->index, end->error);
 }
 
 void eci_report_flush(struct eci_report *r)

@@ -77,6 +77,10 @@ class Statuses(Case):
         total = end.events()[-1]
         self.assertEqual([total[k] for k in ('event', 'ok', 'unreachable', 'refused')], ['summary', 1, 1, 1])
 
+    def test_blocks_stand_in_the_order_of_targets(self):
+        err = self.ends(4, 'call', '-w', 'far,good,denied,unknown', 'os:getpid').err
+        self.assertEqual([line.split()[1] for line in err.splitlines() if line[0] != ' '], ['far', 'denied', 'unknown'])
+
     def test_never_here_instead(self):
         """A target that cannot be reached runs nothing, anywhere."""
         mark = self.path('mark')
