@@ -37,11 +37,17 @@ void eci_link_free(struct eci_link *l)
 	eci_mem_free(l);
 }
 
+bool eci_router_is_free(const struct eci_router *r, uint32_t lo, uint32_t size)
+{
+	uint32_t hi = lo + size - 1;
+	return size && hi >= lo && eci_iv_inside(r->own, r->nown, lo, hi) && (r->id < lo || r->id > hi) &&
+	       !eci_route_meets(r, lo, hi, NULL);
+}
+
 struct eci_link *eci_router_add_child(struct eci_router *r, uint32_t lo, uint32_t size, void *user)
 {
 	uint32_t hi = lo + size - 1;
-	if (!size || hi < lo || !eci_iv_inside(r->own, r->nown, lo, hi) || (r->id >= lo && r->id <= hi) ||
-	    eci_route_meets(r, lo, hi, NULL))
+	if (!eci_router_is_free(r, lo, size))
 		return NULL;
 	struct eci_link *l = link_new(r, user);
 	if (!l)
@@ -92,6 +98,7 @@ int eci_link_start(struct eci_link *l, const void *hello, size_t n, uint64_t now
 	f.body = hello;
 	if (eci_fifo_put(&l->raw, &f))
 		return -1;
+	l->hello_end = l->written + eci_buf_len(&l->out) + eci_buf_len(&l->raw);
 	eci_router_enter(l->router, now_ms);
 	l->started = true;
 	l->frames_out++;
@@ -162,7 +169,7 @@ void eci_link_feed(struct eci_link *l, const uint8_t *p, size_t n, uint64_t now_
 	eci_router_enter(l->router, now_ms);
 	l->heard = now_ms;
 	l->bytes_in += n;
-	if (!l->started)
+	if (!l->started || l->written < l->hello_end)
 		eci_link_break(l, "early-bytes", "bytes from the child before its HELLO was written");
 	while (n && !l->broken) {
 		size_t used = eci_buf_len(&l->in) ? feed_rest(l, p, n) : feed_whole(l, p, n);

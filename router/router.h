@@ -59,8 +59,9 @@ uint32_t eci_router_id(const struct eci_router *r);
 void eci_router_set_block(struct eci_router *r, uint32_t lo, uint32_t size); /* a non-master, on HELLO */
 
 /* ---- links ---- */
-/* A link to a child that owns [lo, lo+size): NULL if out of memory, if the interval is not inside this router's blocks
- * or meets another child's. */
+/* Whether [lo, lo+size) could be a child's: inside this router's blocks, without its own id, no other child's. */
+bool eci_router_is_free(const struct eci_router *r, uint32_t lo, uint32_t size);
+/* A link to a child that owns [lo, lo+size): NULL if out of memory or if that is not free. */
 struct eci_link *eci_router_add_child(struct eci_router *r, uint32_t lo, uint32_t size, void *user);
 struct eci_link *eci_router_add_parent(struct eci_router *r, void *user); /* at most one; never for the master */
 void *eci_link_user(const struct eci_link *l);

@@ -86,9 +86,10 @@ struct eci_link {
 	struct eci_buf raw;     /* preamble and HELLO, before any other frame */
 	struct eci_buf control; /* packed frames */
 	struct eci_buf call;
-	size_t held_calls; /* bytes of call frames that wait behind large messages */
-	uint32_t call_run; /* call bytes since the last bulk frame */
-	uint64_t written;  /* bytes written so far: base of eci_item.end */
+	size_t held_calls;  /* bytes of call frames that wait behind large messages */
+	uint32_t call_run;  /* call bytes since the last bulk frame */
+	uint64_t written;   /* bytes written so far: base of eci_item.end */
+	uint64_t hello_end; /* where our HELLO ends among them: a child has nothing to say before */
 
 	struct eci_flow **flows; /* ECI_FLOW_BUCKETS chains, or NULL */
 	struct eci_flow *turn;   /* ring of flows that may send */

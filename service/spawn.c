@@ -316,14 +316,25 @@ static void failed_to_start(struct eci_spawn *s, const char *program, int err, u
 	send_event(s, &b, now_ms);
 }
 
+/* The block must be this router's to give: no link's, and promised to no other process. */
+static bool is_free(const struct eci_spawns *all, const struct request *q)
+{
+	if (q->id > UINT32_MAX || q->size > UINT32_MAX ||
+	    !eci_router_is_free(all->router, (uint32_t)q->id, (uint32_t)q->size))
+		return false;
+	for (const struct eci_spawn *s = all->by_id; s; s = s->hh.next)
+		if (q->id < (uint64_t)s->id + s->size && s->id < q->id + q->size)
+			return false;
+	return true;
+}
+
 static void spawn(struct eci_spawns *all, const struct eci_frame *f, uint64_t now_ms)
 {
 	struct request q = {0};
 	parse_spawn(&q, f);
 	struct eci_spawn *s = NULL;
 	uint32_t id = (uint32_t)q.id;
-	HASH_FIND(hh, all->by_id, &id, sizeof id, s);
-	if (!q.argv || q.id > UINT32_MAX || q.size > UINT32_MAX || !q.size || q.mode > 2 || s || !f->reply_to) {
+	if (!q.argv || q.mode > 2 || !f->reply_to || !is_free(all, &q)) {
 		eci_router_dead(all->router, f, "bad-body", "SPAWN", now_ms);
 	} else if ((s = calloc(1, sizeof *s)) == NULL) {
 		eci_router_dead(all->router, f, "busy", "out of memory", now_ms);

@@ -299,6 +299,13 @@ Test(rules, echo)
 	world_free(w);
 }
 
+static void say_hello(struct eci_link *l, uint64_t now)
+{
+	const uint8_t *p;
+	cr_assert_eq(eci_link_start(l, "\xA0", 1, now), 0);
+	eci_link_wrote(l, eci_link_output(l, &p, 65536), now);
+}
+
 Test(rules, first_frame_must_be_the_neighbours_hello)
 {
 	struct bad {
@@ -310,7 +317,7 @@ Test(rules, first_frame_must_be_the_neighbours_hello)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct world *w = world_relay();
 		struct eci_link *l = eci_router_add_child(w->r, 120, 8, w);
-		eci_link_start(l, "\xA0", 1, w->now);
+		say_hello(l, w->now);
 		uint32_t src = bad[i].src + 48;
 		feed(w, l, bad[i].cls, bad[i].flags, bad[i].dst, src, bad[i].handle, 0, "\xA0", 1);
 		cr_assert(w->broken == 1 && w->broken_link == l);
@@ -320,11 +327,25 @@ Test(rules, first_frame_must_be_the_neighbours_hello)
 	}
 }
 
-Test(rules, hello_may_be_refused_by_the_program)
+Test(rules, a_child_has_nothing_to_say_before_it_was_greeted)
 {
 	struct world *w = world_relay();
 	struct eci_link *l = eci_router_add_child(w->r, 120, 8, w);
 	eci_link_start(l, "\xA0", 1, w->now);
+	const uint8_t *p;
+	size_t n = eci_link_output(l, &p, 65536);
+	eci_link_wrote(l, n - 1, w->now);
+	feed(w, l, ECI_CONTROL, 0, ME, 120, ECI_H_HELLO, 0, "\xA0", 1);
+	cr_assert(w->broken == 1 && w->hellos == 0);
+	cr_assert_str_eq(w->reason, "early-bytes");
+	world_free(w);
+}
+
+Test(rules, hello_may_be_refused_by_the_program)
+{
+	struct world *w = world_relay();
+	struct eci_link *l = eci_router_add_child(w->r, 120, 8, w);
+	say_hello(l, w->now);
 	w->hello_refusal = "version";
 	feed(w, l, ECI_CONTROL, 0, ME, 120, ECI_H_HELLO, 0, "\xA0", 1);
 	cr_assert(w->broken == 1 && w->hellos == 1);
