@@ -7,9 +7,11 @@ implementation writes is checked for that too.
 An expression is Python's, with h'00ff' for bytes, true, false and null; in what is expected, `_` stands for anything,
 `...` at the end of an array for further items, `**rest` in a map for further keys.
 """
+import hashlib
 import math
 import re
 import struct
+import zlib
 
 
 class Any(object):
@@ -167,6 +169,7 @@ def nest(n):
 
 
 FIXED = {'true': True, 'false': False, 'null': None, '_': ANY, 'rest': REST, 'nest': nest, 'cbor': encode, 'either': Choice,
+         'zlib': lambda text: zlib.compress(text.encode()), 'digest': lambda b: hashlib.sha256(b).digest()[:16],
          'range': range, 'len': len, 'list': list, 'sum': sum, 'inf': math.inf, 'nan': math.nan, 'bytes': bytes, 'str': str,
          '__builtins__': {}}
 
