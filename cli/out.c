@@ -26,6 +26,8 @@
 #define BUFFER_MAX 65536
 /* Redrawing more often is flicker and, over ssh, traffic. */
 #define PROGRESS_EVERY_S 0.2
+/* After the first ^C a reader that has stopped is given so long: waiting for it would make ^C do nothing. */
+#define INTERRUPTED_WAIT_MS 1000
 
 static struct {
 	char bytes[BUFFER_MAX];
@@ -47,9 +49,10 @@ static void write_all(int fd, const char *p, size_t n)
 {
 	while (n && !out.error) {
 		size_t now = n;
-		if (eci_signals_must_end()) { /* what can be written is, but nobody is waited for any more */
+		if (eci_signals_interrupts() || eci_signals_must_end()) { /* what can be written is, but nobody is
+									      waited for any more, or not for long */
 			struct pollfd one = {.fd = fd, .events = POLLOUT};
-			if (poll(&one, 1, 0) != 1)
+			if (poll(&one, 1, eci_signals_must_end() ? 0 : INTERRUPTED_WAIT_MS) != 1)
 				out.error = EINTR;
 			if (now > PIPE_BUF)
 				now = PIPE_BUF; /* so much a writable pipe takes without blocking */
