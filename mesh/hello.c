@@ -5,6 +5,7 @@
  * escaped where it is taken. */
 #include "mesh/connect.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +14,28 @@
 #define TITLE_MAX 100u /* of HELLO's 256 bytes */
 #define NAME_MAX_SENT 40u
 
+/* Who runs this program, by the name he goes by. */
+static void user_name(char *out, size_t cap)
+{
+	struct passwd entry, *found = NULL;
+	char mem[4096];
+	const char *env = getenv("USER");
+	if (!env || !*env)
+		(void)getpwuid_r(geteuid(), &entry, mem, sizeof mem, &found);
+	if (env && *env)
+		(void)snprintf(out, cap, "%s", env);
+	else if (found)
+		(void)snprintf(out, cap, "%s", entry.pw_name);
+	else
+		(void)snprintf(out, cap, "%lu", (unsigned long)geteuid());
+}
+
 static void title_of(const ectx_context *c, char *out, size_t cap)
 {
 	const char *title = c->target.title ? c->target.title : c->mesh->title;
-	char user[33] = "?", host[65] = "?";
-	(void)getlogin_r(user, sizeof user);
-	const char *env = getenv("USER");
+	char user[33], host[65] = "?";
+	user_name(user, sizeof user);
 	(void)gethostname(host, sizeof host - 1);
-	if (env)
-		(void)snprintf(user, sizeof user, "%.32s", env);
 	if (!title)
 		title = "econtext:%u@%h:%p";
 	size_t n = 0;
