@@ -17,11 +17,12 @@ def shown(lab, host):
 
 def run(lab):
     user = pwd.getpwuid(0).pw_name
+    lab.env.pop("USER", None)
     machine = lab.script("exec", "master", "hostname").strip()
     # csh's login shell is tcsh, a01's is bash and it has children: contexts, and what a call starts.
     for nodes, host, users in (("a01:vlab-app,a01", "a01", ["vlab-ops", "vlab-deploy", "vlab-app"]), ("csh", "csh", ["vlab-ops"])):
         lab.write("pause.py", "import os\n\n\ndef main():\n    os.system('sleep 30')\n")
-        program = lab.start("call", "-w", nodes, "./pause.py:main", env={"USER": user})
+        program = lab.start("call", "-w", nodes, "./pause.py:main")
         title = "econtext:%s@%s:%d" % (user, machine, program.pid)
         got, _ = lab.until(lambda: {users[0], users[-1]} <= {who for who, args in shown(lab, host) if args == "sleep 30"}, 30, 0.3)
         rows = shown(lab, host)
@@ -33,7 +34,8 @@ def run(lab):
         program.kill()
     path = lab.write("titles.yaml", TOPOLOGY)
     lab.write("pause.py", "import time\n\n\ndef main():\n    time.sleep(30)\n")
-    program = lab.start("call", "-w", "a01,a01:vlab-deploy", "./pause.py:main", topology=path, env={"USER": user})
+    program = lab.start("call", "-w", "a01,a01:vlab-deploy", "./pause.py:main", topology=path)
     want = "vlab-watch %s@%s" % (user, machine)
-    got, _ = lab.until(lambda: [x for x in shown(lab, "a01") if x[1].strip() == want], 20, 0.3)
-    lab.check("title: of the node changes it", bool(got), got or shown(lab, "a01"))
+    users = {"vlab-ops", "vlab-deploy"}
+    got, _ = lab.until(lambda: users <= {who for who, args in shown(lab, "a01") if args.strip() == want}, 20, 0.3)
+    lab.check("title: of the node changes it, for its become step too", got, shown(lab, "a01"))
