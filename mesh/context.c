@@ -45,27 +45,13 @@ static ectx_context *add(ectx_mesh *m, const struct eci_plan_item *item, ectx_co
 	return c;
 }
 
-ectx_context *eci_mesh_context(ectx_mesh *m, const char *name, ectx_error *err)
+/* The contexts of a plan that do not exist yet, parents first; the one that was asked for. The mesh keeps the plan. */
+static ectx_context *add_plan(ectx_mesh *m, struct eci_plan_node *node)
 {
-	ectx_context *c = by_name(m, name);
-	if (c)
-		return c;
-	struct eci_plan_node *node = calloc(1, sizeof *node);
-	if (node && eci_plan_make(m->topology, &name, 1, &node->plan, err) < 0) {
-		free(node);
-		return NULL;
-	}
-	ectx_context **made = node ? calloc(node->plan.count, sizeof(ectx_context *)) : NULL;
-	if (!made) {
-		struct eci_fail fail = {0};
-		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", name);
-		eci_error_from(err, &fail, NULL);
-		free(node);
-		return NULL;
-	}
+	ectx_context **made = calloc(node->plan.count, sizeof(ectx_context *)), *wanted = NULL;
+	bool ok = made != NULL;
 	node->next = m->plans;
 	m->plans = node;
-	bool ok = true;
 	for (size_t i = 0; i < node->plan.count && ok; i++) {
 		const struct eci_plan_item *item = &node->plan.items[i];
 		made[i] = by_name(m, item->name);
@@ -73,9 +59,10 @@ ectx_context *eci_mesh_context(ectx_mesh *m, const char *name, ectx_error *err)
 			made[i] = add(m, item, item->parent == SIZE_MAX ? NULL : made[item->parent]);
 		ok = made[i] != NULL;
 	}
-	c = ok ? made[node->plan.wanted[0]] : NULL;
+	if (ok)
+		wanted = made[node->plan.wanted[0]];
 	free(made);
-	return c;
+	return wanted;
 }
 
 ectx_context *eci_context_of_id(ectx_mesh *m, uint32_t id)
@@ -123,8 +110,26 @@ void eci_work(ectx_context *c)
 ectx_context *ectx_context_get(ectx_mesh *m, const char *name, ectx_error *err)
 {
 	eci_lock(m);
-	ectx_context *c = eci_mesh_context(m, name, err);
+	ectx_context *c = by_name(m, name);
 	eci_unlock(m);
+	if (c)
+		return c;
+	/* Without the lock: a plan may have to ask ssh -G. Two threads may plan the same; the first one's is used. */
+	struct eci_plan_node *node = calloc(1, sizeof *node);
+	if (node && eci_plan_make(m->topology, &name, 1, &node->plan, err) < 0) {
+		free(node);
+		return NULL;
+	}
+	if (node) {
+		eci_lock(m);
+		c = add_plan(m, node);
+		eci_unlock(m);
+	}
+	if (!c) {
+		struct eci_fail fail = {0};
+		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", name);
+		eci_error_from(err, &fail, NULL);
+	}
 	return c;
 }
 

@@ -180,7 +180,6 @@ void eci_carrier_broken(void *mesh, struct eci_link *link, const char *reason, c
 bool eci_carriers_end(ectx_mesh *m, bool kill); /* true: none is left */
 
 /* ---- context.c ---- */
-ectx_context *eci_mesh_context(ectx_mesh *m, const char *name, ectx_error *err); /* makes it, and those on its way */
 ectx_context *eci_context_of_id(ectx_mesh *m, uint32_t id);
 void eci_context_path(const ectx_context *c, char *out, size_t cap);
 bool eci_context_reachable(const ectx_context *c); /* frames may be sent to it */

@@ -1,6 +1,9 @@
 /* econtext: the declared topology: nodes, how each is reached, who one becomes there; node sets; the plan. Nothing here
- * connects anywhere. Not thread-safe while loading; a loaded topology is read-only and may be shared by threads and
- * meshes. */
+ * connects anywhere. See econtext.h for what holds for all functions.
+ *
+ * A topology is read-only once it is made: any number of threads and meshes may use it. It must outlive the meshes that
+ * were made with it. Functions block on what they name only: a file, or `ssh -G`. On failure err is filled: code
+ * topology for a file's content, bad-argument or unknown-target for a name or set (status usage), no-memory, system. */
 #ifndef ECONTEXT_TOPOLOGY_H
 #define ECONTEXT_TOPOLOGY_H
 
@@ -18,13 +21,15 @@ typedef struct ectx_topology ectx_topology;
 /* Reads a file (a subset of YAML: econtext-topology(5)). NULL and *err on failure: code topology, saw "FILE:LINE:COL:
  * what", hint a suggestion. Blocks on the file only. */
 ectx_topology *ectx_topology_load(const char *path, ectx_error *err);
+/* The same of n bytes of text, which stay the caller's; name_for_errors stands for FILE. Does not block. */
 ectx_topology *ectx_topology_parse(const char *text, size_t n, const char *name_for_errors, ectx_error *err);
 /* The file the command line would use: $ECONTEXT_TOPOLOGY, ./econtext.yaml, ~/.config/econtext/topology.yaml; NULL if
- * none. malloc'd. */
+ * none, or out of memory. malloc'd. Blocks on looking for them. */
 char *ectx_topology_default_path(void);
 /* No file: every name is a host that the user's ssh_config resolves (ProxyJump included, by ssh -G: started when a name
- * is first used). */
+ * is first used, and waited for up to 10 s). NULL: out of memory. Does not block itself. */
 ectx_topology *ectx_topology_none(void);
+/* NULL-safe. Not while a mesh or another thread uses it. Does not block. */
 void ectx_topology_free(ectx_topology *t);
 
 /* Node-set language: "web[001-010],@db,!db03", "a[01-09/2]", "relay-[a,b]", "r[1-2]n[1-4]". select: comma list;

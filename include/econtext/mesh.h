@@ -1,0 +1,68 @@
+/* econtext: a mesh and its contexts. See econtext.h for what holds for all functions. */
+#ifndef ECONTEXT_MESH_H
+#define ECONTEXT_MESH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "econtext/error.h"
+#include "econtext/topology.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+typedef struct ectx_mesh ectx_mesh;
+typedef struct ectx_context ectx_context; /* owned by its mesh, valid until ectx_mesh_free() */
+
+/* Zero-initialise it and set what is wanted. Only topology must outlive ectx_mesh_new(). */
+typedef struct ectx_options {
+	const ectx_topology *topology; /* borrowed for the mesh's life; NULL: as ectx_topology_none() */
+	const char *const *roots;      /* NULL-terminated folders that modules are served from; NULL: the current one */
+	const char *const *include;    /* NULL-terminated module prefixes to serve; NULL: all */
+	const char *const *exclude;    /* never served; NULL: none */
+	const char *const *override;   /* prefixes for which served modules win over the remote's own; NULL: none */
+	int log_level;     /* Python's numbers (10 debug ... 50 critical); records below are not sent; 0: 20 (info) */
+	const char *title; /* of remote processes in ps; NULL: the node's, else "econtext:%u@%h:%p" of this process */
+	/* Called for a secret {prompt: ...}: once per secret and mesh, in the thread that calls a start or blocking
+	 * function, without any lock held; one question at a time. It may block (the others' calls that need no secret
+	 * go on) and must not call functions of this mesh. Writes a NUL-terminated answer of less than cap bytes into
+	 * buf, which the library wipes; returns 0, or -1: not to be had (the step that asks for it then fails with
+	 * `secret`). NULL: prompts cannot be answered. */
+	int (*ask)(void *arg, const char *prompt, char *buf, size_t cap);
+	void *ask_arg;
+	unsigned event_limit; /* log records kept while nobody takes them, beyond it (or beyond 16 MiB of their text)
+				 the oldest are dropped, counted; 0: 65,536 */
+} ectx_options;
+
+/* Makes a mesh and starts its thread; connects to nothing. Does not block. options NULL: the defaults. 0 with *out,
+ * which the caller gives to ectx_mesh_free(). -1 with *out NULL and *err: no-memory (also: no descriptor, no thread).
+ */
+int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err);
+
+/* Ends every context and what it started, and the mesh. Pending futures end with `closed`; futures and events stay
+ * valid until they are freed, contexts do not. Blocks up to 3 s, for contexts to end by themselves, at most. In one
+ * thread, once no other call on this mesh is under way, waiting for a future or an event included. NULL-safe. */
+void ectx_mesh_free(ectx_mesh *m);
+
+/* The declared context of this name: NODE, NODE:USER (after the node's become steps), or what an ad-hoc path names.
+ * Does not connect; the same name gives the same context always, connected or not. Blocks only without a topology file,
+ * where ssh -G is asked about a name that is new. Owned by the mesh. NULL with *err: unknown-target, topology (its way
+ * cannot be made). */
+ectx_context *ectx_context_get(ectx_mesh *m, const char *name, ectx_error *err);
+
+/* Its name, as declared. Does not block. Owned by the context. */
+const char *ectx_context_name(const ectx_context *c);
+
+/* What a boot costs on the wire, as really sent: i = 0 is `command`, 1 `python`, then the parts served later. true with
+ * *name (static) and *bytes; false past the end. Does not block. */
+bool ectx_preamble_size(size_t i, const char **name, size_t *bytes);
+
+/* "MAJOR.MINOR.PATCH", static. */
+const char *ectx_version(void);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif
