@@ -60,6 +60,7 @@ def turn():
                 send(0, PARENT, 4, 0, x)
         elif now() - LAST > IDLE:
             die()
+        os.getppid() == WATCHER or die()
         if ready != [IN]:
             drain(1)
     except:
@@ -97,6 +98,7 @@ for x, name in (1, 'stdout'), (2, 'stderr'):
         f = os.fdopen(x, 'w', 1, 'utf8', 'backslashreplace')
     H[name] = f                 # lest it be closed when called code puts another in its place
     setattr(sys, name, f)
+WATCHER = os.getppid()          # if that is killed, nothing is left behind either
 LAST = now()                    # when the parent was last heard
 WORK.acquire()
 thread.start_new_thread(loop, ())

@@ -46,7 +46,11 @@ def find_module(name, *rest):
 def find_spec(name, *rest):
     # Here sys.path's has two arguments, sys.meta_path's three.
     if find_module(name, *rest[1:]):
-        return type(sys.__spec__)(name, SELF, is_package=ENTRIES[name][1] > 1)
+        return type(sys.__spec__)(name, SELF, is_package=is_package(name))
+
+
+def is_package(name):
+    return ENTRIES[name][1] > 1
 
 
 def load_module(name, also=None):
@@ -92,7 +96,7 @@ def hook(path):
 
 def load(name):
     # `./p`: a single-file program, loaded once as __main__ and under its stem.
-    x = name.replace('./', '')
+    x = str(name.replace('./', ''))
     if x == name:
         __import__(x)
     elif fetch(x) and name not in ENTRIES:

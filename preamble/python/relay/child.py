@@ -66,7 +66,7 @@ class Child:
                 self.rest = frames(self, self.rest + s)
             return
         if self.linked:
-            self.evidence = (self.evidence + text(s, 2000))[-1000:]
+            self.evidence = (self.evidence + text(s.decode('utf8', 'replace'), 2000))[-1000:]
             if self.unacked + len(s) > 4096:
                 return
         while s:

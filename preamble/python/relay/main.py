@@ -72,7 +72,7 @@ def turn():
         BEAT[0] = now
         reap(now)
         heartbeat(now)
-        if IDLE and now - LAST > IDLE:
+        if IDLE and now - LAST > IDLE or os.getppid() != WATCHER:
             die()
 
 

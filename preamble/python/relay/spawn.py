@@ -101,7 +101,7 @@ def spawn(kind, src, reply, body):
         start(c, m[2], m.get(3) or {}, m.get(4, 0))
     except OSError:
         n = sys.exc_info()[1].args[0]
-        s = '%s: %s' % (text(m[2][0], 200), os.strerror(n))
+        s = '%s: %s' % (text(m[2][0].decode('utf8', 'replace'), 200), os.strerror(n))
         return send(1, src, reply, 0, pack_value([7, s, n]))
     CHILDREN[ident] = c
     c.event(0, pack_value(c.pid))

@@ -1,0 +1,14 @@
+# The Python agent by itself, driven over pipes (tests/agent/driver.py), with every Python that scripts/pythons finds; and what its
+# source may say. They do not depend on how the C code was built, hence the label of what runs once.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+foreach(lint py24 test_py24)
+  add_test(NAME lint/${lint} COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/lint/${lint}.py)
+  set_tests_properties(lint/${lint} PROPERTIES LABELS lint TIMEOUT 60)
+endforeach()
+foreach(test calls logs imports life)
+  if(NOT EXISTS ${CMAKE_SOURCE_DIR}/tests/agent/test_${test}.py)
+    continue()
+  endif()
+  add_test(NAME agent/${test} COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/agent/test_${test}.py)
+  set_tests_properties(agent/${test} PROPERTIES LABELS lint TIMEOUT 110)
+endforeach()

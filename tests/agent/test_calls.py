@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Calls of the Python agent (docs/protocol.md section 8): values, names, errors and their bounds, order, CANCEL."""
+import math
+import os
+import platform
+import socket
+import sys
+
+import driver
+import support
+
+SAME = '''
+def same(*a, **k):
+    return [a, k]
+def tell(o):
+    return type(o).__name__, repr(o)
+class A(object):
+    class B(object):
+        @staticmethod
+        def f(x):
+            return x + 1
+    @classmethod
+    def g(cls):
+        return cls.__name__
+'''
+WRONG = '''
+class Oops(Exception):
+    pass
+class Evil(Exception):
+    def __str__(self):
+        raise ValueError('no text')
+def oops():
+    raise Oops('the message')
+def evil():
+    raise Evil()
+def message(n):
+    raise ValueError('a' * (n - 1) + 'z')
+def name(n):
+    raise type('N' * n, (Exception,), {'__module__': ValueError.__module__})('x')
+def deep(n):
+    if n:
+        deep(n - 1)
+    raise ValueError('the end')
+def leave():
+    raise SystemExit(3)
+def interrupt():
+    raise KeyboardInterrupt
+def nest(n):
+    o = 1
+    for i in range(n):
+        o = [o]
+    return o
+def odd(n):
+    return [object(), set([1]), 1j, A, lambda: 0][n]
+class A:
+    pass
+'''
+
+
+class Calls(support.Case):
+    def test_hello(self):
+        c = self.boot()
+        h = c.hello.value()
+        self.assertEqual((c.hello.kind, c.hello.dst, c.hello.src, c.hello.handle), (0, 0, 8, 1))
+        self.assertEqual([h[0], h[1], h[3], h[5], h[6]],
+                         [1, 'python', platform.machine(), os.getuid(), socket.gethostname()])
+        self.assertEqual(h[2].split('.')[:2], ['%d' % x for x in self.version])
+        self.assertTrue(support.alive(h[4]))
+        self.assertEqual(c.call('os', 'getpid'), [0, h[4]])
+
+    def test_version_differs(self):
+        c = self.boot(hello={0: 2, 1: [8, 8], 2: 0, 3: 30, 4: 'x', 5: 'x'})
+        self.assertEqual(c.hello.value()[0], 1)
+        self.assertRaises(EOFError, c.link.frame)
+
+    def test_values(self):
+        c = self.boot()
+        c.serve('m', SAME)
+        values = [None, True, False, 0.0, -1.5, 1e300, math.inf, -math.inf, '', 'text', '\u00e9\u4e16\U0001d11e', b'\xff\0',
+                  [], [[]], [1, ['a', [None]]], {}, {'a': 1, 'b': {'c': [2]}, 3: 4}, '\0', 'x' * 70000, b'\xfe' * 70000]
+        for n in 0, 23, 24, 255, 256, 65535, 65536, 2**31, 2**32 - 1, 2**32, 2**63, 2**64 - 1, 2**64, 2**4096, 256**4096 - 1:
+            values += [n, -n, -n - 1] if n < 256**4000 else [n]
+        for v in values:
+            self.assertEqual(c.call('m', 'same', v), [0, [[v], {}]])
+        v = c.call('m', 'same', math.nan)[1][0][0]
+        self.assertNotEqual(v, v)
+        self.assertEqual(c.call('m', 'same', k=1, other=[2]), [0, [[], {'k': 1, 'other': [2]}]])
+        self.assertEqual(c.call('m', 'tell', b'\xff')[1][0], 'str' if self.version < (3,) else 'bytes')
+
+    def test_names(self):
+        c = self.boot()
+        c.serve('m', SAME)
+        self.assertEqual(c.call('m', 'A.B.f', 1), [0, 2])
+        self.assertEqual(c.call('m', 'A.g'), [0, 'A'])
+        self.assertEqual(c.call('os.path', 'basename', '/a/b'), [0, 'b'])
+        for name in 'nope', 'A.nope', '':
+            e = c.call('m', name)
+            self.assertEqual((e[0], e[1], e[4]), (1, 'AttributeError', 2))
+        e = c.call('no_such_module', 'f')
+        self.assertIn(e[1], ('ImportError', 'ModuleNotFoundError'))
+        self.assertEqual((e[0], e[4]), (1, 0))
+        self.assertEqual(c.call('econtext', 'slave.__bool__' if self.version > (3,) else 'slave.__int__'), [0, True])
+
+    def test_program(self):
+        c = self.boot()
+        c.serve('prog', 'import sys\ncount = []\ndef f():\n    count.append(1)\n    m = sys.modules\n'
+                'main = len([sys.modules[x] for x in ("__main__", "prog")])\n'
+                'def g():\n    f()\n    return [len(count), sys.modules["__main__"] is sys.modules["prog"], __file__]\n')
+        for n in 1, 2:
+            r = c.call('./prog', 'g')
+            self.assertEqual(r[1][:2], [n, True])
+            self.assertTrue(r[1][2].endswith('prog.py'))
+        self.assertEqual(c.asked, ['prog'])
+        self.assertEqual(c.call('./none', 'g')[0], 1)
+
+    def test_errors(self):
+        c = self.boot()
+        c.serve('w', WRONG)
+        e = c.call('w', 'oops')
+        self.assertEqual((e[0], e[1], e[2], e[4]), (1, 'w.Oops', 'the message', 0))
+        self.assertIn("raise Oops('the message')", e[3])
+        self.assertIn('w.py", line', e[3])
+        self.assertNotIn('getattr', e[3])
+        self.assertEqual(c.call('w', 'evil')[:2], [1, 'w.Evil'])
+        self.assertEqual(c.call('w', 'leave')[:3], [1, 'SystemExit', '3'])
+        self.assertEqual(c.call('w', 'interrupt')[:2], [1, 'KeyboardInterrupt'])
+        self.assertEqual(c.call('os', 'getpid', 1)[:2], [1, 'TypeError'])
+        self.assertEqual(c.call('os', 'getpid')[0], 0)
+
+    def test_bounds_of_errors(self):
+        c = self.boot()
+        c.serve('w', WRONG)
+        self.assertEqual(c.call('w', 'name', 256)[1], 'N' * 256)
+        self.assertEqual(len(c.call('w', 'name', 257)[1]), 256)
+        m = c.call('w', 'message', 16384)[2]
+        self.assertEqual(m, 'a' * 16383 + 'z')
+        m = c.call('w', 'message', 16385)[2]
+        self.assertEqual((len(m), m[-1]), (16384, 'z'))
+        c.serve('many', ''.join('def f%d():\n    return f%d() # %s\n' % (i, i + 1, 'x' * 500) for i in range(90)) +
+                'def f90():\n    raise ValueError("the end")\n')
+        t = c.call('many', 'f0')[3]
+        self.assertLessEqual(len(t.encode()), 32768)
+        self.assertGreater(len(t.encode()), 32700)
+        self.assertTrue(t.startswith('Traceback'))
+        self.assertTrue(t.endswith('ValueError: the end\n'))
+
+    def test_what_cannot_travel(self):
+        c = self.boot()
+        c.serve('w', WRONG)
+        for i, name in enumerate(['object', 'set', 'complex']):
+            e = c.call('w', 'odd', i)
+            self.assertEqual((e[0], e[4]), (1, 1))
+            self.assertIn(name, e[2])
+        self.assertEqual(c.call('w', 'nest', 30)[0], 0)
+        e = c.call('w', 'nest', 31)     # the answer's own array is one of the 32
+        self.assertEqual((e[0], e[4]), (1, 1))
+        self.assertEqual(c.call('builtins' if self.version > (3,) else '__builtin__', 'pow', 256, 4096)[4], 1)
+
+    def test_order_and_cancel(self):
+        c = self.boot()
+        c.serve('w', 'import sys\ndone = []\ndef wait():\n    return sys.stdin.read()\ndef go(n):\n    done.append(n)\n    return done\n'
+                'import time\ndef slow():\n    time.sleep(.3)\n    return go("slow")\n')
+        slots = [c.request(25, ['w', f, a, {}]) for f, a in (('slow', []), ('go', [1]), ('go', [2]), ('go', [3]))]
+        c.send(driver.CONTROL, 26, 0, [slots[2]])
+        c.send(driver.CONTROL, 26, 0, [9999])
+        f = c.answer(slots[2])
+        self.assertTrue(f.kind & driver.DEAD)
+        self.assertEqual(f.value()[0], 'cancelled')
+        self.assertEqual([c.answer(s).value()[1] for s in (slots[0], slots[1], slots[3])],
+                         [['slow'], ['slow', 1], ['slow', 1, 3]])
+
+    def test_bad_calls(self):
+        c = self.boot()
+        for body in driver.enc(['os', 'getpid', []]), driver.enc({}), b'\xff', b'', driver.enc([1, 2, 3, 4]):
+            f = c.answer(c.request(25, body, raw=True))
+            self.assertTrue(f.kind & driver.DEAD)
+            self.assertEqual(f.value()[0], 'bad-body')
+        self.assertEqual(c.call('os', 'getuid'), [0, os.getuid()])
+
+    def test_large(self):
+        c = self.boot()
+        c.serve('m', SAME)
+        v = os.urandom(1 << 20)
+        f = c.answer(c.request(25, ['m', 'same', [v], {}]), 30)
+        self.assertEqual(f.value(), [0, [[v], {}]])
+
+    def test_no_child_of_ours(self):
+        """A wait() in called code finds no child that it did not start."""
+        c = self.boot()
+        e = c.call('os', 'wait')
+        self.assertEqual((e[0], e[1]), (1, 'ChildProcessError' if self.version > (3,) else 'OSError'))
+
+
+if __name__ == '__main__':
+    sys.exit(support.main(__name__))
