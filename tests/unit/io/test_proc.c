@@ -1,0 +1,242 @@
+/* Starting processes: what the child gets, what comes back when it cannot be started, its end, its group, its terminal,
+ * and that nothing is left over, at the limit of descriptors too. */
+#include "io/proc.h"
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Reads a descriptor to its end, at most 20 s. */
+static size_t read_all(int fd, char *out, size_t cap)
+{
+	size_t n = 0;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	while (n + 1 < cap && poll(&p, 1, 20000) == 1) {
+		ssize_t r = read(fd, out + n, cap - 1 - n);
+		if (r < 0 && errno == EAGAIN)
+			continue;
+		if (r <= 0)
+			break;
+		n += (size_t)r;
+	}
+	out[n] = '\0';
+	return n;
+}
+
+static int ended(struct eci_proc *p)
+{
+	int status = -1;
+	struct pollfd fd = {.fd = p->pidfd, .events = POLLIN};
+
+	for (int i = 0; i < 4000 && !eci_proc_reap(p, &status); i++)
+		(void)(p->pidfd >= 0 ? poll(&fd, 1, 5) : usleep(5000));
+	cr_assert(p->pid < 0, "it does not end");
+	return status;
+}
+
+static int sh(char *out, size_t cap, const char *script, const char *const *env, enum eci_proc_mode mode)
+{
+	struct eci_proc p;
+	const char *argv[] = {"/bin/sh", "-c", script, NULL};
+	int err = eci_proc_start(&p, argv, env, mode);
+
+	cr_assert(err == 0, "%s", strerror(err));
+	read_all(p.out, out, cap);
+	int status = ended(&p);
+	eci_proc_close(&p);
+	eci_proc_close(&p);
+	return status;
+}
+
+static int descriptors(void)
+{
+	int n = 0;
+	DIR *d = opendir("/proc/self/fd");
+
+	cr_assert(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+Test(proc, three_pipes_and_a_status)
+{
+	struct eci_proc p;
+	const char *argv[] = {"sh", "-c", "read x; echo got $x; echo bad >&2; exit 7", NULL};
+	char out[64], err[64];
+
+	cr_assert(eci_proc_start(&p, argv, NULL, ECI_PROC_PIPES) == 0);
+	cr_expect(p.tty < 0 && p.slave < 0);
+	cr_expect(fcntl(p.in, F_GETFL) & O_NONBLOCK && fcntl(p.out, F_GETFL) & O_NONBLOCK);
+	cr_expect(fcntl(p.in, F_GETFD) & FD_CLOEXEC && fcntl(p.pidfd, F_GETFD) & FD_CLOEXEC);
+	cr_expect(write(p.in, "it\n", 3) == 3);
+	read_all(p.out, out, sizeof(out));
+	read_all(p.err, err, sizeof(err));
+	cr_expect_str_eq(out, "got it\n");
+	cr_expect_str_eq(err, "bad\n");
+	int status = ended(&p);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	eci_proc_kill(&p); /* harmless once reaped */
+	eci_proc_close(&p);
+}
+
+Test(proc, what_cannot_be_started_is_an_errno)
+{
+	struct eci_proc p;
+	const char *none[] = {"no-such-program-here", NULL}, *dir[] = {"/tmp", NULL}, *file[] = {"/etc/passwd", NULL};
+	int before = descriptors();
+
+	for (int i = 0; i < 20; i++) {
+		cr_expect(eci_proc_start(&p, none, NULL, ECI_PROC_PIPES) == ENOENT);
+		cr_expect(eci_proc_start(&p, dir, NULL, ECI_PROC_CTTY) == EACCES);
+		cr_expect(eci_proc_start(&p, file, NULL, ECI_PROC_PTY) == EACCES);
+	}
+	cr_expect(descriptors() == before, "%d, %d before", descriptors(), before);
+	cr_expect(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "a child was left");
+}
+
+Test(proc, environment_is_changed_not_replaced)
+{
+	const char *const env[] = {"ECI_A=new", "ECI_B", "ECI_C=", NULL};
+	char out[128];
+
+	setenv("ECI_A", "old", 1);
+	setenv("ECI_B", "old", 1);
+	setenv("ECI_AB", "kept", 1);
+	sh(out, sizeof(out), "echo \"$ECI_A,${ECI_B-unset},${ECI_C-unset},$ECI_AB\"", env, ECI_PROC_PIPES);
+	cr_expect_str_eq(out, "new,unset,,kept\n");
+	cr_expect_str_eq(getenv("ECI_A"), "old");
+}
+
+/* Descriptors that the program did not mark close-on-exec are not inherited either; nor are handlers and masks. */
+Test(proc, the_child_has_descriptors_0_to_2_and_default_signals)
+{
+	char out[256];
+	sigset_t set;
+	int high = fcntl(0, F_DUPFD, 100);
+
+	sigfillset(&set);
+	pthread_sigmask(SIG_SETMASK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	sh(out, sizeof(out),
+	   "ls /proc/$$/fd | tr '\\n' ' '; grep -E 'Sig(Blk|Ign)' /proc/$$/status | tr -s '\\t\\n' '  '", NULL,
+	   ECI_PROC_PIPES);
+	cr_expect(strncmp(out, "0 1 2 ", 6) == 0 && (out[6] == 'S' || !strncmp(out + 6, "10 ", 3)), "%s", out);
+	cr_expect(strstr(out, "SigBlk: 0000000000000000") && strstr(out, "SigIgn: 0000000000000000"), "%s", out);
+	close(high);
+}
+
+Test(proc, a_session_of_its_own)
+{
+	char out[64];
+	int pid = 0, pgrp = 0, sid = 0;
+
+	sh(out, sizeof(out), "echo $$ $(cut -d' ' -f5,6 /proc/$$/stat)", NULL, ECI_PROC_PIPES);
+	cr_assert(sscanf(out, "%d %d %d", &pid, &pgrp, &sid) == 3, "%s", out);
+	cr_expect(pid == pgrp && pid == sid);
+}
+
+Test(proc, a_pty_is_stdin_stdout_and_stderr)
+{
+	char out[128];
+
+	sh(out, sizeof(out), "test -t 0 && test -t 1 && test -t 2 && echo yes >/dev/tty", NULL, ECI_PROC_PTY);
+	cr_expect_str_eq(out, "yes\r\n");
+}
+
+Test(proc, pipes_with_a_controlling_terminal)
+{
+	struct eci_proc p;
+	const char *argv[] = {"sh", "-c", "test -t 0 || echo pipe; echo ask >/dev/tty; read x </dev/tty; echo $x",
+			      NULL};
+	char out[64], tty[64];
+
+	cr_assert(eci_proc_start(&p, argv, NULL, ECI_PROC_CTTY) == 0);
+	cr_expect(write(p.tty, "answer\n", 7) == 7);
+	read_all(p.out, out, sizeof(out));
+	cr_expect_str_eq(out, "pipe\nanswer\n");
+	cr_expect(ended(&p) == 0);
+	read_all(p.tty, tty, sizeof(tty));
+	cr_expect(strstr(tty, "ask"), "%s", tty);
+	eci_proc_close(&p);
+}
+
+Test(proc, kill_ends_the_group)
+{
+	struct eci_proc p;
+	const char *argv[] = {"sh", "-c", "sleep 1000 & echo up; wait", NULL};
+	char out[16];
+
+	cr_assert(eci_proc_start(&p, argv, NULL, ECI_PROC_PIPES) == 0);
+	cr_assert(read_all(p.out, out, 4) == 3);
+	int status = 0;
+	cr_expect(!eci_proc_reap(&p, &status), "it runs");
+	eci_proc_kill(&p);
+	status = ended(&p);
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	/* The sleep held the pipe too: its end shows that it is gone. */
+	cr_expect(read_all(p.out, out, sizeof(out)) == 0);
+	eci_proc_close(&p);
+}
+
+static void *start_and_leave(void *arg)
+{
+	const char *argv[] = {"sleep", "1000", NULL};
+
+	cr_assert(eci_proc_start(arg, argv, NULL, ECI_PROC_PIPES) == 0);
+	return NULL;
+}
+
+Test(proc, it_dies_with_the_thread_that_started_it)
+{
+	struct eci_proc p;
+	pthread_t id;
+
+	cr_assert(pthread_create(&id, NULL, start_and_leave, &p) == 0);
+	pthread_join(id, NULL);
+	int status = ended(&p);
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	eci_proc_close(&p);
+}
+
+/* Each number of free descriptors up to one that is enough: an errno or a process, and none is lost. */
+Test(proc, at_the_limit_of_descriptors)
+{
+	struct rlimit old, low;
+	const char *argv[] = {"true", NULL};
+	int before = descriptors(), started = 0, refused = 0, top = dup(0);
+
+	close(top);
+	cr_assert(getrlimit(RLIMIT_NOFILE, &old) == 0);
+	for (int mode = 0; mode < 3; mode++) {
+		for (int free_fds = 0; free_fds < 16; free_fds++) {
+			struct eci_proc p;
+			low = (struct rlimit){(rlim_t)(top + free_fds), old.rlim_max};
+			cr_assert(setrlimit(RLIMIT_NOFILE, &low) == 0);
+			int err = eci_proc_start(&p, argv, NULL, (enum eci_proc_mode)mode);
+			cr_assert(setrlimit(RLIMIT_NOFILE, &old) == 0);
+			if (err == 0) {
+				started++;
+				ended(&p);
+				eci_proc_close(&p);
+			} else {
+				refused++;
+				cr_expect(err == EMFILE, "%s", strerror(err));
+			}
+		}
+	}
+	cr_expect(started > 0 && refused > 0);
+	cr_expect(descriptors() == before, "%d, %d before", descriptors(), before);
+	cr_expect(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "a child was left");
+}
