@@ -79,11 +79,13 @@ static void on_up(ectx_context *c, struct eci_cbor *b)
 static void lost_while_up(ectx_context *c, const char *reason, const char *detail)
 {
 	struct eci_fail fail = {0};
-	const char *saw = eci_dialogue_evidence(c->dialogue); /* a relay's detail is the end of the same */
+	const char *saw = eci_dialogue_evidence(c->dialogue);
 	bool silent = !strcmp(reason, "silent");
-	saw = saw[0] ? saw : detail;
-	eci_fail_set(&fail, ECTX_PHASE_LOST, silent ? ECTX_E_SILENT : ECTX_E_LOST_RUNNING, "%s%s%s", reason,
-		     saw[0] ? ": " : "", saw);
+	if (!saw[0] && !c->parent) /* a relay's detail is the end of the same words, with what ssh always says */
+		saw = detail;
+	if (!saw[0])
+		saw = silent ? "no byte came for the idle time" : "what carried the link ended";
+	eci_fail_set(&fail, ECTX_PHASE_LOST, silent ? ECTX_E_SILENT : ECTX_E_LOST_RUNNING, "%s: %s", reason, saw);
 	eci_context_down(c, &fail);
 }
 
