@@ -212,7 +212,7 @@ static void progress(struct eci_fan *fan, bool force)
 	if (fan->opts->json) {
 		static double last;
 		double now = eci_now();
-		if (!last)
+		if (last <= 0)
 			last = now;
 		if (now - last < TICK_MS / 1000.0)
 			return;

@@ -6,5 +6,8 @@ add_test(NAME lint/lints COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests
 add_test(NAME lint/format COMMAND ${CMAKE_SOURCE_DIR}/tests/lint/format.sh)
 add_test(NAME lint/scripts COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/setup/test_scripts.py)
 set_tests_properties(lint/includes lint/sizes lint/lints lint/format lint/scripts PROPERTIES LABELS lint SKIP_RETURN_CODE 77 TIMEOUT 120)
+# The analyzer's part takes minutes: scripts/tidy without --quick, by hand.
+add_test(NAME lint/tidy COMMAND ${CMAKE_SOURCE_DIR}/scripts/tidy --quick -p ${CMAKE_BINARY_DIR})
+set_tests_properties(lint/tidy PROPERTIES LABELS lint SKIP_RETURN_CODE 77 TIMEOUT 240)
 add_test(NAME lint/freestanding COMMAND ${CMAKE_SOURCE_DIR}/tests/lint/freestanding.sh)
 set_tests_properties(lint/freestanding PROPERTIES LABELS lint SKIP_RETURN_CODE 77 TIMEOUT 240)

@@ -40,7 +40,7 @@ static bool rounded(double d, int count, char digits[DIGITS_MAX + 1], int *expon
 		if (text[i] != '.')
 			digits[n++] = text[i];
 	digits[n] = '\0';
-	*exponent = atoi(text + i + 1);
+	*exponent = (int)strtol(text + i + 1, NULL, 10);
 	return strtod(text, NULL) == d;
 }
 

@@ -195,7 +195,7 @@ static int spell(const struct pattern *p, char *out, size_t cap, size_t *len)
 				m = r->len;
 			} else {
 				m = (size_t)snprintf(num, sizeof num, "%0*llu", r->width,
-						     (unsigned long long)(r->lo + part->pos * r->step));
+						     r->lo + (unsigned long long)part->pos * r->step);
 			}
 		}
 		if (part->len >= cap || m >= cap || n + part->len + m >= cap)

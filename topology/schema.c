@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-#define LATER(n)                                  \
-	{                                         \
-		.name = n, .type = ECI_TYPE_LATER \
+#define LATER(n)                                    \
+	{                                           \
+		.name = (n), .type = ECI_TYPE_LATER \
 	}
-#define SET(n, t, i) .name = n, .type = ECI_TYPE_##t, .id = ECI_SET_##i
+#define SET(n, t, i) .name = (n), .type = ECI_TYPE_##t, .id = ECI_SET_##i
 
 static const struct eci_key timeout_keys[] = {{SET("connect", DURATION, T_CONNECT), .min = 1},
 					      {SET("auth", DURATION, T_AUTH), .min = 1},
