@@ -11,8 +11,8 @@
 JOBS_MAX = 256                  # at once; more are answered `busy`
 STREAM_WINDOW = 262144
 JOBS = {}                       # (who asked, slot) -> Job
-STREAMS = {}                    # own handle -> Stream
-WATCHER = []                    # the pipe to the watcher, once there is one
+EXEC_STREAMS = {}                    # own handle -> Stream
+EXEC_WATCH = []                    # the pipe to the watcher, once there is one
 GUARD = allocate()
 exec_die = die
 exec_cancel = H[26]
@@ -76,7 +76,7 @@ class Stream:
         self.room, self.over = allocate(), allocate()
         self.room.acquire()
         self.over.acquire()
-        STREAMS[self.near] = self
+        EXEC_STREAMS[self.near] = self
         H[self.near] = self.dead_end
 
     def dead_end(self, kind, src, reply, body):
@@ -133,12 +133,12 @@ class Stream:
         self.over.release()
 
     def forget(self):
-        del H[self.near], STREAMS[self.near]
+        del H[self.near], EXEC_STREAMS[self.near]
 
 
 def take_credit(kind, src, reply, body):
     handle, n = decode(body)[:2]
-    x = STREAMS.get(handle)
+    x = EXEC_STREAMS.get(handle)
     if x and x.dst == src:
         x.credit(n)
     elif x:
@@ -151,7 +151,7 @@ def guard():
     # Never in the I/O thread: it forks. Twice, so that a wait() in called code finds no child that it did not start.
     GUARD.acquire()
     try:
-        if not WATCHER:
+        if not EXEC_WATCH:
             r, w = os.pipe()
             agent = os.getpid()
             pid = os.fork()
@@ -165,7 +165,7 @@ def guard():
                         watch_groups(r, agent)
                 finally:
                     os._exit(0)
-            WATCHER.append(keep(w))
+            EXEC_WATCH.append(keep(w))
             os.close(r)
             try:
                 os.waitpid(pid, 0)
@@ -239,6 +239,8 @@ class Job:
             else:
                 env[k] = self.env[k]
         name = self.words[0]
+        if not name:
+            raise OSError(2, '')
         slash = pack('B', 47)
         paths = [name]
         if slash not in name:
@@ -286,7 +288,7 @@ class Job:
         step = n = 0
         try:
             os.setsid()
-            os.write(WATCHER[0], pack('>i', os.getpid()))
+            os.write(EXEC_WATCH[0], pack('>i', os.getpid()))
             for i in range(1, 65):
                 try:
                     SIGNAL.signal(i, SIGNAL.SIG_DFL)
@@ -317,8 +319,9 @@ class Job:
                     x = sys.exc_info()[1].args[0]
                     if x not in (2, 20) or not n:
                         n = x
-        except OSError:
-            n = sys.exc_info()[1].args[0]
+        except:
+            x = sys.exc_info()[1]
+            n = isinstance(x, OSError) and x.args[0] or 22
         os.write(said, pack('>BI', step, n or 2))
 
     def live(self):
@@ -353,7 +356,7 @@ class Job:
         pid = self.pid
         self.pid = 0
         if pid:
-            os.write(WATCHER[0], pack('>i', -pid))
+            os.write(EXEC_WATCH[0], pack('>i', -pid))
         del JOBS[self.src, self.slot]
         send(1, self.src, self.slot, 0, pack_value(body))
 

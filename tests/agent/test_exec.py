@@ -1,0 +1,375 @@
+#!/usr/bin/env python3
+"""Part `exec` of the Python agent (docs/protocol.md sections 4, 8, 9): commands, their streams, and the programs of `run`."""
+import hashlib
+import os
+import signal
+import sys
+
+import driver
+import support
+
+WINDOW, JOBS_MAX = 262144, 256
+OUT, ERR = 5001, 5002
+
+
+class Job(object):
+    """A request with two streams, and what came of it."""
+
+    def __init__(self, c, slot, out=OUT, err=ERR, give=True):
+        self.c, self.slot, self.give = c, slot, give
+        self.data = {out: b'', err: b''}
+        self.streams = [out, err]
+        self.handles, self.ended, self.answer, self.dead = {}, set(), None, None
+
+    def take(self, f):
+        if f.handle == self.slot:
+            if f.kind & driver.DEAD:
+                self.dead = f.value()
+            else:
+                self.answer = f.value()
+        elif f.handle in self.data:
+            assert f.kind & 3 == driver.BULK and not f.kind & driver.MORE and len(f.body) <= 16384, f
+            assert f.handle not in self.ended, 'data behind the end'
+            self.handles[f.handle] = f.reply
+            self.data[f.handle] += f.body
+            if f.kind & driver.END:
+                self.ended.add(f.handle)
+            elif self.give:
+                self.credit(f.handle, len(f.body))
+        else:
+            return False
+        return True
+
+    def credit(self, handle, n, src=0):
+        self.c.send(driver.CONTROL, 34, 0, [self.handles[handle], n], src=src)
+
+    def done(self):
+        return self.dead or self.answer and (self.answer[0] or len(self.ended) == 2)
+
+    def cancel(self):
+        self.c.send(driver.CONTROL, 26, 0, [self.slot])
+
+    out = property(lambda self: self.data[self.streams[0]])
+    err = property(lambda self: self.data[self.streams[1]])
+
+
+class Exec(support.Case):
+    def ready(self, *parts):
+        c = self.boot()
+        for name in parts or ('exec',):
+            c.part(name)
+        return c
+
+    def start(self, c, argv, out=OUT, err=ERR, give=True, **more):
+        m = {0: argv, 1: more.pop('env', {}), 2: more.pop('cwd', None), 3: out, 4: err}
+        m.update((int(k[1:]), more[k]) for k in more)
+        return Job(c, c.request(27, m), out, err, give)
+
+    def wait(self, *jobs, **kw):
+        """Takes frames until all jobs are done, or what `until` says."""
+        until = kw.get('until', lambda: all(j.done() for j in jobs))
+        while not until():
+            f = jobs[0].c.link.frame(20)
+            if not any(j.take(f) for j in jobs):
+                self.assertTrue(jobs[0].c.handle(f), f)
+            else:
+                jobs[0].c.handle(f)
+
+    def do(self, c, *argv, **kw):
+        j = self.start(c, list(argv), **kw)
+        self.wait(j)
+        return j
+
+    def sh(self, c, script, **kw):
+        return self.do(c, 'sh', '-c', script, **kw)
+
+    def quiet(self, *jobs):
+        """Nothing comes for a while: half a second is what shows an error on a busy machine, not what a right one needs."""
+        with self.assertRaises(TimeoutError):
+            f = jobs[0].c.link.frame(.5)
+            self.fail(f)
+
+    # ---- how it ends ----
+
+    def test_statuses(self):
+        c = self.ready()
+        for n in (0, 1, 7, 126, 127, 128, 254, 255):
+            self.assertEqual(self.sh(c, 'exit %d' % n).answer, [0, n, 0])
+        for n in (1, 9, 13, 15):
+            self.assertEqual(self.sh(c, 'kill -%d $$' % n).answer, [0, 0, n])
+
+    def test_not_started(self):
+        c = self.ready()
+        for argv, cwd, n, text in ((['no-such-command'], None, 2, 'no-such-command'), (['/etc/passwd'], None, 13, '/etc/passwd'),
+                                   (['/no/such'], None, 2, '/no/such'), (['/etc'], None, 13, '/etc'),
+                                   (['id'], '/no/folder', 2, '/no/folder'), ([''], None, 2, '')):
+            j = self.do(c, *argv, cwd=cwd)
+            self.assertEqual((j.answer[0], j.answer[2]), (1, n), j.answer)
+            self.assertEqual(j.answer[1], '%s: %s' % (text, os.strerror(n)))
+            self.assertEqual(j.out + j.err, b'')
+        self.assertEqual(self.sh(c, 'echo still').out, b'still\n')
+
+    def test_bad_requests(self):
+        c = self.ready()
+        for m in ({0: [], 3: 1, 4: 2}, {0: ['a\0b'], 3: 1, 4: 2}, {0: ['id']}, {0: [1], 3: 1, 4: 2}, {0: ['id'], 3: 1, 4: 2, 6: True},
+                  {0: ['id'], 1: {'A': 'x\0'}, 3: 1, 4: 2}, {0: ['id'], 1: {'A': 7}, 3: 1, 4: 2}, [], 7):
+            f = c.answer(c.request(27, m))
+            self.assertTrue(f.kind & driver.DEAD, (m, f))
+            self.assertEqual(f.value()[0], 'bad-body', m)
+        self.assertEqual(self.sh(c, 'echo still').out, b'still\n')
+
+    # ---- what it gets ----
+
+    def test_surroundings(self):
+        c = self.ready()
+        j = self.sh(c, 'echo "$A|$HOME|$PATH"; pwd', env={'A': '\u00fc', 'HOME': None}, cwd='/')
+        self.assertEqual(j.out.decode(), '\u00fc||%s\n/\n' % os.environ['PATH'])
+        j = self.do(c, 'printf', '%s.', '', '\u20ac', b'\xff', 'a b', '$x*')
+        self.assertEqual(j.out, b'.\xe2\x82\xac.\xff.a b.$x*.')
+        j = self.sh(c, 'cat; readlink /proc/self/fd/0; ls /proc/$$/fd; grep -h Sig[IB] /proc/$$/status; echo $$; ps -o pgid=,sid= -p $$')
+        lines = j.out.decode().split('\n')
+        self.assertEqual(lines[:4], ['/dev/null', '0', '1', '2'])
+        self.assertEqual([int(x.split()[1], 16) for x in lines[4:6]], [0, 0], 'blocked and ignored signals')
+        self.assertEqual(set(lines[7].split()), set([lines[6]]), 'its own group and session')
+        self.assertEqual(j.err, b'')
+
+    def test_script_without_first_line(self):
+        c = self.ready()
+        path = os.path.join(self.folder(), 'script')
+        with open(path, 'w') as f:
+            f.write('echo "$1"\n')
+        os.chmod(path, 0o755)
+        self.assertEqual(self.do(c, path, 'x y').out, b'x y\n')
+
+    def folder(self):
+        import shutil
+        import tempfile
+        path = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, path)
+        return path
+
+    def test_terminal(self):
+        c = self.ready()
+        j = self.sh(c, 'test -t 1 && test -t 2 && stty size </dev/tty; echo err >&2; readlink /proc/self/fd/0; exit 4', k5=[33, 121])
+        self.assertEqual((j.out, j.err, j.answer), (b'33 121\r\nerr\r\n/dev/null\r\n', b'', [0, 4, 0]))
+
+    # ---- streams ----
+
+    def test_bytes(self):
+        c = self.ready()
+        path, data = os.path.join(self.folder(), 'data'), os.urandom(2 << 20) + bytes(range(256))
+        with open(path, 'wb') as f:
+            f.write(data)
+        j = self.sh(c, 'cat %s & cat %s >&2; wait' % (path, path))
+        self.assertEqual(hashlib.md5(j.out).digest(), hashlib.md5(data).digest())
+        self.assertEqual(hashlib.md5(j.err).digest(), hashlib.md5(data).digest())
+        self.assertEqual(j.answer, [0, 0, 0])
+
+    def test_credit(self):
+        c = self.ready()
+        j = self.start(c, ['yes'], give=False)
+        self.wait(j, until=lambda: len(j.out) >= WINDOW)
+        self.quiet(j)
+        self.assertEqual(len(j.out), WINDOW)
+        j.credit(OUT, 5)
+        self.wait(j, until=lambda: len(j.out) >= WINDOW + 5)
+        j.credit(OUT, 40000)
+        self.wait(j, until=lambda: len(j.out) >= WINDOW + 40005)
+        j.credit(OUT, WINDOW + 1)       # more than was sent: no credit at all
+        j.credit(OUT, -1)
+        j.credit(OUT, 1, src=3)         # nor from somebody else
+        self.quiet(j)
+        self.assertEqual(len(j.out), WINDOW + 40005)
+        self.assertEqual(self.do(c, 'echo', 'beside', out=1001, err=1002).out, b'beside\n')
+        j.cancel()
+        self.wait(j)
+        self.assertIn(j.answer, ([0, 0, 15], [0, 0, 9]))
+
+    def test_stream_cut(self):
+        c = self.ready()
+        for src in (c.me + 1, 0):       # the first has no business with it
+            j = self.start(c, ['yes'], out=6001, err=6002, give=False)
+            self.wait_loose(j, lambda: len(j.out) >= WINDOW)
+            c.send(driver.DEAD, j.handles[6001], 0, ['no-handle', 0, 0, ''], src=src)
+            if src:
+                self.quiet(j)
+                j.credit(6001, 1)
+                self.wait(j, until=lambda: len(j.out) > WINDOW)
+                j.cancel()
+            self.wait_loose(j, lambda: j.answer is not None)
+            self.assertEqual(j.answer, [0, 0, src and signal.SIGTERM or signal.SIGPIPE])
+
+    def wait_loose(self, j, until):
+        """Frames of others do not matter."""
+        while not until():
+            f = j.c.link.frame(20)
+            j.c.handle(f)
+            j.take(f)
+
+    def test_cancel(self):
+        c = self.ready()
+        j = self.start(c, ['sh', '-c', 'sleep 1000 & echo $! $$; wait'])
+        self.wait(j, until=lambda: j.out.endswith(b'\n'))
+        j.cancel()
+        self.wait(j)
+        self.assertEqual(j.answer, [0, 0, 15])
+        self.until('the group ended', lambda: not any(support.alive(int(x)) for x in j.out.split()))
+        j = self.start(c, ['sh', '-c', 'trap "" TERM; echo $$; while :; do sleep 1; done'])
+        self.wait(j, until=lambda: j.out.endswith(b'\n'))
+        j.cancel()
+        j.cancel()
+        self.wait(j)
+        self.assertEqual(j.answer, [0, 0, 9])
+        # Who left the group holds the pipe open; the answer comes all the same.
+        j = self.start(c, ['sh', '-c', 'setsid sh -c "echo \\$\\$; exec sleep 60" & wait'])
+        self.wait(j, until=lambda: j.out.endswith(b'\n'))
+        j.cancel()
+        self.wait(j)
+        self.assertEqual(j.answer, [0, 0, 15])
+        os.kill(int(j.out), 9)
+
+    def test_many(self):
+        c = self.ready()
+        jobs = [self.start(c, ['sh', '-c', 'echo %d; echo %d >&2; exit %d' % (i, i, i)], 7000 + 2 * i, 7001 + 2 * i) for i in range(50)]
+        self.wait(*jobs)
+        for i, j in enumerate(jobs):
+            self.assertEqual((j.out, j.err, j.answer), (b'%d\n' % i, b'%d\n' % i, [0, i, 0]))
+
+    def test_too_many(self):
+        if self.version not in ((2, 7), (3, 13)):
+            self.skipTest('256 commands at once: with the oldest and the newest only')
+        c = self.ready()
+        jobs = [self.start(c, ['sleep', '1000'], 7000 + 2 * i, 7001 + 2 * i) for i in range(JOBS_MAX)]
+        more = self.do(c, 'id', out=6001, err=6002)
+        self.assertEqual(more.dead[0], 'busy')
+        jobs[0].cancel()
+        self.wait(*jobs, until=jobs[0].done)
+        self.assertEqual(jobs[0].answer, [0, 0, 15])
+        self.assertEqual(self.do(c, 'echo', 'x', out=6001, err=6002).out, b'x\n')
+
+    # ---- nothing stays ----
+
+    def test_nothing_stays(self):
+        def shutdown(c):
+            c.send(driver.CONTROL, 8, 0, None)
+
+        def eof(c):
+            c.proc.stdin.close()
+
+        def slain(c):
+            os.kill(c.hello.value()[4], signal.SIGKILL)
+
+        for parts, end in ((('exec',), slain), (('exec',), eof), (('relay', 'exec'), shutdown), (('exec', 'relay'), shutdown),
+                           (('exec', 'relay'), slain)):
+            c = self.ready(*parts)
+            j = self.start(c, ['sh', '-c', 'sleep 1000 & echo $! $$; wait'])
+            self.wait(j, until=lambda: j.out.endswith(b'\n'))
+            end(c)
+            self.until('%s with %s' % (end.__name__, parts), lambda: not any(support.alive(int(x)) for x in j.out.split()))
+
+    def test_wait_in_called_code(self):
+        c = self.ready()
+        c.serve('kids', 'import os\ndef none():\n try:\n  os.wait()\n except OSError:\n  return 1\n')
+        self.assertEqual(self.sh(c, 'exit 0').answer, [0, 0, 0])
+        self.assertEqual(c.call('kids', 'none'), [0, 1])
+
+    # ---- with the other parts, and large values ----
+
+    def test_with_relay(self):
+        for parts in (('relay', 'exec'), ('exec', 'relay')):
+            c = self.ready(*parts)
+            j = self.sh(c, 'head -c 1000000 /dev/zero; echo e >&2; exit 3')
+            self.assertEqual((len(j.out), j.err, j.answer), (1000000, b'e\n', [0, 3, 0]))
+            j = self.start(c, ['yes'], give=False)
+            self.wait(j, until=lambda: len(j.out) >= WINDOW)
+            self.quiet(j)
+            self.assertEqual(len(j.out), WINDOW)
+
+    def test_large_values(self):
+        for parts in (('exec',), ('relay',), ('exec', 'relay')):
+            c = self.ready(*parts)
+            c.serve('big', 'def twice(s):\n    return s + s\n')
+            self.assertEqual(c.call('big', 'twice', 'ab' * 1000000), [0, 'ab' * 2000000])
+
+    # ---- run ----
+
+    def run_program(self, c, source, *argv):
+        self.programs = getattr(self, 'programs', 0) + 1
+        name = 'econtext_program_%d' % self.programs
+        c.serve(name, source)
+        j = Job(c, c.request(25, ['econtext', 'run', [name, ['./script.py'] + list(argv), OUT, ERR], {}]))
+        while not (j.answer and len(j.ended) == 2 or j.dead):
+            f = c.link.frame(20)
+            if not c.handle(f) or f.handle in j.data:
+                self.assertTrue(j.take(f), f)
+        return j
+
+    def test_run(self):
+        c = self.ready()
+        j = self.run_program(c, '''
+import os, sys
+if __name__ == '__main__':
+    sys.stdout.write('%s\\n' % (sys.argv[1:],))
+    os.system('echo child; echo child >&2')
+    os.write(1, os.urandom(0) + '\\377'.encode('latin-1'))
+    sys.stderr.write('e' * 100000)
+    sys.exit(259)
+''', 'a', 'b c')
+        self.assertEqual((j.out, j.answer), (b"['a', 'b c']\nchild\n\xff", [0, 3]))
+        self.assertEqual(j.err, b'child\n' + b'e' * 100000)
+        self.assertEqual(c.logs, [])
+        c.serve('after', 'import sys\ndef f():\n    sys.stdout.write("later\\n")\n    return sys.argv[1:]\n')
+        self.assertEqual(c.call('after', 'f')[0], 0)
+        self.assertEqual(c.text('stdout'), 'later\n')
+
+    def test_run_ends(self):
+        c = self.ready()
+        self.assertEqual(self.run_program(c, 'x = 1').answer, [0, 0])
+        self.assertEqual(self.run_program(c, 'import sys; sys.exit()').answer, [0, 0])
+        j = self.run_program(c, 'import sys; sys.exit("the end")')
+        self.assertEqual((j.err, j.answer), (b'the end\n', [0, 1]))
+        j = self.run_program(c, 'def f():\n    raise ValueError("why")\nf()\n')
+        self.assertEqual(j.answer, [0, 1])
+        self.assertEqual(j.err.decode().split('\n')[0], 'Traceback (most recent call last):')
+        self.assertIn('script.py", line 3, in <module>\n    f()\n', j.err.decode())
+        self.assertEqual(j.err.decode().split('\n')[-2], 'ValueError: why')
+        j = self.run_program(c, 'x ==== 1\n')
+        self.assertEqual(j.answer, [0, 1])
+        self.assertIn('SyntaxError', j.err.decode())
+        f = c.answer(c.request(25, ['econtext', 'run', ['missing', ['./m.py'], 8001, 8002], {}]))
+        while f.handle != 0 and not f.kind & 3 == driver.CALL:
+            f = c.link.frame(10)
+        self.assertEqual(f.value(), [0, 1])
+
+    def test_run_waits(self):
+        c = self.ready()
+        j = self.run_program(c, '''
+import atexit, sys, threading, time
+def late():
+    time.sleep(.3)
+    sys.stdout.write('thread\\n')
+atexit.register(sys.stdout.write, 'second\\n')
+atexit.register(sys.stdout.write, 'first\\n')
+threading.Thread(target=late).start()
+sys.stdout.write('main\\n')
+''')
+        self.assertEqual((j.out, j.err, j.answer), (b'main\nthread\nfirst\nsecond\n', b'', [0, 0]))
+
+    def test_run_imports_and_large_output(self):
+        c = self.ready()
+        c.serve('helper', 'NAME = "helped"\n')
+        j = self.run_program(c, 'import helper, sys\nfor i in range(100000): sys.stdout.write("%s %d\\n" % (helper.NAME, i))\n')
+        self.assertEqual(hashlib.md5(j.out).digest(), hashlib.md5(b''.join(b'helped %d\n' % i for i in range(100000))).digest())
+
+    # ---- stats ----
+
+    def test_stats(self):
+        for parts in (('stats',), ('relay', 'stats'), ('stats', 'relay'), ('exec', 'stats')):
+            c = self.ready(*parts)
+            m = c.answer(c.request(28, None)).value()
+            self.assertEqual(sorted(m), list(range(10)))
+            self.assertEqual((m[7], m[8], m[9]), (0, [0] * 5, []))
+
+
+if __name__ == '__main__':
+    sys.exit(support.main(__name__))
