@@ -30,6 +30,17 @@ def kill_agent(lab, host):
         os.kill(pid, 9)
 
 
+def stop_agent(lab, host):
+    """The last user's agent there; the watcher above it goes on."""
+    pid = max(lab.agents(host))
+    lab.undo.append(lambda: alive(pid) and os.kill(pid, 9))
+    os.kill(pid, 19)
+
+
+def alive(pid):
+    return os.path.exists("/proc/%d" % pid)
+
+
 def run(lab):
     during_a_call(lab, "link reset during a call", "a01", lambda: lab.fault("kill-link", "bastion", "relay-a", "--reset"),
                   "lost-running", "bastion > relay-a", 3)
@@ -43,3 +54,6 @@ def run(lab):
                   "bastion > relay-a > a01", 3)
     during_a_call(lab, "leaf frozen during a call", "a01", lambda: lab.fault("freeze", "a01", "--all"), "silent",
                   "bastion > relay-a > a01", IDLE)
+    lab.put_back()
+    during_a_call(lab, "agent of another user frozen during a call", "become:vlab-doas", lambda: stop_agent(lab, "a03"), "silent",
+                  "bastion > relay-a > become > become:vlab-doas", IDLE)
