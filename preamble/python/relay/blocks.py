@@ -1,30 +1,69 @@
 # Blocks and groups (docs/protocol.md section 3): which intervals are mine, and which links hold a group's members.
 
-def join_interval(v, lo, hi):
-    for x in v[:]:
-        if x[1] == lo or x[0] == hi:
-            v.remove(x)
+def joined(v, lo, hi):
+    # The intervals v with [lo, hi), merged with what it meets or touches.
+    out = []
+    for x in v:
+        if x[0] <= hi and lo <= x[1]:
             lo, hi = min(lo, x[0]), max(hi, x[1])
-    v.append((lo, hi))
-    ROUTES.clear()
+        else:
+            out.append(x)
+    return out + [(lo, hi)]
+
+
+def block(body):
+    lo, n = decode(body)[:2]
+    return number(lo), number(lo + number(n, 1, 1 << 32), 0, (1 << 32) + 1)
+
+
+def meets(lo, hi, but=None):
+    # Whether [lo, hi) holds my own id or something of a child other than `but`.
+    for c in CHILDREN.values():
+        if c is not but and [x for x in c.intervals if x[0] < hi and lo < x[1]]:
+            return True
+    return lo <= ME < hi
 
 
 def grant_below(c, body):
-    lo, n = decode(body)[:2]
-    join_interval(c.intervals, lo, lo + n)
+    # A GRANT on its way to c or behind it: the reason why it goes no further.
+    try:
+        lo, hi = block(body)
+    except:
+        return 'bad-body'
+    if meets(lo, hi, c):
+        return 'no-authority'
+    below, own = joined(c.intervals, lo, hi), joined(BLOCKS, lo, hi)
+    if len(below) > 32 or len(own) > 32:
+        return 'block-exhausted'
+    # The parent knows a paused link by its intervals.
+    for handle, v in (6, c.intervals), (5, below):
+        for x in c.paused and v or []:
+            send(0, PARENT, handle, 0, pack_value(x))
+    c.intervals, BLOCKS[:] = below, own
+    ROUTES.clear()
 
 
 def grant(kind, src, reply, body):
-    lo, n = decode(body)[:2]
-    join_interval(BLOCKS, lo, lo + n)
+    own = joined(BLOCKS, *block(body))
+    if len(own) > 32:
+        return dead('block-exhausted', src, reply, ME, '')
+    BLOCKS[:] = own
+    ROUTES.clear()
     if reply:
         send(1, src, reply, 0, pack_value(None))
 
 
 def group(kind, src, reply, body):
-    gid, v = decode(body)[:2]
+    try:
+        gid, v = decode(body)[:2]
+        number(gid, 0, 1 << 32)
+        if len([number(x, 0, (1 << 32) + 1) for x in v]) % 2:
+            raise ValueError
+    except:
+        die()
     if gid not in GROUPS and len(GROUPS) > 63:
         return dead('group-limit', src, reply, ME, '')
+    before = GROUPS.get(gid, ())
     members = GROUPS[gid] = []
     for c in list(CHILDREN.values()):
         part = []
@@ -36,13 +75,18 @@ def group(kind, src, reply, body):
         if part and c.linked:
             members.append(c.ident)
             send(0, c.ident, 10, 0, pack_value([gid, part]))
+        elif c.ident in before:
+            send(0, c.ident, 11, 0, pack_value([gid]))
     for i in range(0, len(v), 2):
-        if v[i] <= ME < v[i + 1]:
+        if v[i] <= ME < v[i + 1] and ME not in members:
             members.append(ME)
 
 
 def ungroup(kind, src, reply, body):
-    gid = decode(body)[0]
+    try:
+        gid = number(decode(body)[0])
+    except:
+        die()
     for x in GROUPS.pop(gid, []):
         if x in CHILDREN:
             send(0, x, 11, 0, body)

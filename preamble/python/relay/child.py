@@ -3,7 +3,7 @@
 
 class Child:
     def __init__(self, ident, size, owner, slot):
-        self.pid = self.ping = self.last = self.owed = self.unacked = self.ended = self.rtt = self.written = 0
+        self.pid = self.ping = self.last = self.owed = self.unacked = self.ended = self.rtt = self.written = self.taken = 0
         self.frames_in = self.frames_out = self.bytes_in = self.bytes_out = 0
         self.linked = self.heard = self.gone = self.promoted = self.paused = 0
         self.status = self.idle = self.out = None
@@ -25,6 +25,8 @@ class Child:
         READERS.pop(fd, None)
         which = self.fds.pop(fd, 0)
         os.close(fd)
+        if fd == self.out.fd:
+            self.out.fd = -1    # a terminal's
         if which == 1:
             SOON[0] = 1
             if self.linked:
@@ -62,6 +64,8 @@ class Child:
         self.last = NOW[0]
         self.bytes_in += len(s)
         if self.linked and which == 1:
+            if self.out.first:
+                broken(self, 'early-bytes')
             if not self.gone:
                 self.rest = frames(self, self.rest + s)
             return

@@ -23,6 +23,7 @@ def settle():
         if c.owed and c.linked:
             n = c.owed
             c.owed = 0
+            c.taken -= n
             send(0, c.ident, 4, 0, pack_value(n))
         if c.written:
             n = c.written

@@ -64,12 +64,15 @@ class Output:
         self.run = 0            # bytes of calls since the last bulk frame
         self.sent = self.acked = 0
         self.window = window
-        self.paused = []
+        self.paused = []        # intervals, one for each PAUSE without its RESUME
+        self.whole = 0          # PAUSEs beyond 64: they hold everything
         self.want = 0
         self.child = None
 
     def put(self, kind, s, origin):
         kind &= 3
+        if not kind and self.held[0] + self.held[1] + len(s) > 1 << 21:
+            return broken(self.child, 'queue-overflow')
         self.queues[kind].append((s, origin))
         self.held[kind] += len(s)
 
@@ -90,11 +93,11 @@ class Output:
         for i in range(len(bulk)):
             s, origin = bulk[i]
             n = len(s)
-            if self.sent > self.acked and self.sent - self.acked + n > self.window:
+            if self.whole or self.sent > self.acked and self.sent - self.acked + n > self.window:
                 break
             if self.paused:
                 dst, = unpack('>I', s[4:8])
-                if [x for x in self.paused if x[0] <= dst <= x[1]]:
+                if [x for x in self.paused if x[0] <= dst < x[1]]:
                     continue
             del bulk[i]
             self.held[2] -= n
@@ -130,7 +133,7 @@ class Output:
                     break
             try:
                 n = os.write(self.fd, self.now)
-            except OSError:
+            except (OSError, ValueError):
                 if sys.exc_info()[1].args[0] in (4, 11):
                     break
                 if not self.child:

@@ -1,6 +1,24 @@
 # Routing (docs/protocol.md section 3), and what a child may say to its parent (section 5). Invariant: a bulk frame taken
 # from a link is acknowledged exactly once: by `owe` when it goes no further, else by the Output that wrote it on.
 
+NEAR = 1, 2, 3, 4, 5, 6, 9, 10, 11, 32  # link-local handles, and GRANT, which every router on the way reads
+
+
+def number(n, low=0, high=1 << 64):
+    # n, if it is an integer from low to below high.
+    if isinstance(n, bool) or not isinstance(n, (int, type(1 << 64))) or not low <= n < high:
+        raise ValueError
+    return n
+
+
+def ping(kind, src, reply, body):
+    number(decode(body))
+    send(0, src, 3, 0, body)
+
+
+H[2] = ping
+
+
 def clock():
     return os.times()[4]
 
@@ -64,7 +82,7 @@ def frames(link, s):
         if n > len(s):
             break
         out = ROUTES.get((link, s[4:16]))
-        if out and kind < 2 and hops > 1 and handle != 9 and out.held == NONE:
+        if out and kind < 2 and hops > 1 and handle not in NEAR and out.held == NONE:
             if link:
                 link.frames_in += 1
             else:
@@ -86,21 +104,27 @@ def passed(link, out, *rest):
 
 
 def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
-    global OWED
+    asker = not kind & 4 and reply
     if link is None:
         if mine(src):
             COUNT[0] += 1
-            return
+            return owe(None, kind, body)
         if kind & 8:
             return multicast(kind, hops, dst, src, auth, handle, reply, body)
+        if dst == ME and (handle == 1 or src != PARENT and handle in (10, 11)):
+            owe(None, kind, body)
+            return dead('no-authority', src, asker, dst, '')
         if dst == ME:
             return deliver(kind, src, handle, reply, body)
-        if kind & 2:
-            OWED += len(body) + 28
+        owe(None, kind, body)
     else:
         link.frames_in += 1
         if not link.heard:
-            return hello(link, src, handle, body)
+            return hello(link, kind, dst, src, handle, body)
+        if kind & 2:
+            link.taken += len(body) + 28
+            if link.taken > 0x1010000:
+                return broken(link, 'bad-credit')
         if not link.holds(src):
             COUNT[0] += 1
             return owe(link, kind, body)
@@ -116,11 +140,16 @@ def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
             owe(link, kind, body)
             return from_child(link, kind, src, handle, reply, body)
     c = child_of(dst)
-    if hops < 2:
+    reason = ''
+    if handle in NEAR and handle != 9:
+        reason = 'no-authority'
+    elif hops < 2:
         reason = 'hop-limit'
+    elif c and link is None and handle == 9 and not kind & 4:
+        reason = grant_below(c, body)
+    if reason:
+        pass
     elif c and link is None:
-        if handle == 9:
-            grant_below(c, body)
         c.frames_out += 1
         c.bytes_out += len(body) + 28
         forward(None, c.out, kind, hops, dst, src, auth, handle, reply, body)
@@ -128,7 +157,7 @@ def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
         if not c.paused and c.out.held[2] > 262144:
             c.paused = 1
             for lo, hi in c.intervals:
-                send(0, PARENT, 5, 0, pack_value([lo, hi - 1]))
+                send(0, PARENT, 5, 0, pack_value([lo, hi]))
         return
     elif c:
         reason = 'no-authority'
@@ -139,48 +168,48 @@ def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
         return forward(link, UP, kind, hops, dst, src, auth, handle, reply, body)
     if link:
         owe(link, kind, body)
-    if kind & 4:
-        reply = 0
     evidence = ''
     for lo, hi, x in LOST:
         if reason == 'no-route' and lo <= dst < hi:
             reason = 'lost'
             evidence = x
-    dead(reason, src, reply, dst, evidence)
+    dead(reason, src, asker, dst, evidence)
 
 
 def owe(link, kind, body):
+    global OWED
     if kind & 2:
-        link.owed += len(body) + 28
+        if link:
+            link.owed += len(body) + 28
+        else:
+            OWED += len(body) + 28
         BUSY[0] = 1
 
 
 def multicast(kind, hops, dst, src, auth, handle, reply, body):
-    global OWED
-    if kind & 2 and dst not in GROUPS:
-        OWED += len(body) + 28
     if dst not in GROUPS:
         COUNT[3] += 1
-        return
+        return owe(None, kind, body)
     me = 0
     for x in GROUPS[dst]:
         if x == ME:
             me = 1
         elif x in CHILDREN and hops > 1:
             forward(None, CHILDREN[x].out, kind, hops, dst, src, auth, handle, reply, body)
+    if me and handle not in NEAR:
+        return deliver(kind & 247, src, handle, reply, body)
+    owe(None, kind, body)
     if me:
-        deliver(kind & 247, src, handle, reply, body)
-    elif kind & 2:
-        OWED += len(body) + 28
+        dead('no-authority', src, not kind & 4 and reply, dst, '')
 
 
-def hello(c, src, handle, body):
-    if src != c.ident or handle != 1:
+def hello(c, kind, dst, src, handle, body):
+    if kind or dst != ME or src != c.ident or handle != 1:
         return broken(c, 'bad-hello')
     try:
-        if decode(body)[0] != 1:
+        if dict(decode(body))[0] != 1:
             return broken(c, 'version')
-    except ValueError:
+    except:
         return broken(c, 'bad-body')
     c.heard = 1
     c.event(6, body)
@@ -198,9 +227,9 @@ def from_child(c, kind, src, handle, reply, body):
                 return f(kind, src, reply, body)
             dead('no-handle', src, reply, ME, '')
         elif handle == 3 and near:
-            c.rtt = int((clock() - decode(body) / 1000.) * 1e6)
+            c.rtt = int((clock() - number(decode(body)) / 1000.) * 1e6)
         elif handle == 4 and near:
-            c.out.acked += decode(body)
+            c.out.acked += number(decode(body))
             if c.out.acked > c.out.sent:
                 return broken(c, 'bad-credit')
             LOCK.acquire()
@@ -209,26 +238,34 @@ def from_child(c, kind, src, handle, reply, body):
             if c.paused and c.out.held[2] < 65536:
                 c.paused = 0
                 for lo, hi in c.intervals:
-                    send(0, PARENT, 6, 0, pack_value([lo, hi - 1]))
+                    send(0, PARENT, 6, 0, pack_value([lo, hi]))
         elif handle in (5, 6) and near:
-            lo, hi = decode(body)[:2]
-            if not (c.holds(lo) and c.holds(hi)):
+            lo, hi = map(number, decode(body)[:2])
+            if not [x for x in c.intervals if x[0] <= lo < hi <= x[1]]:
                 return broken(c, 'bad-pause')
-            if handle == 5:
-                c.out.paused.append((lo, hi))
-            elif (lo, hi) in c.out.paused:
-                c.out.paused.remove((lo, hi))
+            x = c.out.paused
+            if handle == 5 and ((lo, hi) in x or len(dict.fromkeys(x)) < 64):
+                x.append((lo, hi))
+            elif handle == 5:
+                c.out.whole += 1
+            elif (lo, hi) in x:
+                x.remove((lo, hi))
+            elif c.out.whole:
+                c.out.whole -= 1
             LOCK.acquire()
             c.out.pump()
             LOCK.release()
         elif handle == 32 and near:
-            get_module(c, src, reply, decode(body)[0])
-        elif handle in H or handle in (1, 2, 3, 4, 5, 6, 32):
+            name = decode(body)[0]
+            if len(name.encode('utf8')) > 255:
+                return dead('bad-body', src, reply, ME, '')
+            get_module(c, src, reply, name)
+        elif handle in NEAR or handle in (7, 8, 16, 17, 18, 19, 24, 25, 26, 27, 28):
             dead('no-authority', src, reply, ME, '')
         else:
             dead('no-handle', src, reply, ME, '')
-    except (ValueError, TypeError, IndexError, KeyError):
-        if handle < 32:
+    except:
+        if handle in NEAR:
             return broken(c, 'bad-body')
         dead('bad-body', src, reply, ME, '')
 
@@ -240,10 +277,13 @@ def broken(link, reason):
     link.slay(reason)
 
 
-def die():
+def die(*rest):
     for c in list(CHILDREN.values()):
         try:
             os.kill(-c.pid, 9)
         except OSError:
             pass
     relay_die()
+
+
+H[8] = die

@@ -88,12 +88,12 @@ def start(c, argv, env, mode):
 
 def spawn(kind, src, reply, body):
     m = decode(body)
-    ident, size = m[0], m[1]
-    for c in CHILDREN.values():
-        for lo, hi in c.intervals:
-            if ident < hi and lo < ident + size:
-                raise ValueError
-    if not mine(ident) or not mine(ident + size - 1) or ident == ME:
+    ident = number(m[0])
+    size = number(m[1], 1)
+    number(m.get(4, 0), 0, 3)
+    if not isinstance(m[2], list) or not m[2] or [x for x in m[2] if not isinstance(x, (BYTES, TEXT))]:
+        raise ValueError
+    if meets(ident, ident + size) or not [x for x in BLOCKS if x[0] <= ident and ident + size <= x[1]]:
         raise ValueError
     c = Child(ident, size, src, reply)
     STATS[7] += 1
@@ -113,6 +113,8 @@ def raw(kind, src, reply, body):
     if not c or c.ended:
         return
     if m[1] == 0 and not c.linked:
+        if sum([len(x[0]) for x in c.out.first]) + len(m[2]) > 65536:
+            return broken(c, 'raw-overflow')
         c.out.first.append((m[2], 1))
         LOCK.acquire()
         c.out.pump()
@@ -135,6 +137,8 @@ def promote(kind, src, reply, body):
     c = CHILDREN.get(ident)
     if not c or c.linked:
         return
+    if len(s) > 256:
+        return broken(c, 'bad-body')
     c.linked = c.promoted = 1
     c.idle = decode(s).get(2, 0) / 1000. or None
     c.last = c.ping = clock()
@@ -156,11 +160,13 @@ def finish(c):
     for fd in list(c.fds):
         c.shut(fd)
     c.end(c.reason)
+    for x in c.paused and c.intervals or ():
+        send(0, PARENT, 6, 0, pack_value(x))
     del CHILDREN[c.ident]
     ROUTES.clear()
     for slot in list(WAITING):
         WAITING[slot] = [x for x in WAITING[slot] if x[0] is not c]
-    if c.promoted:
+    if c.promoted or c.reason not in ('', 'killed'):
         s = pack_value(c.reason or 'eof') + pack_value(c.status) + pack_value(c.evidence[-500:])
         send(1, c.owner, c.slot, 0, major(128, 4) + pack_value(8) + s)
         for lo, hi in c.intervals:
