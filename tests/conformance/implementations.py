@@ -6,10 +6,6 @@ import subprocess
 HERE = os.path.dirname(os.path.abspath(__file__))
 WANTED = ('2.7', '3.6', '3.13')
 PARTS = ('relay', 'exec', 'stats')
-NONCE = 'abcdefgh'
-# The first stage of docs/boot.md with the interpreter named.
-STAGE = ('[ -t 0 ]&&stty raw -echo;p=%s;echo "EC:%s:$p:`uname -sm`";read -r l;case $p in *perl)exec $p -e "$l";;esac;'
-         'exec $p -c "$l"')
 
 
 class Implementation(object):
@@ -45,13 +41,26 @@ def agent_bytes(program):
     return get(), dict((n, parts[n]) for n in parts if parts[n])
 
 
+def agent_files(folder):
+    """The same from the files of preamble/build.py --dir."""
+    def get(name):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            with open(path, 'rb') as f:
+                return f.read()
+    parts = dict((n, get(n + '.part')) for n in PARTS)
+    return get('core.sent'), dict((n, parts[n]) for n in parts if parts[n])
+
+
 def c_host(program):
-    return Implementation('c', ['spawn', 'items'], [program])
+    return Implementation('c', ['spawn', 'items', 'strict'], [program])
 
 
 def python(version, path, agent):
     features = ['spawn', 'parts', 'calls', 'modules', 'logs'] + ['part-' + n for n in agent[1]]
-    return Implementation('python' + version, features, ['sh', '-c', STAGE % (path, NONCE)], agent[0], agent[1])
+    # What the first stage (docs/boot.md) does after its marker; the stage itself is transport's.
+    line, rest = agent[0].split(b'\n', 1)
+    return Implementation('python' + version, features, [path, '-c', line.decode()], rest, agent[1])
 
 
 def pythons():
@@ -61,14 +70,14 @@ def pythons():
     return dict(line.split(None, 1) for line in out.splitlines())
 
 
-def find(build, every):
+def find(build, every, host=None, folder=None):
     """(tools, implementations, names of those that are not here)"""
     tools, skipped = Tools(build), []
-    found = [c_host(os.path.join(build, 'conformance_host'))]
-    if sanitized(build):
+    found = [c_host(os.path.abspath(host or os.path.join(build, 'conformance_host')))]
+    if sanitized(build) and not folder:
         # The agent's bytes are the same as in the build without sanitizers, which plays the vectors against them.
         return tools, found, skipped
-    agent = agent_bytes(os.path.join(build, 'conformance_agent'))
+    agent = agent_files(folder) if folder else agent_bytes(os.path.join(build, 'conformance_agent'))
     here = pythons()
     for v in here if every else WANTED:
         if v in here:

@@ -75,12 +75,6 @@ class Player(object):
         if 'none' not in words:
             first += Frame(CONTROL, 64, n['me'], n['parent'], n['parent'], 1, 0, encode(hello)).pack()
         self.link.write(first, self.limit)
-        if self.imp.preamble:
-            end = time.monotonic() + self.limit
-            while b'\n' not in self.link.buf:
-                if self.link.ended or not self.link.wait(end):
-                    raise Failure('it did not say its marker')
-            self.link.buf = self.link.buf.split(b'\n', 1)[1]
         if 'none' not in words:
             self.hello_answer()
 
