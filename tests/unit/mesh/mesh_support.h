@@ -130,7 +130,7 @@ static inline ectx_value *json(const char *text)
 {
 	size_t where;
 	ectx_value *v = text ? ectx_value_from_json(text, strlen(text), &where) : NULL;
-	cr_assert(!text || v, "%s", text);
+	cr_assert(!text || v, "%s", text ? text : "");
 	return v;
 }
 
