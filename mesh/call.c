@@ -55,6 +55,7 @@ void eci_call_run(struct ectx_future *f)
 	int r = f->slot ? eci_router_send(m->router, ECI_CALL, 0, f->context->id, ECI_H_CALL, f->slot,
 					  eci_buf_data(&f->request), eci_buf_len(&f->request), eci_now_ms())
 			: -1;
+	eci_buf_deinit(&f->request); /* the router has its copy, and this one may be 64 MiB */
 	if (r < 0)
 		eci_future_fail_code(f, ECTX_PHASE_CALL,
 				     r == -1   ? ECTX_E_NO_MEMORY

@@ -73,6 +73,7 @@ void eci_exec_run(struct ectx_future *f)
 	int r = eci_router_send(m->router, ECI_CALL, 0, f->context->id, ECI_H_EXEC, f->slot, eci_buf_data(&b),
 				eci_buf_len(&b), eci_now_ms());
 	eci_buf_deinit(&b);
+	eci_buf_deinit(&f->request);
 	if (r < 0)
 		eci_future_fail_code(f, ECTX_PHASE_CALL,
 				     r == -2   ? ECTX_E_TOO_BIG
