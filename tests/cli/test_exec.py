@@ -86,7 +86,7 @@ class Exec(Case):
         self.assertEqual((end.events()[-2]['event'], end.events()[-2]['rc']), ('result', 0))
 
     def test_pty(self):
-        end = self.ends(0, 'exec', '--pty', '-w', 'n1', 'test -t 0 && test -t 1 && test -t 2 && stty size; echo err >&2')
+        end = self.ends(0, 'exec', '--pty', '-w', 'n1', 'test -t 1 && test -t 2 && stty size <&1; cat; echo err >&2')
         self.assertEqual(end.out, 'n1: 24 80\nn1: err\n')
         self.assertEqual(end.err, '')
 
