@@ -48,10 +48,11 @@ static void mark_dirty(struct eci_carrier *c)
 	c->mesh->dirty = c;
 }
 
+/* A pty is one descriptor for both ways: it is closed with its output. */
 static void close_stdin(struct eci_carrier *c)
 {
 	ev_io_stop(c->mesh->loop, &c->in_w);
-	if (c->proc.in >= 0)
+	if (c->proc.in >= 0 && c->proc.in != c->proc.out)
 		(void)close(c->proc.in);
 	c->proc.in = -1;
 	c->in_dead = true;
@@ -149,6 +150,8 @@ static void check_end(struct eci_carrier *c)
 static void end_of_file(struct eci_carrier *c, ev_io *w, int *fd)
 {
 	ev_io_stop(c->mesh->loop, w);
+	if (w == &c->out && c->proc.in == c->proc.out)
+		close_stdin(c);
 	if (*fd >= 0)
 		(void)close(*fd);
 	*fd = -1;
@@ -300,8 +303,10 @@ static void host_kill(void *ctx, void *proc)
 {
 	(void)ctx;
 	struct eci_carrier *c = proc;
-	if (!c->exited)
-		eci_proc_kill(&c->proc);
+	if (c->exited)
+		return;
+	eci_proc_kill(&c->proc);
+	close_stdin(c); /* what became another user cannot be killed from here: it ends by this */
 }
 
 static void host_attach(void *ctx, void *proc, struct eci_link *link)
