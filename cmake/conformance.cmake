@@ -5,3 +5,7 @@ add_executable(conformance_host ${CMAKE_SOURCE_DIR}/tests/conformance/host.c ${C
 target_link_libraries(conformance_host PRIVATE ${ECONTEXT_LIBS})
 add_executable(conformance_child ${CMAKE_SOURCE_DIR}/tests/conformance/child.c)
 add_executable(conformance_agent ${CMAKE_SOURCE_DIR}/tests/conformance/agent.c $<TARGET_OBJECTS:layer_preamble>)
+# Faults planted in the router and in the agent, which the vectors must notice (tests/conformance/run is the run itself).
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_test(NAME conformance/planted COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/conformance/planted ${CMAKE_BINARY_DIR})
+set_tests_properties(conformance/planted PROPERTIES LABELS conformance SKIP_RETURN_CODE 77 TIMEOUT 240)
