@@ -109,7 +109,9 @@ static void encode(struct eci_buf *b, const ectx_exec *x)
 	eci_cbor_put_map(b, envs);
 	for (uint64_t i = 0; i < envs; i++) {
 		const char *eq = strchr(x->env[i], '=');
-		eci_cbor_put_text(b, x->env[i], eq ? (size_t)(eq - x->env[i]) : strlen(x->env[i]));
+		size_t n_key = eq ? (size_t)(eq - x->env[i]) : strlen(x->env[i]);
+		b->failed |= !eci_utf8_valid((const uint8_t *)x->env[i], n_key);
+		eci_cbor_put_text(b, x->env[i], n_key);
 		if (eq)
 			put_string(b, eq + 1);
 		else
@@ -135,7 +137,20 @@ ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_m
 	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_EXEC, timeout_ms);
 	if (!f)
 		return NULL;
-	encode(&f->request, x);
+	bool fits = x->argv && x->argv[0];
+	if (fits) {
+		encode(&f->request, x);
+		fits = !f->request.failed;
+	}
+	if (!fits) { /* it is the caller's alone yet */
+		struct eci_fail fail = {0};
+		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
+			     "no command, or a variable whose name or value cannot be sent");
+		eci_error_from(&f->error, &fail, NULL);
+		f->state = ECI_OP_DONE;
+		eci_buf_deinit(&f->request);
+		return f;
+	}
 	(void)eci_secrets_resolve(c, &f->error);
 	eci_lock(c->mesh);
 	eci_future_begin(f);
