@@ -54,6 +54,34 @@ static void one_less(struct ectx_future *f)
 		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "", NULL);
 }
 
+/* What the parent counted on its link to context `id`: frames in and out, bytes in and out as the parent sees them. */
+static void seen_by_parent(struct ectx_future *f, uint64_t id, const uint64_t seen[4])
+{
+	struct eci_pending *q;
+	DL_FOREACH(f->pending, q)
+	{
+		if (!q->context || q->context->id != id)
+			continue;
+		for (size_t i = 0; i < 4; i++)
+			q->figure[i] += seen[i ^ 1];
+	}
+}
+
+static void take_links(struct ectx_future *f, struct eci_cbor *c)
+{
+	for (size_t n = eci_cbor_get_array(c); n && !c->bad; n--) {
+		size_t items = eci_cbor_get_array(c);
+		uint64_t v[5] = {0};
+		for (size_t i = 0; i < items && !c->bad; i++)
+			if (i < 5)
+				v[i] = eci_cbor_get_uint(c);
+			else
+				(void)eci_cbor_skip(c);
+		if (!c->bad)
+			seen_by_parent(f, v[0], v + 1);
+	}
+}
+
 static void on_reply(void *arg, const struct eci_answer *a)
 {
 	struct eci_pending *q = arg;
@@ -66,8 +94,10 @@ static void on_reply(void *arg, const struct eci_answer *a)
 		size_t pairs = eci_cbor_get_map(&c);
 		for (size_t i = 0; i < pairs && !c.bad; i++) {
 			uint64_t key = eci_cbor_get_uint(&c);
-			if (key < 8)
-				q->figure[key] = eci_cbor_get_uint(&c);
+			if (key < 8) /* key 0 to 3 may have its parent's part already */
+				q->figure[key] += eci_cbor_get_uint(&c);
+			else if (key == 9)
+				take_links(q->future, &c);
 			else
 				(void)eci_cbor_skip(&c);
 		}
@@ -112,6 +142,12 @@ void eci_tree_run(struct ectx_future *f)
 	f->outstanding = 1; /* this function's own */
 	ask(f, NULL, 0);
 	ask_below(f, f->mesh->roots_of_tree);
+	struct eci_router *r = f->mesh->router;
+	for (struct eci_link *l = eci_router_next_link(r, NULL); l; l = eci_router_next_link(r, l)) {
+		struct eci_link_stats s;
+		eci_link_get_stats(l, &s);
+		seen_by_parent(f, eci_link_peer(l), (uint64_t[]){s.frames_in, s.frames_out, s.bytes_in, s.bytes_out});
+	}
 	one_less(f);
 }
 
