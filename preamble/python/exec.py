@@ -8,7 +8,7 @@
 # A command leads its own session, so the agent's death does not end it. `die` kills the groups that run; and for kill -9
 # there is a second watcher (the core's own ends the agent's group), a fork that learns each group from the command itself,
 # before exec.
-JOBS_MAX = 256                  # at once; more are answered `busy`
+JOBS_MAX = 128                  # at once; more are answered `busy`
 STREAM_WINDOW = 262144
 JOBS = {}                       # (who asked, slot) -> Job
 EXEC_STREAMS = {}                    # own handle -> Stream

@@ -8,7 +8,7 @@ import sys
 import driver
 import support
 
-WINDOW, JOBS_MAX = 262144, 256
+WINDOW, JOBS_MAX = 262144, 128
 OUT, ERR = 5001, 5002
 
 
@@ -236,8 +236,8 @@ class Exec(support.Case):
             self.assertEqual((j.out, j.err, j.answer), (b'%d\n' % i, b'%d\n' % i, [0, i, 0]))
 
     def test_too_many(self):
-        if self.version not in ((2, 7), (3, 13)):
-            self.skipTest('256 commands at once: with the oldest and the newest only')
+        if self.version != support.pythons()[-1][0]:
+            self.skipTest('many processes: with the newest only')
         c = self.ready()
         jobs = [self.start(c, ['sleep', '1000'], 7000 + 2 * i, 7001 + 2 * i) for i in range(JOBS_MAX)]
         more = self.do(c, 'id', out=6001, err=6002)
@@ -307,11 +307,11 @@ class Exec(support.Case):
     def test_run(self):
         c = self.ready()
         j = self.run_program(c, '''
-import os, sys
+import os, struct, sys
 if __name__ == '__main__':
     sys.stdout.write('%s\\n' % (sys.argv[1:],))
     os.system('echo child; echo child >&2')
-    os.write(1, os.urandom(0) + '\\377'.encode('latin-1'))
+    os.write(1, struct.pack('B', 255))
     sys.stderr.write('e' * 100000)
     sys.exit(259)
 ''', 'a', 'b c')
