@@ -11,7 +11,10 @@ def during_a_call(lab, what, node, fault, code, path, limit, status=6):
     log = lab.work + "/log"
     with open(log, "w") as err:
         program = lab.start("call", "--json", "-w", node, "./mark.py:main", topology="faults.yaml", stdout=err, stderr=err)
-        begun, _ = lab.until(lambda: "the call is here" in open(log).read(), 20)
+        begun, _ = lab.until(lambda: "the call is here" in open(log).read(), 40)
+    if not begun:
+        lab.check(what, False, "the call has not begun: " + open(log).read()[-500:])
+        return
     fault()
     began = time.monotonic()
     result = program.end(limit + 10)
@@ -19,7 +22,7 @@ def during_a_call(lab, what, node, fault, code, path, limit, status=6):
     result.out = open(log).read()
     errors = [e.get("error") or {} for e in result.events("result")]
     e = errors[0] if errors else {}
-    right = begun and result.status == status and (e.get("phase"), e.get("code"), e.get("path")) == ("lost", code, path) \
+    right = result.status == status and (e.get("phase"), e.get("code"), e.get("path")) == ("lost", code, path) \
         and e.get("saw") and e.get("hint")
     lab.check(what, right, e or result.brief())
     lab.check("... within its limit and a second", seconds <= limit + 1, "%.1f s after it, the limit being %g s" % (seconds, limit))
