@@ -36,8 +36,8 @@ CHAPTERS = {
 }
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
 # Names that others see: the importer's protocol, what user code may use.
-KEEP = set('''slave run find_module find_spec load_module create_module exec_module get_data get_source is_package
-    emit write flush encode'''.split())
+KEEP = set('''slave run find_module find_spec load_module create_module exec_module get_data get_source get_resource_reader
+    open_resource emit write flush encode'''.split())
 # Runs with any of the interpreters; reads exactly N bytes, ends at the end of input, waits if stdin was left non-blocking.
 # (At the end of input it adds a number to bytes: a TypeError.)
 LINE = ('import os,zlib,fcntl;fcntl.fcntl(0,4,0);n=%d;b="".encode();'
@@ -296,7 +296,7 @@ def compress(data):
             path = os.path.join(folder, 'in')       # it asks for the size, so no pipe
             with open(path, 'wb') as f:
                 f.write(data)
-            p = subprocess.run(['zopfli', '--zlib', '--i100', '-c', path], stdout=subprocess.PIPE)
+            p = subprocess.run(['zopfli', '--zlib', '--i1000', '-c', path], stdout=subprocess.PIPE)
         if p.returncode == 0 and zlib.decompress(p.stdout) == data:
             return p.stdout
     except (OSError, zlib.error):

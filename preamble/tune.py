@@ -94,14 +94,17 @@ class Search:
     def run(self, seconds):
         start, best = time.time(), self.measure(self.text())
         now, found = best, (dict(self.given), list(self.middle))
+        tried = 0
         print('at first: %d' % best)
         while 1:
             spent = (time.time() - start) / seconds
+            tried += 1
             if spent > 1:
+                print('tried: %d' % tried)
                 return best, found
             state = dict(self.given), list(self.middle)
             new = self.measure(self.text()) if self.move() else now + 999
-            heat = .8 * (1 - spent) ** 2 + .05
+            heat = .4 * (1 - spent) ** 2 + .05
             if new > now and self.dice.random() >= math.exp((now - new) / heat):
                 self.given, self.middle = state
                 continue

@@ -171,12 +171,8 @@ class Context(object):
 
     def __init__(self, python, ident=8, size=8, idle=0, level=10, title='econtext:test', prefixes=None, hello=None,
                  env=None, early=True):
-        e = dict(os.environ if env is None else env)
-        e.pop('PYTHONPATH', None)
-        self.proc = subprocess.Popen(['sh', '-c', STAGE % (python, 'abcdefgh')], stdin=subprocess.PIPE, bufsize=0,
-                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=e, start_new_session=True)
         self.me, self.size, self.slot = ident, size, 1000
-        self.link = Pipe(self.proc.stdin.fileno(), self.proc.stdout.fileno())
+        self.start(python, env)
         self.logs, self.modules, self.asked, self.events, self.later = [], {}, [], {}, []
         self.acked, self.bulk_in, self.auto_ack = 0, 0, True
         data = made()[0]
@@ -190,6 +186,14 @@ class Context(object):
         if early:
             self.marker()
         self.hello = self.link.frame()
+
+    def start(self, python, env=None):
+        """The first stage only, up to its marker."""
+        e = dict(os.environ if env is None else env)
+        e.pop('PYTHONPATH', None)
+        self.proc = subprocess.Popen(['sh', '-c', STAGE % (python, 'abcdefgh')], stdin=subprocess.PIPE, bufsize=0,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=e, start_new_session=True)
+        self.link = Pipe(self.proc.stdin.fileno(), self.proc.stdout.fileno())
 
     def marker(self):
         while b'\n' not in self.link.buf:

@@ -154,7 +154,8 @@ def part(kind, src, reply, body):
 
 
 def call(kind, src, reply, body):
-    CALLS.append((src, reply, body))
+    module, name, args, kw = decode(body)[:4]
+    CALLS.append((src, reply, module, name.split('.'), args, kw))
     if WORK.locked():
         WORK.release()
 

@@ -25,18 +25,17 @@ def start_logging():
     def emit(record):
         # COUNT[5] is the time that records have used up, half a millisecond each: a second's burst, then 2,000 a second.
         x = now()
-        COUNT[5] = max(COUNT[5], x) + .0005
         if COUNT[5] > x + 1:
             COUNT[4] += 1
         else:
             # The handler's lock is held, so what comes while one is formatted is made by that: over the limit, too.
-            COUNT[5] += 2
+            COUNT[5] = max(COUNT[5], x) + 2
             try:
                 send(1, 0, 33, 0, pack_value([record.levelno, text(record.name, 256), text(h.format(record), 32768), COUNT[4] - COUNT[6]]))
                 COUNT[6] = COUNT[4]
             except:
                 h.handleError(record)
-            COUNT[5] -= 2
+            COUNT[5] -= 1.9995
 
     h = logging.Handler(LEVEL)
     h.emit = emit

@@ -1,11 +1,6 @@
 # Calls (docs/protocol.md section 8) in the main thread, the I/O thread's loop, and the start of both.
 
-def run_call(src, reply, body):
-    try:
-        module, name, args, kw = decode(body)[:4]
-        name = name.split('.')
-    except:
-        return notice('bad-body', src, reply)
+def run_call(src, reply, module, name, args, kw):
     kind = 0
     try:
         f = load(module)
@@ -49,7 +44,7 @@ def loop():
 def turn():
     global LAST, OWED, REST
     try:
-        ready = select.select([IN] + list(PIPES), [], [], IDLE / 4)[0]
+        ready = select.select([IN] + list(PIPES), [], [], 1)[0]
         if IN in ready:
             x = os.read(IN, 65536) or die()
             LAST = now()
@@ -60,7 +55,6 @@ def turn():
                 send(0, PARENT, 4, 0, x)
         elif now() - LAST > IDLE:
             die()
-        os.getppid() == WATCHER or die()
         if ready != [IN]:
             drain(1)
     except:
@@ -73,8 +67,8 @@ def keep(fd):
 
 
 H = {2: ping, 4: ack, 7: echo, 8: die, 24: part, 25: call, 26: cancel}
-sys.path[:] = sys.path[1:] + ['econtext:/']  # the first was the working directory
-sys.path_hooks.append(hook)
+sys.path[:] = sys.path[1:] + [ROOT]  # the first was the working directory
+sys.path_importer_cache[ROOT] = SELF
 try:
     os.setsid()
 except:
@@ -85,7 +79,7 @@ fcntl.fcntl(OUT, 4, os.O_NDELAY)
 # HELLO, to its last byte and no further: there is one thread as yet, and the real stderr.
 while route != route2:
     REST = parse(REST + (os.read(IN, 1) or die()))
-os.dup2(os.open('/dev/null', 0), 0)
+os.dup2(keep(os.open('/dev/null', 0)), 0)
 for x, name in (1, 'stdout'), (2, 'stderr'):
     r, w = os.pipe()
     PIPES[keep(r)] = name, EMPTY
@@ -98,16 +92,13 @@ for x, name in (1, 'stdout'), (2, 'stderr'):
         f = os.fdopen(x, 'w', 1, 'utf8', 'backslashreplace')
     H[name] = f                 # lest it be closed when called code puts another in its place
     setattr(sys, name, f)
-WATCHER = os.getppid()          # if that is killed, nothing is left behind either
 LAST = now()                    # when the parent was last heard
 WORK.acquire()
 thread.start_new_thread(loop, ())
-try:
+# (Should this end by an exception, the process does, and the watcher ends the rest.)
+WORK.acquire()
+start_logging()
+while 1:
+    while CALLS:
+        run_call(*CALLS.pop(0))
     WORK.acquire()
-    start_logging()
-    while 1:
-        while CALLS:
-            run_call(*CALLS.pop(0))
-        WORK.acquire()
-finally:
-    die()

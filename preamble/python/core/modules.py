@@ -15,7 +15,7 @@ def ask(name):
             kind & 4 or got.append(body)
             wait.release()
 
-    slot = id(got) % (1 << 31) + 256
+    slot = id(got) % 2 ** 31 + 256
     H[slot] = answer
     send(1, PARENT, 32, slot, pack_value([name]))
     wait.acquire()
@@ -46,15 +46,11 @@ def find_module(name, *rest):
 def find_spec(name, *rest):
     # Here sys.path's has two arguments, sys.meta_path's three.
     if find_module(name, *rest[1:]):
-        return type(sys.__spec__)(name, SELF, is_package=is_package(name))
+        return type(sys.__spec__)(name, SELF, is_package=ENTRIES[name][1] > 1)
 
 
-def is_package(name):
-    return ENTRIES[name][1] > 1
-
-
-def load_module(name, also=None):
-    m = sys.modules[name] = sys.modules[also or name] = type(sys)(name)
+def load_module(name):
+    m = sys.modules[name] = type(sys)(str(name))
     try:
         exec_module(m)
     except:
@@ -70,9 +66,9 @@ def create_module(spec):
 def exec_module(m):
     e = ENTRIES[m.__name__]
     m.__loader__ = SELF
-    m.__file__ = 'econtext:/' + e[2]
+    m.__file__ = ROOT + e[2]
     if e[1] > 1:
-        m.__path__ = ['econtext:/']
+        m.__path__ = [ROOT]
     exec(compile(zlib.decompress(e[6]), m.__file__, 'exec'), m.__dict__)
 
 
@@ -83,23 +79,25 @@ def get_source(name):
 
 def get_data(path):
     try:
-        return zlib.decompress(ask(path[10:])[0][6])
+        return zlib.decompress(ask(path[11:])[0][6])
     except:
         raise IOError(path)
 
 
-def hook(path):
-    if path[:9] != 'econtext:':
-        raise ImportError
-    return SELF
+def get_resource_reader(name):
+    # What importlib.resources asks for, of Python 3.7 and later: an object with open_resource.
+    def reader(path):
+        return sys.modules['io'].BytesIO(get_data(ROOT + '/'.join(name.split('.') + [path])))
+
+    reader.open_resource = reader
+    return reader
 
 
 def load(name):
     # `./p`: a single-file program, loaded once as __main__ and under its stem.
-    x = str(name.replace('./', ''))
+    x = name.replace('./', '')
     if x == name:
         __import__(x)
     elif fetch(x) and name not in ENTRIES:
-        load_module(x, '__main__')
-        ENTRIES[name] = x
+        ENTRIES[name] = sys.modules['__main__'] = load_module(x)
     return sys.modules[x]

@@ -35,6 +35,7 @@ allocate = thread.allocate_lock
 
 OWED = SENT = ACKED = 0         # bulk bytes to acknowledge; bulk bytes sent, and those acknowledged
 COUNT = [0] * 7                 # bad_src, bad_auth, bad_reply, no_group, dropped_logs; see emit; dropped_logs as reported
+ROOT = '/econtext:/'            # what stands for the served modules in sys.path: absolute, or invalidate_caches() forgets it
 ENTRIES = {}                    # module name -> entry of GET_MODULE
 COLLECT = {}                    # (src, handle, reply_to) -> [bytes, pieces...]; bytes < 0: thrown away
 PIPES = {}                      # captured descriptor -> logger, bytes of a cut character

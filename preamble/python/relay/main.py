@@ -73,7 +73,7 @@ def turn():
         BEAT[0] = now
         reap(now)
         heartbeat(now)
-        if IDLE and now - LAST > IDLE or os.getppid() != WATCHER:
+        if IDLE and now - LAST > IDLE:
             die()
 
 

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""The importer of the Python agent (docs/protocol.md section 11): whose module wins, what is asked for, data, errors."""
+import os
+import sys
+import tempfile
+
+import driver
+import support
+
+
+class Imports(support.Case):
+    def package(self, c):
+        """pkg with sub, data and a child that is asked for once; ns is a namespace package."""
+        c.serve('pkg', 'from pkg import sub\nimport pkg.sub as again\nname = __name__\n', kind=2, children=['sub', 'rel', 'data.txt'])
+        c.serve('pkg.sub', 'value = 7\nimport os\ndef where():\n    return [__name__, __file__, __package__]\n')
+        c.serve('pkg.rel', 'from . import sub\nfrom .sub import value\ndef get():\n    return value\n')
+        c.serve('ns', b'', kind=3, path='ns', children=['mod'])
+        c.serve('ns.mod', 'def get():\n    return "in a namespace"\n')
+        c.modules['pkg/data.txt'] = [c.serve('pkg/data.txt', b'\xffdata', kind=4, path='pkg/data.txt')]
+        c.modules['pkg/none.txt'] = [['pkg/none.txt', 0]]
+
+    def test_packages(self):
+        c = self.boot()
+        self.package(c)
+        self.assertEqual(c.call('pkg', 'name.upper'), [0, 'PKG'])
+        self.assertEqual(c.call('pkg.sub', 'where')[1][:2], ['pkg.sub', '/econtext:/pkg/sub.py'])
+        self.assertEqual(c.call('pkg.rel', 'get'), [0, 7])
+        self.assertEqual(c.call('ns.mod', 'get'), [0, 'in a namespace'])
+        self.assertEqual(c.asked, ['pkg', 'pkg.sub', 'pkg.rel', 'ns', 'ns.mod'])
+
+    def test_along(self):
+        """What came along in an answer is not asked for; of a package, only the children that exist are."""
+        c = self.boot()
+        self.package(c)
+        c.modules['pkg'] += c.modules['pkg.sub'] + c.modules['pkg.rel']
+        self.assertEqual(c.call('pkg.rel', 'get'), [0, 7])
+        self.assertEqual(c.call('pkg.nope', 'get')[0], 1)
+        self.assertEqual(c.asked, ['pkg'])
+
+    def test_missing(self):
+        c = self.boot()
+        c.serve('m', 'def get():\n    try:\n        import not_there\n    except ImportError:\n        return "missing"\n')
+        for i in range(3):
+            self.assertEqual(c.call('m', 'get'), [0, 'missing'])
+        self.assertEqual(c.asked, ['m', 'not_there'])
+        e = c.call('not_there.sub', 'f')
+        self.assertIn(e[1], ('ImportError', 'ModuleNotFoundError'))
+
+    def test_dead(self):
+        """A dead notice is no entry, and not kept."""
+        c = self.boot()
+        slot = c.request(25, ['later', 'get', [], {}])
+        f = c.link.frame()
+        self.assertEqual((f.handle, f.value()), (32, ['later']))
+        c.send(driver.CONTROL | driver.DEAD, f.reply, 0, ['lost', 0, 0, ''])
+        self.assertEqual(c.answer(slot).value()[0], 1)
+        c.serve('later', 'def get():\n    return 1\n')
+        self.assertEqual(c.call('later', 'get'), [0, 1])
+
+    def test_theirs_wins(self):
+        """The standard library of the machine wins always, its other modules unless told to override."""
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, 'installed.py'), 'w') as f:
+                f.write('def get():\n    return "installed"\n')
+            os.makedirs(os.path.join(folder, 'tool'))
+            for name in '__init__', 'part':
+                with open(os.path.join(folder, 'tool', name + '.py'), 'w') as f:
+                    f.write('def get():\n    return "installed"\n')
+            env = dict(os.environ, PYTHONHOME_='')
+            add = 'import sys\ndef add(path):\n    sys.path.insert(0, path)\n'
+            for prefixes, expected in (None, 'installed'), (['tool', 'other'], 'ours'):
+                c = self.boot(prefixes=prefixes, env=env)
+                c.serve('add', add)
+                c.serve('installed', 'def get():\n    return "ours"\n')
+                c.serve('tool', 'def get():\n    return "ours"\n', kind=2, children=['part'])
+                c.serve('tool.part', 'def get():\n    return "ours"\n')
+                c.serve('toolbox', 'def get():\n    return "ours"\n')
+                c.serve('colorsys', 'def get():\n    return "ours"\n')
+                c.call('add', 'add', folder)
+                self.assertEqual(c.call('installed', 'get'), [0, 'installed'])
+                self.assertEqual(c.call('tool', 'get'), [0, expected])
+                self.assertEqual(c.call('tool.part', 'get'), [0, expected])
+                self.assertEqual(c.call('toolbox', 'get'), [0, 'ours'])
+                self.assertEqual(c.call('colorsys', 'get')[4], 2)
+                self.assertNotIn('colorsys', c.asked)
+
+    def test_data(self):
+        c = self.boot()
+        self.package(c)
+        c.serve('d', '''
+import pkgutil, sys
+def get(package, name):
+    return bytearray(pkgutil.get_data(package, name)) == bytearray([255]) + bytearray(b'data')
+def none():
+    try:
+        pkgutil.get_data('pkg', 'none.txt')
+    except (IOError, OSError):
+        return 'none'
+def resources():
+    import importlib.resources as r
+    out = []
+    if hasattr(r, 'open_binary'):
+        out.append(r.open_binary('pkg', 'data.txt').read() == b'\\xffdata')
+    if hasattr(r, 'files') and sys.version_info > (3, 11):
+        f = r.files('pkg').joinpath('data.txt')
+        out.append(f.read_bytes() == b'\\xffdata')
+        out.append(f.open('rb').read() == b'\\xffdata')
+    if sys.version_info < (3, 11):      # 3.9 and 3.10 know files() for what lies in a folder only
+        return out
+    try:
+        r.files('pkg').joinpath('none.txt').read_bytes()
+    except (OSError, AttributeError):
+        out.append(True)
+    return out
+''')
+        self.assertEqual(c.call('d', 'get', 'pkg', 'data.txt'), [0, True])
+        self.assertEqual(c.call('d', 'none'), [0, 'none'])
+        if self.version >= (3, 7):
+            got = c.call('d', 'resources')
+            self.assertEqual(got[0], 0, got)
+            self.assertEqual(set(got[1]), {True}, got)
+
+    def test_errors(self):
+        """A module that fails is not kept half done, shows its source, and may be tried again."""
+        c = self.boot()
+        c.serve('bad', 'import sys\nsys.tries = getattr(sys, "tries", 0) + 1\nif sys.tries < 2:\n    raise ValueError("not yet")\n'
+                'def get():\n    return sys.tries\n')
+        e = c.call('bad', 'get')
+        self.assertEqual((e[0], e[1], e[2], e[4]), (1, 'ValueError', 'not yet', 0))
+        self.assertIn('raise ValueError("not yet")', e[3])
+        self.assertEqual(c.call('bad', 'get'), [0, 2])
+        c.serve('worse', 'def (:\n')
+        self.assertEqual(c.call('worse', 'get')[1], 'SyntaxError')
+        c.serve('latin', b'# -*- coding: latin-1 -*-\nx = u"\xe9"\ndef get():\n    return x\ndef fail():\n    raise ValueError(1) # \xe9\n')
+        self.assertEqual(c.call('latin', 'get'), [0, '\u00e9'])
+        self.assertEqual(c.call('latin', 'fail')[:2], [1, 'ValueError'])
+
+    def test_caches(self):
+        c = self.boot()
+        c.serve('inv', 'import sys\ndef f():\n    import importlib\n    if hasattr(importlib, "invalidate_caches"):\n'
+                '        importlib.invalidate_caches()\n    import after\n    return after.x\n')
+        c.serve('after', 'x = 1\n')
+        self.assertEqual(c.call('inv', 'f'), [0, 1])
+
+    def test_not_here(self):
+        """The working directory is no place to import from."""
+        c = self.boot()
+        self.assertEqual(c.call('driver', 'made')[0], 1)
+        self.assertIn('driver', c.asked)
+
+    def test_slave(self):
+        c = self.boot()
+        c.serve('m', 'import econtext\ndef get():\n    return econtext.slave\n')
+        self.assertEqual(c.call('m', 'get'), [0, True])
+
+    def test_large_module(self):
+        c = self.boot()
+        c.serve('large', b'x = """' + os.urandom(150000).hex().encode() + b'"""\ndef get():\n    return len(x)\n')
+        self.assertEqual(c.call('large', 'get'), [0, 300000])
+
+
+if __name__ == '__main__':
+    os.chdir(os.path.dirname(os.path.abspath(__file__)))
+    sys.exit(support.main(__name__))

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Title, watcher and the end of the Python agent: whatever ends it ends what it started, within 2 s."""
+import os
+import signal
+import sys
+import time
+
+import driver
+import support
+
+M = '''
+import os, sys, time, threading
+def spawn():
+    os.system('sleep 1000 & echo $!; sh -c "sleep 1001 & echo \\\\$!; wait" & echo $!')
+def hang():
+    while 1:
+        pass
+def sleep():
+    time.sleep(1000)
+def fork():
+    pid = os.fork()
+    if not pid:
+        time.sleep(1000)
+    return pid
+'''
+
+
+class Life(support.Case):
+    def boot(self, **kw):
+        c = support.Case.boot(self, **kw)
+        c.serve('m', M)
+        self.agent = c.hello.value()[4]
+        return c
+
+    def start(self, c):
+        """Processes of every kind that a context may leave behind."""
+        c.call('m', 'spawn')
+        for i in range(100):
+            if c.text('stdout').count('\n') == 3:
+                break
+            c.pump(.1)
+        pids = [int(x) for x in c.text('stdout').split()]
+        self.assertEqual(len(pids), 3)
+        pids += [c.call('m', 'fork')[1], self.agent]
+        for pid in pids:
+            self.assertTrue(support.alive(pid))
+        return pids
+
+    def all_end(self, c, pids, seconds=2):
+        self.until('the end of what was started', lambda: not [p for p in pids + [c.proc.pid] if support.alive(p)], seconds)
+
+    def test_title(self):
+        c = self.boot(title='econtext:me@here:77')
+        for pid in self.agent, c.proc.pid, c.call('m', 'fork')[1]:
+            self.assertEqual(support.title(pid), 'econtext:me@here:77')
+        self.assertNotEqual(self.agent, c.proc.pid)
+        c = self.boot(title='x' * 4000)         # what there is room for
+        self.assertEqual(set(support.title(self.agent)), {'x'})
+        self.assertEqual(set(support.title(c.proc.pid)), {'x'})
+
+    def test_quiet_start(self):
+        """No warning and nothing else on the real stderr, fork and threads notwithstanding."""
+        c = self.boot()
+        c.call('os', 'getpid')
+        os.kill(self.agent, signal.SIGKILL)
+        self.assertEqual(c.proc.stderr.read(), b'')
+        self.assertEqual(c.logs, [])
+
+    def test_eof(self):
+        c = self.boot()
+        pids = self.start(c)
+        c.proc.stdin.close()
+        self.all_end(c, pids)
+
+    def test_eof_while_it_hangs(self):
+        for what in 'hang', 'sleep':
+            c = self.boot()
+            pids = self.start(c)
+            c.request(25, ['m', what, [], {}])
+            self.assertTrue(c.answer(c.request(7, 'echo')).value() == 'echo')
+            c.proc.stdin.close()
+            self.all_end(c, pids, 4)
+
+    def test_shutdown(self):
+        c = self.boot()
+        pids = self.start(c)
+        c.send(driver.CONTROL, 8, 0, None)
+        self.all_end(c, pids)
+
+    def test_kill_agent(self):
+        """kill -9: the watcher ends the rest, and the parent sees the end at once."""
+        c = self.boot()
+        pids = self.start(c)
+        os.kill(self.agent, signal.SIGKILL)
+        self.assertRaises(EOFError, c.link.frame, 2)
+        self.all_end(c, pids)
+
+    def test_silence(self):
+        c = self.boot(idle=1000)
+        pids = self.start(c)
+        for i in range(4):                      # any byte is life
+            time.sleep(.5)
+            c.send(driver.CONTROL, 2, 0, i)
+        self.assertTrue(support.alive(self.agent))
+        began = time.monotonic()
+        self.all_end(c, pids, 5)
+        self.assertGreater(time.monotonic() - began, .3)
+
+    def test_parent_that_takes_nothing(self):
+        c = self.boot(idle=1000)
+        pids = self.start(c)
+        for i in range(200):                    # answers that nobody reads fill the pipe
+            c.request(7, b'x' * 60000)
+            if i > 3 and not support.alive(self.agent):
+                break
+            time.sleep(.02)
+        self.all_end(c, pids, 6)
+
+    def test_bad_frames(self):
+        """What breaks the link's rules ends the context (docs/protocol.md section 1)."""
+        good = driver.frame(0, 8, 2, 0, driver.enc(1))
+        for bad in (b'\xed' + good[1:], good[:1] + b'\2' + good[2:], good[:2] + b'\3' + good[3:], good[:2] + b'\x40' + good[3:],
+                    good[:24] + b'\0\1\0\1' + good[28:], driver.frame(0, 8, 2, 0, b'\xff'), driver.frame(0, 8, 4, 0, driver.enc(1))):
+            c = self.boot()
+            c.link.write(bad)
+            self.assertRaises(EOFError, lambda: [c.link.frame() for i in range(9)])
+
+    def test_hello_first(self):
+        """Another first frame, or the end of input at any place of the boot, ends it with nothing said."""
+        for data in driver.frame(0, 8, 2, 0, driver.enc(1)), b'\xed' * 28, b'\xec\1', b'':
+            c = driver.Context.__new__(driver.Context)
+            self.addCleanup(self.end, c)
+            c.start(self.python)
+            c.marker()
+            c.link.write(driver.made()[0] + data)
+            c.proc.stdin.close()
+            self.assertEqual(c.proc.stdout.read(), b'')
+            self.assertNotEqual(c.proc.wait(10), 0)
+
+
+if __name__ == '__main__':
+    sys.exit(support.main(__name__))
