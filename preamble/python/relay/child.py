@@ -49,7 +49,8 @@ class Child:
         try:
             os.kill(-self.pid, 9)
         except OSError:
-            pass
+            # Another user's (sudo, su, doas): what it reads ends, which is all that we can do to it.
+            self.end(reason)
 
     def take(self, fd):
         which = self.fds[fd]

@@ -16,6 +16,8 @@ def start(c, argv, env, mode):
         said = os.pipe()
         for fd in pipes + list(said) + ours:
             keep(fd)
+        if mode:
+            keep(slave)         # Python 2 would let the child have it
         c.pid = os.fork()
     except OSError:
         for fd in pipes + ours + [slave]:
@@ -32,7 +34,7 @@ def start(c, argv, env, mode):
                     except:
                         pass
                 if mode:
-                    fd = os.open(name, 2)
+                    fd = keep(os.open(name, 2))
                 if mode == 1:
                     v = [fd, fd, fd]
                 else:
@@ -52,7 +54,7 @@ def start(c, argv, env, mode):
             os._exit(127)
     os.close(said[1])
     if mode == 2:
-        c.slave = keep(slave)   # nobody else holds it once exec closed the child's own: the terminal would end at once
+        c.slave = slave         # nobody else holds it once exec closed the child's own: the terminal would end at once
     elif mode:
         os.close(slave)
     if mode == 1:
@@ -176,8 +178,17 @@ def finish(c):
         c.event(5, pack_value(c.status or 0))
 
 
+LEFT = []                       # processes whose end nobody asks for any more
+
+
 def reap(now):
     SOON[0] = 0
+    for x in LEFT[:]:
+        try:
+            if os.waitpid(x, 1)[0]:
+                LEFT.remove(x)
+        except OSError:
+            LEFT.remove(x)
     for c in list(CHILDREN.values()):
         if c.status is None and (c.ended or c.gone or c.reason):
             try:
@@ -190,6 +201,10 @@ def reap(now):
                     os.close(c.slave)
                     c.slave = -1
                 c.ended = now + .25
+            elif c.ended and now > c.ended + 2:
+                # Not ours to kill, and frozen: the master has its answer, and we wait for the process beside.
+                LEFT.append(c.pid)
+                c.status = 9
             elif c.ended and now > c.ended:
                 c.slay('')
         if c.status is not None and (not c.fds or now > c.ended):
