@@ -6,7 +6,8 @@ class Child:
         self.pid = self.ping = self.last = self.owed = self.unacked = self.ended = self.rtt = self.written = self.taken = 0
         self.frames_in = self.frames_out = self.bytes_in = self.bytes_out = 0
         self.linked = self.heard = self.gone = self.promoted = self.paused = 0
-        self.status = self.idle = self.out = None
+        self.status = self.idle = self.out = self.failed = self.carrier = None
+        self.later = []         # until the process is there: requests that wait for it
         self.reason = self.evidence = ''
         self.rest = EMPTY
         self.ident = ident

@@ -61,6 +61,7 @@ def turn():
             drain(1)
         elif fd == WAKE[0]:
             os.read(fd, 512)
+            started()
         if mask & 4:
             LOCK.acquire()
             for o in [UP] + [c.out for c in CHILDREN.values()]:
@@ -82,7 +83,6 @@ NOW = [0]
 WAKE = os.pipe()
 IO_THREAD = thread.get_ident()
 UP = Output(OUT, 262144)
-UP.sent, UP.acked = SENT, ACKED
 fcntl.fcntl(OUT, 4, os.O_NONBLOCK)
 for x in WAKE:
     nonblock(x)
@@ -90,3 +90,9 @@ LAST = clock()
 for x in [IN, WAKE[0]] + list(PIPES):
     watch(x, 1)
 H.update({4: ack, 9: grant, 10: group, 11: ungroup, 16: spawn, 17: raw, 18: promote, 19: kill_child})
+up = relay_up
+large = relay_large
+# Only now: what a thread in the core's `large` counted before was written by the core's `up`, or is counted twice, which
+# costs a frame of window; less would end the link.
+UP.sent += SENT
+UP.acked += ACKED

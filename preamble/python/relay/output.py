@@ -1,8 +1,8 @@
 # Part `relay`: what a context needs to have children (docs/protocol.md sections 3, 4, 7 and 11).
 #
-# Executed by the I/O thread in the core's namespace; it replaces the core's `up`, `large`, `route`, `turn`, `broken` and
-# `die` and `parse`. Everything here runs in the I/O thread but `up` and `large`, which any thread may call; what they share (the
-# outputs) is guarded by LOCK. No descriptor that is written blocks; whoever queues something tries to write it at once, and
+# Executed by the I/O thread in the core's namespace; it replaces the core's `ack`, `ping`, `route`, `turn` and `die` and,
+# last of all (other threads call them meanwhile), `up` and `large`. Everything here runs in the I/O thread but these two;
+# what they share (the outputs) is guarded by LOCK. No descriptor that is written blocks; whoever queues something tries to write it at once, and
 # only what the kernel does not take waits for POLLOUT. Invariant: an output finishes a frame before it begins another.
 CHILDREN = {}                   # first id of a block -> Child
 ROUTES = {}                     # dst -> Child or None: memory of `child_of`; see `frames` too. Emptied when an interval changes
@@ -177,7 +177,7 @@ def wake():
             pass
 
 
-def up(kind, s):
+def relay_up(kind, s):
     # Any frame of our own: to the parent, or down to a child.
     dst, = unpack('>I', s[4:8])
     child = child_of(dst)
@@ -194,22 +194,21 @@ def up(kind, s):
     wake()
 
 
-def large(kind, dst, handle, reply, body):
+def relay_large(kind, dst, handle, reply, body):
     # Not in the I/O thread. Waits while much bulk is queued: credit makes room.
     LARGE.acquire()
-    more = 1
-    while more:
-        s = body[:16384]
-        body = body[16384:]
-        more = len(body)
+    for i in range(0, len(body) or 1, 16384):
         while UP.held[2] > 131072:
             CREDIT.acquire()
-        send(more and 18 or kind & 32 | 2, dst, handle, reply, s)
+        send(i + 16384 < len(body) and 18 or kind & 32 | 2, dst, handle, reply, body[i:i + 16384])
     LARGE.release()
 
 
 def ack(kind, src, reply, body):
-    UP.acked += decode(body)
+    global ACKED
+    n = decode(body)
+    UP.acked += n
+    ACKED += n                  # a thread may still be in the core's `large`
     if UP.acked > UP.sent:
         die()
     LOCK.acquire()

@@ -280,7 +280,8 @@ def broken(link, reason):
 def die(*rest):
     for c in list(CHILDREN.values()):
         try:
-            os.kill(-c.pid, 9)
+            if c.pid:
+                os.kill(-c.pid, 9)
         except OSError:
             pass
     relay_die()

@@ -70,9 +70,7 @@ def start(c, argv, env, mode):
             c.fds[c.tty] = 3
     s = os.read(said[0], 4)
     os.close(said[0])
-    c.out = Output(nonblock(stdin), 262144)
-    c.out.child = c
-    for fd in c.fds:
+    for fd in list(c.fds) + [stdin]:
         nonblock(fd)
     if s:
         os.waitpid(c.pid, 0)
@@ -83,9 +81,40 @@ def start(c, argv, env, mode):
                 os.close(fd)
         os.close(stdin)
         raise OSError(*unpack('>I', s))
-    for fd in c.fds:
-        READERS[fd] = c.take
-        watch(fd, 1)
+    return stdin
+
+
+def launch(c, argv, env, mode):
+    try:
+        c.carrier = start(c, argv, env, mode)
+    except OSError:
+        n = sys.exc_info()[1].args[0]
+        s = '%s: %s' % (text(argv[0].decode('utf8', 'replace'), 200), os.strerror(n))
+        c.failed = pack_value([7, s, n])
+    STARTED.append(c)
+    if BYTES is str:
+        os.write(WAKE[1], pack('B', 0))
+
+
+def started():
+    while STARTED:
+        c = STARTED.pop(0)
+        if c.failed:
+            del CHILDREN[c.ident]
+            send(1, c.owner, c.slot, 0, c.failed)
+            continue
+        c.event(0, pack_value(c.pid))
+        c.out.fd = c.carrier
+        for fd in c.fds:
+            READERS[fd] = c.take
+            watch(fd, 1)
+        later = c.later
+        c.later = None
+        for f, x in later:
+            f(*x)
+
+
+STARTED = []                    # children whose start is over
 
 
 def spawn(kind, src, reply, body):
@@ -97,22 +126,31 @@ def spawn(kind, src, reply, body):
         raise ValueError
     if meets(ident, ident + size) or not [x for x in BLOCKS if x[0] <= ident and ident + size <= x[1]]:
         raise ValueError
-    c = Child(ident, size, src, reply)
     STATS[7] += 1
-    try:
-        start(c, m[2], m.get(3) or {}, m.get(4, 0))
-    except OSError:
-        n = sys.exc_info()[1].args[0]
-        s = '%s: %s' % (text(m[2][0].decode('utf8', 'replace'), 200), os.strerror(n))
-        return send(1, src, reply, 0, pack_value([7, s, n]))
-    CHILDREN[ident] = c
-    c.event(0, pack_value(c.pid))
+    c = CHILDREN[ident] = Child(ident, size, src, reply)
+    c.out = Output(-1, 262144)
+    c.out.child = c
+    x = c, m[2], m.get(3) or {}, m.get(4, 0)
+    if BYTES is str:
+        # Python 2's fork waits for the import lock, which the main thread holds while it waits for a module from us.
+        thread.start_new_thread(launch, x)
+    else:
+        launch(*x)
+        started()
+
+
+def not_yet(f, *rest):
+    # Whether the child that f(*rest) is about is still being started: then it is done afterwards.
+    c = CHILDREN.get(decode(rest[3])[0])
+    if c and c.later is not None:
+        c.later.append((f, rest))
+        return 1
 
 
 def raw(kind, src, reply, body):
     m = decode(body)
     c = CHILDREN.get(m[0])
-    if not c or c.ended:
+    if not_yet(raw, kind, src, reply, body) or not c or c.ended:
         return
     if m[1] == 0 and not c.linked:
         if sum([len(x[0]) for x in c.out.first]) + len(m[2]) > 65536:
@@ -137,7 +175,7 @@ def raw(kind, src, reply, body):
 def promote(kind, src, reply, body):
     ident, s = decode(body)[:2]
     c = CHILDREN.get(ident)
-    if not c or c.linked:
+    if not_yet(promote, kind, src, reply, body) or not c or c.linked:
         return
     if len(s) > 256:
         return broken(c, 'bad-body')
@@ -153,7 +191,7 @@ def promote(kind, src, reply, body):
 
 def kill_child(kind, src, reply, body):
     c = CHILDREN.get(decode(body)[0])
-    if c:
+    if not not_yet(kill_child, kind, src, reply, body) and c:
         c.gone = c.linked
         c.slay('killed')
 
