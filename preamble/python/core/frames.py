@@ -23,13 +23,12 @@ def large(kind, dst, handle, reply, body):
     # Never in the I/O thread, which brings the ACKs.
     global SENT
     LARGE.acquire()
-    while body:
-        s = body[:16384]
-        body = body[16384:]
+    for x in range(0, len(body), 16384):
+        s = body[x:x + 16384]
         while SENT - ACKED + len(s) > 65508:
             CREDIT.acquire()
         SENT += len(s) + 28
-        send(body and 18 or 2, dst, handle, reply, s)
+        send(x + 16384 < len(body) and 18 or 2, dst, handle, reply, s)
     LARGE.release()
 
 
