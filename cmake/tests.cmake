@@ -49,7 +49,7 @@ add_executable(imports_scan ${CMAKE_SOURCE_DIR}/tests/agent/imports_scan.c ${CMA
   $<TARGET_OBJECTS:layer_service> $<TARGET_OBJECTS:layer_router> $<TARGET_OBJECTS:layer_core>)
 add_test(NAME service/imports_oracle
   COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/agent/imports_oracle.py $<TARGET_FILE:imports_scan>)
-set_tests_properties(service/imports_oracle PROPERTIES TIMEOUT 120)
+set_tests_properties(service/imports_oracle PROPERTIES TIMEOUT 240)
 # The boot dialogue against the real ssh, sudo and su of this machine.
 add_executable(transport_play ${CMAKE_SOURCE_DIR}/tests/transport/play.c ${CMAKE_SOURCE_DIR}/tests/support/mem.c
   $<TARGET_OBJECTS:layer_core> $<TARGET_OBJECTS:layer_transport>)
