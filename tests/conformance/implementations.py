@@ -53,7 +53,7 @@ def agent_files(folder):
 
 
 def c_host(program):
-    return Implementation('c', ['spawn', 'items', 'strict'], [program])
+    return Implementation('c', ['spawn', 'items'], [program])
 
 
 def python(version, path, agent):

@@ -57,7 +57,9 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
     route = route2
     PARENT = src
     m = decode(body)
-    ME, SIZE = m[1]
+    ME, SIZE = m[1][:2]
+    LEVEL = m.get(3, 30)
+    (kind, dst, handle) == (0, ME, 1) or die()
     IDLE = m[2] / 1000. or 1e9  # seconds of silence that end the link
     try:
         # The title in `ps`: a process may write its own argument area (fields 48 and 49 of 52 of its stat).
@@ -75,8 +77,7 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
         die()
     x = os.uname()
     send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), x[1]]))))
-    m[0] == handle == 1 or die()
-    LEVEL = m.get(3, 30)
+    m[0] == 1 or die()
     PREFIXES = [x + '.' for x in m.get(6, ())]
     if PREFIXES:
         sys.meta_path.insert(0, SELF)
@@ -84,20 +85,21 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
 
 def route2(kind, hops, dst, src, auth, handle, reply, body):
     # A leaf: everything comes from the parent, and what is not for me has no way on.
+    global OWED
+    if kind & 2:
+        OWED += len(body) + 28
     if ME <= src < ME + SIZE:
         COUNT[0] += 1
     elif kind & 8:
         COUNT[3] += 1
     elif dst != ME:
-        notice('no-route', src, reply, dst)
+        notice(('no-route', 'no-authority')[handle < 7 or handle in (10, 11, 32)], src, reply, dst)
     else:
         deliver(kind, src, handle, reply, body)
 
 
 def deliver(kind, src, handle, reply, body):
-    global OWED
     if kind & 2:
-        OWED += len(body) + 28
         # Section 1.1: on with the whole message, or not at all as long as it is not whole.
         x = src, handle, reply
         if kind & 16 or x in COLLECT:
@@ -105,7 +107,7 @@ def deliver(kind, src, handle, reply, body):
             if c[0] >= 0:
                 c[0] += len(body)
                 c.append(body)
-                if c[0] >> 26 or len(COLLECT) > 32 or sum([n[0] for n in COLLECT.values()]) >> 27:
+                if c[0] > 1 << 26 or len(COLLECT) > 32 or sum([n[0] for n in COLLECT.values()]) > 1 << 27:
                     c[:] = [-1]
                     notice('too-big', src, reply)
             if kind & 16 or COLLECT.pop(x)[0] < 0:
@@ -114,7 +116,7 @@ def deliver(kind, src, handle, reply, body):
     if kind & 4:
         reply = 0
     f = H.get(handle, 'no-handle')
-    if handle in (3, 5, 6, 32, 33) or handle < 7 and src != PARENT:
+    if handle in (1, 3, 5, 6, 32, 33) or handle < 7 and src != PARENT:
         f = 'no-authority'
     try:
         if isinstance(f, str):
@@ -128,7 +130,7 @@ def deliver(kind, src, handle, reply, body):
 
 
 def ping(kind, src, reply, body):
-    decode(body)
+    decode(body) + 0
     send(0, src, 3, 0, body)
 
 

@@ -1,5 +1,5 @@
 # Routing (docs/protocol.md section 3), and what a child may say to its parent (section 5). Invariant: a bulk frame taken
-# from a link is acknowledged exactly once: by `owe` when it goes no further, else by the Output that wrote it on.
+# from the parent is acknowledged at once, one from a child by `owe` when it goes no further, else by the Output that wrote it on.
 
 NEAR = 1, 2, 3, 4, 5, 6, 9, 10, 11, 32  # link-local handles, and GRANT, which every router on the way reads
 
@@ -9,14 +9,6 @@ def number(n, low=0, high=1 << 64):
     if isinstance(n, bool) or not isinstance(n, (int, type(1 << 64))) or not low <= n < high:
         raise ValueError
     return n
-
-
-def ping(kind, src, reply, body):
-    number(decode(body))
-    send(0, src, 3, 0, body)
-
-
-H[2] = ping
 
 
 def clock():
@@ -106,17 +98,16 @@ def passed(link, out, *rest):
 def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
     asker = not kind & 4 and reply
     if link is None:
+        owe(None, kind, body)
         if mine(src):
             COUNT[0] += 1
-            return owe(None, kind, body)
+            return
         if kind & 8:
             return multicast(kind, hops, dst, src, auth, handle, reply, body)
-        if dst == ME and (handle == 1 or src != PARENT and handle in (10, 11)):
-            owe(None, kind, body)
+        if dst == ME and src != PARENT and handle in (10, 11):
             return dead('no-authority', src, asker, dst, '')
         if dst == ME:
             return deliver(kind, src, handle, reply, body)
-        owe(None, kind, body)
     else:
         link.frames_in += 1
         if not link.heard:
@@ -189,7 +180,7 @@ def owe(link, kind, body):
 def multicast(kind, hops, dst, src, auth, handle, reply, body):
     if dst not in GROUPS:
         COUNT[3] += 1
-        return owe(None, kind, body)
+        return
     me = 0
     for x in GROUPS[dst]:
         if x == ME:
@@ -198,7 +189,6 @@ def multicast(kind, hops, dst, src, auth, handle, reply, body):
             forward(None, CHILDREN[x].out, kind, hops, dst, src, auth, handle, reply, body)
     if me and handle not in NEAR:
         return deliver(kind & 247, src, handle, reply, body)
-    owe(None, kind, body)
     if me:
         dead('no-authority', src, not kind & 4 and reply, dst, '')
 
