@@ -42,7 +42,7 @@ foreach(test ${tests})
   target_link_libraries(mesh_${name} PRIVATE econtext_testing PkgConfig::CRITERION)
   add_dependencies(threaded mesh_${name})
   add_test(NAME mesh/${name} COMMAND mesh_${name})
-  set_tests_properties(mesh/${name} PROPERTIES LABELS threads TIMEOUT 120 FAIL_REGULAR_EXPRESSION "${leaks}")
+  set_tests_properties(mesh/${name} PROPERTIES LABELS threads COST 50 TIMEOUT 120 FAIL_REGULAR_EXPRESSION "${leaks}")
 endforeach()
 # The import scan against Python's own parser, over the standard library of the Python that is there.
 add_executable(imports_scan ${CMAKE_SOURCE_DIR}/tests/agent/imports_scan.c ${CMAKE_SOURCE_DIR}/tests/support/mem.c

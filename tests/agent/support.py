@@ -11,11 +11,12 @@ import driver  # noqa: E402
 
 
 def pythons():
-    """[(version as a tuple, path)], oldest first; AGENT_PYTHONS="2.7 3.13" takes only these."""
+    """[(version as a tuple, path)], oldest first; AGENT_PYTHONS="2.7 3.13" takes only these, if any of them is here."""
     p = subprocess.run([os.path.join(driver.ROOT, 'scripts', 'pythons')], stdout=subprocess.PIPE, check=True)
     found = [line.split() for line in p.stdout.decode().split('\n') if line]
     wanted = os.environ.get('AGENT_PYTHONS', '').split()
-    return [(tuple(map(int, v.split('.'))), path) for v, path in found if not wanted or v in wanted]
+    chosen = [x for x in found if x[0] in wanted] or found
+    return [(tuple(map(int, v.split('.'))), path) for v, path in chosen]
 
 
 class Case(unittest.TestCase):

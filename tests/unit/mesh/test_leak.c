@@ -5,7 +5,7 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { MESHES = 8, LOSSES = 10, CALLS = 100 }; /* they find a leak at once */
 #else
-enum { MESHES = 40, LOSSES = 70, CALLS = 300 };
+enum { MESHES = 16, LOSSES = 66, CALLS = 300 };
 #endif
 
 static int descriptors(void)
@@ -43,7 +43,7 @@ static void round_of(const struct world *w)
 	ectx_mesh_free(m);
 }
 
-/* 40 rounds of 5 contexts: 200 connects and disconnects. */
+/* 17 rounds of 5 contexts: 85 connects and disconnects. */
 Test(leak, meshes_leave_nothing)
 {
 	struct world w = world_open();
