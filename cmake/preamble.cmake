@@ -3,6 +3,7 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 set(ECONTEXT_GENERATED ${CMAKE_BINARY_DIR}/generated)
 file(MAKE_DIRECTORY ${ECONTEXT_GENERATED})
 file(GLOB_RECURSE agent_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/preamble/python/*.py
+  ${CMAKE_SOURCE_DIR}/preamble/served/*.py
   ${CMAKE_SOURCE_DIR}/preamble/python/names.json)
 add_custom_command(
   OUTPUT ${ECONTEXT_GENERATED}/preamble_python.c

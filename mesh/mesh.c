@@ -13,6 +13,7 @@
  * SIGPIPE: masked in the private thread; a caller's thread masks it around its writes and swallows one that was raised.
  */
 #include "mesh/internal.h"
+#include "preamble/preamble.h"
 #include "io/random.h"
 #include "io/roots.h"
 
@@ -237,6 +238,16 @@ static void free_list(char **v)
 	free(v);
 }
 
+/* Our own modules, which any context may import. */
+static bool serve_ours(ectx_mesh *m)
+{
+	const struct eci_part *p;
+	for (size_t i = 0; (p = eci_preamble_served(i)) != NULL; i++)
+		if (eci_responder_add(m->responder, p->name, p->name, p->bytes, p->len) < 0)
+			return false;
+	return true;
+}
+
 static bool make_parts(ectx_mesh *m, const ectx_options *o)
 {
 	static const char *const here[] = {".", NULL};
@@ -250,8 +261,8 @@ static bool make_parts(ectx_mesh *m, const ectx_options *o)
 	m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!m->topology)
 		m->topology = m->own_topology = ectx_topology_none();
-	return m->router && m->spawns && m->responder && m->read_buf && m->overrides && m->event_fd >= 0 &&
-	       m->topology && (!o->title || m->title);
+	return m->router && m->spawns && m->responder && serve_ours(m) && m->read_buf && m->overrides &&
+	       m->event_fd >= 0 && m->topology && (!o->title || m->title);
 }
 
 static void make_locks(ectx_mesh *m)

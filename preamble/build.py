@@ -28,6 +28,7 @@ import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = os.path.join(HERE, 'python', 'names.json')
+SERVED = os.path.join(HERE, 'served')   # modules that are no part of the agent: embedded as they are
 CORE, PARTS = 'core', ('relay', 'exec', 'stats')
 # A piece is python/NAME.py, or the chapters of folder python/NAME/ in this order, joined.
 CHAPTERS = {
@@ -37,7 +38,7 @@ CHAPTERS = {
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
 # Names that others see: the importer's protocol, what user code may use.
 KEEP = set('''slave run find_module find_spec load_module create_module exec_module get_data get_source get_resource_reader
-    open_resource emit write flush encode'''.split())
+    ask Reader emit write flush encode'''.split())
 # Runs with any of the interpreters; reads exactly N bytes, ends at the end of input, waits if stdin was left non-blocking.
 # (At the end of input it adds a number to bytes: a TypeError.)
 LINE = ('import os,zlib,fcntl;fcntl.fcntl(0,4,0);n=%d;b="".encode();'
@@ -369,6 +370,14 @@ def c_file(line, out):
     parts = [n for n in PARTS if n in out]
     for n in parts:
         s += c_array('part_' + n, out[n][1])
+    files = sorted(n for n in os.listdir(SERVED) if n.endswith('.py'))
+    for i, n in enumerate(files):
+        with open(os.path.join(SERVED, n), 'rb') as f:
+            s += c_array('served_%d' % i, f.read())
+    s += 'const struct eci_part eci_generated_served[] = {\n'
+    for i, n in enumerate(files):
+        s += '\t{"%s", served_%d, sizeof(served_%d)},\n' % (n[:-3], i, i)
+    s += '\t{0, 0, 0},\n};\n'
     s += 'const struct eci_part eci_generated_python = {"python", python_bytes, sizeof(python_bytes)};\n'
     s += 'const struct eci_part eci_generated_parts[] = {\n'
     for n in parts:

@@ -18,6 +18,7 @@
 
 extern const struct eci_part eci_generated_python;
 extern const struct eci_part eci_generated_parts[];
+extern const struct eci_part eci_generated_served[];
 
 static const char LOWER_DIGITS[] = "abcdefghijklmnopqrstuvwxyz0123456789";
 static const char PATH_CHARS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/+-";
@@ -28,12 +29,22 @@ const uint8_t *eci_preamble_python(size_t *len)
 	return eci_generated_python.bytes;
 }
 
-const struct eci_part *eci_preamble_parts(size_t i)
+static const struct eci_part *nth(const struct eci_part *p, size_t i)
 {
-	for (const struct eci_part *p = eci_generated_parts; p->name; p++)
+	for (; p->name; p++)
 		if (i-- == 0)
 			return p;
 	return NULL;
+}
+
+const struct eci_part *eci_preamble_parts(size_t i)
+{
+	return nth(eci_generated_parts, i);
+}
+
+const struct eci_part *eci_preamble_served(size_t i)
+{
+	return nth(eci_generated_served, i);
 }
 
 const uint8_t *eci_preamble_part(const char *name, size_t *len)

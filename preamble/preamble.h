@@ -24,6 +24,10 @@ const uint8_t *eci_preamble_part(const char *name, size_t *len);
 /* The i-th part, or NULL past the last. */
 const struct eci_part *eci_preamble_parts(size_t i);
 
+/* Modules of ours that are served like any other when they are imported: source text. The i-th, or NULL past the last.
+ */
+const struct eci_part *eci_preamble_served(size_t i);
+
 /* FIRST STAGE text, NUL-terminated, into out. nonce: ECI_NONCE_LEN characters of [0-9a-z]. interpreter: NULL to search,
  * else a name or path of [A-Za-z0-9._/+-] that is taken as it is. Length of the text, or -1: cap is too small, or an
  * argument has other characters (nothing may have a meaning for any shell). */

@@ -87,6 +87,8 @@ class Imports(support.Case):
     def test_data(self):
         c = self.boot()
         self.package(c)
+        with open(os.path.join(driver.ROOT, 'preamble', 'served', 'econtext_resources.py')) as f:
+            c.serve('econtext_resources', f.read())
         c.serve('d', '''
 import pkgutil, sys
 def get(package, name):
@@ -101,15 +103,14 @@ def resources():
     out = []
     if hasattr(r, 'open_binary'):
         out.append(r.open_binary('pkg', 'data.txt').read() == b'\\xffdata')
-    if hasattr(r, 'files') and sys.version_info > (3, 11):
-        f = r.files('pkg').joinpath('data.txt')
-        out.append(f.read_bytes() == b'\\xffdata')
-        out.append(f.open('rb').read() == b'\\xffdata')
-    if sys.version_info < (3, 11):      # 3.9 and 3.10 know files() for what lies in a folder only
+    if sys.version_info < (3, 10):      # files() of 3.9 is for what lies in a folder only
         return out
+    f = r.files('pkg').joinpath('data.txt')
+    out.append(f.read_bytes() == b'\\xffdata')
+    out.append(f.open('rb').read() == b'\\xffdata')
     try:
         r.files('pkg').joinpath('none.txt').read_bytes()
-    except (OSError, AttributeError):
+    except FileNotFoundError:
         out.append(True)
     return out
 ''')

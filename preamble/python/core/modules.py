@@ -46,7 +46,8 @@ def find_module(name, *rest):
 def find_spec(name, *rest):
     # Here sys.path's has two arguments, sys.meta_path's three.
     if find_module(name, *rest[1:]):
-        return type(sys.__spec__)(name, SELF, is_package=ENTRIES[name][1] > 1)
+        e = ENTRIES[name]
+        return type(sys.__spec__)(name, SELF, origin=ROOT + e[2], is_package=e[1] > 1)
 
 
 def load_module(name):
@@ -85,12 +86,8 @@ def get_data(path):
 
 
 def get_resource_reader(name):
-    # What importlib.resources asks for, of Python 3.7 and later: an object with open_resource.
-    def reader(path):
-        return sys.modules['io'].BytesIO(get_data(ROOT + '/'.join(name.split('.') + [path])))
-
-    reader.open_resource = reader
-    return reader
+    # What importlib.resources asks for, of Python 3.7 and later: it is served, as few want it.
+    return __import__('econtext_resources').Reader(name)
 
 
 def load(name):

@@ -1,0 +1,65 @@
+"""What a program reads of its own packages: importlib.resources with each Python from 3.7 that is here, files and folders."""
+import os
+import subprocess
+
+from support import Case, TOP
+
+PROGRAM = """\
+import pk
+
+
+def fails(f):
+    try:
+        f()
+    except FileNotFoundError:
+        return True
+
+
+def old():
+    import importlib.resources as r
+    with r.path('pk', 'data.txt') as place:
+        text = open(str(place)).read()
+    return [r.read_text('pk', 'data.txt'), list(r.open_binary('pk', 'raw').read()), text, sorted(r.contents('pk')),
+            [r.is_resource('pk', name) for name in ('data.txt', 'sub', 'none')]]
+
+
+def new():
+    import importlib.resources as r
+    top = r.files('pk')
+    with r.as_file(top / 'data.txt') as place:
+        text = open(str(place)).read()
+    deep = top.joinpath('sub', 'inner', 'deep.txt')
+    return [(top / 'data.txt').read_text(), list(top.joinpath('raw').read_bytes()), text, sorted(x.name for x in top.iterdir()),
+            [(top / name).is_file() for name in ('data.txt', 'sub', 'none')], (top / 'sub').is_dir(), deep.read_text(),
+            deep.name, fails((top / 'none').read_bytes)]
+"""
+ALL = ['__init__.py', 'data.txt', 'raw', 'sub']
+
+
+class Resources(Case):
+    def setUp(self):
+        Case.setUp(self)
+        os.makedirs(self.path('pk/sub/inner'))
+        for name, text in (('prog.py', PROGRAM), ('pk/__init__.py', ''), ('pk/data.txt', 'text\n'), ('pk/sub/inner/deep.txt', 'deep'),
+                           ('pk/raw', '')):
+            self.write(name, text)
+        with open(self.path('pk/raw'), 'wb') as f:
+            f.write(b'\0\1\xff')
+
+    def test_resources(self):
+        found = subprocess.run([os.path.join(TOP, 'scripts', 'pythons')], stdout=subprocess.PIPE, check=True).stdout.decode()
+        pythons = [(tuple(map(int, version.split('.'))), path) for version, path in map(str.split, found.splitlines())]
+        chosen = [(version, path) for version, path in pythons if version >= (3, 7)]
+        self.assertTrue(chosen)
+        for version, path in chosen:
+            with self.subTest(version):
+                self.topology('econtext: 1\nnodes:\n  n: {local: {}, python: %s}\n' % path)
+                if version < (3, 13):
+                    self.assertEqual(self.value('prog.py', 'old'), ['text\n', [0, 1, 255], 'text\n', ALL, [True, False, False]])
+                if version >= (3, 10):
+                    self.assertEqual(self.value('prog.py', 'new'), ['text\n', [0, 1, 255], 'text\n', ALL, [True, False, False],
+                                                                    True, 'deep', 'deep.txt', True])
+
+    def value(self, file, function):
+        end = self.ends(0, 'call', '--json', '-w', 'n', './%s:%s' % (file, function))
+        return [e['value'] for e in end.events() if 'value' in e][0]
