@@ -2,7 +2,7 @@
 #
 # Executed by the I/O thread in the core's namespace, before or after `relay`. The I/O thread only takes requests, credit
 # and cancellations. A job has a thread that forks, sends the first output, reaps and answers, and a second one for
-# stderr: fork waits for the import lock on 2.x, output for credit, and both may take long. Invariant: a stream's thread
+# stderr: fork waits for the import lock, output for credit, and both may take long. Invariant: a stream's thread
 # reads no more than its credit, so a receiver that stops holds the command at its pipe and not in anybody's memory.
 #
 # A command leads its own session, so the agent's death does not end it. `die` kills the groups that run; and for kill -9

@@ -168,7 +168,7 @@ class Logs(support.Case):
         c = self.boot()
         c.serve('served', 'import time\ntime.sleep(.05)\nname = "module"\n')
         self.assertEqual(c.call('m', 'start'), [0, None])
-        self.wait_for(c, lambda: c.text('stdout').count('printed by a thread\n') == 4)
+        self.wait_for(c, lambda: c.text('stdout').count('printed by a thread') == 4)
         self.assertEqual(sorted(x[2] for x in c.logs if x[1] == 'app.db'), ['from a thread'] * 4 + ['served module'] * 4)
         self.assertEqual(c.asked.count('served'), 1)
 

@@ -92,8 +92,7 @@ def launch(c, argv, env, mode):
         s = '%s: %s' % (text(argv[0].decode('utf8', 'replace'), 200), os.strerror(n))
         c.failed = pack_value([7, s, n])
     STARTED.append(c)
-    if BYTES is str:
-        os.write(WAKE[1], pack('B', 0))
+    os.write(WAKE[1], pack('B', 0))
 
 
 def started():
@@ -130,13 +129,8 @@ def spawn(kind, src, reply, body):
     c = CHILDREN[ident] = Child(ident, size, src, reply)
     c.out = Output(-1, 262144)
     c.out.child = c
-    x = c, m[2], m.get(3) or {}, m.get(4, 0)
-    if BYTES is str:
-        # Python 2's fork waits for the import lock, which the main thread holds while it waits for a module from us.
-        thread.start_new_thread(launch, x)
-    else:
-        launch(*x)
-        started()
+    # In a thread: fork waits for the import lock, which the main thread holds while a finder of ours waits for the I/O thread.
+    thread.start_new_thread(launch, (c, m[2], m.get(3) or {}, m.get(4, 0)))
 
 
 def not_yet(f, *rest):
