@@ -16,7 +16,7 @@ static void on_answer(void *arg, const struct eci_answer *a)
 {
 	struct ectx_future *f = arg;
 	f->slot = 0; /* a one-shot slot is gone when it is answered */
-	eci_lines_end(f->context);
+	eci_lines_end(f->at);
 	if (a->dead) {
 		eci_future_dead(f, a);
 		return;
@@ -51,8 +51,8 @@ static void on_answer(void *arg, const struct eci_answer *a)
 void eci_call_run(struct ectx_future *f)
 {
 	ectx_mesh *m = f->mesh;
-	f->slot = eci_slot_open(m->router, f->context->id, ECI_SLOT_ONCE, on_answer, f);
-	int r = f->slot ? eci_router_send(m->router, ECI_CALL, 0, f->context->id, ECI_H_CALL, f->slot,
+	f->slot = eci_slot_open(m->router, f->at->id, ECI_SLOT_ONCE, on_answer, f);
+	int r = f->slot ? eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_CALL, f->slot,
 					  eci_buf_data(&f->request), eci_buf_len(&f->request), eci_now_ms())
 			: -1;
 	eci_buf_deinit(&f->request); /* the router has its copy, and this one may be 64 MiB */
@@ -185,7 +185,7 @@ static void on_err(void *arg, const struct eci_answer *a)
 
 bool eci_streams_open(struct ectx_future *f)
 {
-	uint32_t id = f->context->id;
+	uint32_t id = f->at->id;
 	f->out_slot = eci_slot_open(f->mesh->router, id, ECI_SLOT_STREAM, on_out, f);
 	f->err_slot = eci_slot_open(f->mesh->router, id, ECI_SLOT_STREAM, on_err, f);
 	f->out_open = f->out_slot != 0;
@@ -195,7 +195,7 @@ bool eci_streams_open(struct ectx_future *f)
 
 void eci_run_run(struct ectx_future *f)
 {
-	eci_context_part(f->context, "exec", &f->context->has_exec);
+	eci_context_part(f->at, "exec", &f->at->has_exec);
 	if (!eci_streams_open(f)) {
 		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_MEMORY, "", f->context);
 		return;

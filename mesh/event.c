@@ -69,7 +69,7 @@ void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger,
 	owned[len + 1 + logger_len] = 0;
 	n->owned = owned;
 	n->ev = (ectx_event){.kind = ECTX_EVENT_LOG,
-			     .context = c,
+			     .context = eci_context_shown(c),
 			     .level = level,
 			     .logger = owned + len + 1,
 			     .text = owned,

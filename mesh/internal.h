@@ -38,6 +38,8 @@ struct ectx_context {
 	char *name;
 	ectx_context *parent; /* NULL: the master */
 	ectx_context *children, *next_sibling;
+	ectx_context *worker; /* of a native context: the Python beside it, made when it is first needed; else NULL */
+	ectx_context *host;   /* of a worker: whose it is; else NULL */
 	UT_hash_handle by_name, by_id; /* by_id only while id != 0 */
 	struct eci_target target;
 	uint32_t subtree, dial_window;
@@ -50,10 +52,12 @@ struct ectx_context {
 	struct eci_dialogue *dialogue;
 	uint64_t started_ms;
 	bool has_relay, has_exec, has_stats; /* parts sent to this incarnation */
+	bool native;                         /* this incarnation runs the native agent; from BOOTING on */
+	bool worker_id_taken;                /* id + 1 was given to a worker of this incarnation */
 	bool in_work;
 	ectx_context *work_next;
 	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
-	char agent[16], python[32], arch[32], host[65];
+	char agent[16], python[32], arch[32], host_name[65];
 	uint64_t pid;
 	struct eci_lines lines[2]; /* what it printed, cut into records */
 	ectx_context *next;        /* of mesh->contexts */
@@ -73,6 +77,7 @@ struct eci_wait_node { /* one future that a waiter waits for; lives on the waite
 struct ectx_future {
 	ectx_mesh *mesh;
 	ectx_context *context; /* NULL: tree */
+	ectx_context *at;      /* where it is done, and listed: context, or the Python worker of it */
 	enum eci_op kind;
 	enum eci_op_state state;
 	struct ectx_future *prev, *next;         /* context->ops, or mesh->loose_ops */
@@ -183,8 +188,17 @@ bool eci_carriers_end(ectx_mesh *m, bool kill); /* true: none is left */
 ectx_context *eci_context_of_id(ectx_mesh *m, uint32_t id);
 void eci_context_path(const ectx_context *c, char *out, size_t cap);
 bool eci_context_reachable(const ectx_context *c); /* frames may be sent to it */
+bool eci_context_settled(const ectx_context *c);   /* the same, and its agent will be no other */
 uint32_t eci_context_id(const ectx_context *c);    /* of NULL: the master's */
 void eci_work(ectx_context *c);
+
+ectx_context *eci_context_add(ectx_mesh *m, const char *name, ectx_context *parent); /* in no table; NULL: no memory */
+
+/* ---- worker.c: the Python of a native context ---- */
+ectx_context *eci_worker_of(ectx_context *c);           /* makes it once; NULL: no memory */
+ectx_context *eci_context_shown(const ectx_context *c); /* who stands for it to the program: a worker's host */
+bool eci_worker_takes(const struct ectx_future *f);     /* is it the worker's work, as its context is now? */
+void eci_worker_give_back(ectx_context *c);             /* c is native no more: what waits for its worker waits for c */
 
 /* ---- connect.c ---- */
 void eci_context_want(ectx_context *c);
@@ -197,9 +211,10 @@ char **eci_connect_argv(const struct eci_target *t, unsigned *round_trips);
 
 /* ---- future.c ---- */
 struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op kind, long timeout_ms);
-void eci_future_begin(struct ectx_future *f); /* enlist; run now or when its context is up */
-void eci_future_run(struct ectx_future *f);   /* its context is reachable */
-void eci_future_done(struct ectx_future *f);  /* error and value are set */
+void eci_future_begin(struct ectx_future *f);   /* enlist; run now or when its context is up */
+void eci_future_proceed(struct ectx_future *f); /* WAITING: runs if it can, else sees to it that it will */
+void eci_future_run(struct ectx_future *f);     /* its context is reachable */
+void eci_future_done(struct ectx_future *f);    /* error and value are set */
 void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at);
 void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
 			  const ectx_context *at);

@@ -285,7 +285,8 @@ static void destroy(ectx_mesh *m)
 	while (m->contexts) {
 		ectx_context *c = m->contexts;
 		m->contexts = c->next;
-		HASH_DELETE(by_name, m->by_name, c);
+		if (c->by_name.tbl)
+			HASH_DELETE(by_name, m->by_name, c);
 		if (c->id)
 			HASH_DELETE(by_id, m->by_id, c);
 		eci_dialogue_free(c->dialogue);
