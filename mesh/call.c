@@ -216,7 +216,8 @@ void eci_run_run(struct ectx_future *f)
 	eci_call_run(f);
 }
 
-static int prepare_run(struct ectx_future *f, const char *const *argv, struct eci_fail *fail)
+static int prepare_run(struct ectx_future *f, const char *const *argv, const uint8_t *text, size_t len,
+		       struct eci_fail *fail)
 {
 	uint64_t n = 0;
 	while (argv[n])
@@ -227,36 +228,50 @@ static int prepare_run(struct ectx_future *f, const char *const *argv, struct ec
 	char name[64];
 	(void)snprintf(name, sizeof name, "econtext_program_%u", number);
 	f->program = strdup(name);
-	if (!f->program || eci_program_add(f->mesh, name, argv[0], fail) < 0)
+	if (!f->program || eci_program_serve(f->mesh, name, argv[0], text, len, fail) < 0)
 		return -1;
 	eci_cbor_put_array(&f->request, n);
 	for (uint64_t i = 0; i < n; i++) {
-		size_t len = strlen(argv[i]);
-		if (eci_utf8_valid((const uint8_t *)argv[i], len))
-			eci_cbor_put_text(&f->request, argv[i], len);
+		size_t size = strlen(argv[i]);
+		if (eci_utf8_valid((const uint8_t *)argv[i], size))
+			eci_cbor_put_text(&f->request, argv[i], size);
 		else
-			eci_cbor_put_bytes(&f->request, argv[i], len);
+			eci_cbor_put_bytes(&f->request, argv[i], size);
 	}
 	return f->request.failed ? -1 : 0;
 }
 
-ectx_future *ectx_run_start(ectx_context *c, const char *const *argv, long timeout_ms)
+static ectx_future *run_python(ectx_context *c, const char *const *argv, const uint8_t *text, size_t n,
+			       struct eci_fail *fail, long timeout_ms)
 {
 	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_RUN, timeout_ms);
-	struct eci_fail fail = {0};
 	if (!f)
 		return NULL;
-	int r = prepare_run(f, argv, &fail);
-	if (r == 0)
+	bool good = text && fail->code == ECTX_E_NONE && prepare_run(f, argv, text, n, fail) == 0;
+	if (good)
 		(void)eci_secrets_resolve(c, &f->error);
 	eci_lock(c->mesh);
-	if (r == 0) {
+	if (good) {
 		eci_future_begin(f);
 	} else {
-		eci_error_from(&f->error, &fail, NULL);
+		eci_error_from(&f->error, fail, NULL);
 		f->state = ECI_OP_DONE;
 		eci_buf_deinit(&f->request);
 	}
 	eci_unlock(c->mesh);
+	return f;
+}
+
+ectx_future *ectx_run_start(ectx_context *c, const char *const *argv, long timeout_ms)
+{
+	struct eci_fail fail = {0};
+	size_t n = 0;
+	uint8_t *text = eci_file_read(argv[0], &n, &fail);
+	const char **command = text ? eci_script_command(text, n, argv, &fail) : NULL;
+	ectx_exec x = {.argv = command};
+	struct ectx_future *f =
+		command ? ectx_exec_start(c, &x, timeout_ms) : run_python(c, argv, text, n, &fail, timeout_ms);
+	free(command);
+	free(text);
 	return f;
 }

@@ -20,6 +20,7 @@
  * When a context fails or is lost, everything below it is too, and all of it with the same error: the hop that failed
  * is the path's last name. */
 #include "mesh/connect.h"
+#include "mesh/worker.h"
 #include "io/random.h"
 #include "preamble/preamble.h"
 

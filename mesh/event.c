@@ -3,7 +3,7 @@
  * Bounded in three ways: output holds stream credit until its event is freed, so a program that stops reading stops the
  * source; log records beyond event_limit, or beyond ECI_EVENT_BYTES of them, push the oldest out, counted; and a future
  * makes one DONE at most. */
-#include "mesh/internal.h"
+#include "mesh/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
  *
  * The owner is the caller: done or not, only ectx_future_free() frees it. Waiting is on a condition variable per
  * waiter, listed at each future it waits for, so that ending one future wakes one thread and not all. */
-#include "mesh/internal.h"
+#include "mesh/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>

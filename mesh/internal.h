@@ -194,12 +194,6 @@ void eci_work(ectx_context *c);
 
 ectx_context *eci_context_add(ectx_mesh *m, const char *name, ectx_context *parent); /* in no table; NULL: no memory */
 
-/* ---- worker.c: the Python of a native context ---- */
-ectx_context *eci_worker_of(ectx_context *c);           /* makes it once; NULL: no memory */
-ectx_context *eci_context_shown(const ectx_context *c); /* who stands for it to the program: a worker's host */
-bool eci_worker_takes(const struct ectx_future *f);     /* is it the worker's work, as its context is now? */
-void eci_worker_give_back(ectx_context *c);             /* c is native no more: what waits for its worker waits for c */
-
 /* ---- connect.c ---- */
 void eci_context_want(ectx_context *c);
 void eci_context_advance(ectx_context *c);
@@ -235,8 +229,16 @@ bool eci_streams_open(struct ectx_future *f); /* stdout and stderr of exec and r
 /* ---- modules.c: GET_MODULE and LOG ---- */
 void eci_lines_end(ectx_context *c); /* what it printed without a newline, before a result */
 bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f);
-/* Reads a file and serves it as `name`. 0 or -1 with *fail. Without the lock for the reading. */
-int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail);
+uint8_t *eci_file_read(const char *file, size_t *n, struct eci_fail *fail); /* malloc'd; NULL with *fail. No lock */
+/* Serves n bytes of `file` as `name`. 0 or -1 with *fail. Takes the lock. */
+int eci_program_serve(ectx_mesh *m, const char *name, const char *file, const uint8_t *bytes, size_t n,
+		      struct eci_fail *fail);
+int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail); /* both */
+
+/* ---- script.c ---- */
+/* The command that runs this script, when its first line names a shell: one malloc'd block; else NULL, and *fail is set
+ * if it is one that cannot be sent. argv: what stands for $0 and its arguments; it must live as long as the result. */
+const char **eci_script_command(const uint8_t *text, size_t n, const char *const *argv, struct eci_fail *fail);
 
 /* ---- event.c ---- */
 void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger, size_t logger_len, const char *text,

@@ -4,12 +4,12 @@
  * of its own, started by N with the `local` recipe, whose id is N's plus one, kept for it when N got its block. It is
  * made at the first need, under the lock, so once however many threads call; it stays while N does.
  *
- * The program does not see it. It holds N; errors, logs and events name N; only `tree` shows the worker, because it is a
- * process with traffic of its own. So a future has two contexts: `context`, the program's, and `at`, where it is listed
- * and where its frames go.
+ * The program does not see it. It holds N; errors, logs and events name N; only `tree` shows the worker, because it is
+ * a process with traffic of its own. So a future has two contexts: `context`, the program's, and `at`, where it is
+ * listed and where its frames go.
  *
  * Why not a Python agent in N's place for good, once one is needed: N's children and streams hang on it. */
-#include "mesh/internal.h"
+#include "mesh/worker.h"
 
 ectx_context *eci_worker_of(ectx_context *c)
 {
@@ -37,7 +37,8 @@ ectx_context *eci_context_shown(const ectx_context *c)
 bool eci_worker_takes(const struct ectx_future *f)
 {
 	const ectx_context *c = f->context;
-	return c && f->at == c && (f->kind == ECI_OP_CALL || f->kind == ECI_OP_RUN) && eci_context_reachable(c) && c->native;
+	return c && f->at == c && (f->kind == ECI_OP_CALL || f->kind == ECI_OP_RUN) && eci_context_reachable(c) &&
+	       c->native;
 }
 
 void eci_worker_give_back(ectx_context *c)

@@ -39,7 +39,8 @@ static const char python[] =
 	"def mem(f):\\n"
 	" if hasattr(os,'memfd_create'):return os.memfd_create('econtext',f)\\n"
 	" import ctypes\\n"
-	" r=ctypes.CDLL(None,use_errno=True).syscall(v[struct.calcsize('P')>4],ctypes.c_char_p('econtext'.encode()),f)\\n"
+	" r=ctypes.CDLL(None,use_errno=True).syscall(v[struct.calcsize('P')>4],ctypes.c_char_p('econtext'.encode()),f)"
+	"\\n"
 	" if r<0:e=ctypes.get_errno();raise OSError(e,os.strerror(e))\\n"
 	" return r\\n"
 	"for f in 17,1:\\n"
@@ -93,10 +94,8 @@ static const struct {
 	const char *machine;
 	unsigned nr32, nr64;
 } numbers[] = {
-	{"x86_64", 356, 319},
-	{"i", 356, 356}, /* i386 to i686 */
-	{"aarch64", 385, 279},
-	{"arm", 385, 385}, /* armv7l, ... */
+	{"x86_64", 356, 319},  {"i", 356, 356},   /* i386 to i686 */
+	{"aarch64", 385, 279}, {"arm", 385, 385}, /* armv7l, ... */
 	{"riscv64", 279, 279},
 };
 

@@ -6,8 +6,8 @@
  *
  * Whether a directory may execute, or a policy forbids it, is not known before it is tried. A loader that cannot says
  * one line with a reason on stderr; then, or when the native agent ended before it answered, the next agent of the list
- * gets a new incarnation, because PROMOTE was sent and ids are used once. The other way round nothing is tried: a Python
- * that does not start is a broken host, and to find out later is worse. */
+ * gets a new incarnation, because PROMOTE was sent and ids are used once. The other way round nothing is tried: a
+ * Python that does not start is a broken host, and to find out later is worse. */
 #include "transport/dialogue.h"
 #include <stdio.h>
 #include <string.h>

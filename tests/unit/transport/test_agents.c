@@ -53,7 +53,9 @@ static const struct script failures[] = {
 	 {LOCAL, NATIVE_FIRST},
 	 {START, MARK, "= promote python3 native", "> lost bad-frame econtext: no native agent: exec-denied: x\r\n",
 	  "= next boot no-native exec-denied: x$"}},
-	{"it dies", {LOCAL, NATIVE_FIRST}, {START, MARK, "= promote python3 native", "> lost eof", "= next boot boot-exited"}},
+	{"it dies",
+	 {LOCAL, NATIVE_FIRST},
+	 {START, MARK, "= promote python3 native", "> lost eof", "= next boot boot-exited"}},
 	{"it dies, native only",
 	 {LOCAL, NATIVE},
 	 {START, MARK, "= promote python3 native", "> err Killed\n", "> lost eof", "= fail boot boot-exited Killed"}},
@@ -92,8 +94,7 @@ static struct eci_fail failure_of(const char *said)
 
 Test(agents, each_reason_has_its_hint)
 {
-	static const char *const words[] = {"noexec",      "no-place",     "no-space",
-					    "exec-denied", "wrong-format", "no-proc"};
+	static const char *const words[] = {"noexec", "no-place", "no-space", "exec-denied", "wrong-format", "no-proc"};
 	char said[128];
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
 		snprintf(said, sizeof said, "econtext: no native agent: %s: /tmp\n", words[i]);
