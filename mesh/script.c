@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCRIPT_MAX 131071u /* MAX_ARG_STRLEN of Linux, less its NUL */
+#define SCRIPT_MAX 131071u    /* MAX_ARG_STRLEN of Linux, less its NUL */
 #define LINE_MAX_SHEBANG 127u /* what old kernels read of the first line */
 
 static bool is_shell(const char *path)
@@ -53,7 +53,8 @@ const char **eci_script_command(const uint8_t *text, size_t n, const char *const
 		return NULL;
 	if (n > SCRIPT_MAX || memchr(text, 0, n)) {
 		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: %s", argv[0],
-			     n > SCRIPT_MAX ? "a shell script of more than 131,071 bytes" : "a shell script with NUL bytes");
+			     n > SCRIPT_MAX ? "a shell script of more than 131,071 bytes"
+					    : "a shell script with NUL bytes");
 		return NULL;
 	}
 	size_t count = 0, used = 0;
