@@ -217,7 +217,7 @@ static ectx_value *row(ectx_mesh *m, struct eci_pending *q)
 	put_text(v, "transport", c ? methods[c->target.method] : NULL);
 	put_text(v, "agent", c ? c->agent : "master");
 	put_text(v, "arch", c ? c->arch : NULL);
-	put_text(v, "python", c && c->python[0] ? c->python : NULL);
+	put_text(v, "python", c && !c->native && c->python[0] ? c->python : NULL);
 	put_text(v, "state", !c || q->answered ? "up" : "silent");
 	put_uint(v, "rtt_us", q->rtt_us);
 	for (size_t i = 0; i < 8; i++)
