@@ -18,13 +18,13 @@
 static const struct {
 	const char *word, *hint;
 } reasons[] = {
-	{"noexec", "no directory that this user can write to may execute, and memfd is forbidden: set agent: python, "
-		   "or XDG_RUNTIME_DIR to one that may"},
-	{"no-place", "there is no memfd, and no directory that this user can write to: set agent: python"},
-	{"no-space", "the directories that may execute are full: set agent: python"},
-	{"exec-denied", "a policy of that host allows installed programs only: set agent: python"},
-	{"wrong-format", "its kernel does not run programs of the machine that uname names: set agent: python"},
-	{"no-proc", "/proc is not mounted there: set agent: python"},
+	{"noexec", "no directory that this user can write to may execute, and memfd is not to be had there"},
+	{"no-place", "there is no memfd, and no directory that this user can write to"},
+	{"no-space", "the directories that may execute are full"},
+	{"no-tools", "sh alone is not enough: it takes chmod, rm and dd"},
+	{"exec-denied", "a policy of that host allows installed programs only"},
+	{"wrong-format", "its kernel does not run programs of the machine that uname names"},
+	{"no-proc", "/proc is not mounted there"},
 };
 
 static const char *machine_of(const struct eci_dialogue *d)
@@ -50,6 +50,12 @@ static struct eci_agents allowed(const struct eci_dialogue *d)
 	return d->t->agents.count ? d->t->agents : python;
 }
 
+/* Of two that cannot be, the error is of the one that was wanted more. */
+static enum ectx_code code_of(struct eci_agents list)
+{
+	return list.kind[0] == ECI_AGENT_NATIVE ? ECTX_E_NO_NATIVE : ECTX_E_NO_PYTHON;
+}
+
 bool eci_agents_choose(struct eci_dialogue *d, uint64_t now_ms)
 {
 	struct eci_agents list = allowed(d);
@@ -68,7 +74,7 @@ bool eci_agents_choose(struct eci_dialogue *d, uint64_t now_ms)
 	else
 		snprintf(saw, sizeof saw, "found only %s, and no native agent for %s", d->marker.interpreter,
 			 d->marker.system);
-	eci_verdict_set(d, ECTX_PHASE_BOOT, native ? ECTX_E_NO_NATIVE : ECTX_E_NO_PYTHON, saw,
+	eci_verdict_set(d, ECTX_PHASE_BOOT, code_of(list), saw,
 			native && !has_python(d) ? "set python: to an interpreter of that host" : NULL, now_ms);
 	return false;
 }
@@ -101,24 +107,37 @@ static bool is_followed(const struct eci_dialogue *d)
 	return false;
 }
 
+static void tell(struct eci_dialogue *d, const char *line)
+{
+	char text[ECI_WORDS_MAX];
+	const char *hint = "it could not be run";
+	struct eci_agents list = allowed(d);
+	bool neither = list.count > 1 && !has_python(d);
+	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+		size_t n = strlen(reasons[i].word);
+		if (!strncmp(line, reasons[i].word, n) && line[n] == ':')
+			hint = reasons[i].hint;
+	}
+	eci_escape(text, sizeof text, (const uint8_t *)line, strlen(line));
+	d->fail.code = code_of(list);
+	if (neither)
+		snprintf(d->fail.saw, sizeof d->fail.saw, "found only %s, and no native agent: %s",
+			 d->marker.interpreter, text);
+	else
+		snprintf(d->fail.saw, sizeof d->fail.saw, "%s", text);
+	snprintf(d->fail.hint, sizeof d->fail.hint, "%s: %s", hint,
+		 has_python(d) ? "set agent: python" : "a Python there would do, set python: if it has one");
+}
+
 bool eci_agents_failed(struct eci_dialogue *d)
 {
-	char text[ECI_EVIDENCE_MAX + 1], saw[ECI_WORDS_MAX];
+	char text[ECI_EVIDENCE_MAX + 1];
 	if (d->agent != ECI_AGENT_NATIVE)
 		return false;
-	const char *line = said(d, text), *hint = NULL;
-	if (line) {
-		for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
-			size_t n = strlen(reasons[i].word);
-			if (!strncmp(line, reasons[i].word, n) && line[n] == ':')
-				hint = reasons[i].hint;
-		}
-		eci_escape(saw, sizeof saw, (const uint8_t *)line, strlen(line));
-		d->fail.code = ECTX_E_NO_NATIVE;
-		snprintf(d->fail.saw, sizeof d->fail.saw, "%s", saw);
-		snprintf(d->fail.hint, sizeof d->fail.hint, "%s", hint ? hint : "");
-	}
-	return (line || d->fail.code == ECTX_E_BOOT_EXITED || d->fail.code == ECTX_E_PROTOCOL ||
-		d->fail.code == ECTX_E_EARLY_BYTES) &&
-	       is_followed(d);
+	const char *line = said(d, text);
+	bool its_own = line || d->fail.code == ECTX_E_BOOT_EXITED || d->fail.code == ECTX_E_PROTOCOL ||
+		       d->fail.code == ECTX_E_EARLY_BYTES;
+	if (line)
+		tell(d, line);
+	return its_own && is_followed(d);
 }

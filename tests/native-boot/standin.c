@@ -1,5 +1,5 @@
-/* Stands in for the native agent behind a loader: says in one line how it came to be, and what was left on stdin for it.
- * A static program, as the agent is; large, so that more than one read and one pipe's worth is loaded. */
+/* Stands in for the native agent behind a loader: says in one line how it came to be, and what was left on stdin for
+ * it. A static program, as the agent is; large, so that more than one read and one pipe's worth is loaded. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

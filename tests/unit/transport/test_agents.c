@@ -20,6 +20,10 @@ static const struct script choices[] = {
 	{"neither",
 	 {LOCAL, PYTHON_FIRST},
 	 {START, MARK_OF("sh:Linux mips"), "= kill", "> signal 9",
+	  "= fail boot no-python found only sh, and no native agent for Linux mips$"}},
+	{"neither, native wanted more",
+	 {LOCAL, NATIVE_FIRST},
+	 {START, MARK_OF("sh:Linux mips"), "= kill", "> signal 9",
 	  "= fail boot no-native found only sh, and no native agent for Linux mips$"}},
 	{"python only, perl there",
 	 {LOCAL, AGENTS(1, ECI_AGENT_PYTHON)},
@@ -36,7 +40,7 @@ static const struct script failures[] = {
 	 {LOCAL, NATIVE_FIRST},
 	 {START, MARK_OF("sh:Linux x86_64"), "= promote sh native",
 	  "> err sh: 1: x\r\necontext: no native agent: noexec: /tmp\r\n", "> lost eof",
-	  "= fail boot no-native noexec: /tmp$"}},
+	  "= fail boot no-native found only sh, and no native agent: noexec: /tmp$"}},
 	{"noexec, native only",
 	 {LOCAL, NATIVE},
 	 {START, MARK, "= promote python3 native", "> err econtext: no native agent: noexec: /tmp\n", "> lost eof",
@@ -44,7 +48,7 @@ static const struct script failures[] = {
 	{"noexec, native last",
 	 {LOCAL, PYTHON_FIRST},
 	 {START, MARK_OF("perl:Linux x86_64"), "= promote perl native", "> err econtext: no native agent: noexec: a\n",
-	  "> lost eof", "= fail boot no-native noexec: a$"}},
+	  "> lost eof", "= fail boot no-python found only perl, and no native agent: noexec: a$"}},
 	{"told before it is promoted",
 	 {LOCAL, NATIVE_FIRST},
 	 {START, MARK, "= promote python3 native", "> err econtext: no native agent: no-place: \n", "> exit 1",
@@ -94,7 +98,8 @@ static struct eci_fail failure_of(const char *said)
 
 Test(agents, each_reason_has_its_hint)
 {
-	static const char *const words[] = {"noexec", "no-place", "no-space", "exec-denied", "wrong-format", "no-proc"};
+	static const char *const words[] = {"noexec",      "no-place",     "no-space", "no-tools",
+					    "exec-denied", "wrong-format", "no-proc"};
 	char said[128];
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
 		snprintf(said, sizeof said, "econtext: no native agent: %s: /tmp\n", words[i]);
@@ -105,7 +110,7 @@ Test(agents, each_reason_has_its_hint)
 	}
 	struct eci_fail f = failure_of("econtext: no native agent: failed: \x1b[31mred\n");
 	cr_expect_str_eq(f.saw, "failed: \\e[31mred");
-	cr_expect_str_empty(f.hint); /* the code's own */
+	cr_expect_str_eq(f.hint, "it could not be run: set agent: python");
 }
 
 Test(agents, a_reason_longer_than_what_is_kept_is_cut)
