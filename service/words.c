@@ -61,3 +61,8 @@ char **eci_words_env(struct eci_cbor *c)
 {
 	return words(c, eci_cbor_get_map(c), take_pair);
 }
+
+char **eci_words_one(struct eci_cbor *c)
+{
+	return words(c, 1, take);
+}

@@ -9,5 +9,7 @@
 char **eci_words_argv(struct eci_cbor *c);
 /* The map at the cursor as changes to an environment: "K=V" to set, "K" to unset (null). The same, but may be empty. */
 char **eci_words_env(struct eci_cbor *c);
+/* The word at the cursor, as an argv of one. */
+char **eci_words_one(struct eci_cbor *c);
 
 #endif

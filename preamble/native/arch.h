@@ -1,8 +1,8 @@
 /* native: what differs between processors: the entry, the system call, and the numbers of the calls that we make.
  *
  * A processor is one block here and one row of make.py. The entry hands the initial stack (argc, argv, environment, one
- * after the other) to native_main() and never returns. The numbers are Linux's ABI and never change; aarch64 and riscv64
- * share the generic table. No kernel header is used, so that a compiler without any library builds this.
+ * after the other) to native_main() and never returns. The numbers are Linux's ABI and never change; aarch64 and
+ * riscv64 share the generic table. No kernel header is used, so that a compiler without any library builds this.
  *
  * On 32-bit machines the time types are the old ones: what is asked is the monotonic clock, which starts at boot. */
 #ifndef ECI_NATIVE_ARCH_H
@@ -13,7 +13,9 @@
 #if defined(__x86_64__)
 
 #define NATIVE_ARCH "x86_64"
-__asm__(".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tcall native_main\n\thlt\n.text");
+#define NATIVE_ENTRY                                                                              \
+	".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tcall " \
+	"native_main\n\thlt\n.text"
 enum {
 	NR_read = 0,
 	NR_write = 1,
@@ -94,7 +96,9 @@ enum {
 };
 #if defined(__aarch64__)
 #define NATIVE_ARCH "aarch64"
-__asm__(".section .text.entry\n.globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\n\tbl native_main\n.text");
+#define NATIVE_ENTRY                                                                                   \
+	".section .text.entry\n.globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\n\tbl " \
+	"native_main\n.text"
 static inline long native_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = nr;
@@ -109,8 +113,10 @@ static inline long native_call(long nr, long a, long b, long c, long d, long e, 
 }
 #else
 #define NATIVE_ARCH "riscv64"
-__asm__(".section .text.entry\n.globl _start\n_start:\n\t.option push\n\t.option norelax\n\tlla gp,__global_pointer$\n"
-	"\t.option pop\n\tmv a0,sp\n\tandi sp,sp,-16\n\tcall native_main\n.text");
+#define NATIVE_ENTRY                                                                              \
+	".section .text.entry\n.globl _start\n_start:\n\t.option push\n\t.option norelax\n\tlla " \
+	"gp,__global_pointer$\n"                                                                  \
+	"\t.option pop\n\tmv a0,sp\n\tandi sp,sp,-16\n\tcall native_main\n.text"
 static inline long native_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long a7 __asm__("a7") = nr;
@@ -146,9 +152,9 @@ enum {
 	NR_prctl = 172,
 	NR_sigaction = 174,
 	NR_sigprocmask = 175,
-	NR_mmap = 192,  /* mmap2 */
+	NR_mmap = 192,   /* mmap2 */
 	NR_getuid = 199, /* getuid32 */
-	NR_fcntl = 221, /* fcntl64 */
+	NR_fcntl = 221,  /* fcntl64 */
 	NR_exit = 248,
 #if defined(__arm__)
 	NR_clock_gettime = 263,
@@ -171,8 +177,10 @@ enum {
 };
 #if defined(__arm__)
 #define NATIVE_ARCH "armhf"
-__asm__(".section .text.entry\n.globl _start\n.type _start,%function\n_start:\n\tmov fp,#0\n\tmov lr,#0\n\tmov r0,sp\n"
-	"\tbic sp,sp,#7\n\tbl native_main\n.text");
+#define NATIVE_ENTRY                                                                                             \
+	".section .text.entry\n.globl _start\n.type _start,%function\n_start:\n\tmov fp,#0\n\tmov lr,#0\n\tmov " \
+	"r0,sp\n"                                                                                                \
+	"\tbic sp,sp,#7\n\tbl native_main\n.text"
 static inline long native_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long r0 __asm__("r0") = a;
@@ -190,8 +198,10 @@ static inline long native_call(long nr, long a, long b, long c, long d, long e, 
 }
 #else
 #define NATIVE_ARCH "i386"
-__asm__(".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %esp,%eax\n\tand $-16,%esp\n\tsub $12,%esp\n"
-	"\tpush %eax\n\tcall native_main\n\thlt\n.text");
+#define NATIVE_ENTRY                                                                                              \
+	".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %esp,%eax\n\tand $-16,%esp\n\tsub " \
+	"$12,%esp\n"                                                                                              \
+	"\tpush %eax\n\tcall native_main\n\thlt\n.text"
 /* Six arguments and as few registers: the sixth goes by the stack. Not inlined: each place would pay for it. */
 static __attribute__((noinline)) long native_call(long nr, long a, long b, long c, long d, long e, long f)
 {
