@@ -13,8 +13,9 @@
 #if defined(__x86_64__)
 
 #define NATIVE_ARCH "x86_64"
-__asm__(".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tcall "
-	"native_main\n\thlt\n.text");
+#define NATIVE_ENTRY                                                                              \
+	".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tcall " \
+	"native_main\n\thlt\n.text"
 enum {
 	NR_read = 0,
 	NR_write = 1,
@@ -95,8 +96,9 @@ enum {
 };
 #if defined(__aarch64__)
 #define NATIVE_ARCH "aarch64"
-__asm__(".section .text.entry\n.globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\n\tbl "
-	"native_main\n.text");
+#define NATIVE_ENTRY                                                                                   \
+	".section .text.entry\n.globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\n\tbl " \
+	"native_main\n.text"
 static inline long native_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = nr;
@@ -111,8 +113,10 @@ static inline long native_call(long nr, long a, long b, long c, long d, long e, 
 }
 #else
 #define NATIVE_ARCH "riscv64"
-__asm__(".section .text.entry\n.globl _start\n_start:\n\t.option push\n\t.option norelax\n\tlla gp,__global_pointer$\n"
-	"\t.option pop\n\tmv a0,sp\n\tandi sp,sp,-16\n\tcall native_main\n.text");
+#define NATIVE_ENTRY                                                                              \
+	".section .text.entry\n.globl _start\n_start:\n\t.option push\n\t.option norelax\n\tlla " \
+	"gp,__global_pointer$\n"                                                                  \
+	"\t.option pop\n\tmv a0,sp\n\tandi sp,sp,-16\n\tcall native_main\n.text"
 static inline long native_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long a7 __asm__("a7") = nr;
@@ -173,8 +177,10 @@ enum {
 };
 #if defined(__arm__)
 #define NATIVE_ARCH "armhf"
-__asm__(".section .text.entry\n.globl _start\n.type _start,%function\n_start:\n\tmov fp,#0\n\tmov lr,#0\n\tmov r0,sp\n"
-	"\tbic sp,sp,#7\n\tbl native_main\n.text");
+#define NATIVE_ENTRY                                                                                             \
+	".section .text.entry\n.globl _start\n.type _start,%function\n_start:\n\tmov fp,#0\n\tmov lr,#0\n\tmov " \
+	"r0,sp\n"                                                                                                \
+	"\tbic sp,sp,#7\n\tbl native_main\n.text"
 static inline long native_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long r0 __asm__("r0") = a;
@@ -192,9 +198,10 @@ static inline long native_call(long nr, long a, long b, long c, long d, long e, 
 }
 #else
 #define NATIVE_ARCH "i386"
-__asm__(".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %esp,%eax\n\tand $-16,%esp\n\tsub "
-	"$12,%esp\n"
-	"\tpush %eax\n\tcall native_main\n\thlt\n.text");
+#define NATIVE_ENTRY                                                                                              \
+	".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %esp,%eax\n\tand $-16,%esp\n\tsub " \
+	"$12,%esp\n"                                                                                              \
+	"\tpush %eax\n\tcall native_main\n\thlt\n.text"
 /* Six arguments and as few registers: the sixth goes by the stack. Not inlined: each place would pay for it. */
 static __attribute__((noinline)) long native_call(long nr, long a, long b, long c, long d, long e, long f)
 {

@@ -27,10 +27,11 @@ ARCHES = (
     ('x86_64', 'x86_64-linux-gnu-', []),
     ('aarch64', 'aarch64-linux-gnu-', ['-mno-outline-atomics']),
     ('armv7l', 'arm-linux-gnueabihf-', ['-mthumb', '-mno-unaligned-access']),
-    ('riscv64', 'riscv64-linux-gnu-', ['-march=rv64gc', '-mabi=lp64d']),
+    ('riscv64', 'riscv64-linux-gnu-', ['-march=rv64gc', '-mabi=lp64d', '-msmall-data-limit=0']),
     ('i686', 'i686-linux-gnu-', ['-march=i686']),
 )
-SOURCES = ('preamble/native/*.c',)
+SOURCES = ('core/*.c', 'router/*.c', 'preamble/native/*.c')
+SERVICE = ('exec', 'hello', 'spawn', 'words')  # of service/: what needs no libc
 FLAGS = ('-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Os -flto -flto-partition=one -fno-fat-lto-objects '
          '-ffreestanding -nostdinc -nostdlib -static -fno-pic -no-pie -fno-plt -fno-stack-protector '
          '-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident -fmerge-all-constants -ffunction-sections '
@@ -55,7 +56,7 @@ def sources():
     for pattern in SOURCES:
         folder = os.path.dirname(pattern)
         out += [folder + '/' + n for n in sorted(os.listdir(os.path.join(TOP, folder))) if n.endswith('.c')]
-    return out
+    return out + ['service/%s.c' % n for n in SERVICE]
 
 
 def cut(elf):

@@ -25,8 +25,7 @@ enum { SYS_POLLIN = 1, SYS_POLLOUT = 4, SYS_POLLERR = 8, SYS_POLLHUP = 16 };
 enum { SYS_SIGKILL = 9, SYS_SIGPIPE = 13, SYS_SIGTERM = 15, SYS_SIGCHLD = 17, SYS_SIGNALS = 64 };
 enum { SYS_F_GETFL = 3, SYS_F_SETFL = 4, SYS_F_DUPFD_CLOEXEC = 1030 };
 
-#define SYS(nr, ...) SYS_PICK(__VA_ARGS__, SYS6, SYS5, SYS4, SYS3, SYS2, SYS1)(nr, __VA_ARGS__)
-#define SYS_PICK(a, b, c, d, e, f, name, ...) name
+#define SYS0(nr) native_call(nr, 0, 0, 0, 0, 0, 0)
 #define SYS1(nr, a) native_call(nr, (long)(a), 0, 0, 0, 0, 0)
 #define SYS2(nr, a, b) native_call(nr, (long)(a), (long)(b), 0, 0, 0, 0)
 #define SYS3(nr, a, b, c) native_call(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)
