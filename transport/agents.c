@@ -19,7 +19,7 @@ static const struct {
 	const char *word, *hint;
 } reasons[] = {
 	{"noexec", "no directory that this user can write to may execute, and memfd is not to be had there"},
-	{"no-place", "there is no memfd, and no directory that this user can write to"},
+	{"no-place", "there is no memfd, and no directory with room that this user can write to"},
 	{"no-space", "the directories that may execute are full"},
 	{"no-tools", "sh alone is not enough: it takes chmod, rm and dd"},
 	{"exec-denied", "a policy of that host allows installed programs only"},
