@@ -69,12 +69,18 @@ static void move_to_worker(struct ectx_future *f)
 	DL_APPEND(w->ops, f);
 }
 
+/* A large message goes in class bulk, one frame of which may pass the PROMOTE before it (64 KiB of calls in a row). */
+static bool wants_up(const struct ectx_future *f)
+{
+	return f->at && (f->kind == ECI_OP_CONNECT || eci_buf_len(&f->request) > ECI_FRAME_BODY_MAX / 2);
+}
+
 void eci_future_proceed(struct ectx_future *f)
 {
 	move_to_worker(f);
 	if (f->state != ECI_OP_WAITING)
 		return;
-	if (f->at && f->kind == ECI_OP_CONNECT ? f->at->state == ECI_UP : eci_context_settled(f->at))
+	if (wants_up(f) ? f->at->state == ECI_UP : eci_context_settled(f->at))
 		eci_future_run(f);
 	else
 		eci_context_want(f->at);
