@@ -124,9 +124,10 @@ def main(argv):
         for name, elf, packed in made:
             path = os.path.join(option(argv, '--dir'), 'agent-' + name)
             for suffix, data in ('', elf), ('.z', packed):
-                with open(path + suffix, 'wb') as f:
+                with open(path + '.new', 'wb') as f:    # one may be running
                     f.write(data)
-            os.chmod(path, 0o755)
+                os.chmod(path + '.new', 0o755)
+                os.rename(path + '.new', path + suffix)
     if option(argv, '--out'):
         with open(option(argv, '--out'), 'w') as f:
             f.write(c_file(made))
