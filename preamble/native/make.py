@@ -31,7 +31,7 @@ ARCHES = (
     ('i686', 'i686-linux-gnu-', ['-march=i686']),
 )
 SOURCES = ('core/*.c', 'router/*.c', 'preamble/native/*.c')
-SERVICE = ('exec', 'hello', 'spawn', 'words')  # of service/: what needs no libc
+SERVICE = ('exec', 'hello', 'modcache', 'spawn', 'stats', 'words')  # of service/: what needs no libc
 FLAGS = ('-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Os -flto -flto-partition=one -fno-fat-lto-objects '
          '-ffreestanding -nostdinc -nostdlib -static -fno-pic -no-pie -fno-plt -fno-stack-protector '
          '-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident -fmerge-all-constants -ffunction-sections '
