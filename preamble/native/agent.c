@@ -12,6 +12,7 @@
 
 #include "core/cbor.h"
 #include "service/hello.h"
+#include "service/stats.h"
 
 enum { UP_IN, UP_OUT, WATCHER, SIGNALS, FIRST };
 
@@ -96,10 +97,31 @@ static const char *on_hello(void *ctx, struct eci_link *link, const struct eci_f
 
 /* ---- the router's other hooks ---- */
 
+static void stats(const struct eci_frame *f)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	if (!f->reply_to)
+		return;
+	struct eci_stats_rest rest = {eci_modcache_count(native.modules), eci_modcache_requests(native.modules),
+				      eci_spawns_dials(native.spawns)};
+	eci_stats_put(&b, native.router, &rest);
+	if (b.failed || eci_router_send(native.router, ECI_CALL, 0, f->src, f->reply_to, 0, eci_buf_data(&b),
+					eci_buf_len(&b), native.now))
+		eci_router_dead(native.router, f, "busy", "no room for the answer", native.now);
+	eci_buf_deinit(&b);
+}
+
 static bool on_frame(void *ctx, enum eci_origin from, struct eci_link *link, const struct eci_frame *f)
 {
-	(void)ctx, (void)from, (void)link;
+	(void)ctx, (void)from;
 	switch (f->handle) {
+	case ECI_H_STATS:
+		stats(f);
+		return true;
+	case ECI_H_GET_MODULE:
+		if (!eci_modcache_deliver(native.modules, f, native.now))
+			eci_spawn_broken(eci_link_user(link), "bad-body", "GET_MODULE does not decode");
+		return true;
 	case ECI_H_SHUTDOWN:
 		native.end = "shutdown";
 		return true;
@@ -227,9 +249,10 @@ __attribute__((used)) _Noreturn void native_main(long *stack)
 	native.up = native.router ? eci_router_add_parent(native.router, NULL) : NULL;
 	native.spawns = native.up ? eci_spawns_new(native.router, &native_spawn_host, NULL) : NULL;
 	native.jobs = native.spawns ? eci_jobs_new(native.router, &native_job_host, NULL) : NULL;
-	while (native.jobs && !native.end)
+	native.modules = native.jobs ? eci_modcache_new(native.router) : NULL;
+	while (native.modules && !native.end)
 		turn();
-	if (native.jobs)
+	if (native.modules)
 		(void)flush_up(); /* a version's answer, a notice that was made before the end */
 	native_procs_kill();
 	native_exit(0);

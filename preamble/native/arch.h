@@ -155,8 +155,8 @@ enum {
 	NR_mmap = 192,   /* mmap2 */
 	NR_getuid = 199, /* getuid32 */
 	NR_fcntl = 221,  /* fcntl64 */
-	NR_exit = 248,
 #if defined(__arm__)
+	NR_exit = 248,
 	NR_clock_gettime = 263,
 	NR_openat = 322,
 	NR_ppoll = 336,
@@ -165,6 +165,7 @@ enum {
 	NR_pipe2 = 359,
 	NR_prlimit64 = 369,
 #else
+	NR_exit = 252,
 	NR_clock_gettime = 265,
 	NR_openat = 295,
 	NR_ppoll = 309,

@@ -31,7 +31,7 @@ ARCHES = (
     ('i686', 'i686-linux-gnu-', ['-march=i686']),
 )
 SOURCES = ('core/*.c', 'router/*.c', 'preamble/native/*.c')
-SERVICE = ('exec', 'hello', 'spawn', 'words')  # of service/: what needs no libc
+SERVICE = ('exec', 'hello', 'modcache', 'spawn', 'stats', 'words')  # of service/: what needs no libc
 FLAGS = ('-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Os -flto -flto-partition=one -fno-fat-lto-objects '
          '-ffreestanding -nostdinc -nostdlib -static -fno-pic -no-pie -fno-plt -fno-stack-protector '
          '-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident -fmerge-all-constants -ffunction-sections '
@@ -124,9 +124,10 @@ def main(argv):
         for name, elf, packed in made:
             path = os.path.join(option(argv, '--dir'), 'agent-' + name)
             for suffix, data in ('', elf), ('.z', packed):
-                with open(path + suffix, 'wb') as f:
+                with open(path + '.new', 'wb') as f:    # one may be running
                     f.write(data)
-            os.chmod(path, 0o755)
+                os.chmod(path + '.new', 0o755)
+                os.rename(path + '.new', path + suffix)
     if option(argv, '--out'):
         with open(option(argv, '--out'), 'w') as f:
             f.write(c_file(made))

@@ -7,6 +7,7 @@
 #include "preamble/native/sys.h"
 #include "router/router.h"
 #include "service/exec.h"
+#include "service/modcache.h"
 #include "service/spawn.h"
 
 #define NATIVE_READ_MAX 65536u /* a pipe's worth */
@@ -36,7 +37,7 @@ struct native {
 	struct eci_link *up;
 	struct eci_spawns *spawns;
 	struct eci_jobs *jobs;
-	struct eci_modules *modules;
+	struct eci_modcache *modules;
 	struct native_proc *procs;
 	char *const *environ;
 	char *args; /* our own argument area, for the title */

@@ -118,6 +118,8 @@ static void attach(void *ctx, void *proc, struct eci_link *link)
 {
 	struct native_proc *c = proc;
 	(void)ctx;
+	if (c->link && !link)
+		eci_modcache_forget(native.modules, eci_link_peer(c->link));
 	c->link = link;
 	c->paused = false;
 	native.dirty = true;
