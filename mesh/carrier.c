@@ -187,7 +187,11 @@ static void *host_start(void *ctx, struct eci_spawn *s, const char *const *argv,
 	}
 	c->mesh = m;
 	c->spawn = s;
-	*err = eci_proc_start(&c->proc, argv, env, (enum eci_proc_mode)mode);
+	/* ssh waits for the network and not for us. What runs here ends with its stdin, and its watcher must see that.
+	 */
+	const ectx_context *of = eci_context_of_id(m, eci_spawn_child(s));
+	*err = eci_proc_start(&c->proc, argv, env,
+			      (unsigned)mode | (of && of->target.method == ECI_LOCAL ? ECI_PROC_SURVIVES : 0));
 	if (*err) {
 		free(c);
 		return NULL;
