@@ -36,6 +36,7 @@ struct plan {
 	int pipe[PIPES][2];
 	int stdio[3];
 	enum eci_proc_mode mode;
+	bool survives;
 	pid_t parent;
 };
 
@@ -87,7 +88,8 @@ static _Noreturn void become(struct plan *p)
 {
 	int report = p->pipe[EXEC][1];
 	(void)setsid();
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!p->survives)
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != p->parent)
 		_exit(127);
 	if (p->mode != ECI_PROC_PIPES) {
@@ -199,12 +201,17 @@ static int prepare(struct plan *plan, int *pty, char *slave, size_t cap)
 	return 0;
 }
 
-int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *const *env, enum eci_proc_mode mode)
+int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *const *env, unsigned flags)
 {
+	const enum eci_proc_mode mode = flags & ~ECI_PROC_SURVIVES;
 	*p = ECI_PROC_NULL;
 	char slave[64];
 	int pty = -1;
-	struct plan plan = {.argv = argv, .slave_path = slave, .mode = mode, .parent = getpid()};
+	struct plan plan = {.argv = argv,
+			    .slave_path = slave,
+			    .mode = mode,
+			    .survives = flags & ECI_PROC_SURVIVES,
+			    .parent = getpid()};
 	for (int i = 0; i < PIPES; i++)
 		plan.pipe[i][0] = plan.pipe[i][1] = -1;
 	plan.environ = make_environ(env);

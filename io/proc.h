@@ -10,7 +10,8 @@ enum eci_proc_mode {
 	ECI_PROC_PIPES = 0,
 	ECI_PROC_PTY = 1,
 	ECI_PROC_CTTY = 2
-}; /* SPAWN's mode, docs/protocol.md section 7 */
+};                           /* SPAWN's mode, docs/protocol.md section 7 */
+#define ECI_PROC_SURVIVES 4u /* or-ed to it: see eci_proc_start() */
 
 struct eci_proc {
 	pid_t pid;   /* also its process group and session */
@@ -24,9 +25,10 @@ struct eci_proc {
 
 /* env: NULL-terminated "K=V" to set and "K" to unset, over this process's own; NULL: none. The child has a session of
  * its own, default signal dispositions, an empty mask, descriptors 0 to 2 only, and is killed when the calling THREAD
- * ends (prctl(2), PR_SET_PDEATHSIG), so call it from one that lives as long as the process should. 0, or an errno: of
- * fork and friends, or of exec itself. */
-int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *const *env, enum eci_proc_mode mode);
+ * ends (prctl(2), PR_SET_PDEATHSIG), so call it from one that lives as long as the process should; but not if mode has
+ * ECI_PROC_SURVIVES: it sees that its stdin has ended, and has more to end than itself. 0, or an errno: of fork and
+ * friends, or of exec itself. */
+int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *const *env, unsigned mode);
 /* True once it has ended: *wait_status is set, the pid is gone. Never blocks. */
 bool eci_proc_reap(struct eci_proc *p, int *wait_status);
 /* SIGKILL to its process group (and to it). Harmless once reaped. */

@@ -4,16 +4,15 @@
  * and RAW bytes wait in in_q; afterwards stdin and stdout belong to the router's link, and in_q is empty for good.
  *
  * Writing is tried at once by whoever queued something, the thread of a caller included (eci_unlock() flushes): a call
- * then costs one hand-over between threads, not two. Only what the kernel does not take waits for the loop's write
+ * need not wait for the loop's thread. Only what the kernel does not take waits for the loop's write
  * watcher.
  *
  * The end is reported once the process is reaped and its output has reached end of file, so that the last words of ssh
- * are never lost; but a grandchild that holds the pipe open delays it by END_GRACE_S at most.
+ * are never lost; but a grandchild that holds the pipe open delays it by ECI_END_GRACE_S at most.
  *
  * Watchers are touched under the mesh lock; from outside the loop's thread a started watcher counts from the next
  * iteration on, hence eci_mesh_wake() (ev(3): ev_io_start only records the change). */
-#include "io/proc.h"
-#include "mesh/internal.h"
+#include "mesh/carrier.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -22,23 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_MAX 65536u /* a pipe's worth */
 #define WRITE_MAX 65536u
-#define END_GRACE_S 0.25
-#define REAP_POLL_S 0.05 /* where pidfd_open(2) is missing */
-
-struct eci_carrier {
-	ectx_mesh *mesh;
-	struct eci_spawn *spawn;
-	struct eci_proc proc;
-	struct eci_link *link;
-	struct eci_buf in_q, tty_q;
-	ev_io out, err, tty, in_w, tty_w, pid;
-	ev_timer poll;
-	bool exited, in_dead, is_dirty, stdin_done;
-	int wait_status;
-	struct eci_carrier *prev, *next, *dirty_next;
-};
 
 static void mark_dirty(struct eci_carrier *c)
 {
@@ -50,7 +33,7 @@ static void mark_dirty(struct eci_carrier *c)
 }
 
 /* A pty is one descriptor for both ways: it is closed with its output. */
-static void close_stdin(struct eci_carrier *c)
+void eci_carrier_close_stdin(struct eci_carrier *c)
 {
 	ev_io_stop(c->mesh->loop, &c->in_w);
 	if (c->proc.in >= 0 && c->proc.in != c->proc.out)
@@ -109,7 +92,7 @@ static void flush(struct eci_carrier *c, bool in_loop)
 	bool tty_empty = flush_queue(c, &c->tty_q, c->proc.tty, now);
 	bool in_empty = flush_queue(c, &c->in_q, c->proc.in, now) && flush_link(c, now);
 	if (in_empty && c->stdin_done && c->proc.in >= 0)
-		close_stdin(c);
+		eci_carrier_close_stdin(c);
 	if (!in_empty && !ev_is_active(&c->in_w)) {
 		ev_io_start(loop, &c->in_w);
 		if (!in_loop)
@@ -139,58 +122,13 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 	mark_dirty(w->data); /* the loop flushes before it sleeps */
 }
 
-/* ---- input: from the process ---- */
-
-static void check_end(struct eci_carrier *c)
-{
-	if (!c->exited || c->proc.out >= 0 || c->proc.err >= 0 || c->proc.tty >= 0)
-		return;
-	eci_spawn_exited(c->spawn, c->wait_status, eci_now_ms()); /* frees c */
-}
-
-static void end_of_file(struct eci_carrier *c, ev_io *w, int *fd)
-{
-	ev_io_stop(c->mesh->loop, w);
-	if (w == &c->out && c->proc.in == c->proc.out)
-		close_stdin(c);
-	if (*fd >= 0)
-		(void)close(*fd);
-	*fd = -1;
-	if (w == &c->out && c->link) /* a link ends with its carrier's output: do not wait for a process that lingers */
-		close_stdin(c);
-	if (w == &c->out && !c->exited &&
-	    !ev_is_active(&c->poll)) { /* it gets the grace to exit by itself, then it is ended */
-		ev_timer_set(&c->poll, c->link ? END_GRACE_S : END_GRACE_S * 8, REAP_POLL_S);
-		ev_timer_start(c->mesh->loop, &c->poll);
-	}
-}
-
-static void on_readable(struct ev_loop *loop, ev_io *w, int events)
-{
-	(void)loop, (void)events;
-	struct eci_carrier *c = w->data;
-	int which = w == &c->out ? 1 : w == &c->err ? 2 : 3;
-	int *fd = which == 1 ? &c->proc.out : which == 2 ? &c->proc.err : &c->proc.tty;
-	ssize_t n = read(*fd, c->mesh->read_buf, READ_MAX);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0) { /* a pty says EIO when its last user is gone */
-		end_of_file(c, w, fd);
-		check_end(c);
-		return;
-	}
-	uint64_t now = eci_now_ms();
-	if (which == 1 && c->link)
-		eci_link_feed(c->link, c->mesh->read_buf, (size_t)n, now);
-	else
-		eci_spawn_output(c->spawn, which, c->mesh->read_buf, (size_t)n, now);
-}
+/* ---- its end ---- */
 
 static void close_outputs(struct eci_carrier *c)
 {
-	end_of_file(c, &c->out, &c->proc.out);
-	end_of_file(c, &c->err, &c->proc.err);
-	end_of_file(c, &c->tty, &c->proc.tty);
+	eci_carrier_eof(c, &c->out, &c->proc.out);
+	eci_carrier_eof(c, &c->err, &c->proc.err);
+	eci_carrier_eof(c, &c->tty, &c->proc.tty);
 }
 
 static void reap(struct eci_carrier *c)
@@ -201,9 +139,9 @@ static void reap(struct eci_carrier *c)
 	struct ev_loop *loop = c->mesh->loop;
 	ev_io_stop(loop, &c->pid);
 	ev_timer_stop(loop, &c->poll);
-	ev_timer_set(&c->poll, END_GRACE_S, 0.); /* for output that is still in the pipes */
+	ev_timer_set(&c->poll, ECI_END_GRACE_S, 0.); /* for output that is still in the pipes */
 	ev_timer_start(loop, &c->poll);
-	check_end(c);
+	eci_carrier_check_end(c);
 }
 
 static void on_pid(struct ev_loop *loop, ev_io *w, int events)
@@ -219,7 +157,7 @@ static void on_poll(struct ev_loop *loop, ev_timer *w, int events)
 	if (c->exited) {
 		ev_timer_stop(loop, w);
 		close_outputs(c);
-		check_end(c);
+		eci_carrier_check_end(c);
 	} else if (c->proc.out < 0) {
 		eci_proc_kill(&c->proc);
 		reap(c);
@@ -250,19 +188,24 @@ static void *host_start(void *ctx, struct eci_spawn *s, const char *const *argv,
 	}
 	c->mesh = m;
 	c->spawn = s;
-	*err = eci_proc_start(&c->proc, argv, env, (enum eci_proc_mode)mode);
+	/* ssh waits for the network and not for us. What runs here ends with its stdin, and its watcher must see that.
+	 */
+	const ectx_context *of = eci_context_of_id(m, eci_spawn_child(s));
+	*err = eci_proc_start(&c->proc, argv, env,
+			      (unsigned)mode | (of && of->target.method == ECI_LOCAL ? ECI_PROC_SURVIVES : 0));
 	if (*err) {
 		free(c);
 		return NULL;
 	}
 	*pid = c->proc.pid;
-	watch(c, &c->out, on_readable, c->proc.out, EV_READ, true);
-	watch(c, &c->err, on_readable, c->proc.err, EV_READ, true);
-	watch(c, &c->tty, on_readable, c->proc.tty, EV_READ, true);
+	watch(c, &c->out, eci_carrier_readable, c->proc.out, EV_READ, false);
+	eci_carrier_hear(c, true);
+	watch(c, &c->err, eci_carrier_readable, c->proc.err, EV_READ, true);
+	watch(c, &c->tty, eci_carrier_readable, c->proc.tty, EV_READ, true);
 	watch(c, &c->in_w, on_writable, c->proc.in, EV_WRITE, false);
 	watch(c, &c->tty_w, on_writable, c->proc.tty, EV_WRITE, false);
 	watch(c, &c->pid, on_pid, c->proc.pidfd, EV_READ, true);
-	ev_timer_init(&c->poll, on_poll, REAP_POLL_S, REAP_POLL_S);
+	ev_timer_init(&c->poll, on_poll, ECI_REAP_POLL_S, ECI_REAP_POLL_S);
 	c->poll.data = c;
 	if (c->proc.pidfd < 0)
 		ev_timer_start(m->loop, &c->poll);
@@ -290,9 +233,10 @@ static void host_pause(void *ctx, void *proc, bool on)
 {
 	(void)ctx;
 	struct eci_carrier *c = proc;
-	ev_io *w[] = {&c->out, &c->err, &c->tty};
-	int fd[] = {c->proc.out, c->proc.err, c->proc.tty};
-	for (int i = 0; i < 3; i++) {
+	ev_io *w[] = {&c->err, &c->tty};
+	int fd[] = {c->proc.err, c->proc.tty};
+	eci_carrier_hear(c, !on);
+	for (int i = 0; i < 2; i++) {
 		if (on)
 			ev_io_stop(c->mesh->loop, w[i]);
 		else if (fd[i] >= 0)
@@ -307,7 +251,7 @@ static void host_kill(void *ctx, void *proc)
 	if (c->exited)
 		return;
 	eci_proc_kill(&c->proc);
-	close_stdin(c); /* what became another user cannot be killed from here: it ends by this */
+	eci_carrier_close_stdin(c); /* what became another user cannot be killed from here: it ends by this */
 }
 
 static void host_attach(void *ctx, void *proc, struct eci_link *link)
@@ -315,6 +259,7 @@ static void host_attach(void *ctx, void *proc, struct eci_link *link)
 	(void)ctx;
 	struct eci_carrier *c = proc;
 	c->link = link;
+	eci_carrier_hear(c, c->out_is != DEAF);
 	if (link)
 		mark_dirty(c);
 }
@@ -323,7 +268,8 @@ static void host_free(void *ctx, void *proc)
 {
 	ectx_mesh *m = ctx;
 	struct eci_carrier *c = proc;
-	ev_io *w[] = {&c->out, &c->err, &c->tty, &c->in_w, &c->tty_w, &c->pid};
+	ev_io *w[] = {&c->err, &c->tty, &c->in_w, &c->tty_w, &c->pid};
+	eci_carrier_hear(c, false);
 	for (size_t i = 0; i < sizeof w / sizeof *w; i++)
 		ev_io_stop(m->loop, w[i]);
 	ev_timer_stop(m->loop, &c->poll);

@@ -6,9 +6,14 @@
  * its deadline. It ends exactly once: eci_future_done() is the only way to DONE, closes the slots (so nothing can
  * answer any more) and wakes who waits.
  *
+<<<<<<< HEAD
  * The owner is the caller: done or not, only ectx_future_free() frees it. Waiting is on a condition variable per
  * waiter, listed at each future it waits for, so that ending one future wakes one thread and not all. */
 #include "mesh/worker.h"
+=======
+ * The owner is the caller: done or not, only ectx_future_free() frees it. Who waits for it is in wait.c. */
+#include "mesh/internal.h"
+>>>>>>> main
 
 #include <errno.h>
 #include <stdlib.h>
@@ -146,7 +151,7 @@ void eci_future_done(struct ectx_future *f)
 		eci_event_done(f);
 	struct eci_wait_node *w;
 	DL_FOREACH(f->waits, w)
-	(void)pthread_cond_signal(&w->waiter->cond);
+	eci_waiter_wake(w->waiter);
 }
 
 void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at)
@@ -248,77 +253,6 @@ void eci_futures_fail_all(ectx_mesh *m, enum ectx_code code)
 		send_cancel(f);
 		eci_future_fail_code(f, ECTX_PHASE_NONE, code, "", f->context);
 	}
-}
-
-/* ---- waiting ---- */
-
-static bool wait_until(ectx_mesh *m, struct eci_waiter *w, uint64_t deadline_ms)
-{
-	if (deadline_ms == UINT64_MAX)
-		return pthread_cond_wait(&w->cond, &m->lock) == 0;
-	struct timespec t = {.tv_sec = (time_t)(deadline_ms / 1000), .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
-	return pthread_cond_timedwait(&w->cond, &m->lock, &t) != ETIMEDOUT;
-}
-
-static long first_done(ectx_future *const *v, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (v[i] && v[i]->state == ECI_OP_DONE)
-			return (long)i;
-	return -1;
-}
-
-/* Futures of one mesh; nodes: n of them. */
-static long wait_any(ectx_future *const *v, size_t n, struct eci_wait_node *nodes, long timeout_ms)
-{
-	ectx_mesh *m = NULL;
-	for (size_t i = 0; i < n && !m; i++)
-		m = v[i] ? v[i]->mesh : NULL;
-	if (!m)
-		return -1;
-	uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : eci_now_ms() + (uint64_t)timeout_ms;
-	eci_lock(m);
-	long done = first_done(v, n);
-	if (done < 0 && timeout_ms != 0) {
-		if (m->dirty) { /* write what the start form queued before sleeping */
-			eci_unlock(m);
-			eci_lock(m);
-		}
-		struct eci_waiter w;
-		pthread_condattr_t attr;
-		(void)pthread_condattr_init(&attr);
-		(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-		(void)pthread_cond_init(&w.cond, &attr);
-		(void)pthread_condattr_destroy(&attr);
-		for (size_t i = 0; i < n; i++) {
-			nodes[i].waiter = &w;
-			if (v[i])
-				DL_APPEND(v[i]->waits, &nodes[i]);
-		}
-		bool in_time = true;
-		while ((done = first_done(v, n)) < 0 && in_time)
-			in_time = wait_until(m, &w, deadline);
-		for (size_t i = 0; i < n; i++)
-			if (v[i])
-				DL_DELETE(v[i]->waits, &nodes[i]);
-		(void)pthread_cond_destroy(&w.cond);
-	}
-	eci_unlock(m);
-	return done;
-}
-
-bool ectx_future_wait(ectx_future *f, long timeout_ms)
-{
-	struct eci_wait_node node;
-	return wait_any(&f, 1, &node, timeout_ms) == 0;
-}
-
-long ectx_future_wait_any(ectx_future *const *v, size_t n, long timeout_ms)
-{
-	struct eci_wait_node *nodes = calloc(n ? n : 1, sizeof *nodes);
-	long done = nodes ? wait_any(v, n, nodes, timeout_ms) : -1;
-	free(nodes);
-	return done;
 }
 
 bool ectx_future_done(ectx_future *f)

@@ -10,6 +10,7 @@
 #include "service/spawn.h"
 #include "topology/topology.h"
 #include "transport/transport.h"
+#include "mesh/wait.h"
 
 #define HASH_NONFATAL_OOM 1 /* a library does not exit(): hh.tbl stays NULL, and that is looked at */
 #include <ev.h>
@@ -66,9 +67,6 @@ struct ectx_context {
 enum eci_op { ECI_OP_CONNECT, ECI_OP_CALL, ECI_OP_EXEC, ECI_OP_RUN, ECI_OP_TREE, ECI_OP_TRACE };
 enum eci_op_state { ECI_OP_WAITING, ECI_OP_RUNNING, ECI_OP_DONE };
 
-struct eci_waiter {
-	pthread_cond_t cond;
-};
 struct eci_wait_node { /* one future that a waiter waits for; lives on the waiter's stack or heap */
 	struct eci_waiter *waiter;
 	struct eci_wait_node *prev, *next;
@@ -136,6 +134,9 @@ struct ectx_mesh {
 	struct eci_carrier *carriers; /* all */
 	struct eci_carrier *dirty;    /* have output to flush */
 	uint8_t *read_buf;
+	int links_fd; /* an epoll set: what the links of carriers are read from, unless a caller has borrowed one */
+	ev_io links_w;
+	struct eci_nudge *nudges; /* not in use */
 
 	const ectx_topology *topology;
 	ectx_topology *own_topology;

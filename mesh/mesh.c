@@ -2,8 +2,9 @@
  *
  * Everything mutable is guarded by mesh->lock. The private thread runs a libev loop and holds the lock except while it
  * sleeps in the kernel (ev_set_loop_release_cb, ev(3)). A caller's thread takes the same lock, changes the state,
- * writes what is ready straight to the link's descriptor, and waits on a condition variable. So a call costs one
- * hand-over between threads (the answer's), and no state is reachable from two threads at once. The obvious
+ * writes what is ready straight to the link's descriptor, and waits on that link itself, or, when another has it, on a
+ * condition variable (wait.c). So a lone call costs no hand-over between threads, and no state is reachable from two
+ * threads at once. The obvious
  * alternative, a queue of requests to the loop's thread, costs two hand-overs per call; docs/adr/0001-one-lock.md has
  * the figures.
  *
@@ -215,7 +216,7 @@ static int start_loop(ectx_mesh *m)
 	ev_prepare_start(m->loop, &m->prepare);
 	ev_timer_init(&m->timer, on_timer, 0., 0.);
 	m->wake_at_ms = m->ops_next_ms = UINT64_MAX;
-	return start_thread(m);
+	return eci_links_open(m) < 0 ? -1 : start_thread(m);
 }
 
 /* ---- new and free ---- */
@@ -280,6 +281,8 @@ static void destroy(ectx_mesh *m)
 {
 	eci_events_free_all(m);
 	eci_spawns_free(m->spawns); /* frees carriers, which need the loop */
+	if (m->links_fd >= 0)
+		(void)close(m->links_fd);
 	if (m->loop)
 		ev_loop_destroy(m->loop);
 	while (m->contexts) {
@@ -326,6 +329,7 @@ void eci_mesh_unref(ectx_mesh *m)
 {
 	if (atomic_fetch_sub(&m->refs, 1) != 1)
 		return;
+	eci_nudges_free(m);
 	(void)pthread_cond_destroy(&m->event_cond);
 	(void)pthread_mutex_destroy(&m->lock);
 	free(m);
@@ -353,7 +357,7 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 		m->ask_arg = o->ask_arg;
 		m->event_limit = o->event_limit ? o->event_limit : ECI_EVENT_LIMIT;
 		m->next_id = ECI_BLOCK_FACTOR;
-		m->event_fd = -1;
+		m->event_fd = m->links_fd = -1;
 		if (make_parts(m, o) && start_loop(m) == 0) {
 			*out = m;
 			return 0;

@@ -109,6 +109,11 @@ struct eci_link *eci_spawn_link(const struct eci_spawn *s)
 	return s->link;
 }
 
+uint32_t eci_spawn_child(const struct eci_spawn *s)
+{
+	return s->id;
+}
+
 void *eci_spawn_proc(const struct eci_spawn *s)
 {
 	return s->proc;

@@ -325,9 +325,11 @@ class Job:
         os.write(said, pack('>BI', step, n or 2))
 
     def live(self):
-        # The job's own thread.
+        # The job's own thread. The command is no relay: it is scheduled as others are (relay/main.py).
         begun = 0
         try:
+            if hasattr(os, 'sched_param'):
+                os.sched_setscheduler(0, 0, os.sched_param(0))
             fds = self.begin()
             begun = 1
             try:

@@ -15,6 +15,9 @@ def spawn():
 def hang():
     while 1:
         pass
+def hold():
+    import re
+    re.match('(a+)+$', 'a' * 60 + 'b')
 def sleep():
     time.sleep(1000)
 def fork():
@@ -80,6 +83,21 @@ class Life(support.Case):
             self.assertTrue(c.answer(c.request(7, 'echo')).value() == 'echo')
             c.proc.stdin.close()
             self.all_end(c, pids, 4)
+
+    def test_eof_while_it_holds_the_interpreter(self):
+        """Called code that lets no other thread run: the watcher sees the end of the parent."""
+        c = self.boot()
+        pids = self.start(c)
+        c.request(25, ['m', 'hold', [], {}])
+
+        def held():
+            try:
+                c.answer(c.request(7, 'echo'), 1)
+            except TimeoutError:
+                return True
+        self.until('that nothing is answered', held)
+        c.proc.stdin.close()
+        self.all_end(c, pids)
 
     def test_shutdown(self):
         c = self.boot()

@@ -46,7 +46,7 @@ static void *start(void *ctx, struct eci_spawn *s, const char *const *argv, cons
 		return NULL;
 	c->host = h;
 	c->spawn = s;
-	*err = eci_proc_start(&c->proc, argv, env, (enum eci_proc_mode)mode);
+	*err = eci_proc_start(&c->proc, argv, env, (unsigned)mode);
 	if (*err) {
 		free(c);
 		return NULL;

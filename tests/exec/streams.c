@@ -227,7 +227,12 @@ static void stopped_reader(void)
 	}
 	check(worst < 1500, "calls beside a stream that stands");
 	long most = 0;
-	for (int i = 0; i < 5; i++) {
+#ifdef __SANITIZE_ADDRESS__
+	const int first = 1; /* here what was freed is kept for a while: the program's own size says nothing */
+#else
+	const int first = 0;
+#endif
+	for (int i = first; i < 5; i++) {
 		long grown = rss_kb(i ? pid[i] : (long)getpid()) - before[i];
 		if (grown > most)
 			most = grown;

@@ -70,11 +70,13 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
         f.write(pack('%ds' % n, m[4].encode('utf8')[:n - 1]))
     except:
         pass
-    if os.fork():
-        # The watcher, parent of the agent: outlives it only to end what it started, at once. (A child that watches would
-        # have to poll, and a wait() in called code would find it.)
-        os.wait()
-        die()
+    # The parent of the agent (a wait() in called code would find a child) is its watcher: once the agent has ended, or its parent
+    # has while called code holds the interpreter, it ends what there is.
+    f = select.poll()
+    f.register(0, 0)
+    x = os.fork()
+    while x:
+        (os.waitpid(x, 1)[0] or f.poll(256) and select.select([], [], [], 1)) and die()
     x = os.uname()
     send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), x[1]]))))
     m[0] == 1 or die()
@@ -107,7 +109,7 @@ def deliver(kind, src, handle, reply, body):
             if c[0] >= 0:
                 c[0] += len(body)
                 c.append(body)
-                if c[0] > 1 << 26 or len(COLLECT) > 32 or sum([n[0] for n in COLLECT.values()]) > 1 << 27:
+                if c[0] > 1 << 26 or len(COLLECT) > 32 or sum(n[0] for n in COLLECT.values()) > 1 << 27:
                     c[:] = [-1]
                     notice('too-big', src, reply)
             if kind & 16 or COLLECT.pop(x)[0] < 0:
@@ -124,8 +126,7 @@ def deliver(kind, src, handle, reply, body):
         elif handle > 255 or not kind & 4:
             f(kind, src, reply, body)
     except:
-        if handle < 7:
-            die()
+        handle < 7 and die()
         notice('bad-body', src, reply)
 
 
@@ -148,8 +149,7 @@ def echo(kind, src, reply, body):
 
 
 def part(kind, src, reply, body):
-    body = decode(body)[1]
-    exec(zlib.decompress(body), globals())
+    exec(zlib.decompress(decode(body)[1]), globals())
     if reply:
         send(1, src, reply, 0, pack_value(None))
 

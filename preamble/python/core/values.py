@@ -49,7 +49,7 @@ def pack_value(o, major=0, s=EMPTY):
     elif isinstance(o, dict):
         return pack_value(len(o), 160, EMPTY.join(sorted([pack_value(x) + pack_value(o[x]) for x in o])))
     elif isinstance(o, (list, tuple)):
-        return pack_value(len(o), 128, EMPTY.join([pack_value(x) for x in o]))
+        return pack_value(len(o), 128, EMPTY.join(pack_value(x) for x in o))
     else:
         raise TypeError(type(o))
     return pack_value(len(s), major, s)

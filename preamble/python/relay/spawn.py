@@ -84,7 +84,16 @@ def start(c, argv, env, mode):
     return stdin
 
 
+def schedule(policy):
+    # For this thread, and what it starts and forks. Python 3.3 and later.
+    try:
+        os.sched_setscheduler(0, policy, os.sched_param(0))
+    except (AttributeError, OSError):
+        pass
+
+
 def launch(c, argv, env, mode):
+    schedule(0)
     try:
         c.carrier = start(c, argv, env, mode)
     except OSError:

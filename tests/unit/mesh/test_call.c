@@ -156,6 +156,9 @@ Test(call, a_deadline_frees_the_caller_and_takes_the_queued_call_back)
 	cr_expect_str_eq(err.path, "a > b > c");
 	cr_expect(ectx_call(c, "work:touch", v, NULL, 0, NULL, &err) == ECTX_DEADLINE, "no time at all is a deadline");
 	ectx_value_free(v);
+	ectx_future *behind = ectx_trace_start(c, WITHIN); /* the cancellations went the same way before it */
+	cr_assert(error_of(behind)->status == ECTX_OK);
+	ectx_future_free(behind);
 	put_file(w.dir, "go", "", 0644);
 	cr_assert(error_of(hold)->status == ECTX_OK);
 	ectx_future_free(hold);

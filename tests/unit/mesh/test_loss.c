@@ -82,6 +82,7 @@ Test(loss, a_frozen_child)
 	struct world w = world_open();
 	ectx_context *e = get(w.mesh, "e");
 	pid_t pid = agent_pid(w.mesh, e);
+	(void)call_int(e, "work:add", "[1]"); /* the Python beside it is up: what is sent then is running */
 	cr_assert(kill(pid, SIGSTOP) == 0);
 	struct timespec from = now();
 	expect(start(e, "work:add", "[1]", WITHIN), ECTX_E_SILENT, ECTX_PHASE_LOST, "e");
