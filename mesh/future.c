@@ -6,14 +6,8 @@
  * its deadline. It ends exactly once: eci_future_done() is the only way to DONE, closes the slots (so nothing can
  * answer any more) and wakes who waits.
  *
-<<<<<<< HEAD
- * The owner is the caller: done or not, only ectx_future_free() frees it. Waiting is on a condition variable per
- * waiter, listed at each future it waits for, so that ending one future wakes one thread and not all. */
-#include "mesh/worker.h"
-=======
  * The owner is the caller: done or not, only ectx_future_free() frees it. Who waits for it is in wait.c. */
-#include "mesh/internal.h"
->>>>>>> main
+#include "mesh/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
