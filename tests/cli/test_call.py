@@ -112,6 +112,16 @@ $''')
         self.ends(1, 'call', '-w', 'top', '--root', 'lib', '--exclude', 'mine', 'mine:f')
         self.ends(1, 'call', '-w', 'top', '--root', 'lib', '--include', 'other', 'mine:f')
 
+    def test_relays_that_import_while_their_children_boot(self):
+        """Called itself, a relay forks for its children while its main thread imports: nothing may wait for the other for good."""
+        self.topology('econtext: 1\nnodes:\n  a: {local: {}}\n  k[1-6]: {via: a, local: {}}\n  c: {via: k1, local: {}}\n')
+        self.write('work.py', 'import logging, threading, warnings\ndef one():\n    return 1\n')
+        for i in range(8):
+            runs = [self.start('call', '-w', 'a,k[1-6],c', 'work:one') for i in range(2)]
+            for run in runs:
+                out, err = run.communicate(timeout=60)
+                self.assertEqual((run.returncode, out.count(b': 1\n')), (0, 8), err)
+
     def test_stats(self):
         self.ends(0, 'call', '-w', 'n1', '--stats', 'stats.json', './prog.py:same')
         with open(self.path('stats.json')) as f:

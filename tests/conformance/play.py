@@ -494,7 +494,10 @@ class Player(object):
 
     def child_exit(self, c, rest):
         self.let_go(c)
-        c.control.send(bytes([self.value(rest or '0')]))
+        try:
+            c.control.send(bytes([self.value(rest or '0')]))
+        except OSError:
+            pass    # who carries it was quicker to end a process whose output has ended
 
     def child_gone(self, c, rest):
         self.gone(c)

@@ -1,7 +1,24 @@
 # SPAWN, RAW, PROMOTE, KILL (docs/protocol.md section 7): the verbs by which the master boots our children.
 
+def utf8(o):
+    if isinstance(o, TEXT):
+        o = o.encode('utf8')
+    return o
+
+
 def start(c, argv, env, mode):
-    # The process of c; raises OSError. What exec says comes back through a pipe that a success closes.
+    # The process of c; raises OSError. What exec says comes back through a pipe that a success closes. Nothing in the fork may
+    # import, as os.execvpe does: the main thread, which is not there, may have been importing the same.
+    argv = [utf8(x) for x in argv]
+    x = dict(getattr(os, 'environb', os.environ))
+    for i in env:
+        if env[i] is None:
+            x.pop(utf8(i), None)
+        else:
+            x[utf8(i)] = utf8(env[i])
+    paths = argv[:1]
+    if utf8('/') not in argv[0]:
+        paths = [os.path.join(i, argv[0]) for i in (x.get(utf8('PATH')) or utf8('/usr/bin:/bin')).split(utf8(':'))]
     pipes = []
     slave = -1
     ours = []
@@ -41,15 +58,17 @@ def start(c, argv, env, mode):
                     v = [pipes[0], pipes[3], pipes[5]]
                 for i in 0, 1, 2:
                     os.dup2(v[i], i)
-                x = dict(os.environ)
-                for i in env:
-                    if env[i] is None:
-                        x.pop(str(i), None)
-                    else:
-                        x[str(i)] = str(env[i])
-                os.execvpe(argv[0], argv, x)
+                n = 2
+                for i in paths:
+                    try:
+                        os.execve(i, argv, x)
+                    except OSError:
+                        v = sys.exc_info()[1].args[0]
+                        if v not in (2, 20):
+                            n = v
             except OSError:
-                os.write(said[1], pack('>I', sys.exc_info()[1].args[0]))
+                n = sys.exc_info()[1].args[0]
+            os.write(said[1], pack('>I', n))
         finally:
             os._exit(127)
     os.close(said[1])
@@ -96,9 +115,10 @@ def launch(c, argv, env, mode):
     schedule(0)
     try:
         c.carrier = start(c, argv, env, mode)
-    except OSError:
-        n = sys.exc_info()[1].args[0]
-        s = '%s: %s' % (text(argv[0].decode('utf8', 'replace'), 200), os.strerror(n))
+    except:
+        n = sys.exc_info()[1]
+        n = isinstance(n, OSError) and n.args[0] or 22
+        s = '%s: %s' % (text(utf8(argv[0]).decode('utf8', 'replace'), 200), os.strerror(n))
         c.failed = pack_value([7, s, n])
     STARTED.append(c)
     os.write(WAKE[1], pack('B', 0))
