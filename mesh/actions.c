@@ -4,6 +4,7 @@
  * process, however far. They and PART are of one class, so they arrive in order, and nothing is waited for between
  * them. A secret's value is put in here, at the last moment, and wiped when the frame was handed on. */
 #include "mesh/connect.h"
+#include "mesh/secret.h"
 #include "io/secret.h"
 #include "preamble/preamble.h"
 

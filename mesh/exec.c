@@ -1,6 +1,6 @@
 /* Commands: EXEC, with its two output streams. The answer comes after both streams ended; the future is done after all
  * three. */
-#include "mesh/internal.h"
+#include "mesh/secret.h"
 
 #include <stdio.h>
 #include <stdlib.h>

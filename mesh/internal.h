@@ -230,16 +230,6 @@ bool eci_streams_open(struct ectx_future *f); /* stdout and stderr of exec and r
 /* ---- modules.c: GET_MODULE and LOG ---- */
 void eci_lines_end(ectx_context *c); /* what it printed without a newline, before a result */
 bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f);
-uint8_t *eci_file_read(const char *file, size_t *n, struct eci_fail *fail); /* malloc'd; NULL with *fail. No lock */
-/* Serves n bytes of `file` as `name`. 0 or -1 with *fail. Takes the lock. */
-int eci_program_serve(ectx_mesh *m, const char *name, const char *file, const uint8_t *bytes, size_t n,
-		      struct eci_fail *fail);
-int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail); /* both */
-
-/* ---- script.c ---- */
-/* The command that runs this script, when its first line names a shell: one malloc'd block; else NULL, and *fail is set
- * if it is one that cannot be sent. argv: what stands for $0 and its arguments; it must live as long as the result. */
-const char **eci_script_command(const uint8_t *text, size_t n, const char *const *argv, struct eci_fail *fail);
 
 /* ---- event.c ---- */
 void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger, size_t logger_len, const char *text,
@@ -248,13 +238,6 @@ void eci_event_output(struct ectx_future *f, int stream, uint32_t slot, const ui
 void eci_event_done(struct ectx_future *f);
 void eci_events_forget(struct ectx_future *f);
 void eci_events_free_all(ectx_mesh *m);
-
-/* ---- secret.c ---- */
-int eci_secrets_resolve(ectx_context *c,
-			ectx_error *err); /* without the lock; asks for what the way to c needs. 0 always, but for out
-					     of memory: what could not be had is remembered */
-const char *eci_secret_get(ectx_mesh *m, const char *name, const char **why); /* NULL: not to be had */
-void eci_secrets_free(ectx_mesh *m);
 
 /* ---- error.c ---- */
 void eci_error_from(ectx_error *e, const struct eci_fail *fail, const ectx_context *at);

@@ -13,7 +13,7 @@
  *
  * SIGPIPE: masked in the private thread; a caller's thread masks it around its writes and swallows one that was raised.
  */
-#include "mesh/internal.h"
+#include "mesh/secret.h"
 #include "preamble/preamble.h"
 #include "io/random.h"
 #include "io/roots.h"

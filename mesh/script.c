@@ -3,7 +3,7 @@
  * They become a command, SHELL -c TEXT NAME ARG..., for EXEC: nothing is written there, no Python is needed, and stdin
  * stays what it is for every command (with `sh -s` it would be the script). The price is the kernel's limit of an
  * argument. A first line is taken as Linux does, a program and one argument, so "#!/bin/sh -e" keeps its meaning. */
-#include "mesh/internal.h"
+#include "mesh/program.h"
 
 #include <stdlib.h>
 #include <string.h>

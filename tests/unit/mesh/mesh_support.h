@@ -27,8 +27,8 @@
 #define WITHIN 60000 /* ms: none of this takes long; a test that hangs is to fail by itself */
 
 /*   master ── a ─┬─ b ── c          d: another child of the master; e is frozen in a test, so its idle is short
- *               ├─ k1 ... k3       silent, dumb: interpreters that say nothing, and that end at once */
-/* Relays run the native agent, or Python where MESH_TEST_NATIVE is "never". */
+ *               ├─ k1 ... k3       silent, dumb: interpreters that say nothing, and that end at once
+ * Relays run the native agent, or Python where MESH_TEST_NATIVE is "never". */
 static const char nodes[] = "econtext: 1\n"
 			    "defaults: {native: %s}\n"
 			    "nodes:\n"
@@ -170,34 +170,6 @@ static inline int64_t call_int(ectx_context *c, const char *function, const char
 static inline pid_t pid_of(ectx_context *c)
 {
 	return (pid_t)call_int(c, "os:getpid", NULL);
-}
-
-/* Status and output of a shell command there, its last newline cut off. */
-static inline int shell(ectx_mesh *m, ectx_context *c, const char *script, char *out, size_t cap)
-{
-	const char *argv[] = {"sh", "-c", script, NULL};
-	ectx_future *f = ectx_exec_start(c, &(ectx_exec){.argv = argv}, WITHIN);
-	size_t n = 0;
-	ectx_event *e;
-	while ((e = ectx_event_next(m, ectx_future_done(f) ? 0 : 20)) || !ectx_future_done(f)) {
-		if (e && e->kind == ECTX_EVENT_OUTPUT && n + e->len < cap) {
-			memcpy(out + n, e->text, e->len);
-			n += e->len;
-		}
-		ectx_event_free(e);
-	}
-	out[n && out[n - 1] == '\n' ? n - 1 : n] = 0;
-	int status = ectx_future_exit_status(f);
-	ectx_future_free(f);
-	return status;
-}
-
-/* The agent's own process: pid_of() is that of the Python beside it, where it is native. */
-static inline pid_t agent_pid(ectx_mesh *m, ectx_context *c)
-{
-	char out[32];
-	cr_assert_eq(shell(m, c, "echo $PPID", out, sizeof out), 0);
-	return (pid_t)atol(out);
 }
 
 static inline long ms_since(const struct timespec *t)

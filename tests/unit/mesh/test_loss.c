@@ -1,6 +1,6 @@
 /* Losses: what a call is told when a process on its way ends, freezes or never answers, and that the next call boots a
  * new one. Processes are ended with signals, as nothing in them would do it. */
-#include "mesh_support.h"
+#include "shell_support.h"
 
 static ectx_future *running(struct world *w, ectx_context *c)
 {

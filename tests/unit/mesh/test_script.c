@@ -1,6 +1,6 @@
 /* Which scripts a shell runs, and with what command. */
 #include "mesh_support.h"
-#include "mesh/internal.h"
+#include "mesh/program.h"
 
 /* The command of a script, its words joined with "|", TEXT for the text; "" if it is none. */
 static const char *command(const char *text, size_t n, struct eci_fail *fail)

@@ -1,9 +1,9 @@
-/* The Python beside a native context: one, however many ask for it; its host's name outside; made again when it is lost;
- * what needs no Python does without. */
-#include "mesh_support.h"
+/* The Python beside a native context: one, however many ask for it; its host's name outside; made again when it is
+ * lost; what needs no Python does without. */
+#include "shell_support.h"
 
-/*   master ── n ── l      n: native; p: a Python relay by policy; bare: an sh in Python's place; last: Python, for want of
- *                         anything else */
+/*   master ── n ── l      n: native; p: a Python relay by policy; bare: an sh in Python's place; last: Python, for want
+ * of anything else */
 static const char natives[] = "econtext: 1\n"
 			      "nodes:\n"
 			      "  n: {local: {}, agent: native}\n"
