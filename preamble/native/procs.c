@@ -225,6 +225,8 @@ void native_procs_flush(void)
 		if (!c->spawn)
 			continue;
 		c->blocked = !(flush_queue(c, &c->in_q, c->in) && flush_link(c));
+		if (!eci_buf_len(&c->in_q) && !c->in_q.failed)
+			eci_buf_deinit(&c->in_q); /* an agent has gone through it: not to be kept for each child */
 		(void)flush_queue(c, &c->tty_q, c->tty);
 		if (!c->blocked && c->stdin_done && c->in != c->out)
 			close_in(c);
