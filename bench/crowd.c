@@ -60,7 +60,7 @@ static int measure(ectx_mesh *mesh, int n)
 
 int main(int argc, char **argv)
 {
-	int n = argc > 1 ? atoi(argv[1]) : 0;
+	int n = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0;
 	if (n < 1 || n > CROWD_MAX) {
 		fprintf(stderr, "usage: crowd N [VIA]\n");
 		return 2;

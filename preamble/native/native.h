@@ -80,6 +80,7 @@ void native_watch(int fd, short events);
 /* ---- watcher.c ---- */
 /* Becomes two processes; returns in the agent. */
 void native_watcher_start(void);
+void native_schedule(int policy);  /* of this process and what it forks: sched(7) */
 void native_watcher_tell(int pid); /* a group to end when we are gone; -pid: no longer */
 
 /* ---- agent.c ---- */

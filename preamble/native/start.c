@@ -118,6 +118,12 @@ static int search(const char *const *argv, const char *const *env)
 	}
 }
 
+void native_schedule(int policy)
+{
+	int priority = 0;
+	(void)SYS3(NR_sched_setscheduler, 0, policy, &priority);
+}
+
 static int become(struct native_plan *plan, int pipes[PIPES][2], const char *terminal)
 {
 	int v[3] = {pipes[IN][0], pipes[OUT][1], pipes[ERR][1]};
@@ -125,6 +131,7 @@ static int become(struct native_plan *plan, int pipes[PIPES][2], const char *ter
 	(void)SYS0(NR_setsid);
 	native_watcher_tell((int)SYS0(NR_getpid));
 	(void)SYS2(NR_prctl, 1, SYS_SIGKILL); /* PR_SET_PDEATHSIG */
+	native_schedule(0);                   /* as others are, and not as a relay */
 	for (int i = 1; i <= SYS_SIGNALS; i++)
 		(void)SYS4(NR_sigaction, i, zero, 0, 8);
 	(void)SYS4(NR_sigprocmask, 2, zero, 0, 8); /* SIG_SETMASK */
