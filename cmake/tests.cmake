@@ -44,6 +44,12 @@ foreach(test ${tests})
   add_test(NAME mesh/${name} COMMAND mesh_${name})
   set_tests_properties(mesh/${name} PROPERTIES LABELS threads COST 50 TIMEOUT 120 FAIL_REGULAR_EXPRESSION "${leaks}")
 endforeach()
+# Where relays matter, once more with Python relays.
+foreach(name test_call test_exec test_loss)
+  add_test(NAME mesh/${name}-python COMMAND mesh_${name})
+  set_tests_properties(mesh/${name}-python PROPERTIES LABELS threads COST 50 TIMEOUT 120 FAIL_REGULAR_EXPRESSION "${leaks}"
+    ENVIRONMENT MESH_TEST_NATIVE=never)
+endforeach()
 # The import scan against Python's own parser, over the standard library of the Python that is there.
 add_executable(imports_scan ${CMAKE_SOURCE_DIR}/tests/agent/imports_scan.c ${CMAKE_SOURCE_DIR}/tests/support/mem.c
   $<TARGET_OBJECTS:layer_service> $<TARGET_OBJECTS:layer_router> $<TARGET_OBJECTS:layer_core>)
@@ -59,4 +65,5 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/cmake/fuzz.cmake)
   include(cmake/fuzz.cmake)
 endif()
 include(cmake/conformance.cmake)
+include(cmake/native_boot.cmake)
 include(cmake/agent_tests.cmake)

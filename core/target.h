@@ -10,6 +10,14 @@
 enum eci_method { ECI_LOCAL, ECI_SSH, ECI_SUDO, ECI_SU, ECI_DOAS };
 enum eci_hostkey { ECI_HOSTKEY_STRICT, ECI_HOSTKEY_ACCEPT_NEW, ECI_HOSTKEY_OFF };
 
+enum eci_agent { ECI_AGENT_PYTHON, ECI_AGENT_NATIVE };
+/* What may be booted in a context, in the order in which it is tried. count 0: nothing was said, Python. */
+struct eci_agents {
+	uint8_t count;
+	uint8_t kind[2]; /* enum eci_agent */
+	bool said;       /* the order is the user's, not the default */
+};
+
 struct eci_timeouts {
 	uint32_t connect_ms, auth_ms, become_ms, shell_ms, boot_ms, idle_ms;
 };
@@ -30,6 +38,7 @@ struct eci_target {
 	const char *secret;         /* name of the secret that answers its password prompt; NULL */
 	const char *python;         /* interpreter to use instead of looking for one; NULL */
 	const char *title;          /* NULL: default */
+	struct eci_agents agents;
 	enum eci_hostkey hostkey;
 	bool feed; /* forced command that runs a shell: first stage goes on stdin */
 	struct eci_timeouts timeout;

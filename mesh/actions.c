@@ -4,6 +4,7 @@
  * process, however far. They and PART are of one class, so they arrive in order, and nothing is waited for between
  * them. A secret's value is put in here, at the last moment, and wiped when the frame was handed on. */
 #include "mesh/connect.h"
+#include "mesh/secret.h"
 #include "io/secret.h"
 #include "preamble/preamble.h"
 
@@ -114,11 +115,31 @@ static void act_answer(ectx_context *c, const struct eci_action *a)
 	to_parent(c, ECI_H_RAW, &b);
 }
 
-static void act_promote(ectx_context *c, const struct eci_action *a)
+/* What makes the agent out of the interpreter that was found. */
+static void send_agent(ectx_context *c, const struct eci_action *a)
 {
 	size_t n;
-	const uint8_t *agent = eci_preamble_python(&n);
+	if (a->agent == ECI_AGENT_PYTHON) {
+		const uint8_t *agent = eci_preamble_python(&n);
+		raw(c, 0, agent, n);
+		return;
+	}
+	char line[ECI_LOADER_MAX], name[9];
+	enum eci_loader kind = !strcmp(a->interpreter, "perl") ? ECI_LOADER_PERL
+			       : !strcmp(a->interpreter, "sh") ? ECI_LOADER_SH
+							       : ECI_LOADER_PYTHON;
+	const struct eci_native *native = eci_preamble_native_for(strchr(a->system, ' ') + 1); /* the dialogue asked */
+	eci_random_name(name);
+	int len = eci_preamble_loader(line, sizeof line, kind, native, name);
+	raw(c, 0, line, len < 0 ? 0 : (size_t)len);
+	const uint8_t *agent = eci_preamble_loaded(kind, native, &n);
 	raw(c, 0, agent, n);
+}
+
+static void act_promote(ectx_context *c, const struct eci_action *a)
+{
+	c->native = a->agent == ECI_AGENT_NATIVE;
+	send_agent(c, a);
 	struct eci_buf hello = ECI_BUF_NULL;
 	eci_hello_put(c, &hello);
 	struct eci_buf b = body_for(c, 2);
@@ -133,7 +154,7 @@ static void act_promote(ectx_context *c, const struct eci_action *a)
 void eci_context_part(ectx_context *c, const char *part, bool *sent)
 {
 	size_t n;
-	const uint8_t *bytes = eci_preamble_part(part, &n);
+	const uint8_t *bytes = c->native ? NULL : eci_preamble_part(part, &n); /* a native agent is whole */
 	if (*sent || !bytes)
 		return;
 	*sent = true;
@@ -168,6 +189,9 @@ void eci_actions_pump(ectx_context *c)
 		case ECI_ACT_PROMOTE:
 			act_promote(c, &a);
 			break;
+		case ECI_ACT_NEXT_AGENT:
+			eci_context_next_agent(c, a.fail);
+			return;
 		case ECI_ACT_FAIL:
 			eci_context_down(c, a.fail);
 			return;

@@ -1,6 +1,7 @@
 /* Calls: one CALL frame, one answer. The request is encoded when the future is made, so that the caller's values are
  * the caller's again at once, and sent when the context can be reached. */
-#include "mesh/internal.h"
+#include "mesh/program.h"
+#include "mesh/secret.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ static void on_answer(void *arg, const struct eci_answer *a)
 {
 	struct ectx_future *f = arg;
 	f->slot = 0; /* a one-shot slot is gone when it is answered */
-	eci_lines_end(f->context);
+	eci_lines_end(f->at);
 	if (a->dead) {
 		eci_future_dead(f, a);
 		return;
@@ -51,8 +52,8 @@ static void on_answer(void *arg, const struct eci_answer *a)
 void eci_call_run(struct ectx_future *f)
 {
 	ectx_mesh *m = f->mesh;
-	f->slot = eci_slot_open(m->router, f->context->id, ECI_SLOT_ONCE, on_answer, f);
-	int r = f->slot ? eci_router_send(m->router, ECI_CALL, 0, f->context->id, ECI_H_CALL, f->slot,
+	f->slot = eci_slot_open(m->router, f->at->id, ECI_SLOT_ONCE, on_answer, f);
+	int r = f->slot ? eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_CALL, f->slot,
 					  eci_buf_data(&f->request), eci_buf_len(&f->request), eci_now_ms())
 			: -1;
 	eci_buf_deinit(&f->request); /* the router has its copy, and this one may be 64 MiB */
@@ -185,7 +186,7 @@ static void on_err(void *arg, const struct eci_answer *a)
 
 bool eci_streams_open(struct ectx_future *f)
 {
-	uint32_t id = f->context->id;
+	uint32_t id = f->at->id;
 	f->out_slot = eci_slot_open(f->mesh->router, id, ECI_SLOT_STREAM, on_out, f);
 	f->err_slot = eci_slot_open(f->mesh->router, id, ECI_SLOT_STREAM, on_err, f);
 	f->out_open = f->out_slot != 0;
@@ -195,7 +196,7 @@ bool eci_streams_open(struct ectx_future *f)
 
 void eci_run_run(struct ectx_future *f)
 {
-	eci_context_part(f->context, "exec", &f->context->has_exec);
+	eci_context_part(f->at, "exec", &f->at->has_exec);
 	if (!eci_streams_open(f)) {
 		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_MEMORY, "", f->context);
 		return;
@@ -216,7 +217,8 @@ void eci_run_run(struct ectx_future *f)
 	eci_call_run(f);
 }
 
-static int prepare_run(struct ectx_future *f, const char *const *argv, struct eci_fail *fail)
+static int prepare_run(struct ectx_future *f, const char *const *argv, const uint8_t *text, size_t len,
+		       struct eci_fail *fail)
 {
 	uint64_t n = 0;
 	while (argv[n])
@@ -227,36 +229,50 @@ static int prepare_run(struct ectx_future *f, const char *const *argv, struct ec
 	char name[64];
 	(void)snprintf(name, sizeof name, "econtext_program_%u", number);
 	f->program = strdup(name);
-	if (!f->program || eci_program_add(f->mesh, name, argv[0], fail) < 0)
+	if (!f->program || eci_program_serve(f->mesh, name, argv[0], text, len, fail) < 0)
 		return -1;
 	eci_cbor_put_array(&f->request, n);
 	for (uint64_t i = 0; i < n; i++) {
-		size_t len = strlen(argv[i]);
-		if (eci_utf8_valid((const uint8_t *)argv[i], len))
-			eci_cbor_put_text(&f->request, argv[i], len);
+		size_t size = strlen(argv[i]);
+		if (eci_utf8_valid((const uint8_t *)argv[i], size))
+			eci_cbor_put_text(&f->request, argv[i], size);
 		else
-			eci_cbor_put_bytes(&f->request, argv[i], len);
+			eci_cbor_put_bytes(&f->request, argv[i], size);
 	}
 	return f->request.failed ? -1 : 0;
 }
 
-ectx_future *ectx_run_start(ectx_context *c, const char *const *argv, long timeout_ms)
+static ectx_future *run_python(ectx_context *c, const char *const *argv, const uint8_t *text, size_t n,
+			       struct eci_fail *fail, long timeout_ms)
 {
 	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_RUN, timeout_ms);
-	struct eci_fail fail = {0};
 	if (!f)
 		return NULL;
-	int r = prepare_run(f, argv, &fail);
-	if (r == 0)
+	bool good = text && fail->code == ECTX_E_NONE && prepare_run(f, argv, text, n, fail) == 0;
+	if (good)
 		(void)eci_secrets_resolve(c, &f->error);
 	eci_lock(c->mesh);
-	if (r == 0) {
+	if (good) {
 		eci_future_begin(f);
 	} else {
-		eci_error_from(&f->error, &fail, NULL);
+		eci_error_from(&f->error, fail, NULL);
 		f->state = ECI_OP_DONE;
 		eci_buf_deinit(&f->request);
 	}
 	eci_unlock(c->mesh);
+	return f;
+}
+
+ectx_future *ectx_run_start(ectx_context *c, const char *const *argv, long timeout_ms)
+{
+	struct eci_fail fail = {0};
+	size_t n = 0;
+	uint8_t *text = eci_file_read(argv[0], &n, &fail);
+	const char **command = text ? eci_script_command(text, n, argv, &fail) : NULL;
+	ectx_exec x = {.argv = command};
+	struct ectx_future *f =
+		command ? ectx_exec_start(c, &x, timeout_ms) : run_python(c, argv, text, n, &fail, timeout_ms);
+	free(command);
+	free(text);
 	return f;
 }

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -291,6 +292,12 @@ static void host_free(void *ctx, void *proc)
 	free(c);
 }
 
+static const char *host_explain(void *ctx, int err)
+{
+	(void)ctx;
+	return strerror(err);
+}
+
 const struct eci_spawn_host eci_carrier_host = {
 	.start = host_start,
 	.write = host_write,
@@ -299,6 +306,7 @@ const struct eci_spawn_host eci_carrier_host = {
 	.kill = host_kill,
 	.attach = host_attach,
 	.free = host_free,
+	.explain = host_explain,
 };
 
 void eci_carrier_wake(void *mesh, struct eci_link *link)

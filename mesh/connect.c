@@ -13,9 +13,14 @@
  * A parent dials at most dial_window children at once; a child gives its place back when its marker was seen, as what
  * the window protects is sshd's MaxStartups.
  *
+ * A native agent that cannot be there (noexec, a policy) is found out after PROMOTE. Then the context is dialled once
+ * more, for the next of its agents, in a new incarnation; what waits for it goes on waiting. eci_context_settled() is
+ * why nothing that cannot be repeated was sent by then.
+ *
  * When a context fails or is lost, everything below it is too, and all of it with the same error: the hop that failed
  * is the path's last name. */
 #include "mesh/connect.h"
+#include "mesh/worker.h"
 #include "io/random.h"
 #include "preamble/preamble.h"
 
@@ -45,8 +50,8 @@ static void run_waiting(ectx_context *c)
 	struct ectx_future *f, *next;
 	DL_FOREACH_SAFE(c->ops, f, next)
 	{
-		if (f->state == ECI_OP_WAITING && (f->kind != ECI_OP_CONNECT || c->state == ECI_UP))
-			eci_future_run(f);
+		if (f->state == ECI_OP_WAITING)
+			eci_future_proceed(f);
 	}
 	for (ectx_context *s = c->children; s; s = s->next_sibling)
 		if (s->state == ECI_WANTED)
@@ -150,14 +155,24 @@ static void on_event(void *arg, const struct eci_answer *a)
 
 /* ---- life ---- */
 
-static void dial(ectx_context *c)
+void eci_random_name(char out[9])
 {
 	static const char letters[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	for (int i = 0; i < 8; i++)
+		out[i] = letters[eci_random(36)];
+	out[8] = 0;
+}
+
+static bool has_native(const char *machine)
+{
+	return eci_preamble_native_for(machine) != NULL;
+}
+
+static void dial(ectx_context *c)
+{
 	char nonce[9], stage[ECI_STAGE_MAX];
 	uint64_t now = eci_now_ms();
-	for (int i = 0; i < 8; i++)
-		nonce[i] = letters[eci_random(36)];
-	nonce[8] = 0;
+	eci_random_name(nonce);
 	struct eci_fail fail = {0};
 	if (!eci_ids_take(c)) {
 		eci_fail_set(&fail, ECTX_PHASE_ROUTE, ECTX_E_BLOCK_EXHAUSTED, "no block of %u ids left",
@@ -165,7 +180,8 @@ static void dial(ectx_context *c)
 		eci_context_down(c, &fail);
 		return;
 	}
-	c->has_relay = c->has_exec = c->has_stats = false;
+	c->has_relay = c->has_exec = c->has_stats = c->native = false;
+	c->agent[0] = c->python[0] = c->arch[0] = c->host_name[0] = 0;
 	c->started_ms = now;
 	c->event_slot = eci_slot_open(c->mesh->router, eci_context_id(c->parent), ECI_SLOT_MANY, on_event, c);
 	int made = eci_first_stage(stage, sizeof stage, nonce, c->target.python);
@@ -175,6 +191,7 @@ static void dial(ectx_context *c)
 		eci_context_down(c, &fail);
 		return;
 	}
+	eci_dialogue_natives(c->dialogue, has_native);
 	c->state = ECI_DIALING;
 	c->mesh->booting++;
 	*(c->parent ? &c->parent->dials : &c->mesh->dials) += 1;
@@ -249,9 +266,40 @@ static void down(ectx_context *c, const struct eci_fail *fail, const ectx_contex
 	}
 }
 
+/* Nothing below was ever reached: it waits again. */
+static void wait_again(ectx_context *c)
+{
+	if (c->state == ECI_IDLE)
+		return;
+	for (ectx_context *s = c->children; s; s = s->next_sibling)
+		wait_again(s);
+	reset(c);
+	c->state = ECI_WANTED;
+}
+
+void eci_context_next_agent(ectx_context *c, const struct eci_fail *why)
+{
+	char text[600];
+	int n = snprintf(text, sizeof text, "no native agent here (%s), the next one: %.500s",
+			 ectx_code_name(why->code), why->saw);
+	if (c->mesh->log_level <= 10)
+		eci_event_log(c->mesh, c, 10, "econtext", 8, text, (size_t)n, 0);
+	wait_again(c);
+	if (c->worker)
+		c->worker->state = ECI_IDLE;
+	eci_worker_give_back(c);
+	/* For good: the host will be no other when it is dialled again. */
+	c->target.agents = (struct eci_agents){.count = 1, .kind = {c->target.agents.kind[1]}, .said = true};
+	eci_work(c);
+}
+
 void eci_context_down(ectx_context *c, const struct eci_fail *fail)
 {
 	struct eci_fail copy = *fail; /* it may live in the dialogue that is about to be freed */
+	if (c->host && copy.code == ECTX_E_NO_PYTHON)
+		(void)snprintf(copy.hint, sizeof copy.hint, "%s",
+			       "a call needs a Python on that host: set python: if it has one; exec does without "
+			       "(agent: native)");
 	down(c, &copy, c);
 }
 

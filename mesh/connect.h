@@ -20,8 +20,11 @@ void eci_text_take(struct eci_cbor *b, char *out, size_t cap); /* the next item,
 void eci_actions_pump(ectx_context *c); /* does what the dialogue wants by now */
 void eci_send_raw_ack(ectx_context *c, size_t n);
 void eci_send_kill(ectx_context *c);
+void eci_random_name(char out[9]); /* 8 characters of [0-9a-z]; guessed by nobody */
 
 /* connect.c */
 void eci_context_promoted(ectx_context *c); /* PROMOTE is on its way: DIALING -> BOOTING */
+/* The first of its agents cannot be booted there, the next one may: BOOTING -> WANTED. */
+void eci_context_next_agent(ectx_context *c, const struct eci_fail *why);
 
 #endif

@@ -18,24 +18,17 @@ static ectx_context *by_name(ectx_mesh *m, const char *name)
 	return c;
 }
 
-static ectx_context *add(ectx_mesh *m, const struct eci_plan_item *item, ectx_context *parent)
+ectx_context *eci_context_add(ectx_mesh *m, const char *name, ectx_context *parent)
 {
 	ectx_context *c = calloc(1, sizeof *c);
-	if (!c || !(c->name = strdup(item->name))) {
-		free(c);
-		return NULL;
-	}
-	HASH_ADD_KEYPTR(by_name, m->by_name, c->name, strlen(c->name), c);
-	if (!c->by_name.tbl) {
-		free(c->name);
+	if (!c || !(c->name = strdup(name))) {
 		free(c);
 		return NULL;
 	}
 	c->mesh = m;
 	c->parent = parent;
-	c->target = item->target;
-	c->subtree = item->subtree ? item->subtree : 1;
-	c->dial_window = item->dial_window ? item->dial_window : 4;
+	c->subtree = 1;
+	c->dial_window = 4;
 	c->next = m->contexts;
 	m->contexts = c;
 	ectx_context **siblings = parent ? &parent->children : &m->roots_of_tree;
@@ -43,6 +36,19 @@ static ectx_context *add(ectx_mesh *m, const struct eci_plan_item *item, ectx_co
 		siblings = &(*siblings)->next_sibling;
 	*siblings = c;
 	return c;
+}
+
+static ectx_context *add(ectx_mesh *m, const struct eci_plan_item *item, ectx_context *parent)
+{
+	ectx_context *c = eci_context_add(m, item->name, parent);
+	if (!c)
+		return NULL;
+	c->target = item->target;
+	c->subtree = item->subtree ? item->subtree : 1;
+	if (item->dial_window)
+		c->dial_window = item->dial_window;
+	HASH_ADD_KEYPTR(by_name, m->by_name, c->name, strlen(c->name), c);
+	return c->by_name.tbl ? c : NULL; /* without memory for its name it stays, unused, until the mesh goes */
 }
 
 /* The contexts of a plan that do not exist yet, parents first; the one that was asked for. The mesh keeps the plan. */
@@ -74,6 +80,8 @@ ectx_context *eci_context_of_id(ectx_mesh *m, uint32_t id)
 
 static size_t path_into(const ectx_context *c, char *out, size_t cap)
 {
+	if (c->host)
+		return path_into(c->host, out, cap);
 	size_t n = c->parent ? path_into(c->parent, out, cap) : 0;
 	int w = n < cap ? snprintf(out + n, cap - n, "%s%s", n ? " > " : "", c->name) : 0;
 	n += w > 0 ? (size_t)w : 0;
@@ -90,6 +98,16 @@ void eci_context_path(const ectx_context *c, char *out, size_t cap)
 bool eci_context_reachable(const ectx_context *c)
 {
 	return c == NULL || c->state == ECI_UP || c->state == ECI_BOOTING;
+}
+
+/* Nothing was lost yet if a native agent cannot be: the next agent takes its place (connect.c). What has been sent to
+ * it by then would have to be sent again, so nothing is. */
+bool eci_context_settled(const ectx_context *c)
+{
+	if (!c || c->state == ECI_UP)
+		return true;
+	bool may_change = c->native && c->target.agents.count > 1 && c->target.agents.kind[0] == ECI_AGENT_NATIVE;
+	return c->state == ECI_BOOTING && !may_change;
 }
 
 uint32_t eci_context_id(const ectx_context *c)

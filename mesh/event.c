@@ -3,7 +3,7 @@
  * Bounded in three ways: output holds stream credit until its event is freed, so a program that stops reading stops the
  * source; log records beyond event_limit, or beyond ECI_EVENT_BYTES of them, push the oldest out, counted; and a future
  * makes one DONE at most. */
-#include "mesh/internal.h"
+#include "mesh/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -69,7 +69,7 @@ void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger,
 	owned[len + 1 + logger_len] = 0;
 	n->owned = owned;
 	n->ev = (ectx_event){.kind = ECTX_EVENT_LOG,
-			     .context = c,
+			     .context = eci_context_shown(c),
 			     .level = level,
 			     .logger = owned + len + 1,
 			     .text = owned,

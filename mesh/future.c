@@ -7,7 +7,7 @@
  * answer any more) and wakes who waits.
  *
  * The owner is the caller: done or not, only ectx_future_free() frees it. Who waits for it is in wait.c. */
-#include "mesh/internal.h"
+#include "mesh/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op ki
 		return NULL;
 	eci_mesh_ref(m);
 	f->mesh = m;
-	f->context = c;
+	f->context = f->at = c;
 	f->kind = kind;
 	f->exit_status = -1;
 	f->done_event = true; /* until somebody sets a user pointer */
@@ -36,8 +36,8 @@ void eci_future_begin(struct ectx_future *f)
 {
 	ectx_mesh *m = f->mesh;
 	DL_APPEND2(m->ops, f, all_prev, all_next);
-	if (f->context)
-		DL_APPEND(f->context->ops, f);
+	if (f->at)
+		DL_APPEND(f->at->ops, f);
 	else
 		DL_APPEND(m->loose_ops, f);
 	if (m->closing) {
@@ -48,14 +48,41 @@ void eci_future_begin(struct ectx_future *f)
 		expire(f);
 		return;
 	}
-	bool ready = f->kind == ECI_OP_CONNECT && f->context ? f->context->state == ECI_UP
-							     : eci_context_reachable(f->context);
-	if (ready)
-		eci_future_run(f);
-	else
-		eci_context_want(f->context);
+	eci_future_proceed(f);
 	if (f->state != ECI_OP_DONE && f->deadline_ms != UINT64_MAX)
 		eci_wake_by(m, f->deadline_ms);
+}
+
+/* To the worker, if it is the worker's work now. */
+static void move_to_worker(struct ectx_future *f)
+{
+	if (!eci_worker_takes(f))
+		return;
+	ectx_context *w = eci_worker_of(f->context);
+	if (!w) {
+		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "", f->context);
+		return;
+	}
+	DL_DELETE(f->at->ops, f);
+	f->at = w;
+	DL_APPEND(w->ops, f);
+}
+
+/* A large message goes in class bulk, one frame of which may pass the PROMOTE before it (64 KiB of calls in a row). */
+static bool wants_up(const struct ectx_future *f)
+{
+	return f->at && (f->kind == ECI_OP_CONNECT || eci_buf_len(&f->request) > ECI_FRAME_BODY_MAX / 2);
+}
+
+void eci_future_proceed(struct ectx_future *f)
+{
+	move_to_worker(f);
+	if (f->state != ECI_OP_WAITING)
+		return;
+	if (wants_up(f) ? f->at->state == ECI_UP : eci_context_settled(f->at))
+		eci_future_run(f);
+	else
+		eci_context_want(f->at);
 }
 
 void eci_future_run(struct ectx_future *f)
@@ -100,8 +127,8 @@ void eci_future_close_slots(struct ectx_future *f)
 static void delist(struct ectx_future *f)
 {
 	DL_DELETE2(f->mesh->ops, f, all_prev, all_next);
-	if (f->context)
-		DL_DELETE(f->context->ops, f);
+	if (f->at)
+		DL_DELETE(f->at->ops, f);
 	else
 		DL_DELETE(f->mesh->loose_ops, f);
 }
@@ -142,7 +169,7 @@ void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ect
 /* The context on f's way that router `id` speaks of when it says that f's frame cannot go on: the one just below it. */
 static const ectx_context *just_below(const struct ectx_future *f, uint32_t id)
 {
-	const ectx_context *c = f->context;
+	const ectx_context *c = f->at;
 	while (c && c->parent && c->parent->id != id && c->id != id)
 		c = c->parent;
 	return c;
@@ -169,12 +196,12 @@ void eci_future_dead(struct ectx_future *f, const struct eci_answer *a)
 	struct eci_fail fail = {0};
 	eci_fail_set(&fail, code == ECTX_E_LOST_RUNNING ? ECTX_PHASE_LOST : ECTX_PHASE_ROUTE, code, "%s%s%s", a->reason,
 		     a->evidence[0] ? ": " : "", a->evidence);
-	eci_future_fail(f, &fail, f->context ? just_below(f, a->at) : NULL);
+	eci_future_fail(f, &fail, f->at ? just_below(f, a->at) : NULL);
 }
 
 static void send_cancel(struct ectx_future *f)
 {
-	if (f->state != ECI_OP_RUNNING || !f->slot || !eci_context_reachable(f->context) ||
+	if (f->state != ECI_OP_RUNNING || !f->slot || !eci_context_reachable(f->at) ||
 	    (f->kind != ECI_OP_CALL && f->kind != ECI_OP_EXEC && f->kind != ECI_OP_RUN))
 		return;
 	struct eci_buf b = ECI_BUF_NULL;
@@ -182,9 +209,9 @@ static void send_cancel(struct ectx_future *f)
 	eci_cbor_put_uint(&b, f->slot);
 	/* A call, as what it takes back: a control frame would overtake it in our own queue. Only a full one is
 	 * skipped. */
-	if (eci_router_send(f->mesh->router, ECI_CALL, 0, f->context->id, ECI_H_CANCEL, 0, eci_buf_data(&b),
-			    eci_buf_len(&b), eci_now_ms()) == -4)
-		eci_send(f->mesh, ECI_CONTROL, f->context->id, ECI_H_CANCEL, 0, &b);
+	if (eci_router_send(f->mesh->router, ECI_CALL, 0, f->at->id, ECI_H_CANCEL, 0, eci_buf_data(&b), eci_buf_len(&b),
+			    eci_now_ms()) == -4)
+		eci_send(f->mesh, ECI_CONTROL, f->at->id, ECI_H_CANCEL, 0, &b);
 	eci_buf_deinit(&b);
 }
 

@@ -121,7 +121,7 @@ uint64_t eci_hello_take(ectx_context *c, struct eci_cbor *b)
 			c->pid = eci_cbor_get_uint(b);
 			break;
 		case 6:
-			eci_text_take(b, c->host, sizeof c->host);
+			eci_text_take(b, c->host_name, sizeof c->host_name);
 			break;
 		default:
 			(void)eci_cbor_skip(b);

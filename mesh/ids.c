@@ -5,6 +5,8 @@
  * takes new ones, and a parent that runs out is granted more, at least as many as it has. */
 #include "mesh/connect.h"
 
+#define ECI_KEPT_IDS 2u /* of each block: its owner's, and the next one for its Python worker if it is native */
+
 uint32_t eci_ids_wanted(const ectx_context *c)
 {
 	uint32_t want =
@@ -35,14 +37,18 @@ static bool grow(ectx_context *p, uint32_t need)
 bool eci_ids_take(ectx_context *c)
 {
 	ectx_mesh *m = c->mesh;
+	ectx_context *p = c->parent;
 	uint32_t size = eci_ids_wanted(c), lo;
-	if (!c->parent) {
+	if (c->host && !p->worker_id_taken) { /* the id that was kept for it; a second one in p's life gets a block */
+		p->worker_id_taken = true;
+		lo = p->id + 1;
+		size = 1;
+	} else if (!p) {
 		if (m->next_id > UINT32_MAX - size)
 			return false;
 		lo = m->next_id;
 		m->next_id += size;
 	} else {
-		ectx_context *p = c->parent;
 		if (p->free_hi - p->free_lo < size && !grow(p, size))
 			return false;
 		lo = p->free_lo;
@@ -50,8 +56,9 @@ bool eci_ids_take(ectx_context *c)
 	}
 	c->id = lo;
 	c->size = size;
-	c->free_lo = lo + 2; /* its own, and one for its Python worker if it is native */
+	c->free_lo = size < ECI_KEPT_IDS ? lo + size : lo + ECI_KEPT_IDS;
 	c->free_hi = lo + size;
+	c->worker_id_taken = false;
 	HASH_ADD(by_id, m->by_id, id, sizeof c->id, c);
 	if (!c->by_id.tbl)
 		c->id = c->size = 0;

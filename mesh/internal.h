@@ -39,6 +39,8 @@ struct ectx_context {
 	char *name;
 	ectx_context *parent; /* NULL: the master */
 	ectx_context *children, *next_sibling;
+	ectx_context *worker; /* of a native context: the Python beside it, made when it is first needed; else NULL */
+	ectx_context *host;   /* of a worker: whose it is; else NULL */
 	UT_hash_handle by_name, by_id; /* by_id only while id != 0 */
 	struct eci_target target;
 	uint32_t subtree, dial_window;
@@ -51,10 +53,12 @@ struct ectx_context {
 	struct eci_dialogue *dialogue;
 	uint64_t started_ms;
 	bool has_relay, has_exec, has_stats; /* parts sent to this incarnation */
+	bool native;                         /* this incarnation runs the native agent; from BOOTING on */
+	bool worker_id_taken;                /* id + 1 was given to a worker of this incarnation */
 	bool in_work;
 	ectx_context *work_next;
 	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
-	char agent[16], python[32], arch[32], host[65];
+	char agent[16], python[32], arch[32], host_name[65];
 	uint64_t pid;
 	struct eci_lines lines[2]; /* what it printed, cut into records */
 	ectx_context *next;        /* of mesh->contexts */
@@ -71,6 +75,7 @@ struct eci_wait_node { /* one future that a waiter waits for; lives on the waite
 struct ectx_future {
 	ectx_mesh *mesh;
 	ectx_context *context; /* NULL: tree */
+	ectx_context *at;      /* where it is done, and listed: context, or the Python worker of it */
 	enum eci_op kind;
 	enum eci_op_state state;
 	struct ectx_future *prev, *next;         /* context->ops, or mesh->loose_ops */
@@ -184,8 +189,11 @@ bool eci_carriers_end(ectx_mesh *m, bool kill); /* true: none is left */
 ectx_context *eci_context_of_id(ectx_mesh *m, uint32_t id);
 void eci_context_path(const ectx_context *c, char *out, size_t cap);
 bool eci_context_reachable(const ectx_context *c); /* frames may be sent to it */
+bool eci_context_settled(const ectx_context *c);   /* the same, and its agent will be no other */
 uint32_t eci_context_id(const ectx_context *c);    /* of NULL: the master's */
 void eci_work(ectx_context *c);
+
+ectx_context *eci_context_add(ectx_mesh *m, const char *name, ectx_context *parent); /* in no table; NULL: no memory */
 
 /* ---- connect.c ---- */
 void eci_context_want(ectx_context *c);
@@ -198,9 +206,10 @@ char **eci_connect_argv(const struct eci_target *t, unsigned *round_trips);
 
 /* ---- future.c ---- */
 struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op kind, long timeout_ms);
-void eci_future_begin(struct ectx_future *f); /* enlist; run now or when its context is up */
-void eci_future_run(struct ectx_future *f);   /* its context is reachable */
-void eci_future_done(struct ectx_future *f);  /* error and value are set */
+void eci_future_begin(struct ectx_future *f);   /* enlist; run now or when its context is up */
+void eci_future_proceed(struct ectx_future *f); /* WAITING: runs if it can, else sees to it that it will */
+void eci_future_run(struct ectx_future *f);     /* its context is reachable */
+void eci_future_done(struct ectx_future *f);    /* error and value are set */
 void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at);
 void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
 			  const ectx_context *at);
@@ -221,8 +230,6 @@ bool eci_streams_open(struct ectx_future *f); /* stdout and stderr of exec and r
 /* ---- modules.c: GET_MODULE and LOG ---- */
 void eci_lines_end(ectx_context *c); /* what it printed without a newline, before a result */
 bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f);
-/* Reads a file and serves it as `name`. 0 or -1 with *fail. Without the lock for the reading. */
-int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail);
 
 /* ---- event.c ---- */
 void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger, size_t logger_len, const char *text,
@@ -231,13 +238,6 @@ void eci_event_output(struct ectx_future *f, int stream, uint32_t slot, const ui
 void eci_event_done(struct ectx_future *f);
 void eci_events_forget(struct ectx_future *f);
 void eci_events_free_all(ectx_mesh *m);
-
-/* ---- secret.c ---- */
-int eci_secrets_resolve(ectx_context *c,
-			ectx_error *err); /* without the lock; asks for what the way to c needs. 0 always, but for out
-					     of memory: what could not be had is remembered */
-const char *eci_secret_get(ectx_mesh *m, const char *name, const char **why); /* NULL: not to be had */
-void eci_secrets_free(ectx_mesh *m);
 
 /* ---- error.c ---- */
 void eci_error_from(ectx_error *e, const struct eci_fail *fail, const ectx_context *at);

@@ -13,7 +13,7 @@
  *
  * SIGPIPE: masked in the private thread; a caller's thread masks it around its writes and swallows one that was raised.
  */
-#include "mesh/internal.h"
+#include "mesh/secret.h"
 #include "preamble/preamble.h"
 #include "io/random.h"
 #include "io/roots.h"
@@ -288,7 +288,8 @@ static void destroy(ectx_mesh *m)
 	while (m->contexts) {
 		ectx_context *c = m->contexts;
 		m->contexts = c->next;
-		HASH_DELETE(by_name, m->by_name, c);
+		if (c->by_name.tbl)
+			HASH_DELETE(by_name, m->by_name, c);
 		if (c->id)
 			HASH_DELETE(by_id, m->by_id, c);
 		eci_dialogue_free(c->dialogue);

@@ -3,7 +3,7 @@
  * The responder finds, compresses and remembers; answers go to the child link that asked, which is always one of the
  * master's own children: relays ask on behalf of what is below them. Reading a root's files happens in the loop's
  * thread, as an import is waited for anyway. */
-#include "mesh/internal.h"
+#include "mesh/program.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -87,7 +87,7 @@ bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)
 	return true;
 }
 
-static uint8_t *read_file(const char *file, size_t *n, struct eci_fail *fail)
+uint8_t *eci_file_read(const char *file, size_t *n, struct eci_fail *fail)
 {
 	FILE *in = fopen(file, "re");
 	uint8_t *bytes = in ? malloc(ECI_SCRIPT_MAX + 1) : NULL;
@@ -110,19 +110,26 @@ static uint8_t *read_file(const char *file, size_t *n, struct eci_fail *fail)
 	return bytes;
 }
 
-int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail)
+int eci_program_serve(ectx_mesh *m, const char *name, const char *file, const uint8_t *bytes, size_t n,
+		      struct eci_fail *fail)
 {
-	size_t n = 0;
-	uint8_t *bytes = read_file(file, &n, fail);
-	if (!bytes)
-		return -1;
 	const char *base = strrchr(file, '/');
 	eci_lock(m);
 	int r = eci_responder_add(m->responder, name, base ? base + 1 : file, bytes, n);
 	eci_unlock(m);
-	free(bytes);
 	if (r < 0)
 		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s cannot be served as module %s", file,
 			     name);
+	return r;
+}
+
+int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail)
+{
+	size_t n = 0;
+	uint8_t *bytes = eci_file_read(file, &n, fail);
+	if (!bytes)
+		return -1;
+	int r = eci_program_serve(m, name, file, bytes, n, fail);
+	free(bytes);
 	return r;
 }

@@ -4,7 +4,7 @@
  * They are resolved before connecting, in the thread that starts it and without the mesh lock: a human may take a
  * minute at the prompt and the mesh goes on. A secret that could not be had is remembered with the reason, and becomes
  * the error of the step that asks for it; a step that never asks never fails. */
-#include "mesh/internal.h"
+#include "mesh/secret.h"
 #include "io/secret.h"
 
 #include <stdio.h>

@@ -2,8 +2,9 @@
  *
  * A question is a slot of its own; the future is done when none is outstanding. A context that does not answer leaves
  * what is known here. */
-#include "mesh/internal.h"
+#include "mesh/secret.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -191,6 +192,16 @@ static void master_figures(ectx_mesh *m, uint64_t figure[8])
 	figure[7] = eci_spawns_dials(m->spawns);
 }
 
+/* A worker has its host's name everywhere but here, where both stand. */
+static void put_name(ectx_value *v, const ectx_context *c)
+{
+	char *worker = NULL;
+	if (c && c->host && asprintf(&worker, "%s (python)", c->name) < 0)
+		worker = NULL;
+	put_text(v, "name", worker ? worker : c ? c->name : "master");
+	free(worker);
+}
+
 static ectx_value *row(ectx_mesh *m, struct eci_pending *q)
 {
 	static const char *const keys[] = {"frames_in",    "frames_out",     "bytes_in",    "bytes_out",
@@ -200,13 +211,13 @@ static ectx_value *row(ectx_mesh *m, struct eci_pending *q)
 	ectx_value *v = ectx_map();
 	if (!c)
 		master_figures(m, q->figure);
-	put_text(v, "name", c ? c->name : "master");
+	put_name(v, c);
 	put_uint(v, "id", c ? c->id : 0);
 	put_text(v, "parent", !c ? NULL : c->parent ? c->parent->name : "master");
 	put_text(v, "transport", c ? methods[c->target.method] : NULL);
 	put_text(v, "agent", c ? c->agent : "master");
 	put_text(v, "arch", c ? c->arch : NULL);
-	put_text(v, "python", c && c->python[0] ? c->python : NULL);
+	put_text(v, "python", c && !c->native && c->python[0] ? c->python : NULL);
 	put_text(v, "state", !c || q->answered ? "up" : "silent");
 	put_uint(v, "rtt_us", q->rtt_us);
 	for (size_t i = 0; i < 8; i++)

@@ -13,12 +13,14 @@
  * interpreter start. */
 #include "preamble/preamble.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 extern const struct eci_part eci_generated_python;
 extern const struct eci_part eci_generated_parts[];
 extern const struct eci_part eci_generated_served[];
+extern const struct eci_native eci_generated_native[];
 
 static const char LOWER_DIGITS[] = "abcdefghijklmnopqrstuvwxyz0123456789";
 static const char PATH_CHARS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/+-";
@@ -55,6 +57,34 @@ const uint8_t *eci_preamble_part(const char *name, size_t *len)
 			*len = p->len;
 			return p->bytes;
 		}
+	return NULL;
+}
+
+const struct eci_native *eci_preamble_native(size_t i)
+{
+	const struct eci_native *n = eci_generated_native;
+	while (n->arch && i--)
+		n++;
+	return n->arch ? n : NULL;
+}
+
+/* The families whose members have names of their own and run the same program: armv7l also stands for a 64-bit machine
+ * that shows itself as 32-bit (armv8l). The agent for 32-bit ARM is built for version 7. */
+static bool runs(const char *machine, const char *arch)
+{
+	if (strcmp(machine, arch) == 0)
+		return true;
+	if (strcmp(arch, "armv7l") == 0)
+		return strncmp(machine, "armv7", 5) == 0 || strncmp(machine, "armv8", 5) == 0;
+	return strcmp(arch, "i686") == 0 && strlen(machine) == 4 && machine[0] == 'i' && machine[1] >= '6' &&
+	       machine[1] <= '9' && strcmp(machine + 2, "86") == 0;
+}
+
+const struct eci_native *eci_preamble_native_for(const char *machine)
+{
+	for (const struct eci_native *n = eci_generated_native; n->arch; n++)
+		if (runs(machine, n->arch))
+			return n;
 	return NULL;
 }
 

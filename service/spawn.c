@@ -14,53 +14,68 @@
  * are made by the same frames. Windows: 64 KiB of output that was not acknowledged stops the reading (the kernel's pipe
  * does the rest); a sender that ignores our window is cut off, as memory is ours to protect.
  *
+ * The native agent runs this file as it is, so it is freestanding; the table of spawns is a few chains, as a context
+ * has some hundreds of children and a RAW frame is no hot path.
+ *
  * Body layouts are in docs/protocol.md; a body that does not decode is answered `bad-body`. */
 #include "service/spawn.h"
 
 #include "core/cbor.h"
+#include "core/mem.h"
+#include "service/words.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <uthash.h>
+#define CHAINS 256u /* by id: short for some thousands of processes that boot at once */
+#define REASON_MAX 32u
+#define DETAIL_MAX 256u
+#define TEXT_MAX 512u /* of event 7 */
 
 struct eci_spawn {
 	struct eci_spawns *all;
-	UT_hash_handle hh;
+	struct eci_spawn *next; /* same chain */
 	uint32_t id, size;
 	uint32_t owner, slot; /* where events go */
 	void *proc;
-	struct eci_link *link; /* once promoted */
-	struct eci_buf hello;  /* PROMOTE waits here for RAW to drain */
-	size_t unwritten;      /* RAW bytes taken and not yet written */
-	size_t unacked;        /* event bytes sent and not yet acknowledged */
-	bool paused, listed;   /* listed: in by_id */
-	bool promoted;         /* it was a link at some time: the final event is 8 */
-	char reason[32];       /* of the link's end, if we know it before the process is gone */
-	char detail[256];
+	struct eci_link *link;   /* once promoted */
+	struct eci_buf hello;    /* PROMOTE waits here for RAW to drain */
+	size_t unwritten;        /* RAW bytes taken and not yet written */
+	size_t unacked;          /* event bytes sent and not yet acknowledged */
+	bool paused, listed;     /* listed: in by_id */
+	bool promoted;           /* it was a link at some time: the final event is 8 */
+	char reason[REASON_MAX]; /* of the link's end, if we know it before the process is gone */
+	char detail[DETAIL_MAX];
 };
 
 struct eci_spawns {
 	struct eci_router *router;
 	const struct eci_spawn_host *host;
 	void *ctx;
-	struct eci_spawn *by_id;
+	struct eci_spawn *by_id[CHAINS];
 	uint64_t dials;
 };
 
 struct eci_spawns *eci_spawns_new(struct eci_router *r, const struct eci_spawn_host *host, void *ctx)
 {
-	struct eci_spawns *s = calloc(1, sizeof *s);
+	struct eci_spawns *s = eci_mem_alloc(sizeof *s);
 	if (s)
 		*s = (struct eci_spawns){.router = r, .host = host, .ctx = ctx};
 	return s;
 }
 
+/* Blocks begin at multiples of 8. */
+static struct eci_spawn **chain(struct eci_spawns *all, uint32_t id)
+{
+	return &all->by_id[id / 8 % CHAINS];
+}
+
 /* Before the event that ends it: its owner may be in this process and dial the same id again within that event. */
 static void unlist(struct eci_spawn *s)
 {
-	if (s->listed)
-		HASH_DEL(s->all->by_id, s);
+	if (!s->listed)
+		return;
+	struct eci_spawn **at = chain(s->all, s->id);
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
 	s->listed = false;
 }
 
@@ -71,16 +86,17 @@ static void forget(struct eci_spawn *s)
 	if (s->proc)
 		all->host->free(all->ctx, s->proc);
 	eci_buf_deinit(&s->hello);
-	free(s);
+	eci_mem_free(s);
 }
 
 void eci_spawns_free(struct eci_spawns *s)
 {
 	if (!s)
 		return;
-	while (s->by_id)
-		forget(s->by_id);
-	free(s);
+	for (uint32_t i = 0; i < CHAINS; i++)
+		while (s->by_id[i])
+			forget(s->by_id[i]);
+	eci_mem_free(s);
 }
 
 uint64_t eci_spawns_dials(const struct eci_spawns *s)
@@ -101,6 +117,15 @@ uint32_t eci_spawn_child(const struct eci_spawn *s)
 void *eci_spawn_proc(const struct eci_spawn *s)
 {
 	return s->proc;
+}
+
+/* Copies as much of a text as there is room for. */
+static void set_text(char *to, size_t cap, const char *from)
+{
+	size_t n = 0;
+	for (; from && from[n] && n < cap - 1; n++)
+		to[n] = from[n];
+	to[n] = 0;
 }
 
 /* ---- events ---- */
@@ -190,10 +215,11 @@ static void drop_link(struct eci_spawn *s, const char *reason, const char *evide
 void eci_spawn_exited(struct eci_spawn *s, int wait_status, uint64_t now_ms)
 {
 	struct eci_buf b;
-	bool was_link = s->promoted || (s->reason[0] && strcmp(s->reason, "killed") != 0);
+	/* A process that was killed while it was none yet has simply ended. */
+	bool was_link = s->promoted || (s->reason[0] && s->reason[0] != 'k');
 	if (was_link) {
 		if (!s->reason[0])
-			memcpy(s->reason, "eof", 4);
+			set_text(s->reason, REASON_MAX, "eof");
 		b = event(8, 4);
 		eci_cbor_put_str(&b, s->reason);
 		eci_cbor_put_uint(&b, (uint64_t)(unsigned)wait_status);
@@ -211,8 +237,8 @@ void eci_spawn_exited(struct eci_spawn *s, int wait_status, uint64_t now_ms)
 void eci_spawn_broken(struct eci_spawn *s, const char *reason, const char *detail)
 {
 	if (!s->reason[0]) {
-		(void)strncpy(s->reason, reason, sizeof s->reason - 1);
-		(void)strncpy(s->detail, detail ? detail : "", sizeof s->detail - 1);
+		set_text(s->reason, REASON_MAX, reason);
+		set_text(s->detail, DETAIL_MAX, detail);
 	}
 	s->all->host->kill(s->all->ctx, s->proc); /* its end brings the final event and takes the link away */
 }
@@ -226,73 +252,13 @@ void eci_spawn_up(struct eci_spawn *s, const uint8_t *hello, size_t n, uint64_t 
 
 /* ---- requests ---- */
 
-/* A C string copied out of a text or byte item into the arena; NULL when it holds a NUL or memory is out. */
-static char *take_string(struct eci_cbor *c)
-{
-	const uint8_t *p;
-	size_t n;
-	if (!eci_cbor_get_either(c, &p, &n) || memchr(p, 0, n))
-		return NULL;
-	char *s = malloc(n + 1);
-	if (s) {
-		memcpy(s, p, n);
-		s[n] = 0;
-	}
-	return s;
-}
-
-static void free_strings(char **v)
-{
-	for (size_t i = 0; v && v[i]; i++)
-		free(v[i]);
-	free(v);
-}
-
-static char **take_argv(struct eci_cbor *c)
-{
-	size_t n = eci_cbor_get_array(c);
-	char **v = c->bad || n == 0 || n > 4096 ? NULL : calloc(n + 1, sizeof *v);
-	for (size_t i = 0; v && i < n; i++) {
-		v[i] = take_string(c);
-		if (!v[i]) {
-			free_strings(v);
-			return NULL;
-		}
-	}
-	return v;
-}
-
-static char **take_env(struct eci_cbor *c)
-{
-	size_t n = eci_cbor_get_map(c);
-	char **v = c->bad || n > 4096 ? NULL : calloc(n + 1, sizeof *v);
-	for (size_t i = 0; v && i < n; i++) {
-		char *key = take_string(c), *value = NULL;
-		bool unset = eci_cbor_get_null(c);
-		if (!unset)
-			value = take_string(c);
-		if (key && unset) {
-			v[i] = key;
-			continue;
-		}
-		int len = key && value ? asprintf(&v[i], "%s=%s", key, value) : -1;
-		free(key);
-		free(value);
-		if (len < 0) {
-			v[i] = NULL;
-			free_strings(v);
-			return NULL;
-		}
-	}
-	return v;
-}
-
 struct request {
 	uint64_t id, size, mode;
 	char **argv, **env;
 };
 
-static void parse_spawn(struct request *q, const struct eci_frame *f)
+/* False when it does not decode. */
+static bool parse_spawn(struct request *q, const struct eci_frame *f)
 {
 	struct eci_cbor c = eci_cbor_open(f->body, f->len);
 	size_t pairs = eci_cbor_get_map(&c);
@@ -303,22 +269,31 @@ static void parse_spawn(struct request *q, const struct eci_frame *f)
 		else if (key == 1)
 			q->size = eci_cbor_get_uint(&c);
 		else if (key == 2 && !q->argv)
-			q->argv = take_argv(&c);
-		else if (key == 3 && !q->env)
-			q->env = take_env(&c);
-		else if (key == 4)
+			q->argv = eci_words_argv(&c);
+		else if (key == 3 && !eci_cbor_get_null(&c)) {
+			q->env = eci_words_env(&c);
+			c.bad = c.bad || !q->env;
+		} else if (key == 4)
 			q->mode = eci_cbor_get_uint(&c);
 		else
 			(void)eci_cbor_skip(&c);
 	}
+	return !c.bad && q->argv && q->mode <= 2;
 }
 
 static void failed_to_start(struct eci_spawn *s, const char *program, int err, uint64_t now_ms)
 {
-	char text[512];
-	(void)snprintf(text, sizeof text, "%s: %s", program, strerror(err));
+	char text[TEXT_MAX];
+	const char *why = s->all->host->explain(s->all->ctx, err), *parts[] = {program, ": ", why};
+	size_t n = 0;
+	for (size_t i = 0; i < 3; i++)
+		for (const char *p = parts[i]; *p && n < TEXT_MAX; p++)
+			text[n++] = *p;
 	struct eci_buf b = event(7, 3);
-	eci_cbor_put_str(&b, eci_utf8_valid((const uint8_t *)text, strlen(text)) ? text : strerror(err));
+	if (eci_utf8_valid((const uint8_t *)text, n))
+		eci_cbor_put_text(&b, text, n);
+	else
+		eci_cbor_put_str(&b, why);
 	eci_cbor_put_uint(&b, (uint64_t)(unsigned)err);
 	send_event(s, &b, now_ms);
 }
@@ -329,26 +304,28 @@ static bool is_free(const struct eci_spawns *all, const struct request *q)
 	if (q->id > UINT32_MAX || q->size > UINT32_MAX ||
 	    !eci_router_is_free(all->router, (uint32_t)q->id, (uint32_t)q->size))
 		return false;
-	for (const struct eci_spawn *s = all->by_id; s; s = s->hh.next)
-		if (q->id < (uint64_t)s->id + s->size && s->id < q->id + q->size)
-			return false;
+	for (uint32_t i = 0; i < CHAINS; i++)
+		for (const struct eci_spawn *s = all->by_id[i]; s; s = s->next)
+			if (q->id < (uint64_t)s->id + s->size && s->id < q->id + q->size)
+				return false;
 	return true;
 }
 
 static void spawn(struct eci_spawns *all, const struct eci_frame *f, uint64_t now_ms)
 {
 	struct request q = {0};
-	parse_spawn(&q, f);
+	bool good = parse_spawn(&q, f);
 	struct eci_spawn *s = NULL;
 	uint32_t id = (uint32_t)q.id;
-	if (!q.argv || q.mode > 2 || !f->reply_to || !is_free(all, &q)) {
+	if (!good || !f->reply_to || !is_free(all, &q)) {
 		eci_router_dead(all->router, f, "bad-body", "SPAWN", now_ms);
-	} else if ((s = calloc(1, sizeof *s)) == NULL) {
+	} else if ((s = eci_mem_alloc(sizeof *s)) == NULL) {
 		eci_router_dead(all->router, f, "busy", "out of memory", now_ms);
 	} else {
 		*s = (struct eci_spawn){
 			.all = all, .id = id, .size = (uint32_t)q.size, .owner = f->src, .slot = f->reply_to};
-		HASH_ADD(hh, all->by_id, id, sizeof s->id, s);
+		s->next = *chain(all, id);
+		*chain(all, id) = s;
 		s->listed = true;
 		int err = 0, pid = 0;
 		all->dials++;
@@ -364,17 +341,17 @@ static void spawn(struct eci_spawns *all, const struct eci_frame *f, uint64_t no
 			forget(s);
 		}
 	}
-	free_strings(q.argv);
-	free_strings(q.env);
+	eci_mem_free(q.argv);
+	eci_mem_free(q.env);
 }
 
 static struct eci_spawn *find(struct eci_spawns *all, struct eci_cbor *c)
 {
-	struct eci_spawn *s = NULL;
 	(void)eci_cbor_get_array(c);
 	uint32_t id = (uint32_t)eci_cbor_get_uint(c);
-	if (!c->bad)
-		HASH_FIND(hh, all->by_id, &id, sizeof id, s);
+	struct eci_spawn *s = c->bad ? NULL : *chain(all, id);
+	while (s && s->id != id)
+		s = s->next;
 	return s;
 }
 

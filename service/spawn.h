@@ -1,5 +1,5 @@
 /* service: SPAWN, RAW, PROMOTE and KILL (docs/protocol.md section 7) for a context written in C: the master, for its
- * own children. Pure: what starts and moves bytes is the host's. */
+ * own children, and the native agent. Freestanding: what starts and moves bytes is the host's. */
 #ifndef ECI_SERVICE_SPAWN_H
 #define ECI_SERVICE_SPAWN_H
 
@@ -22,8 +22,9 @@ struct eci_spawn_host {
 	void (*pause)(void *ctx, void *proc, bool on); /* stop or go on reading its output */
 	void (*kill)(void *ctx, void *proc);           /* SIGKILL; eci_spawn_exited() follows */
 	void (*attach)(void *ctx, void *proc,
-		       struct eci_link *link); /* stdin and stdout belong to the link now, NULL: no longer */
-	void (*free)(void *ctx, void *proc);   /* has ended, or start is taken back */
+		       struct eci_link *link);      /* stdin and stdout belong to the link now, NULL: no longer */
+	void (*free)(void *ctx, void *proc);        /* has ended, or start is taken back */
+	const char *(*explain)(void *ctx, int err); /* what an errno means: strerror(3) */
 };
 
 struct eci_spawns *eci_spawns_new(struct eci_router *r, const struct eci_spawn_host *host, void *ctx);

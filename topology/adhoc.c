@@ -156,6 +156,7 @@ static int add_user(struct way *w, const char *name, const char *user, size_t *i
 				    .user = user,
 				    .python = on->target.python,
 				    .title = on->target.title,
+				    .agents = eci_agents_of(w->t, NULL, false),
 				    .timeout = on->target.timeout};
 	return push(w, name, *index, &target, index);
 }

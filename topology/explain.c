@@ -86,6 +86,15 @@ static void text_secrets(FILE *f, const ectx_topology *t, const struct eci_plan 
 	}
 }
 
+/* What is sent once a shell answers. */
+static const char *agents_text(struct eci_agents a)
+{
+	if (a.count < 2)
+		return a.count && a.kind[0] == ECI_AGENT_NATIVE ? "sends the native" : "sends the Python";
+	return a.kind[0] == ECI_AGENT_NATIVE ? "sends the native, else the Python"
+					     : "sends the Python, else the native";
+}
+
 static void text_one(FILE *f, const ectx_topology *t, const struct eci_plan *p, size_t index)
 {
 	struct way w;
@@ -108,7 +117,7 @@ static void text_one(FILE *f, const ectx_topology *t, const struct eci_plan *p, 
 		}
 		if (!argv)
 			fprintf(f, " %s to %s", eci_method_name(item->target.method), item->name);
-		fputc('\n', f);
+		fprintf(f, "\n  %-*s %s agent\n", LABEL_WIDTH, "", agents_text(item->target.agents));
 		free(argv);
 		total += trips;
 	}
@@ -141,6 +150,14 @@ static void json_secrets(FILE *f, const ectx_topology *t, const struct eci_plan 
 	}
 }
 
+static void json_agents(FILE *f, struct eci_agents a)
+{
+	fputs(", \"agents\": [", f);
+	for (uint8_t i = 0; i < a.count; i++)
+		fprintf(f, "%s\"%s\"", i ? ", " : "", a.kind[i] == ECI_AGENT_NATIVE ? "native" : "python");
+	fputc(']', f);
+}
+
 static void json_one(FILE *f, const ectx_topology *t, const struct eci_plan *p, size_t index)
 {
 	struct way w;
@@ -167,6 +184,7 @@ static void json_one(FILE *f, const ectx_topology *t, const struct eci_plan *p, 
 			eci_json_strings(f, (const char *const *)argv);
 		else
 			fputs("null", f);
+		json_agents(f, item->target.agents);
 		fprintf(f, ", \"round_trips\": %u}", trips);
 		free(argv);
 		total += trips;

@@ -20,6 +20,7 @@
 	X(TITLE, "title")                                              \
 	X(FEED, "feed")                                                \
 	X(AGENT, "agent")                                              \
+	X(NATIVE, "native")                                            \
 	X(DIAL, "dial")                                                \
 	X(DIAL_WINDOW, "dial_window")                                  \
 	X(T_CONNECT, "timeout.connect")                                \
@@ -99,6 +100,8 @@ struct eci_group {
 	size_t count, cap;
 };
 
+enum eci_native { ECI_NATIVE_NEVER, ECI_NATIVE_AUTO, ECI_NATIVE_ALWAYS };
+
 /* ---- values.c, schema.c, secrets.c, load.c, nodes.c ---- */
 struct eci_load {
 	ectx_topology *t;
@@ -145,6 +148,7 @@ bool eci_name_valid(const char *s);
 int eci_schema_map(struct eci_load *l, const struct eci_key *keys, const char *prefix, const struct eci_yaml *map);
 int eci_schema_defaults(struct eci_load *l, const struct eci_yaml *map);
 int eci_schema_node(struct eci_load *l, const struct eci_yaml *map);
+int eci_schema_agents(struct eci_load *l);                         /* after take: does the policy leave an agent? */
 int eci_schema_take(struct eci_load *l, struct eci_settings *out); /* what has been read since begin */
 int eci_schema_unknown(struct eci_load *l, const struct eci_key *keys, const char *prefix, const struct eci_yaml *v);
 int eci_become_read(struct eci_load *l, const struct eci_yaml *v);
@@ -182,6 +186,12 @@ int eci_target_make(const ectx_topology *t, uint32_t context, struct eci_arena *
 /* The ssh or local target of a node called name with the settings of e (none: the defaults only). */
 int eci_target_node(const ectx_topology *t, const struct eci_entry *e, const char *name, bool from_master,
 		    struct eci_arena *a, struct eci_target *out);
+/* The agents of a node (e NULL: of one that nobody declared), in order: what `agent` says, else what suits a node with
+ * or without children, less what `native` forbids. count 0: nothing is left. */
+struct eci_agents eci_agents_of(const ectx_topology *t, const struct eci_entry *e, bool children);
+struct eci_agents eci_agents_default(bool children);
+/* For show and plan: "python", "native, python"; static. */
+const char *eci_agents_name(struct eci_agents a);
 bool eci_context_here(const ectx_topology *t, uint32_t context); /* on the master's own machine */
 char *eci_context_name(const ectx_topology *t, uint32_t context, struct eci_arena *a);
 int eci_plan_push(struct eci_plan *p, struct eci_plan_item item, bool adhoc, size_t *index); /* -1: no memory */

@@ -62,7 +62,7 @@ static int read_entry(struct eci_load *l, const struct eci_yaml *v, struct eci_e
 	}
 	if (!bare && eci_schema_node(l, v))
 		return -1;
-	return eci_schema_take(l, &e->set);
+	return eci_schema_take(l, &e->set) ? -1 : eci_schema_agents(l);
 }
 
 static int read_nodes(struct eci_load *l, const struct eci_yaml *root, const struct eci_yaml *v)
@@ -108,7 +108,7 @@ static int read_root(struct eci_load *l, const struct eci_yaml *root)
 		return -1;
 	if (part[2] && eci_secrets_read(l, part[2]))
 		return -1;
-	if (part[1] && (eci_schema_defaults(l, part[1]) || eci_schema_take(l, &l->t->defaults)))
+	if (part[1] && (eci_schema_defaults(l, part[1]) || eci_schema_take(l, &l->t->defaults) || eci_schema_agents(l)))
 		return -1;
 	return read_nodes(l, root, part[3]);
 }

@@ -20,6 +20,15 @@ struct eci_arena *eci_plan_arena(struct eci_plan *p)
 	return &o->arena;
 }
 
+/* What was a leaf by the file is a relay by the way that was asked for. */
+static void has_children(struct eci_agents *a)
+{
+	if (a->said || a->count < 2)
+		return;
+	a->kind[0] = ECI_AGENT_NATIVE;
+	a->kind[1] = ECI_AGENT_PYTHON;
+}
+
 int eci_plan_push(struct eci_plan *p, struct eci_plan_item item, bool adhoc, size_t *index)
 {
 	struct owned *o = p->owned;
@@ -37,6 +46,8 @@ int eci_plan_push(struct eci_plan *p, struct eci_plan_item item, bool adhoc, siz
 		item.subtree = 1; /* not in the topology: counted into all above it */
 		for (size_t i = item.parent; i != SIZE_MAX; i = p->items[i].parent)
 			p->items[i].subtree++;
+		if (item.parent != SIZE_MAX)
+			has_children(&p->items[item.parent].target.agents);
 	}
 	if (!item.dial_window)
 		item.dial_window = DIAL_WINDOW;

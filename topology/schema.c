@@ -43,8 +43,9 @@ static int read_via(struct eci_load *l, const struct eci_yaml *v);
 		{SET("title", TEXT, TITLE)}, {SET("feed", BOOL, FEED)},                                        \
 		{SET("dial_window", NUMBER, DIAL_WINDOW), .min = 1, .max = 256},                               \
 		{.name = "agent", .type = ECI_TYPE_SPECIAL, .read = read_agent},                               \
-		{.name = "dial", .type = ECI_TYPE_SPECIAL, .read = read_dial}, LATER("native"), LATER("auth"), \
-		LATER("grace"), LATER("use"), LATER("env"), LATER("role"), LATER("cache"), LATER("override")
+		{SET("native", CHOICE, NATIVE), .choices = "never|auto|always"},                               \
+		{.name = "dial", .type = ECI_TYPE_SPECIAL, .read = read_dial}, LATER("auth"), LATER("grace"),  \
+		LATER("use"), LATER("env"), LATER("role"), LATER("cache"), LATER("override")
 
 static const struct eci_key defaults_keys[] = {
 	{SET("user", WORD, LOGIN)}, {.name = "ssh", .type = ECI_TYPE_MAP, .sub = ssh_keys}, COMMON, {0}};
@@ -192,19 +193,53 @@ static int read_local(struct eci_load *l, const struct eci_yaml *v)
 	return eci_schema_map(l, none, "local.", v);
 }
 
+/* One or two names; num has their bits in order, the first one lowest, and above them how many: see eci_agents_of(). */
 static int read_agent(struct eci_load *l, const struct eci_yaml *v)
 {
 	static const struct eci_key agent = {SET("agent", CHOICE, AGENT), .choices = "python|native"};
 	static const struct eci_key list = {SET("agent", TEXTS, AGENT)};
-	if (v->kind != ECI_YAML_SCALAR && eci_value_read(l, &list, "agent", v))
-		return -1;
+	uint32_t bits = 0, n = 0, seen = 0;
+	struct eci_setting whole = {.id = ECI_SET_AGENT};
+	if (v->kind != ECI_YAML_SCALAR) {
+		if (eci_value_read(l, &list, "agent", v))
+			return -1;
+		whole = l->set[ECI_SET_AGENT];
+	}
 	for (const struct eci_yaml *c = v->kind == ECI_YAML_LIST ? v->first : v; c; c = c == v ? NULL : c->next) {
 		if (eci_value_read(l, &agent, "agent", c))
 			return -1;
-		if (l->set[ECI_SET_AGENT].num != 0)
-			return later(l, c->at, "agent: native");
+		uint32_t kind = l->set[ECI_SET_AGENT].num;
+		if (seen & 1u << kind) {
+			eci_fail_at(l->err, l->t->file, c->at, "agent: \"%s\" twice", c->text);
+			return eci_fail_hint(l->err, "name each agent once, the one to be tried first in front");
+		}
+		seen |= 1u << kind;
+		bits |= kind << n++;
 	}
+	if (!n) {
+		eci_fail_at(l->err, l->t->file, v->at, "agent: names none");
+		return eci_fail_hint(l->err, "write one of python|native, or both: [native, python]");
+	}
+	if (v->kind != ECI_YAML_SCALAR)
+		l->set[ECI_SET_AGENT] = whole;
+	l->set[ECI_SET_AGENT].num = bits | n << 2;
 	return 0;
+}
+
+int eci_schema_agents(struct eci_load *l)
+{
+	const struct eci_entry *e = l->entry;
+	if (eci_agents_of(l->t, e, false).count)
+		return 0;
+	/* Only a list of one that the policy forbids is empty. The place is the narrower of the two. */
+	const struct eci_setting *agent = eci_setting_find(l->t, e, ECI_SET_AGENT);
+	const struct eci_setting *native = eci_setting_find(l->t, e, ECI_SET_NATIVE);
+	bool own = e && agent >= e->set.items && agent < e->set.items + e->set.count;
+	bool never = native->num == ECI_NATIVE_NEVER;
+	eci_fail_at(l->err, l->t->file, own ? agent->at : native->at, "native: %s, and agent names only %s",
+		    native->text, never ? "native" : "python");
+	return eci_fail_hint(l->err,
+			     never ? "write agent: python, or native: auto" : "write agent: native, or native: auto");
 }
 
 static int read_dial(struct eci_load *l, const struct eci_yaml *v)

@@ -121,7 +121,9 @@ static void declared(struct table *o, uint32_t context, const struct eci_plan *p
 	}
 	if (e->group_count)
 		row_at(o, "groups", NULL, e->groups, e->groups_at, false);
-	setting(o, e, ECI_SET_AGENT, NULL, "python", "built in");
+	setting(o, e, ECI_SET_AGENT, NULL, eci_agents_name(eci_agents_default(c->subtree > 1)),
+		c->subtree > 1 ? "built in, it has children" : "built in, it has no children");
+	setting(o, e, ECI_SET_NATIVE, NULL, "auto", "built in");
 	setting(o, e, ECI_SET_PYTHON, NULL, NULL, NULL);
 	setting(o, e, ECI_SET_TITLE, NULL, NULL, NULL);
 	if (!c->step)

@@ -66,6 +66,45 @@ static int path(const ectx_topology *t, const char *p, bool from_master, bool pr
 	return *out ? 0 : -1;
 }
 
+struct eci_agents eci_agents_default(bool children)
+{
+	/* A relay in Python costs 10 MB and 100 us a frame, but a leaf is there for Python's sake. */
+	struct eci_agents a = {.count = 2, .kind = {ECI_AGENT_PYTHON, ECI_AGENT_NATIVE}};
+	if (children) {
+		a.kind[0] = ECI_AGENT_NATIVE;
+		a.kind[1] = ECI_AGENT_PYTHON;
+	}
+	return a;
+}
+
+struct eci_agents eci_agents_of(const ectx_topology *t, const struct eci_entry *e, bool children)
+{
+	static const uint8_t kept[] = {
+		[ECI_NATIVE_AUTO] = 1u << ECI_AGENT_PYTHON | 1u << ECI_AGENT_NATIVE,
+		[ECI_NATIVE_NEVER] = 1u << ECI_AGENT_PYTHON,
+		[ECI_NATIVE_ALWAYS] = 1u << ECI_AGENT_NATIVE,
+	};
+	const struct eci_setting *s = eci_setting_find(t, e, ECI_SET_AGENT);
+	struct eci_agents all = eci_agents_default(children), out = {.said = s != NULL};
+	if (s) {
+		all.count = (uint8_t)(s->num >> 2);
+		all.kind[0] = s->num & 1;
+		all.kind[1] = s->num >> 1 & 1;
+	}
+	uint32_t keep = kept[num(t, e, ECI_SET_NATIVE, ECI_NATIVE_AUTO)];
+	for (uint8_t i = 0; i < all.count; i++)
+		if (keep & 1u << all.kind[i])
+			out.kind[out.count++] = all.kind[i];
+	return out;
+}
+
+const char *eci_agents_name(struct eci_agents a)
+{
+	if (a.count < 2)
+		return a.count && a.kind[0] == ECI_AGENT_NATIVE ? "native" : "python";
+	return a.kind[0] == ECI_AGENT_NATIVE ? "native, python" : "python, native";
+}
+
 int eci_target_node(const ectx_topology *t, const struct eci_entry *e, const char *name, bool from_master,
 		    struct eci_arena *a, struct eci_target *out)
 {
@@ -74,6 +113,7 @@ int eci_target_node(const ectx_topology *t, const struct eci_entry *e, const cha
 	out->method = e && e->local ? ECI_LOCAL : ECI_SSH;
 	out->python = text(t, e, ECI_SET_PYTHON);
 	out->title = text(t, e, ECI_SET_TITLE);
+	out->agents = eci_agents_of(t, e, false);
 	out->feed = num(t, e, ECI_SET_FEED, 0) != 0;
 	out->hostkey = (enum eci_hostkey)num(t, e, ECI_SET_HOSTKEY, ECI_HOSTKEY_STRICT);
 	out->timeout = (struct eci_timeouts){
@@ -111,6 +151,7 @@ int eci_target_make(const ectx_topology *t, uint32_t context, struct eci_arena *
 	bool here = eci_context_here(t, c->parent);
 	if (eci_target_node(t, e, t->node_name[c->node], here, a, out))
 		return -1;
+	out->agents = eci_agents_of(t, e, c->subtree > 1);
 	if (c->step == 0)
 		return 0;
 	const struct eci_step *s = &e->steps[c->step - 1];
@@ -119,6 +160,7 @@ int eci_target_make(const ectx_topology *t, uint32_t context, struct eci_arena *
 				  .secret = s->password,
 				  .python = out->python,
 				  .title = out->title,
+				  .agents = out->agents,
 				  .timeout = out->timeout};
 	*out = step;
 	return path(t, s->program, here, true, a, &out->program);

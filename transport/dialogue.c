@@ -39,8 +39,9 @@ void eci_dlg_enter(struct eci_dialogue *d, enum eci_dialogue_state state, uint64
 
 static void over(struct eci_dialogue *d)
 {
+	bool next = d->fail.phase == ECTX_PHASE_BOOT && eci_agents_failed(d);
 	d->state = ECI_DLG_OVER;
-	eci_dlg_push(d, (struct eci_action){.kind = ECI_ACT_FAIL, .fail = &d->fail});
+	eci_dlg_push(d, (struct eci_action){.kind = next ? ECI_ACT_NEXT_AGENT : ECI_ACT_FAIL, .fail = &d->fail});
 }
 
 static void spawn(struct eci_dialogue *d, uint64_t now_ms)
@@ -103,6 +104,11 @@ struct eci_dialogue *eci_dialogue_new(const struct eci_target *t, const char *no
 	d->feed = t->feed;
 	spawn(d, now_ms);
 	return d;
+}
+
+void eci_dialogue_natives(struct eci_dialogue *d, eci_native_fn has)
+{
+	d->has_native = has;
 }
 
 void eci_dialogue_free(struct eci_dialogue *d)

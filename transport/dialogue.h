@@ -62,6 +62,8 @@ struct eci_dialogue {
 	char *evidence;        /* of eci_dialogue_evidence(), made when asked for */
 
 	struct eci_marker marker;
+	eci_native_fn has_native;
+	enum eci_agent agent; /* BOOT, UP: the one that was chosen */
 	struct eci_action queue[ECI_DLG_ACTIONS];
 	unsigned first, queued;
 	struct eci_fail fail;
@@ -83,6 +85,13 @@ bool eci_asks_on_stdin(const struct eci_target *t);
 
 /* listen.c: a line of a tool, whole or the last. */
 void eci_dlg_line(struct eci_dialogue *d, const char *line, uint64_t now_ms);
+
+/* agents.c */
+/* What is to be booted, of what the target allows and the marker says can be; false: nothing, and d->fail says why. */
+bool eci_agents_choose(struct eci_dialogue *d, uint64_t now_ms);
+/* The boot failed as d->fail says: was it the native agent's, and can the agent after it be booted? d->fail gets the
+ * reason that the loader gave, if it gave one. */
+bool eci_agents_failed(struct eci_dialogue *d);
 
 /* verdict.c */
 /* The last lines, wherever they were said; since the marker, once it was seen. "" if there are none. */

@@ -130,13 +130,11 @@ static void on_marker(struct eci_dialogue *d, uint64_t now_ms)
 {
 	struct eci_action promote = {.kind = ECI_ACT_PROMOTE};
 	eci_dlg_enter(d, ECI_DLG_BOOT, now_ms);
-	if (!strcmp(d->marker.interpreter, "perl") || !strcmp(d->marker.interpreter, "sh")) {
-		char saw[128];
-		snprintf(saw, sizeof saw, "found only %s, on %s", d->marker.interpreter, d->marker.system);
-		eci_verdict_set(d, ECTX_PHASE_BOOT, ECTX_E_NO_PYTHON, saw, NULL, now_ms);
+	if (!eci_agents_choose(d, now_ms)) {
 		eci_dlg_end(d, false, now_ms);
 		return;
 	}
+	promote.agent = d->agent;
 	memcpy(promote.interpreter, d->marker.interpreter, sizeof promote.interpreter);
 	memcpy(promote.system, d->marker.system, sizeof promote.system);
 	/* What the tools said is settled: from here on stderr is the interpreter's. */

@@ -38,6 +38,9 @@ struct eci_dialogue;
 struct eci_dialogue *eci_dialogue_new(const struct eci_target *t, const char *nonce, const char *stage,
 				      uint64_t now_ms);
 void eci_dialogue_free(struct eci_dialogue *d);
+/* Is there a native agent for what uname -m says? Without this there is none for any. Before the first event. */
+typedef bool (*eci_native_fn)(const char *machine);
+void eci_dialogue_natives(struct eci_dialogue *d, eci_native_fn has);
 
 enum eci_action_kind {
 	ECI_ACT_NONE,
@@ -46,8 +49,10 @@ enum eci_action_kind {
 	ECI_ACT_WRITE,   /* bytes to `to` */
 	ECI_ACT_ANSWER,  /* value of secret `secret` and a newline to `to`; the secret not there:
 			    eci_dialogue_no_secret() */
-	ECI_ACT_PROMOTE, /* marker seen: send the preamble for interpreter, then PROMOTE */
-	ECI_ACT_FAIL     /* over; fail says why. Nothing runs any more (the KILL was awaited, or nothing was started) */
+	ECI_ACT_PROMOTE, /* marker seen: send what makes `agent` out of interpreter, then PROMOTE */
+	ECI_ACT_NEXT_AGENT, /* over, as FAIL, but the next of the target's agents may do: a new dialogue without the
+			       first one. After PROMOTE only, so in a new incarnation */
+	ECI_ACT_FAIL /* over; fail says why. Nothing runs any more (the KILL was awaited, or nothing was started) */
 };
 enum eci_to { ECI_TO_STDIN = 0, ECI_TO_TTY = 1 }; /* RAW op */
 struct eci_action {
@@ -57,10 +62,11 @@ struct eci_action {
 	const uint8_t *bytes;
 	size_t len;
 	const char *secret;
-	char interpreter[16]; /* PROMOTE: python3, python, python2, or the override's last part; perl and sh FAIL with
-				 no-python in this release */
+	enum eci_agent agent; /* PROMOTE */
+	char interpreter[16]; /* PROMOTE: python3, python, python2, or the override's last part; for the native agent
+				 also perl and sh */
 	char system[64];      /* PROMOTE: `uname -sm` */
-	const struct eci_fail *fail;
+	const struct eci_fail *fail; /* FAIL, NEXT_AGENT */
 };
 /* Next thing to do, in order; kind NONE when there is nothing. Call after new and after every event. Pointers live
  * until the next call into d. */

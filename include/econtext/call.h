@@ -55,8 +55,9 @@ typedef struct ectx_exec {
  * why). */
 ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_ms);
 
-/* Runs a Python script of this machine there: argv[0] is its path here (read now; bad-argument if it cannot be), the
- * rest its arguments; NULL-terminated. Output, exit status and errors as for exec and call. */
+/* Runs a script of this machine there: argv[0] is its path here (read now; bad-argument if it cannot be), the rest its
+ * arguments; NULL-terminated. Output, exit status and errors as for exec and call. It is Python, unless its first line
+ * names a shell ("#!/bin/sh"): then that shell runs it, and no Python is needed; at most 131,071 bytes. */
 ectx_future *ectx_run_start(ectx_context *c, const char *const *argv, long timeout_ms);
 
 /* Asks every live context of the mesh; connects nothing. The value is an array of maps with the keys of `tree --json`:

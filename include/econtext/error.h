@@ -104,7 +104,8 @@ enum ectx_phase {
 	X(SECRET, "secret", REFUSED, "the secret could not be had")                                                    \
 	X(NO_MEMORY, "no-memory", INTERNAL, "")                                                                        \
 	X(SYSTEM, "system", INTERNAL, "")                                                                              \
-	X(CLOSED, "closed", INTERRUPTED, "the mesh is shutting down")
+	X(CLOSED, "closed", INTERRUPTED, "the mesh is shutting down")                                                  \
+	X(NO_NATIVE, "no-native", UNREACHABLE, "the native agent does not run on that host: set agent: python")
 enum ectx_code {
 #define X(name, text, status, hint) ECTX_E_##name,
 	ECTX_CODES(X)

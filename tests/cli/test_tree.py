@@ -46,7 +46,8 @@ class Tree(Case):
 class Preamble(Case):
     def test_sizes(self):
         """The budget of the first issue: what sshd is given to execute, and the agent as it is sent."""
-        sizes = {w[0]: int(w[1]) for w in map(str.split, self.ends(0, 'preamble', '--size').out.splitlines())}
+        lines = self.ends(0, 'preamble', '--size').out.splitlines()
+        sizes = {name: int(n) for name, n in (line.rsplit(None, 1) for line in lines)}
         self.assertEqual(list(sizes)[:2], ['command', 'python'])
         self.assertLessEqual(sizes['command'], 240)
         self.assertLessEqual(sizes['python'], 3600)

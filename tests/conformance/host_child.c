@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define GRACE_MS 250u
@@ -107,13 +108,20 @@ static void free_child(void *ctx, void *proc)
 	free(c);
 }
 
+static const char *explain(void *ctx, int err)
+{
+	(void)ctx;
+	return strerror(err);
+}
+
 const struct eci_spawn_host host_children = {.start = start,
 					     .write = put,
 					     .close_stdin = close_stdin,
 					     .pause = pause_child,
 					     .kill = kill_child,
 					     .attach = attach,
-					     .free = free_child};
+					     .free = free_child,
+					     .explain = explain};
 
 /* True: there is no more to write. What nobody reads any more counts as written. */
 static bool flush_queue(struct host_child *c, struct eci_buf *q, int fd)

@@ -56,6 +56,23 @@ def c_host(program):
     return Implementation('c', ['spawn', 'items'], [program])
 
 
+QEMU = {'x86_64': [], 'i686': [], 'aarch64': ['qemu-aarch64-static'], 'armv7l': ['qemu-arm-static'], 'riscv64': ['qemu-riscv64-static']}
+
+
+def natives(folder):
+    """The native agents that were built and can run here, the others' under qemu where it is there."""
+    out = []
+    for arch in sorted(QEMU):
+        command = ([] if arch == os.uname().machine else QEMU[arch]) + [os.path.join(folder, 'agent-' + arch)]
+        try:
+            p = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if p.returncode == 0:       # its parent was gone at once
+            out.append(Implementation('native-' + arch, ['spawn', 'items'], command))
+    return out
+
+
 def python(version, path, agent):
     features = ['spawn', 'parts', 'calls', 'modules', 'logs'] + ['part-' + n for n in agent[1]]
     # What the first stage (docs/boot.md) does after its marker; the stage itself is transport's.
@@ -78,6 +95,7 @@ def find(build, every, host=None, folder=None):
         # The agent's bytes are the same as in the build without sanitizers, which plays the vectors against them.
         return tools, found, skipped
     agent = agent_files(folder) if folder else agent_bytes(os.path.join(build, 'conformance_agent'))
+    found += natives(os.path.join(build, 'native'))
     here = pythons()
     for v in here if every else WANTED:
         if v in here:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 
 from notation import ANY, decode, encode, evaluate, same
 from wire import ACK, CONTROL, DEAD, HANDLES, Failure, Frame, Link, kind_of
@@ -181,8 +182,7 @@ class Player(object):
 
     def ends_of(self, link, sending):
         """(dst, src) of a frame between neighbours."""
-        me = self.names['me']
-        peer = self.names['parent'] if link is self.link else link.peer
+        me, peer = self.names['me'], self.names['parent'] if link is self.link else link.peer
         return (me, peer) if sending else (peer, me)
 
     def frame(self, link, text, sending):
@@ -441,8 +441,7 @@ class Player(object):
 
     def do_greet(self, rest, block):
         name, body = (rest.split(None, 1) + [''])[:2]
-        c = self.child(name)
-        body = body or '{0: 1, 1: "native", 2: "0", 3: "x86_64", 4: 77, 5: 0, 6: "there"}'
+        c, body = self.child(name), body or '{0: 1, 1: "native", 2: "0", 3: "x86_64", 4: 77, 5: 0, 6: "there"}'
         self.send(c.link, 'control HELLO ' + body)
         self.expect(self.link, 'call %d [6, %s]' % (c.slot, body))
         c.up = True
@@ -494,10 +493,8 @@ class Player(object):
 
     def child_exit(self, c, rest):
         self.let_go(c)
-        try:
+        with suppress(OSError):     # who carries it may be quicker to end a process whose output has ended
             c.control.send(bytes([self.value(rest or '0')]))
-        except OSError:
-            pass    # who carries it was quicker to end a process whose output has ended
 
     def child_gone(self, c, rest):
         self.gone(c)

@@ -18,7 +18,7 @@ struct play {
 	size_t n;
 	uint64_t now;
 	unsigned spawns, answers;
-	bool runs, started, killed, promoted, over;
+	bool runs, started, killed, promoted, over, native;
 };
 
 static void must(bool promise)
@@ -57,10 +57,15 @@ static void act(struct play *p)
 			answered(p, &a);
 			break;
 		case ECI_ACT_PROMOTE:
-			must(p->runs && !p->promoted && a.interpreter[0] && strcmp(a.interpreter, "sh") &&
-			     strcmp(a.interpreter, "perl"));
+			must(p->runs && !p->promoted && a.interpreter[0]);
+			must(a.agent == ECI_AGENT_NATIVE ||
+			     (strcmp(a.interpreter, "sh") && strcmp(a.interpreter, "perl")));
+			must(a.agent == ECI_AGENT_PYTHON || p->native);
 			p->promoted = true;
 			break;
+		case ECI_ACT_NEXT_AGENT:
+			must(p->promoted && p->native);
+			/* fall through */
 		case ECI_ACT_FAIL:
 			must((!p->runs || p->killed) && a.fail->code != ECTX_E_NONE);
 			p->over = true;
@@ -134,6 +139,11 @@ static void event(struct play *p)
 	act(p);
 }
 
+static bool has_native(const char *machine)
+{
+	return *machine == 'x';
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct eci_timeouts limits = ECI_TIMEOUTS_DEFAULT;
@@ -143,9 +153,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	t.host = t.method == ECI_SSH ? "web1" : NULL;
 	t.feed = data[0] & 32;
 	t.secret = data[0] & 64 ? "pw" : NULL;
-	struct play p = {.p = data + 1, .n = size - 1, .now = 1000};
+	struct play p = {.p = data + 1, .n = size - 1, .now = 1000, .native = data[0] & 128};
+	if (p.native)
+		t.agents = (struct eci_agents){.count = 2, .kind = {ECI_AGENT_NATIVE, ECI_AGENT_PYTHON}};
 	p.d = eci_dialogue_new(&t, "k3j9x2ab", "echo EC:k3j9x2ab:$p:`uname -sm`;read -r l", p.now);
 	must(p.d != NULL);
+	eci_dialogue_natives(p.d, has_native);
 	act(&p);
 	while (p.n)
 		event(&p);

@@ -43,6 +43,9 @@ static void plain_fail(int fatal, int line, const char *what, const char *fmt, .
 
 #define cr_assert(cond, ...) ((cond) ? (void)0 : plain_fail(1, __LINE__, #cond, " " __VA_ARGS__))
 #define cr_expect(cond, ...) ((cond) ? (void)0 : plain_fail(0, __LINE__, #cond, " " __VA_ARGS__))
+#define cr_assert_eq(a, b, ...) cr_assert((a) == (b), __VA_ARGS__)
+#define cr_expect_eq(a, b, ...) cr_expect((a) == (b), __VA_ARGS__)
+#define cr_expect_str_empty(a, ...) cr_expect(!(a)[0], __VA_ARGS__)
 #define cr_expect_str_eq(a, b, ...) \
 	(strcmp((a), (b)) == 0 ? (void)0 : plain_fail(0, __LINE__, #a " is not " #b, "\"%s\", \"%s\"", (a), (b)))
 

@@ -172,6 +172,7 @@ static const char *act(struct eci_dialogue *d, const char *password)
 			printf("PROMOTE %s on %s\n", a.interpreter, a.system);
 			put(ECI_TO_STDIN, line, sizeof line - 1);
 			return "promoted";
+		case ECI_ACT_NEXT_AGENT: /* its targets name no native agent */
 		case ECI_ACT_FAIL:
 			return verdict(a.fail);
 		}

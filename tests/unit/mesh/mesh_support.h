@@ -27,8 +27,10 @@
 #define WITHIN 60000 /* ms: none of this takes long; a test that hangs is to fail by itself */
 
 /*   master ── a ─┬─ b ── c          d: another child of the master; e is frozen in a test, so its idle is short
- *               ├─ k1 ... k3       silent, dumb: interpreters that say nothing, and that end at once */
+ *               ├─ k1 ... k3       silent, dumb: interpreters that say nothing, and that end at once
+ * Relays run the native agent, or Python where MESH_TEST_NATIVE is "never". */
 static const char nodes[] = "econtext: 1\n"
+			    "defaults: {native: %s}\n"
 			    "nodes:\n"
 			    "  a: {local: {}}\n"
 			    "  b: {via: a, local: {}}\n"
@@ -92,7 +94,8 @@ static inline struct world world_open(void)
 	const char *tmp = getenv("TMPDIR");
 	(void)snprintf(w.dir, sizeof w.dir, "%s/mesh-test-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
 	cr_assert(mkdtemp(w.dir), "%s", w.dir);
-	(void)snprintf(text, sizeof text, nodes, w.dir, w.dir);
+	const char *native = getenv("MESH_TEST_NATIVE");
+	(void)snprintf(text, sizeof text, nodes, native ? native : "auto", w.dir, w.dir);
 	put_file(w.dir, "work.py", work_py, 0644);
 	put_file(w.dir, "silent", "#!/bin/sh\nexec sleep 1000\n", 0755);
 	put_file(w.dir, "dumb", "#!/bin/sh\necho never again >&2\nexit 7\n", 0755);

@@ -1,6 +1,6 @@
 /* Losses: what a call is told when a process on its way ends, freezes or never answers, and that the next call boots a
  * new one. Processes are ended with signals, as nothing in them would do it. */
-#include "mesh_support.h"
+#include "shell_support.h"
 
 static ectx_future *running(struct world *w, ectx_context *c)
 {
@@ -67,7 +67,7 @@ Test(loss, a_relay_killed_takes_its_three_children_along)
 	ectx_future *f[3];
 	for (int i = 0; i < 3; i++)
 		f[i] = running(&w, get(w.mesh, names[i]));
-	cr_assert(kill(pid_of(a), SIGKILL) == 0);
+	cr_assert(kill(agent_pid(w.mesh, a), SIGKILL) == 0);
 	for (int i = 0; i < 3; i++)
 		expect(f[i], ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "a");
 	cr_expect(call_int(get(w.mesh, "k2"), "work:add", "[1]") == 1,
@@ -81,7 +81,8 @@ Test(loss, a_frozen_child)
 {
 	struct world w = world_open();
 	ectx_context *e = get(w.mesh, "e");
-	pid_t pid = pid_of(e);
+	pid_t pid = agent_pid(w.mesh, e);
+	(void)call_int(e, "work:add", "[1]"); /* the Python beside it is up: what is sent then is running */
 	cr_assert(kill(pid, SIGSTOP) == 0);
 	struct timespec from = now();
 	expect(start(e, "work:add", "[1]", WITHIN), ECTX_E_SILENT, ECTX_PHASE_LOST, "e");
@@ -133,7 +134,7 @@ Test(loss, a_call_that_was_not_sent)
 {
 	struct world w = world_open();
 	ectx_context *a = get(w.mesh, "a");
-	pid_t pid = pid_of(a);
+	pid_t pid = agent_pid(w.mesh, a);
 	cr_assert(kill(pid, SIGSTOP) == 0);
 	ectx_future *waits = start(get(w.mesh, "k1"), "work:add", "[1]", WITHIN); /* k1 is not up yet */
 	cr_expect(!ectx_future_wait(waits, 100));

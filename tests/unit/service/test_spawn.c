@@ -59,8 +59,13 @@ static void host_free(void *ctx, void *proc)
 	one = NULL;
 	strcat(asked, "free;");
 }
+static const char *host_explain(void *ctx, int err)
+{
+	(void)ctx;
+	return strerror(err);
+}
 static const struct eci_spawn_host host = {host_start, host_write,  host_close, host_pause,
-					   host_kill,  host_attach, host_free};
+					   host_kill,  host_attach, host_free,  host_explain};
 
 static bool deliver(void *ctx, enum eci_origin from, struct eci_link *l, const struct eci_frame *f)
 {

@@ -104,6 +104,46 @@ Test(plan, resolves_the_target)
 	ectx_topology_free(t);
 }
 
+/* The agents of `name`, as "np" or "p", in a file of these settings. */
+static void agents(const char *settings, const char *name, const char *due)
+{
+	char text[400], got[3] = "";
+	ectx_error err = {0};
+	struct eci_plan p;
+	snprintf(text, sizeof text, "econtext: 1\n%s", settings);
+	ectx_topology *t = ectx_topology_parse(text, strlen(text), "f.yaml", &err);
+	cr_assert(t, "%s", err.saw);
+	cr_assert_eq(eci_plan_make(t, &name, 1, &p, &err), 0, "%s", err.saw);
+	/* The one before it, where the name says so: what is asked of "b/x" is asked of b. */
+	const struct eci_target *at = &p.items[strchr(name, '/') ? 0 : p.wanted[0]].target;
+	for (uint8_t i = 0; i < at->agents.count; i++)
+		got[i] = at->agents.kind[i] == ECI_AGENT_NATIVE ? 'n' : 'p';
+	cr_expect_str_eq(got, due, "%s: %s is %s, not %s", settings, name, got, due);
+	eci_plan_deinit(&p);
+	ectx_topology_free(t);
+}
+
+Test(plan, agents_by_children_by_order_and_by_policy)
+{
+	static const char tree[] = "nodes: {b: {}, a: {via: b, become: [{as: x}, {as: y}]}}";
+	agents(tree, "b", "np");
+	agents(tree, "a", "np"); /* its become steps are its children */
+	agents(tree, "a:x", "np");
+	agents(tree, "a:y", "pn");
+	agents("nodes: {b: {}}", "b", "pn");
+	agents("nodes: {b: {}}", "b/x", "np"); /* a relay by the way that is asked for */
+	agents("nodes: {b: {agent: [python, native]}}", "b/x", "pn");
+	agents("nodes: {b: {agent: native}}", "b", "n");
+	agents("nodes: {b: {agent: [native]}}", "b", "n");
+	agents("defaults: {agent: python}\nnodes: {b: {}, a: {via: b}}", "b", "p");
+	agents("defaults: {agent: python}\nnodes: {b: {agent: [native, python]}}", "b", "np");
+	agents("defaults: {native: never}\nnodes: {b: {}, a: {via: b}}", "b", "p");
+	agents("defaults: {native: never}\nnodes: {b: {native: auto}}", "b", "pn");
+	agents("nodes: {b: {native: always}}", "b", "n");
+	agents("nodes: {b: {native: always, agent: [python, native]}}", "b", "n");
+	agents("nodes: {b: {native: never, agent: [native, python]}}", "b", "p");
+}
+
 Test(plan, of_nothing_is_empty)
 {
 	ectx_topology *t = parse();
@@ -157,8 +197,8 @@ Test(explain, tells_way_argv_secrets_and_round_trips)
 	text = ectx_topology_plan(t, names, true, &e);
 	cr_assert(text, "%s", e.saw);
 	has(text, "\"path\": [\"bastion\", \"relay-a\", \"a01\", \"a01:deploy\", \"a01:app\", \"a01:db\"]");
-	has(text,
-	    "\"on\": \"relay-a\", \"method\": \"ssh\", \"argv\": [\"run\", \"a01.example.net\"], \"round_trips\": 5}");
+	has(text, "\"on\": \"relay-a\", \"method\": \"ssh\", \"argv\": [\"run\", \"a01.example.net\"], \"agents\": "
+		  "[\"native\", \"python\"], \"round_trips\": 5}");
 	has(text, "{\"name\": \"app\", \"for\": \"a01:app\", \"env\": \"APP_PW\"}");
 	has(text, "\"round_trips\": 21}\n");
 	free(text);
@@ -227,6 +267,28 @@ Test(show, says_where_each_setting_comes_from)
 	cr_assert(text, "%s", e.saw);
 	has(text, "\"ssh.port\": {\"value\": \"2222\", \"from\": \"f.yaml:12:41\"}");
 	free(text);
+	ectx_topology_free(t);
+}
+
+Test(show, agents_as_they_are_built_in_or_written)
+{
+	ectx_error err = {0};
+	const char *text = "econtext: 1\ndefaults: {native: never}\n"
+			   "nodes: {r: {}, a: {via: r, agent: [python, native]}}\n";
+	const char *const names[] = {"r", "a", NULL};
+	ectx_topology *t = ectx_topology_parse(text, strlen(text), "f.yaml", &err);
+	cr_assert(t, "%s", err.saw);
+	char *out = ectx_topology_show(t, names, false, &err);
+	cr_assert(out, "%s", err.saw);
+	has(out, "  agent            native, python                built in, it has children\n");
+	has(out, "  agent            python, native                f.yaml:3:35\n");
+	has(out, "  native           never                         f.yaml:2:20 (defaults)\n");
+	free(out);
+	out = ectx_topology_plan(t, names, false, &err);
+	cr_assert(out, "%s", err.saw);
+	has(out, " sends the Python agent\n");
+	cr_expect_null(strstr(out, "native"));
+	free(out);
 	ectx_topology_free(t);
 }
 

@@ -3,7 +3,7 @@
  *   > started                       > err|out|tty TEXT       > exit N     > signal N      > at MS      > up
  *   > nospawn ERRNO TEXT            > nosecret WHY           > lost REASON [EVIDENCE]     > relay TEXT
  *   = spawn pipes|pty|ctty [feed]   = kill   = write stdin|tty TEXT   = answer stdin|tty SECRET   = promote INTERPRETER
- *   = fail PHASE CODE [TEXT in saw, or TEXT$ the whole of it]
+ * [native] = fail|next PHASE CODE [TEXT in saw, or TEXT$ the whole of it]
  *
  * Every action must be asked for by a line, in order, right behind the event that causes it. The same script is played
  * with its bytes whole, one by one, and cut at random, and must do the same each time. */
@@ -33,10 +33,15 @@ struct script {
 #define DOAS .method = ECI_DOAS, .user = "app", .timeout = ECI_TIMEOUTS_DEFAULT
 #define LOCAL .method = ECI_LOCAL, .timeout = ECI_TIMEOUTS_DEFAULT
 #define PW .secret = "pw"
+#define AGENTS(n, ...) .agents = {.count = (n), .kind = {__VA_ARGS__}}
+#define NATIVE AGENTS(1, ECI_AGENT_NATIVE)
+#define NATIVE_FIRST AGENTS(2, ECI_AGENT_NATIVE, ECI_AGENT_PYTHON)
+#define PYTHON_FIRST AGENTS(2, ECI_AGENT_PYTHON, ECI_AGENT_NATIVE)
 #define OK_AUTH "> err Authenticated to 10.0.0.1 ([10.0.0.1]:22) using \"publickey\".\r\n"
 #define FEED "= write stdin " SCRIPT_STAGE "\n"
 #define PROMPT "> err econtext-k3j9x2ab:"
 #define MARK "> out " SCRIPT_MARK
+#define MARK_OF(what) "> out EC:k3j9x2ab:" what "\n"
 
 #define PLAY(group, array)                                                \
 	Test(dialogue, group)                                             \
@@ -76,11 +81,12 @@ static inline void script_describe(const struct eci_action *a, char *out, size_t
 		snprintf(out, cap, "answer %s %s", to, a->secret);
 		break;
 	case ECI_ACT_PROMOTE:
-		snprintf(out, cap, "promote %s", a->interpreter);
+		snprintf(out, cap, "promote %s%s", a->interpreter, a->agent == ECI_AGENT_NATIVE ? " native" : "");
 		break;
+	case ECI_ACT_NEXT_AGENT:
 	case ECI_ACT_FAIL:
-		snprintf(out, cap, "fail %s %s %.400s", ectx_phase_name(a->fail->phase), ectx_code_name(a->fail->code),
-			 a->fail->saw);
+		snprintf(out, cap, "%s %s %s %.400s", a->kind == ECI_ACT_FAIL ? "fail" : "next",
+			 ectx_phase_name(a->fail->phase), ectx_code_name(a->fail->code), a->fail->saw);
 		break;
 	}
 }
@@ -176,10 +182,11 @@ static inline void expect(struct player *p, const char *line)
 	char *got = p->done[0], wanted[600], *third = NULL;
 	snprintf(wanted, sizeof wanted, "%s", line);
 	/* fail PHASE CODE TEXT: TEXT stands somewhere in the evidence. */
-	if (!strncmp(wanted, "fail ", 5) && (third = strchr(wanted + 5, ' ')) && (third = strchr(third + 1, ' ')))
+	bool ends = !strncmp(wanted, "fail ", 5) || !strncmp(wanted, "next ", 5);
+	if (ends && (third = strchr(wanted + 5, ' ')) && (third = strchr(third + 1, ' ')))
 		*third++ = '\0';
 	size_t n = strlen(wanted), m = third ? strlen(third) : 0;
-	bool same = strncmp(wanted, "fail ", 5) ? !strcmp(got, wanted) : !strncmp(got, wanted, n) && got[n] == ' ';
+	bool same = !ends ? !strcmp(got, wanted) : !strncmp(got, wanted, n) && got[n] == ' ';
 	bool whole = m && third[m - 1] == '$';
 	if (whole)
 		third[m - 1] = '\0';
@@ -189,11 +196,17 @@ static inline void expect(struct player *p, const char *line)
 	p->n--;
 }
 
+static inline bool script_has_native(const char *machine)
+{
+	return !strcmp(machine, "x86_64");
+}
+
 static inline void play(const struct script *s, unsigned seed)
 {
 	struct player p = {.script = s, .seed = seed};
 	p.d = eci_dialogue_new(&s->target, SCRIPT_NONCE, SCRIPT_STAGE, 0);
 	cr_assert_not_null(p.d);
+	eci_dialogue_natives(p.d, script_has_native);
 	collect(&p);
 	for (const char *const *l = s->lines; *l; l++) {
 		if (**l == '=') {

@@ -1,0 +1,17 @@
+/* mesh: programs that `run` and `call ./file` bring along (modules.c), and scripts for a shell (script.c). */
+#ifndef ECI_MESH_PROGRAM_H
+#define ECI_MESH_PROGRAM_H
+
+#include "mesh/internal.h"
+
+uint8_t *eci_file_read(const char *file, size_t *n, struct eci_fail *fail); /* malloc'd; NULL with *fail. No lock */
+/* Serves n bytes of `file` as `name`. 0 or -1 with *fail. Takes the lock. */
+int eci_program_serve(ectx_mesh *m, const char *name, const char *file, const uint8_t *bytes, size_t n,
+		      struct eci_fail *fail);
+int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail); /* both */
+
+/* The command that runs this script, when its first line names a shell: one malloc'd block; else NULL, and *fail is set
+ * if it is one that cannot be sent. argv: what stands for $0 and its arguments; it must live as long as the result. */
+const char **eci_script_command(const uint8_t *text, size_t n, const char *const *argv, struct eci_fail *fail);
+
+#endif

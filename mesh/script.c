@@ -1,0 +1,81 @@
+/* Shell scripts: `run` of a file whose first line is "#!/bin/sh" or another shell's.
+ *
+ * They become a command, SHELL -c TEXT NAME ARG..., for EXEC: nothing is written there, no Python is needed, and stdin
+ * stays what it is for every command (with `sh -s` it would be the script). The price is the kernel's limit of an
+ * argument. A first line is taken as Linux does, a program and one argument, so "#!/bin/sh -e" keeps its meaning. */
+#include "mesh/program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SCRIPT_MAX 131071u    /* MAX_ARG_STRLEN of Linux, less its NUL */
+#define LINE_MAX_SHEBANG 127u /* what old kernels read of the first line */
+
+static bool is_shell(const char *path)
+{
+	static const char *const names[] = {"sh", "ash", "bash", "dash", "ksh", "ksh93", "mksh", "zsh"};
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+/* "#!PROGRAM ARGUMENT" into line; *argument NULL if there is none. The program, or NULL if it is no shell. */
+static char *first_line(const uint8_t *text, size_t n, char line[LINE_MAX_SHEBANG + 1], char **argument)
+{
+	const uint8_t *end = memchr(text, '\n', n < LINE_MAX_SHEBANG ? n : LINE_MAX_SHEBANG);
+	size_t len = end ? (size_t)(end - text) : n;
+	if (n < 2 || memcmp(text, "#!", 2) || len > LINE_MAX_SHEBANG)
+		return NULL;
+	memcpy(line, text, len);
+	while (len && strchr(" \t\r", line[len - 1]))
+		len--;
+	line[len] = 0;
+	char *program = line + 2 + strspn(line + 2, " \t");
+	char *rest = program + strcspn(program, " \t");
+	if (*rest)
+		*rest++ = 0;
+	rest += strspn(rest, " \t");
+	const char *slash = strrchr(program, '/');
+	if (!strcmp(slash ? slash + 1 : program, "env")) { /* finds it on PATH, as EXEC does */
+		program = rest;
+		rest = "";
+	}
+	*argument = *rest && strcmp(rest, "-") && strcmp(rest, "--") ? rest : NULL;
+	return is_shell(program) ? program : NULL;
+}
+
+const char **eci_script_command(const uint8_t *text, size_t n, const char *const *argv, struct eci_fail *fail)
+{
+	char line[LINE_MAX_SHEBANG + 1], *argument = NULL, *program = first_line(text, n, line, &argument);
+	if (!program)
+		return NULL;
+	if (n > SCRIPT_MAX || memchr(text, 0, n)) {
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: %s", argv[0],
+			     n > SCRIPT_MAX ? "a shell script of more than 131,071 bytes"
+					    : "a shell script with NUL bytes");
+		return NULL;
+	}
+	size_t count = 0, used = 0;
+	while (argv[count])
+		count++;
+	/* The pointers, then the two words of the first line and the text. */
+	const char **out = malloc((count + 5) * sizeof *out + sizeof line + n + 1);
+	if (!out) {
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", argv[0]);
+		return NULL;
+	}
+	char *kept = memcpy((char *)(out + count + 5), line, sizeof line), *script = kept + sizeof line;
+	memcpy(script, text, n);
+	script[n] = 0;
+	out[used++] = kept + (program - line);
+	if (argument)
+		out[used++] = kept + (argument - line);
+	out[used++] = "-c";
+	out[used++] = script;
+	for (size_t i = 0; i < count; i++)
+		out[used++] = argv[i];
+	out[used] = NULL;
+	return out;
+}

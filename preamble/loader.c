@@ -1,0 +1,136 @@
+/* Loaders: one line of code that turns an interpreter into the native agent.
+ *
+ * The line goes where the Python agent's line would go (docs/boot.md), and what follows it on stdin is exactly n bytes:
+ * the ELF deflated for Python, as it is for perl and sh, which have no inflate. Each loader
+ *
+ *   1. reads exactly those n bytes: what follows them are frames, which are the agent's;
+ *   2. tries a memfd (Python, perl): with MFD_EXEC first, because vm.memfd_noexec=1 makes the default one that cannot
+ *      be executed, then without it, for kernels before 6.3 that do not know the flag;
+ *   3. else looks for a directory in which a file can be made and executed;
+ *   4. executes it through a descriptor, /proc/self/fd/N, after the file's name is gone. So no name outlives the
+ *      loader, whatever ends it, and the agent need not know how it came to be;
+ *   5. else says "econtext: no native agent: REASON: what was tried" on stderr and exits: REASON is one word of
+ *      transport/agents.c.
+ *
+ * The directories are those of feasibility 2.3, RAM first. A file gets its name with O_EXCL and mode 0700. sh makes a
+ * ten-byte script first and runs that, as a file that fails to be executed ends the shell itself.
+ *
+ * sh reads with dd: `iflag=fullblock` asks for no byte too much and needs few system calls; where it is not known, one
+ * byte at a time. `head -c` of busybox reads ahead, so it is not used.
+ *
+ * The last argument is blanks: room for the title, which the agent writes over its arguments. */
+#include "preamble/preamble.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* For both the text is one line; "\\n" inside exec() is Python's. */
+static const char python[] =
+	"import os,sys,zlib,fcntl,struct;fcntl.fcntl(0,4,0);n=%zu;v=%u,%u;b=''.encode();"
+	"exec('while len(b)<n:b+=os.read(0,n-len(b))or n');b=zlib.decompress(b);exec(\""
+	"w=[]\\n"
+	"def run(f,s):\\n"
+	" try:os.execv('/proc/self/fd/%%d'%%f,['econtext',' '*%u])\\n"
+	" except OSError:w.append((s,sys.exc_info()[1]))\\n"
+	"def put(f):\\n"
+	" d=b\\n"
+	" while d:d=d[os.write(f,d):]\\n"
+	"def mem(f):\\n"
+	" if hasattr(os,'memfd_create'):return os.memfd_create('econtext',f)\\n"
+	" import ctypes\\n"
+	" r=ctypes.CDLL(None,use_errno=True).syscall(v[struct.calcsize('P')>4],ctypes.c_char_p('econtext'.encode()),f)"
+	"\\n"
+	" if r<0:e=ctypes.get_errno();raise OSError(e,os.strerror(e))\\n"
+	" return r\\n"
+	"for f in 17,1:\\n"
+	" try:f=mem(f);put(f)\\n"
+	" except Exception:w.append(('memfd',sys.exc_info()[1]));continue\\n"
+	" run(f,'memfd');os.close(f);break\\n"
+	"g=os.environ.get\\n"
+	"for s in '/dev/shm',g('XDG_RUNTIME_DIR'),'/run/user/%%d'%%os.getuid(),'/tmp','/var/tmp',g('HOME'),'.':\\n"
+	" if not s:continue\\n"
+	" p=s+'/.econtext-%%d-%s'%%os.getpid()\\n"
+	" try:f=os.open(p,193,448)\\n"
+	" except OSError:continue\\n"
+	" try:\\n"
+	"  try:\\n"
+	"   try:put(f)\\n"
+	"   finally:os.close(f)\\n"
+	"   f=os.open(p,0)\\n"
+	"  except OSError:w.append((s,sys.exc_info()[1]));continue\\n"
+	" finally:os.unlink(p)\\n"
+	" fcntl.fcntl(f,2,1);run(f,s);os.close(f)\\n"
+	"e=[getattr(x[1],'errno',0) for x in w if x[0]!='memfd'] or [0]\\n"
+	"sys.exit('econtext: no native agent: %%s: %%s'%%({0:'no-place',1:'exec-denied',8:'wrong-format',13:'noexec',"
+	"28:'no-space',2:'no-proc'}.get(e[-1],'failed'),'; '.join(['%%s: %%s'%%x for x in w])))\\n\")\n";
+
+static const char perl[] =
+	"$n=%zu;@v=(%u,%u);fcntl STDIN,4,0;binmode STDIN;"
+	"while(length($b)<$n){sysread(STDIN,$b,$n-length$b,length$b)||exit 1}"
+	"sub run{my($f,$s)=@_;exec{\"/proc/self/fd/\".fileno$f}\"econtext\",\" \"x%u;push@w,\"$s: $!\";$e=$!+0}"
+	"sub put{my$f=shift;my$o=0;while($o<$n){my$r=syswrite$f,$b,$n-$o,$o;$r||return 0;$o+=$r}1}"
+	"for$g(17,1){$t=\"econtext\";$f=syscall$v[length(pack\"p\",0)>4],$t,$g;"
+	"if($f<0||!open M,\"+<&=\",$f){push@w,\"memfd: $!\";next}"
+	"binmode M;if(put(\\*M)){$k=$e;run(\\*M,\"memfd\");$e=$k}else{push@w,\"memfd: $!\"}close M;last}"
+	"for$s(\"/dev/shm\",$ENV{XDG_RUNTIME_DIR},\"/run/user/$<\",\"/tmp\",\"/var/tmp\",$ENV{HOME},\".\"){"
+	"length$s||next;$p=\"$s/.econtext-$$-%s\";sysopen(F,$p,193,448)||next;binmode F;"
+	"if(put(\\*F)&&close F&&open F,\"<\",$p){unlink$p;run(\\*F,$s)}else{push@w,\"$s: $!\";$e=$!+0;unlink$p}close F}"
+	"%%r=(0,\"no-place\",1,\"exec-denied\",8,\"wrong-format\",13,\"noexec\",28,\"no-space\",2,\"no-proc\");"
+	"print STDERR\"econtext: no native agent: \",$r{$e+0}||\"failed\",\": \",join(\"; \",@w),\"\\n\";exit 1\n";
+
+static const char sh[] =
+	"u=`umask`;umask 77;set -C;w=no-place;t=;f=;"
+	"no(){ trap - 0;[ \"$f\" ]&&rm -f \"$f\";echo \"econtext: no native agent: $1:$t$2\">&2;exit 1;};"
+	"for c in chmod rm dd;do command -v $c>/dev/null||no no-tools $c;done;"
+	"for d in /dev/shm \"$XDG_RUNTIME_DIR\" \"/run/user/`id -u 2>/dev/null`\" /tmp /var/tmp \"$HOME\" .;do f=;"
+	"[ -d \"$d\" ]&&[ \"$d\" ]||continue;f=$d/.econtext-$$-%s;"
+	"{ echo '#!/bin/sh'>\"$f\";} 2>/dev/null||{ f=;continue;};"
+	"chmod 700 \"$f\";\"$f\" </dev/null 2>/dev/null&&break;w=noexec;t=\"$t $d\";rm -f \"$f\";f=;done;"
+	"[ \"$f\" ]||no $w;rm -f \"$f\";t=\" $d\";o='bs=1 count=%zu';"
+	"dd bs=1 count=0 iflag=fullblock</dev/null>/dev/null 2>&1&&o='bs=%zu count=1 iflag=fullblock';"
+	"dd $o>\"$f\" 2>/dev/null||no no-space;chmod 700 \"$f\";trap 'no exec-denied' 0;exec 9<\"$f\";rm -f \"$f\";f=;"
+	"[ -r /proc/self/fd/9 ]||no no-proc;umask $u;"
+	"exec /proc/self/fd/9 '%*s'\n";
+
+/* memfd_create by machine: for the kernel's own size of pointers, and for a process of 32 bits on it. */
+static const struct {
+	const char *machine;
+	unsigned nr32, nr64;
+} numbers[] = {
+	{"x86_64", 356, 319},  {"i", 356, 356},   /* i386 to i686 */
+	{"aarch64", 385, 279}, {"arm", 385, 385}, /* armv7l, ... */
+	{"riscv64", 279, 279},
+};
+
+int eci_preamble_loader(char *out, size_t cap, enum eci_loader kind, const struct eci_native *native, const char *nonce)
+{
+	unsigned nr32 = 279, nr64 = 279; /* what new architectures have */
+	int n = -1;
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		if (strncmp(native->arch, numbers[i].machine, strlen(numbers[i].machine)) == 0) {
+			nr32 = numbers[i].nr32;
+			nr64 = numbers[i].nr64;
+			break;
+		}
+	size_t elf = native->elf_len;
+	switch (kind) {
+	case ECI_LOADER_PYTHON:
+		n = snprintf(out, cap, python, native->packed_len, nr32, nr64, ECI_TITLE_ROOM, nonce);
+		break;
+	case ECI_LOADER_PERL:
+		n = snprintf(out, cap, perl, elf, nr32, nr64, ECI_TITLE_ROOM, nonce);
+		break;
+	case ECI_LOADER_SH:
+		n = snprintf(out, cap, sh, nonce, elf, elf, (int)ECI_TITLE_ROOM, "");
+		break;
+	}
+	return n < 0 || (size_t)n >= cap ? -1 : n;
+}
+
+const uint8_t *eci_preamble_loaded(enum eci_loader kind, const struct eci_native *native, size_t *len)
+{
+	bool packed = kind == ECI_LOADER_PYTHON;
+	*len = packed ? native->packed_len : native->elf_len;
+	return packed ? native->packed : native->elf;
+}

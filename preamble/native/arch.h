@@ -1,0 +1,227 @@
+/* native: what differs between processors: the entry, the system call, and the numbers of the calls that we make.
+ *
+ * A processor is one block here and one row of make.py. The entry hands the initial stack (argc, argv, environment, one
+ * after the other) to native_main() and never returns. The numbers are Linux's ABI and never change; aarch64 and
+ * riscv64 share the generic table. No kernel header is used, so that a compiler without any library builds this.
+ *
+ * On 32-bit machines the time types are the old ones: what is asked is the monotonic clock, which starts at boot. */
+#ifndef ECI_NATIVE_ARCH_H
+#define ECI_NATIVE_ARCH_H
+
+#define NATIVE_SYSCALL_COMMON NR_pidfd_open = 434, NR_close_range = 436
+
+#if defined(__x86_64__)
+
+#define NATIVE_ARCH "x86_64"
+#define NATIVE_ENTRY                                                                              \
+	".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tcall " \
+	"native_main\n\thlt\n.text"
+enum {
+	NR_read = 0,
+	NR_write = 1,
+	NR_open = 2,
+	NR_close = 3,
+	NR_mmap = 9,
+	NR_munmap = 11,
+	NR_sigaction = 13,
+	NR_sigprocmask = 14,
+	NR_ioctl = 16,
+	NR_getpid = 39,
+	NR_clone = 56,
+	NR_execve = 59,
+	NR_exit = 231,
+	NR_wait4 = 61,
+	NR_kill = 62,
+	NR_uname = 63,
+	NR_fcntl = 72,
+	NR_chdir = 80,
+	NR_getuid = 102,
+	NR_getppid = 110,
+	NR_setsid = 112,
+	NR_sched_setscheduler = 144,
+	NR_prctl = 157,
+	NR_clock_gettime = 228,
+	NR_openat = 257,
+	NR_ppoll = 271,
+	NR_signalfd4 = 289,
+	NR_dup3 = 292,
+	NR_pipe2 = 293,
+	NR_prlimit64 = 302,
+	NATIVE_SYSCALL_COMMON
+};
+static inline long native_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+	long out;
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	__asm__ volatile("syscall"
+			 : "=a"(out)
+			 : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return out;
+}
+
+#elif defined(__aarch64__) || defined(__riscv)
+
+enum {
+	NR_fcntl = 25,
+	NR_dup3 = 24,
+	NR_ioctl = 29,
+	NR_chdir = 49,
+	NR_openat = 56,
+	NR_close = 57,
+	NR_pipe2 = 59,
+	NR_read = 63,
+	NR_write = 64,
+	NR_ppoll = 73,
+	NR_signalfd4 = 74,
+	NR_exit = 94,
+	NR_clock_gettime = 113,
+	NR_sched_setscheduler = 119,
+	NR_kill = 129,
+	NR_sigaction = 134,
+	NR_sigprocmask = 135,
+	NR_setsid = 157,
+	NR_uname = 160,
+	NR_prctl = 167,
+	NR_getpid = 172,
+	NR_getppid = 173,
+	NR_getuid = 174,
+	NR_munmap = 215,
+	NR_clone = 220,
+	NR_execve = 221,
+	NR_mmap = 222,
+	NR_wait4 = 260,
+	NR_prlimit64 = 261,
+	NATIVE_SYSCALL_COMMON
+};
+#if defined(__aarch64__)
+#define NATIVE_ARCH "aarch64"
+#define NATIVE_ENTRY                                                                                   \
+	".section .text.entry\n.globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\n\tbl " \
+	"native_main\n.text"
+static inline long native_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+	register long x8 __asm__("x8") = nr;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+	register long x5 __asm__("x5") = f;
+	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+	return x0;
+}
+#else
+#define NATIVE_ARCH "riscv64"
+#define NATIVE_ENTRY                                                                              \
+	".section .text.entry\n.globl _start\n_start:\n\t.option push\n\t.option norelax\n\tlla " \
+	"gp,__global_pointer$\n"                                                                  \
+	"\t.option pop\n\tmv a0,sp\n\tandi sp,sp,-16\n\tcall native_main\n.text"
+static inline long native_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+	register long a7 __asm__("a7") = nr;
+	register long a0 __asm__("a0") = a;
+	register long a1 __asm__("a1") = b;
+	register long a2 __asm__("a2") = c;
+	register long a3 __asm__("a3") = d;
+	register long a4 __asm__("a4") = e;
+	register long a5 __asm__("a5") = f;
+	__asm__ volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5) : "memory");
+	return a0;
+}
+#endif
+
+#elif defined(__arm__) || defined(__i386__)
+
+/* Of one descent: only what is younger than the split differs. */
+enum {
+	NR_read = 3,
+	NR_write = 4,
+	NR_close = 6,
+	NR_execve = 11,
+	NR_chdir = 12,
+	NR_getpid = 20,
+	NR_kill = 37,
+	NR_ioctl = 54,
+	NR_getppid = 64,
+	NR_setsid = 66,
+	NR_munmap = 91,
+	NR_wait4 = 114,
+	NR_clone = 120,
+	NR_uname = 122,
+	NR_sched_setscheduler = 156,
+	NR_prctl = 172,
+	NR_sigaction = 174,
+	NR_sigprocmask = 175,
+	NR_mmap = 192,   /* mmap2 */
+	NR_getuid = 199, /* getuid32 */
+	NR_fcntl = 221,  /* fcntl64 */
+#if defined(__arm__)
+	NR_exit = 248,
+	NR_clock_gettime = 263,
+	NR_openat = 322,
+	NR_ppoll = 336,
+	NR_signalfd4 = 355,
+	NR_dup3 = 358,
+	NR_pipe2 = 359,
+	NR_prlimit64 = 369,
+#else
+	NR_exit = 252,
+	NR_clock_gettime = 265,
+	NR_openat = 295,
+	NR_ppoll = 309,
+	NR_signalfd4 = 327,
+	NR_dup3 = 330,
+	NR_pipe2 = 331,
+	NR_prlimit64 = 340,
+#endif
+	NATIVE_SYSCALL_COMMON
+};
+#if defined(__arm__)
+#define NATIVE_ARCH "armhf"
+#define NATIVE_ENTRY                                                                                             \
+	".section .text.entry\n.globl _start\n.type _start,%function\n_start:\n\tmov fp,#0\n\tmov lr,#0\n\tmov " \
+	"r0,sp\n"                                                                                                \
+	"\tbic sp,sp,#7\n\tbl native_main\n.text"
+static inline long native_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+	register long r0 __asm__("r0") = a;
+	register long r1 __asm__("r1") = b;
+	register long r2 __asm__("r2") = c;
+	register long r3 __asm__("r3") = d;
+	register long r4 __asm__("r4") = e;
+	register long r5 __asm__("r5") = f;
+	/* r7 is the frame pointer of Thumb code, and so not the compiler's to give. */
+	__asm__ volatile("push {r7}\n\tmov r7,%[nr]\n\tsvc #0\n\tpop {r7}"
+			 : "+r"(r0)
+			 : [nr] "r"(nr), "r"(r1), "r"(r2), "r"(r3), "r"(r4), "r"(r5)
+			 : "memory");
+	return r0;
+}
+#else
+#define NATIVE_ARCH "i386"
+#define NATIVE_ENTRY                                                                                              \
+	".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %esp,%eax\n\tand $-16,%esp\n\tsub " \
+	"$12,%esp\n"                                                                                              \
+	"\tpush %eax\n\tcall native_main\n\thlt\n.text"
+/* Six arguments and as few registers: the sixth goes by the stack. Not inlined: each place would pay for it. */
+static __attribute__((noinline)) long native_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+	long args[7] = {nr, a, b, c, d, e, f}, out;
+	__asm__ volatile("push %%ebx\n\tpush %%ebp\n\tmov %%eax,%%esi\n\tmov (%%esi),%%eax\n\tmov 4(%%esi),%%ebx\n"
+			 "\tmov 8(%%esi),%%ecx\n\tmov 12(%%esi),%%edx\n\tmov 20(%%esi),%%edi\n\tmov 24(%%esi),%%ebp\n"
+			 "\tmov 16(%%esi),%%esi\n\tint $0x80\n\tpop %%ebp\n\tpop %%ebx"
+			 : "=a"(out)
+			 : "0"(args)
+			 : "ecx", "edx", "esi", "edi", "memory");
+	return out;
+}
+#endif
+
+#else
+#error "no native agent for this processor"
+#endif
+
+#endif

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Builds the native agent for every processor whose compiler is here, and embeds it.
+
+    make.py [--out FILE.c] [--dir FOLDER] [--arch NAME]... [--sizes]
+
+--out writes the C arrays of preamble.h's eci_native; --dir the files agent-NAME (the ELF) and agent-NAME.z (as sent). Two
+runs of one compiler over one source give the same bytes: nothing of the time, the folder or the order of a directory goes in.
+
+What is compiled is preamble/native/agent.c, which includes the shell, core/ and router/ and what of service/ it needs, at link
+time optimised as one program. Section headers are cut off: a kernel reads program headers only.
+"""
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.dirname(HERE))
+from build import c_array, compress  # noqa: E402
+
+# name (see preamble.h), what the compiler's name begins with, its flags
+ARCHES = (
+    ('x86_64', 'x86_64-linux-gnu-', []),
+    ('aarch64', 'aarch64-linux-gnu-', ['-mno-outline-atomics']),
+    ('armv7l', 'arm-linux-gnueabihf-', ['-mthumb', '-mno-unaligned-access']),
+    ('riscv64', 'riscv64-linux-gnu-', ['-march=rv64gc', '-mabi=lp64d', '-msmall-data-limit=0']),
+    ('i686', 'i686-linux-gnu-', ['-march=i686']),
+)
+SOURCES = ('core/*.c', 'router/*.c', 'preamble/native/*.c')
+SERVICE = ('exec', 'hello', 'modcache', 'spawn', 'stats', 'words')  # of service/: what needs no libc
+FLAGS = ('-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Os -flto -flto-partition=one -fno-fat-lto-objects '
+         '-ffreestanding -nostdinc -nostdlib -static -fno-pic -no-pie -fno-plt -fno-stack-protector '
+         '-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident -fmerge-all-constants -ffunction-sections '
+         '-fdata-sections -fomit-frame-pointer -frandom-seed=econtext -DECI_NATIVE').split()
+LINK = ('-Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,noseparate-code -Wl,--no-dynamic-linker '
+        '-Wl,--hash-style=gnu -Wl,-s -Wl,--orphan-handling=error').split()
+
+
+def compiler(prefix):
+    """The compiler for this prefix: Debian's cross compiler, or gcc where it is the machine's own."""
+    if shutil.which(prefix + 'gcc'):
+        return prefix + 'gcc'
+    try:
+        own = subprocess.run(['gcc', '-dumpmachine'], stdout=subprocess.PIPE).stdout.decode().strip() + '-'
+    except OSError:
+        return None
+    return 'gcc' if own == prefix else None
+
+
+def sources():
+    out = []
+    for pattern in SOURCES:
+        folder = os.path.dirname(pattern)
+        out += [folder + '/' + n for n in sorted(os.listdir(os.path.join(TOP, folder))) if n.endswith('.c')]
+    return out + ['service/%s.c' % n for n in SERVICE]
+
+
+def cut(elf):
+    """Without section headers, which come last in the file."""
+    wide = elf[4] == 2
+    if wide:
+        phoff, shoff, phsize, phnum = struct.unpack_from('<QQ6xHH', elf, 32)
+    else:
+        phoff, shoff, phsize, phnum = struct.unpack_from('<II6xHH', elf, 28)
+    end = 0
+    for i in range(phnum):
+        at = phoff + i * phsize
+        if struct.unpack_from('<I', elf, at)[0] != 1:
+            continue
+        offset, size = struct.unpack_from('<Q16xQ', elf, at + 8) if wide else struct.unpack_from('<I8xI', elf, at + 4)
+        end = max(end, offset + size if size else 0)
+    out = bytearray(elf[:end])
+    struct.pack_into('<Q' if wide else '<I', out, 40 if wide else 32, 0)
+    struct.pack_into('<HHH', out, 58 if wide else 46, 0, 0, 0)
+    return bytes(out)
+
+
+def build(name, prefix, flags, folder):
+    """The ELF of this processor, or None where there is no compiler for it."""
+    cc = compiler(prefix)
+    if not cc:
+        return None
+    out = os.path.join(folder, 'agent-' + name)
+    include = subprocess.run([cc, '-print-file-name=include'], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+    command = [cc] + FLAGS + flags + ['-isystem', include, '-I.', '-Iinclude'] + LINK
+    command += ['-Wl,-T,preamble/native/agent.ld', '-o', out] + sources() + ['-lgcc']
+    env = dict(os.environ, LC_ALL='C', SOURCE_DATE_EPOCH='0')
+    subprocess.run(command, cwd=TOP, env=env, check=True)
+    with open(out, 'rb') as f:
+        return cut(f.read())
+
+
+def c_file(made):
+    s = '/* Made by preamble/native/make.py. */\n#include "preamble/preamble.h"\n\n'
+    for name, elf, packed in made:
+        s += c_array('elf_' + name, elf) + c_array('packed_' + name, packed)
+    s += 'const struct eci_native eci_generated_native[] = {\n'
+    for name, _, _ in made:
+        s += '\t{"%s", elf_%s, sizeof(elf_%s), packed_%s, sizeof(packed_%s)},\n' % ((name,) * 5)
+    return s + '\t{0, 0, 0, 0, 0},\n};\n'
+
+
+def option(argv, name):
+    return argv[argv.index(name) + 1] if name in argv else None
+
+
+def main(argv):
+    wanted = [argv[i + 1] for i, a in enumerate(argv) if a == '--arch']
+    made = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, prefix, flags in ARCHES:
+            elf = build(name, prefix, flags, folder) if not wanted or name in wanted else None
+            if elf:
+                made.append((name, elf, compress(elf)))
+    if '--sizes' in argv:
+        for name, elf, packed in made:
+            print('native %s %d (ELF %d)' % (name, len(packed), len(elf)))
+    if option(argv, '--dir'):
+        os.makedirs(option(argv, '--dir'), exist_ok=True)
+        for name, elf, packed in made:
+            path = os.path.join(option(argv, '--dir'), 'agent-' + name)
+            for suffix, data in ('', elf), ('.z', packed):
+                with open(path + '.new', 'wb') as f:    # one may be running
+                    f.write(data)
+                os.chmod(path + '.new', 0o755)
+                os.rename(path + '.new', path + suffix)
+    if option(argv, '--out'):
+        with open(option(argv, '--out'), 'w') as f:
+            f.write(c_file(made))
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])

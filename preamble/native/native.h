@@ -1,0 +1,89 @@
+/* native: what the files of this folder share. */
+#ifndef ECI_NATIVE_H
+#define ECI_NATIVE_H
+
+#include "core/buf.h"
+#include "core/mem.h"
+#include "preamble/native/sys.h"
+#include "router/router.h"
+#include "service/exec.h"
+#include "service/modcache.h"
+#include "service/spawn.h"
+
+#define NATIVE_READ_MAX 65536u /* a pipe's worth */
+
+struct native_poll {
+	int fd;
+	short events, revents;
+};
+
+/* A process that we have started: a spawn's or a job's. */
+struct native_proc {
+	struct native_proc *next;
+	struct eci_spawn *spawn; /* one of these two */
+	struct eci_job *job;
+	struct eci_link *link; /* once promoted: in and out are its */
+	int pid;               /* also its group's; 0 once it was waited for */
+	int in, out, err, tty; /* -1: none, or closed; in == out for a terminal */
+	int slave;             /* the terminal's other side, held until the process has ended */
+	int status;
+	struct eci_buf in_q, tty_q;
+	bool paused, stdin_done, blocked, exited, over;
+	uint64_t end_at; /* ms: no longer waited for its outputs after this; 0: not yet */
+};
+
+struct native {
+	struct eci_router *router;
+	struct eci_link *up;
+	struct eci_spawns *spawns;
+	struct eci_jobs *jobs;
+	struct eci_modcache *modules;
+	struct native_proc *procs;
+	char *const *environ;
+	char *args; /* our own argument area, for the title */
+	size_t args_len;
+	const char *end; /* why we are about to end */
+	bool dirty;      /* a link has something to write */
+	uint64_t now;    /* ms, of this turn */
+	int watcher;     /* pipe to the watcher; -1 before there is one */
+	int signals;     /* signalfd for SIGCHLD */
+	int npoll, poll_cap;
+	struct native_poll *poll;
+	uint8_t buf[NATIVE_READ_MAX];
+};
+extern struct native native;
+
+/* ---- start.c ---- */
+struct native_plan {
+	const char *const *argv, *const *env; /* env: changes, or NULL */
+	const char *cwd;                      /* NULL: ours */
+	int mode;                             /* SPAWN's: 0 pipes, 1 terminal, 2 pipes and a terminal */
+	bool no_stdin;                        /* /dev/null in its place */
+	uint16_t size[4];                     /* of the terminal: rows, columns */
+	bool at_cwd;                          /* out: it failed there */
+};
+/* Starts it and fills in p's descriptors and pid. 0, or an errno. */
+int native_start(struct native_proc *p, struct native_plan *plan);
+void native_close(int *fd);
+const char *native_explain(void *ctx, int err);
+
+/* ---- procs.c ---- */
+extern const struct eci_spawn_host native_spawn_host;
+extern const struct eci_job_host native_job_host;
+void native_procs_flush(void);
+void native_procs_watch(uint64_t *until);
+void native_procs_serve(int first);
+void native_procs_reap(void);
+void native_procs_kill(void);
+void native_watch(int fd, short events);
+
+/* ---- watcher.c ---- */
+/* Becomes two processes; returns in the agent. */
+void native_watcher_start(void);
+void native_schedule(int policy);  /* of this process and what it forks: sched(7) */
+void native_watcher_tell(int pid); /* a group to end when we are gone; -pid: no longer */
+
+/* ---- agent.c ---- */
+_Noreturn void native_exit(int status);
+
+#endif

@@ -1,0 +1,366 @@
+/* The processes under our links and commands: their bytes, and their end.
+ *
+ * What a process is for is decided in service/ (spawn.c, exec.c); this file moves its bytes. Before PROMOTE output goes
+ * to the spawn and RAW bytes wait in in_q; afterwards in and out belong to the router's link.
+ *
+ * The end of a spawn's process is reported when it was waited for and its outputs are at their end, or a quarter of a
+ * second later: a grandchild may hold them. One that only closed its output gets a grace and is killed then. A process
+ * that we may not kill (it became another user) is told by the end of its input, and reported as gone after LEFT_MS; it
+ * is waited for by the way. A command is reported when both outputs are at their end, whoever holds them. */
+#include "preamble/native/native.h"
+
+#define GRACE_MS 250u
+#define CLOSED_MS 2000u /* a process without output that is no link: it may be about to end */
+#define LEFT_MS 2000u
+
+enum { OUT = 1, ERR, TTY, IN };
+
+static struct {
+	struct native_proc *proc;
+	int which;
+} * whose; /* as long as native.poll */
+
+/* ---- hosts of service/ ---- */
+
+static void *add(struct eci_spawn *s, struct eci_job *j, struct native_plan *plan, int *err)
+{
+	struct native_proc *p = eci_mem_alloc(sizeof *p);
+	*err = SYS_ENOMEM;
+	if (!p)
+		return NULL;
+	*p = (struct native_proc){.spawn = s, .job = j};
+	*err = native_start(p, plan);
+	if (*err) {
+		eci_mem_free(p);
+		return NULL;
+	}
+	p->next = native.procs;
+	native.procs = p;
+	return p;
+}
+
+static void *spawn_start(void *ctx, struct eci_spawn *s, const char *const *argv, const char *const *env, int mode,
+			 int *err, int *pid)
+{
+	struct native_plan plan = {.argv = argv, .env = env, .mode = mode};
+	struct native_proc *p = add(s, NULL, &plan, err);
+	(void)ctx;
+	if (p)
+		*pid = p->pid;
+	return p;
+}
+
+static void *job_start(void *ctx, struct eci_job *j, const struct eci_job_request *q, int *err, bool *at_cwd)
+{
+	struct native_plan plan = {.argv = (const char *const *)q->argv, .env = (const char *const *)q->env};
+	plan.cwd = q->cwd;
+	plan.mode = q->pty;
+	plan.no_stdin = true;
+	plan.size[0] = (uint16_t)q->rows;
+	plan.size[1] = (uint16_t)q->cols;
+	void *p = add(NULL, j, &plan, err);
+	(void)ctx;
+	*at_cwd = plan.at_cwd;
+	return p;
+}
+
+static void put(void *ctx, void *proc, bool tty, const uint8_t *p, size_t n)
+{
+	struct native_proc *c = proc;
+	(void)ctx;
+	(void)eci_buf_append(tty ? &c->tty_q : &c->in_q, p, n);
+	native.dirty = true;
+}
+
+static void close_stdin(void *ctx, void *proc)
+{
+	(void)ctx;
+	((struct native_proc *)proc)->stdin_done = true;
+	native.dirty = true;
+}
+
+static void pause_output(void *ctx, void *proc, bool on)
+{
+	(void)ctx;
+	((struct native_proc *)proc)->paused = on;
+}
+
+static void end_at(struct native_proc *c, uint32_t ms)
+{
+	if (!c->end_at)
+		c->end_at = native.now + ms;
+}
+
+/* False: it is not ours to kill. */
+static bool send_signal(const struct native_proc *c, int sig)
+{
+	return c->exited || SYS2(NR_kill, -c->pid, sig) == 0 || SYS2(NR_kill, c->pid, sig) == 0;
+}
+
+static void close_in(struct native_proc *c)
+{
+	if (c->in == c->out)
+		c->in = -1;
+	native_close(&c->in);
+}
+
+static void kill_proc(void *ctx, void *proc)
+{
+	struct native_proc *c = proc;
+	(void)ctx;
+	if (send_signal(c, SYS_SIGKILL))
+		return;
+	close_in(c);
+	end_at(c, GRACE_MS);
+}
+
+static void attach(void *ctx, void *proc, struct eci_link *link)
+{
+	struct native_proc *c = proc;
+	(void)ctx;
+	if (c->link && !link)
+		eci_modcache_forget(native.modules, eci_link_peer(c->link));
+	c->link = link;
+	c->paused = false;
+	native.dirty = true;
+}
+
+static void release(void *ctx, void *proc)
+{
+	struct native_proc *c = proc, **at = &native.procs;
+	(void)ctx;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	close_in(c);
+	native_close(&c->out);
+	native_close(&c->err);
+	native_close(&c->tty);
+	native_close(&c->slave);
+	native_watcher_tell(-c->pid);
+	eci_buf_deinit(&c->in_q);
+	eci_buf_deinit(&c->tty_q);
+	eci_mem_free(c);
+}
+
+static int *output_of(struct native_proc *c, int which)
+{
+	return which == OUT ? &c->out : which == ERR ? &c->err : &c->tty;
+}
+
+static void shut(struct native_proc *c, int which)
+{
+	int *fd = output_of(c, which);
+	if (which == OUT && (c->link || c->in == *fd))
+		close_in(c);
+	native_close(fd);
+	if (which == OUT && c->spawn)
+		end_at(c, c->link ? GRACE_MS : CLOSED_MS);
+	if (c->job)
+		eci_job_ended(c->job, which, native.now);
+}
+
+static void job_signal(void *ctx, void *proc, bool kill)
+{
+	(void)ctx;
+	(void)send_signal(proc, kill ? SYS_SIGKILL : SYS_SIGTERM);
+}
+
+static void job_cut(void *ctx, void *proc, int which)
+{
+	struct native_proc *c = proc;
+	(void)ctx;
+	if (*output_of(c, which) >= 0)
+		shut(c, which);
+}
+
+const struct eci_spawn_host native_spawn_host = {.start = spawn_start,
+						 .write = put,
+						 .close_stdin = close_stdin,
+						 .pause = pause_output,
+						 .kill = kill_proc,
+						 .attach = attach,
+						 .free = release,
+						 .explain = native_explain};
+const struct eci_job_host native_job_host = {job_start, job_signal, job_cut, native_explain};
+
+/* ---- output: towards the process ---- */
+
+/* True: there is no more to write. What nobody reads any more counts as written. */
+static bool flush_queue(struct native_proc *c, struct eci_buf *q, int fd)
+{
+	while (eci_buf_len(q)) {
+		long n = fd < 0 ? -1 : SYS3(NR_write, fd, eci_buf_data(q), eci_buf_len(q));
+		if (n == -SYS_EAGAIN)
+			return false;
+		if (n < 0)
+			n = (long)eci_buf_len(q);
+		eci_buf_drain(q, (size_t)n);
+		eci_spawn_written(c->spawn, (size_t)n, native.now);
+	}
+	return true;
+}
+
+static bool flush_link(struct native_proc *c)
+{
+	const uint8_t *p;
+	size_t n;
+	while (c->link && c->in >= 0 && (n = eci_link_output(c->link, &p, NATIVE_READ_MAX)) > 0) {
+		long w = SYS3(NR_write, c->in, p, n);
+		if (w == -SYS_EAGAIN)
+			return false;
+		if (w < 0) {
+			close_in(c);
+			end_at(c, GRACE_MS);
+			break;
+		}
+		eci_link_wrote(c->link, (size_t)w, native.now);
+	}
+	return true;
+}
+
+void native_procs_flush(void)
+{
+	for (struct native_proc *c = native.procs; c; c = c->next) {
+		if (!c->spawn)
+			continue;
+		c->blocked = !(flush_queue(c, &c->in_q, c->in) && flush_link(c));
+		if (!eci_buf_len(&c->in_q) && !c->in_q.failed)
+			eci_buf_deinit(&c->in_q); /* an agent has gone through it: not to be kept for each child */
+		(void)flush_queue(c, &c->tty_q, c->tty);
+		if (!c->blocked && c->stdin_done && c->in != c->out)
+			close_in(c);
+	}
+}
+
+/* ---- the loop's part ---- */
+
+static void watch(struct native_proc *c, int which, int fd, short events)
+{
+	if (fd < 0)
+		return;
+	native_watch(fd, events);
+	whose[native.npoll - 1].proc = c;
+	whose[native.npoll - 1].which = which;
+}
+
+void native_procs_watch(uint64_t *until)
+{
+	for (struct native_proc *c = native.procs; c; c = c->next) {
+		if (c->job) {
+			if (eci_job_room(c->job, OUT))
+				watch(c, OUT, c->out, SYS_POLLIN);
+			if (c->err >= 0 && eci_job_room(c->job, ERR))
+				watch(c, ERR, c->err, SYS_POLLIN);
+			continue;
+		}
+		if (!c->paused) {
+			watch(c, OUT, c->out, SYS_POLLIN);
+			watch(c, ERR, c->err, SYS_POLLIN);
+			watch(c, TTY, c->tty, SYS_POLLIN);
+		}
+		if (c->blocked)
+			watch(c, IN, c->in, SYS_POLLOUT);
+		if (eci_buf_len(&c->tty_q))
+			watch(c, IN, c->tty, SYS_POLLOUT);
+		if (c->end_at && c->end_at < *until)
+			*until = c->end_at;
+	}
+}
+
+static void take(struct native_proc *c, int which)
+{
+	int fd = *output_of(c, which);
+	size_t max = c->job ? eci_job_room(c->job, which) : NATIVE_READ_MAX;
+	if (fd < 0 || !max)
+		return;
+	long n = SYS3(NR_read, fd, native.buf, max);
+	if (n == -SYS_EAGAIN || n == -SYS_EINTR)
+		return;
+	if (n <= 0)
+		shut(c, which);
+	else if (c->job)
+		eci_job_output(c->job, which, native.buf, (size_t)n, native.now);
+	else if (which == OUT && c->link)
+		eci_link_feed(c->link, native.buf, (size_t)n, native.now);
+	else
+		eci_spawn_output(c->spawn, which, native.buf, (size_t)n, native.now);
+}
+
+/* Reports the end once it is one; c is gone then. */
+static void settle(struct native_proc *c)
+{
+	bool ended = c->out < 0 && c->err < 0 && (c->tty < 0 || c->job);
+	if (c->job) {
+		if (c->exited && ended) {
+			eci_job_exited(c->job, c->status, native.now);
+			release(NULL, c);
+		}
+		return;
+	}
+	bool late = c->end_at && native.now >= c->end_at;
+	if (!c->exited && late && !c->over) {
+		c->over = true;
+		c->end_at = native.now + (send_signal(c, SYS_SIGKILL) ? 60000 : LEFT_MS);
+	} else if (!c->exited && late) {
+		c->status = SYS_SIGKILL;
+		c->exited = true;
+	}
+	if (c->exited && (ended || late))
+		eci_spawn_exited(c->spawn, c->status, native.now);
+}
+
+void native_procs_serve(int first)
+{
+	for (int i = first; i < native.npoll; i++)
+		if (native.poll[i].revents && whose[i].which < IN)
+			take(whose[i].proc, whose[i].which);
+	for (struct native_proc *c = native.procs, *next; c; c = next) {
+		next = c->next;
+		settle(c);
+	}
+}
+
+void native_procs_reap(void)
+{
+	int status;
+	long pid;
+	while ((pid = SYS4(NR_wait4, -1, &status, 1, 0)) > 0) /* WNOHANG */
+		for (struct native_proc *c = native.procs; c; c = c->next)
+			if (c->pid == pid && !c->exited) {
+				c->status = status;
+				c->exited = true;
+				c->paused = false;
+				c->end_at = native.now + GRACE_MS;
+				native_close(&c->slave);
+			}
+}
+
+void native_procs_kill(void)
+{
+	for (struct native_proc *c = native.procs; c; c = c->next)
+		(void)send_signal(c, SYS_SIGKILL);
+}
+
+/* ---- the poll set ---- */
+
+void native_watch(int fd, short events)
+{
+	if (native.npoll == native.poll_cap) {
+		int cap = native.poll_cap ? native.poll_cap * 2 : 32;
+		struct native_poll *grown = eci_mem_alloc((size_t)cap * sizeof *grown);
+		void *also = eci_mem_alloc((size_t)cap * sizeof *whose);
+		if (!grown || !also)
+			native_exit(1); /* a descriptor that is not watched would hang somebody for ever */
+		if (native.npoll) {
+			memcpy(grown, native.poll, (size_t)native.npoll * sizeof *grown);
+			memcpy(also, whose, (size_t)native.npoll * sizeof *whose);
+		}
+		eci_mem_free(native.poll);
+		eci_mem_free(whose);
+		native.poll = grown;
+		whose = also;
+		native.poll_cap = cap;
+	}
+	native.poll[native.npoll++] = (struct native_poll){fd, events, 0};
+}

@@ -1,0 +1,306 @@
+/* Starting a process, on pipes or terminals.
+ *
+ * It gets a session and a process group of its own, default signals, and descriptors 0 to 2 only, since all of ours are
+ * close-on-exec. What exec(2) says comes back through a pipe that a success closes: so "no such program" is an answer
+ * and not an exit status 127 to guess at. Between fork and exec the child works on its own copy of our memory and may
+ * allocate.
+ *
+ * The terminal's path is made from its number in this mount namespace's /dev/pts; the first terminal that a session's
+ * leader opens becomes its own. */
+#include "preamble/native/native.h"
+
+enum { TIOCSCTTY = 0x540E, TIOCSWINSZ = 0x5414, TIOCGPTN = (int)0x80045430, TIOCSPTLCK = 0x40045431 };
+enum { AT_FDCWD = -100 };
+enum { IN, OUT, ERR, SAID, PIPES };
+
+#define PATH_DEFAULT "/usr/bin:/bin"
+
+void native_close(int *fd)
+{
+	if (*fd >= 0)
+		(void)SYS1(NR_close, *fd);
+	*fd = -1;
+}
+
+static long open_at(const char *path, int flags)
+{
+	return SYS3(NR_openat, AT_FDCWD, path, flags | SYS_CLOEXEC);
+}
+
+static size_t length(const char *s)
+{
+	size_t n = 0;
+	while (s[n])
+		n++;
+	return n;
+}
+
+/* The value in "K=V" if s is of the variable that `like` ("K=V" or "K") is of, else NULL. */
+static const char *value_of(const char *s, const char *like)
+{
+	while (*like && *like != '=' && *s == *like)
+		s++, like++;
+	return (!*like || *like == '=') && *s == '=' ? s + 1 : NULL;
+}
+
+/* ---- after fork ---- */
+
+static const char **make_environ(const char *const *changes)
+{
+	size_t n = 0, m = 0, k = 0;
+	while (native.environ[n])
+		n++;
+	while (changes && changes[m])
+		m++;
+	const char **out = eci_mem_alloc((n + m + 1) * sizeof *out);
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		bool changed = false;
+		for (size_t j = 0; j < m; j++)
+			changed = changed || value_of(native.environ[i], changes[j]);
+		if (!changed)
+			out[k++] = native.environ[i];
+	}
+	for (size_t j = 0; j < m; j++)
+		if (value_of(changes[j], changes[j]))
+			out[k++] = changes[j];
+	out[k] = NULL;
+	return out;
+}
+
+/* Executes path, or as a script without a first line, as a shell does it. Returns an errno. */
+static int execute(const char *path, const char *const *argv, const char *const *env)
+{
+	long err = -SYS3(NR_execve, path, argv, env);
+	if (err != SYS_ENOEXEC)
+		return (int)err;
+	size_t n = 0;
+	while (argv[n])
+		n++;
+	const char **v = eci_mem_alloc((n + 2) * sizeof *v);
+	if (!v)
+		return SYS_ENOMEM;
+	v[0] = "/bin/sh";
+	v[1] = path;
+	memcpy(v + 2, argv + 1, n * sizeof *v);
+	return (int)-SYS3(NR_execve, v[0], v, env);
+}
+
+/* Looks for argv[0] along PATH of env. The most telling errno: not allowed, before not there. */
+static int search(const char *const *argv, const char *const *env)
+{
+	const char *path = PATH_DEFAULT, *name = argv[0], *p;
+	int err = SYS_ENOENT;
+	for (p = name; *p && *p != '/'; p++)
+		;
+	if (*p)
+		return execute(name, argv, env);
+	for (size_t i = 0; env[i]; i++)
+		if (value_of(env[i], "PATH"))
+			path = value_of(env[i], "PATH");
+	char *full = eci_mem_alloc(length(path) + length(name) + 3);
+	if (!full || !*name)
+		return full ? SYS_ENOENT : SYS_ENOMEM;
+	for (;;) {
+		size_t n = 0;
+		for (; *path && *path != ':'; path++)
+			full[n++] = *path;
+		if (!n)
+			full[n++] = '.';
+		full[n++] = '/';
+		memcpy(full + n, name, length(name) + 1);
+		int e = execute(full, argv, env);
+		if (e != SYS_ENOENT && e != SYS_ENOTDIR)
+			err = e;
+		if (!*path++)
+			return err;
+	}
+}
+
+void native_schedule(int policy)
+{
+	int priority = 0;
+	(void)SYS3(NR_sched_setscheduler, 0, policy, &priority);
+}
+
+static int become(struct native_plan *plan, int pipes[PIPES][2], const char *terminal)
+{
+	int v[3] = {pipes[IN][0], pipes[OUT][1], pipes[ERR][1]};
+	uint64_t zero[4] = {0};
+	(void)SYS0(NR_setsid);
+	native_watcher_tell((int)SYS0(NR_getpid));
+	(void)SYS2(NR_prctl, 1, SYS_SIGKILL); /* PR_SET_PDEATHSIG */
+	native_schedule(0);                   /* as others are, and not as a relay */
+	for (int i = 1; i <= SYS_SIGNALS; i++)
+		(void)SYS4(NR_sigaction, i, zero, 0, 8);
+	(void)SYS4(NR_sigprocmask, 2, zero, 0, 8); /* SIG_SETMASK */
+	if (plan->mode) {
+		int fd = (int)open_at(terminal, SYS_RDWR);
+		if (fd < 0)
+			return -fd;
+		(void)SYS3(NR_ioctl, fd, TIOCSCTTY, 0);
+		if (plan->mode == 1)
+			v[0] = v[1] = v[2] = fd;
+	}
+	if (plan->no_stdin)
+		v[0] = (int)open_at("/dev/null", SYS_RDWR);
+	for (int i = 0; i < 3; i++) {
+		long got = SYS3(NR_dup3, v[i], i, 0);
+		if (got < 0)
+			return (int)-got;
+	}
+	plan->at_cwd = true;
+	long err = plan->cwd ? -SYS1(NR_chdir, plan->cwd) : 0;
+	if (err)
+		return (int)err;
+	plan->at_cwd = false;
+	const char **env = make_environ(plan->env);
+	return env ? search(plan->argv, env) : SYS_ENOMEM;
+}
+
+/* ---- before and after ---- */
+
+/* A terminal's master side, and the path of the other. */
+static int open_terminal(char *path, const uint16_t *size)
+{
+	int zero = 0;
+	unsigned n;
+	long fd = open_at("/dev/ptmx", SYS_RDWR | SYS_NOCTTY);
+	if (fd < 0)
+		return (int)fd;
+	(void)SYS3(NR_ioctl, fd, TIOCSPTLCK, &zero);
+	if (SYS3(NR_ioctl, fd, TIOCGPTN, &n) < 0)
+		n = 0;
+	if (size[0])
+		(void)SYS3(NR_ioctl, fd, TIOCSWINSZ, size);
+	memcpy(path, "/dev/pts/", 9);
+	path += 9;
+	unsigned digits = 1;
+	for (unsigned rest = n; rest > 9; rest /= 10)
+		digits++;
+	path[digits] = 0;
+	for (; digits--; n /= 10)
+		path[digits] = (char)('0' + n % 10);
+	return (int)fd;
+}
+
+static int prepare(struct native_proc *p, const struct native_plan *plan, int pipes[PIPES][2], char *terminal)
+{
+	long err;
+	for (int i = 0; i < PIPES; i++) {
+		bool wanted = i == SAID || (plan->mode != 1 && (i != IN || !plan->no_stdin));
+		err = wanted ? SYS2(NR_pipe2, pipes[i], SYS_CLOEXEC) : 0;
+		if (err < 0)
+			return (int)-err;
+	}
+	if (!plan->mode)
+		return 0;
+	p->tty = open_terminal(terminal, plan->size);
+	return p->tty < 0 ? -p->tty : 0;
+}
+
+static int run(struct native_proc *p, struct native_plan *plan, int pipes[PIPES][2], const char *terminal)
+{
+	int said[2] = {0, 0};
+	long pid = SYS5(NR_clone, SYS_SIGCHLD, 0, 0, 0, 0);
+	if (pid < 0)
+		return (int)-pid;
+	if (!pid) {
+		said[0] = become(plan, pipes, terminal);
+		said[1] = plan->at_cwd;
+		(void)SYS3(NR_write, pipes[SAID][1], said, sizeof said);
+		native_exit(127);
+	}
+	native_close(&pipes[SAID][1]);
+	long n;
+	do
+		n = SYS3(NR_read, pipes[SAID][0], said, sizeof said);
+	while (n == -SYS_EINTR);
+	if (n > 0) {
+		native_watcher_tell((int)-pid);
+		(void)SYS4(NR_wait4, pid, 0, 0, 0);
+		plan->at_cwd = said[1];
+		return said[0];
+	}
+	p->pid = (int)pid;
+	return 0;
+}
+
+static int keep(int *fd)
+{
+	int got = *fd;
+	*fd = -1;
+	if (got >= 0)
+		(void)SYS3(NR_fcntl, got, SYS_F_SETFL, SYS_NONBLOCK | (got == native.watcher ? 0 : SYS_RDWR));
+	return got;
+}
+
+int native_start(struct native_proc *p, struct native_plan *plan)
+{
+	int pipes[PIPES][2];
+	char terminal[32];
+	memset(pipes, 255, sizeof pipes);
+	p->in = p->out = p->err = p->tty = p->slave = -1;
+	int err = prepare(p, plan, pipes, terminal);
+	if (!err)
+		err = run(p, plan, pipes, terminal);
+	if (err) {
+		native_close(&p->tty);
+	} else if (plan->mode == 1) {
+		p->in = p->out = keep(&p->tty);
+	} else {
+		p->in = keep(&pipes[IN][1]);
+		p->out = keep(&pipes[OUT][0]);
+		p->err = keep(&pipes[ERR][0]);
+		/* Nobody else holds the terminal once exec has closed the child's own: then it would end at once. */
+		if (plan->mode)
+			p->slave = (int)open_at(terminal, SYS_RDWR | SYS_NOCTTY);
+		p->tty = keep(&(int){p->tty});
+	}
+	for (int i = 0; i < PIPES; i++) {
+		native_close(&pipes[i][0]);
+		native_close(&pipes[i][1]);
+	}
+	return err;
+}
+
+/* The errors of fork, exec and the descriptors before them; whoever reads another has its number. */
+const char *native_explain(void *ctx, int err)
+{
+	static const struct {
+		int err;
+		const char *text;
+	} texts[] = {
+		{1, "Operation not permitted"},
+		{SYS_ENOENT, "No such file or directory"},
+		{7, "Argument list too long"},
+		{SYS_ENOEXEC, "Exec format error"},
+		{SYS_EAGAIN, "Resource temporarily unavailable"},
+		{SYS_ENOMEM, "Cannot allocate memory"},
+		{13, "Permission denied"},
+		{SYS_ENOTDIR, "Not a directory"},
+		{23, "Too many open files in system"},
+		{26, "Text file busy"},
+	};
+	(void)ctx;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (texts[i].err == err)
+			return texts[i].text;
+	if (err != SYS_EMFILE)
+		return "Error";
+	/* The limit is what the user has to raise. */
+	static char text[64];
+	uint64_t limit[2] = {0, 0};
+	(void)SYS4(NR_prlimit64, 0, 7, 0, limit); /* RLIMIT_NOFILE */
+	size_t n = 0, digits = 1;
+	for (const char *s = "Too many open files: the limit is "; *s; s++)
+		text[n++] = *s;
+	uint32_t value = limit[0] > UINT32_MAX ? UINT32_MAX : (uint32_t)limit[0];
+	for (uint32_t rest = value; rest > 9; rest /= 10)
+		digits++;
+	text[n + digits] = 0;
+	for (; digits--; value /= 10)
+		text[n + digits] = (char)('0' + value % 10);
+	return text;
+}

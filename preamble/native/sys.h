@@ -1,0 +1,36 @@
+/* native: the system calls, by their names, and the constants that go with them. Each returns what the kernel does: a
+ * result, or the negative errno. */
+#ifndef ECI_NATIVE_SYS_H
+#define ECI_NATIVE_SYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "preamble/native/arch.h"
+
+enum {
+	SYS_ENOENT = 2,
+	SYS_EINTR = 4,
+	SYS_ENOEXEC = 8,
+	SYS_EAGAIN = 11,
+	SYS_ENOMEM = 12,
+	SYS_ENOTDIR = 20,
+	SYS_EMFILE = 24,
+	SYS_ECANCELED = 125
+};
+enum { SYS_RDONLY = 0, SYS_WRONLY = 1, SYS_RDWR = 2, SYS_CREAT = 0x40, SYS_NOCTTY = 0x100 };
+enum { SYS_NONBLOCK = 0x800, SYS_CLOEXEC = 0x80000 };
+enum { SYS_POLLIN = 1, SYS_POLLOUT = 4, SYS_POLLERR = 8, SYS_POLLHUP = 16 };
+enum { SYS_SIGKILL = 9, SYS_SIGPIPE = 13, SYS_SIGTERM = 15, SYS_SIGCHLD = 17, SYS_SIGNALS = 64 };
+enum { SYS_F_GETFL = 3, SYS_F_SETFL = 4, SYS_F_DUPFD_CLOEXEC = 1030 };
+
+#define SYS0(nr) native_call(nr, 0, 0, 0, 0, 0, 0)
+#define SYS1(nr, a) native_call(nr, (long)(a), 0, 0, 0, 0, 0)
+#define SYS2(nr, a, b) native_call(nr, (long)(a), (long)(b), 0, 0, 0, 0)
+#define SYS3(nr, a, b, c) native_call(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define SYS4(nr, a, b, c, d) native_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define SYS5(nr, a, b, c, d, e) native_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+#define SYS6(nr, a, b, c, d, e, f) native_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+#endif

@@ -1,0 +1,61 @@
+/* The watcher: a second process that does nothing until the agent is gone, however it went, and then ends what it
+ * started.
+ *
+ * It is the process that was booted, and the agent its child, so whoever carries us sees our end only when all of it is
+ * over. The agent tells it through a pipe each process group that it starts, and each that is done with; end of file
+ * means that the agent is gone. Each group is told by the process itself before it executes anything, so there is no
+ * moment in which one runs that the watcher does not know.
+ *
+ * A signal from the kernel (PR_SET_PDEATHSIG) alone would not do: it reaches the first process of a group only, and is
+ * lost when a program changes its user. It serves the other way: an agent whose watcher is killed ends with it. */
+#include "preamble/native/native.h"
+
+#define GROUPS_MAX 65536u /* more processes than one user may have by default */
+
+void native_watcher_tell(int pid)
+{
+	if (native.watcher >= 0)
+		(void)SYS3(NR_write, native.watcher, &pid, sizeof pid);
+}
+
+static _Noreturn void watch(int fd)
+{
+	static int groups[GROUPS_MAX];
+	unsigned n = 0, i;
+	int pid;
+	long got;
+	while ((got = SYS3(NR_read, fd, &pid, sizeof pid)) != 0) {
+		if (got != sizeof pid)
+			continue;
+		for (i = 0; i < n && groups[i] != -pid; i++)
+			;
+		if (pid > 0 && n < GROUPS_MAX)
+			groups[n++] = pid;
+		else if (pid < 0 && i < n)
+			groups[i] = groups[--n];
+	}
+	for (i = 0; i < n; i++)
+		(void)SYS2(NR_kill, -groups[i], SYS_SIGKILL);
+	native_exit(0);
+}
+
+void native_watcher_start(void)
+{
+	int ends[2];
+	long before = SYS0(NR_getpid);
+	native.watcher = -1;
+	if (SYS2(NR_pipe2, ends, SYS_CLOEXEC) < 0)
+		return;
+	long pid = SYS5(NR_clone, SYS_SIGCHLD, 0, 0, 0, 0);
+	if (pid > 0) {
+		native_close(&ends[1]);
+		watch(ends[0]);
+	}
+	native_close(&ends[0]);
+	native.watcher = ends[1];
+	if (pid < 0)
+		return;                       /* no process to be had: then without */
+	(void)SYS2(NR_prctl, 1, SYS_SIGKILL); /* PR_SET_PDEATHSIG */
+	if (SYS0(NR_getppid) != before)
+		native_exit(1);
+}

@@ -1,0 +1,338 @@
+/* Commands, each with two streams to who asked.
+ *
+ * A job lives from EXEC to its answer, which goes when the process has ended and both streams have. Invariant: no more
+ * is read from an output than its stream has credit for (and nothing while much of our bulk waits for the parent), so
+ * that a receiver who stops holds the command at its pipe and not in anybody's memory.
+ *
+ * A stream's own handle is a slot: its respondent is the receiver, so that CREDIT from anybody else is refused by the
+ * router, and a dead notice or a lost way ends it. A stream that was cut short is closed towards the command (which
+ * learns it by SIGPIPE) and its END is sent all the same; a receiver that is gone does not mind. */
+#include "service/exec.h"
+
+#include "core/cbor.h"
+#include "core/mem.h"
+#include "service/words.h"
+
+enum { OUT = 1, ERR = 2 };
+
+struct stream {
+	struct eci_job *job;
+	int which;
+	uint32_t far, near;   /* handles: the receiver's, ours */
+	uint32_t used, given; /* bytes sent; of these, given back */
+	bool ended;
+};
+
+struct eci_job {
+	struct eci_jobs *all;
+	struct eci_job *next;
+	uint32_t src, slot;
+	void *proc;
+	struct stream streams[2];
+	uint64_t kill_at; /* ms; 0: not cancelled, UINT64_MAX: done */
+};
+
+struct eci_jobs {
+	struct eci_router *router;
+	const struct eci_job_host *host;
+	void *ctx;
+	struct eci_job *list;
+	uint32_t n;
+};
+
+struct eci_jobs *eci_jobs_new(struct eci_router *r, const struct eci_job_host *host, void *ctx)
+{
+	struct eci_jobs *all = eci_mem_alloc(sizeof *all);
+	if (all)
+		*all = (struct eci_jobs){.router = r, .host = host, .ctx = ctx};
+	return all;
+}
+
+void *eci_job_proc(const struct eci_job *j)
+{
+	return j->proc;
+}
+
+static struct stream *stream_of(struct eci_job *j, int which)
+{
+	return &j->streams[which - OUT];
+}
+
+/* ---- streams ---- */
+
+static int send_data(struct stream *s, uint8_t flags, const uint8_t *p, size_t n, uint64_t now_ms)
+{
+	return eci_router_send(s->job->all->router, ECI_BULK, flags, s->job->src, s->far, s->near, p, n, now_ms);
+}
+
+/* The slot's function: whatever is dead ends the stream; anything else means nothing here. The host closes the output
+ * and reports its end. */
+static void on_slot(void *arg, const struct eci_answer *a)
+{
+	struct stream *s = arg;
+	if (!a->dead)
+		return;
+	s->near = 0;
+	if (s->job->proc)
+		s->job->all->host->cut(s->job->all->ctx, s->job->proc, s->which);
+}
+
+size_t eci_job_room(const struct eci_job *j, int which)
+{
+	const struct stream *s = &j->streams[which - OUT];
+	struct eci_link *up = eci_router_parent(j->all->router);
+	struct eci_link_stats stats = {0};
+	if (up)
+		eci_link_get_stats(up, &stats);
+	uint32_t room = ECI_STREAM_WINDOW - s->used + s->given;
+	if (stats.bulk_queued_bytes > ECI_JOB_BACKLOG)
+		return 0;
+	return room < ECI_BULK_BODY_MAX ? room : ECI_BULK_BODY_MAX;
+}
+
+void eci_job_output(struct eci_job *j, int which, const uint8_t *p, size_t n, uint64_t now_ms)
+{
+	struct stream *s = stream_of(j, which);
+	s->used += (uint32_t)n;
+	if (send_data(s, 0, p, n, now_ms)) /* bytes are missing: nothing may follow them */
+		j->all->host->cut(j->all->ctx, j->proc, which);
+}
+
+void eci_job_ended(struct eci_job *j, int which, uint64_t now_ms)
+{
+	struct stream *s = stream_of(j, which);
+	if (s->ended)
+		return;
+	s->ended = true;
+	(void)send_data(s, ECI_F_END, NULL, 0, now_ms);
+}
+
+/* ---- the end ---- */
+
+static void forget(struct eci_job *j)
+{
+	struct eci_job **at = &j->all->list;
+	while (*at != j)
+		at = &(*at)->next;
+	*at = j->next;
+	j->all->n--;
+	for (int i = 0; i < 2; i++)
+		eci_slot_close(j->all->router, j->streams[i].near);
+	eci_mem_free(j);
+}
+
+static void answer(struct eci_job *j, struct eci_buf *b, uint64_t now_ms)
+{
+	if (j->slot && !b->failed)
+		(void)eci_router_send(j->all->router, ECI_CALL, 0, j->src, j->slot, 0, eci_buf_data(b), eci_buf_len(b),
+				      now_ms);
+	eci_buf_deinit(b);
+	forget(j);
+}
+
+void eci_job_exited(struct eci_job *j, int wait_status, uint64_t now_ms)
+{
+	unsigned sig = (unsigned)wait_status & 127, status = (unsigned)wait_status >> 8 & 255;
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_job_ended(j, OUT, now_ms);
+	eci_job_ended(j, ERR, now_ms);
+	eci_cbor_put_array(&b, 3);
+	eci_cbor_put_uint(&b, 0);
+	eci_cbor_put_uint(&b, sig ? 0 : status);
+	eci_cbor_put_uint(&b, sig);
+	answer(j, &b, now_ms);
+}
+
+static void failed(struct eci_job *j, const char *what, int err, uint64_t now_ms)
+{
+	const char *why = j->all->host->explain(j->all->ctx, err);
+	struct eci_buf text = ECI_BUF_NULL, b = ECI_BUF_NULL;
+	if (eci_buf_puts(&text, what) || eci_buf_puts(&text, ": ") ||
+	    !eci_utf8_valid(eci_buf_data(&text), eci_buf_len(&text)))
+		eci_buf_clear(&text);
+	(void)eci_buf_puts(&text, why);
+	eci_cbor_put_array(&b, 3);
+	eci_cbor_put_uint(&b, 1);
+	eci_cbor_put_text(&b, (const char *)eci_buf_data(&text), eci_buf_len(&text));
+	eci_cbor_put_uint(&b, (uint64_t)(unsigned)err);
+	eci_buf_deinit(&text);
+	answer(j, &b, now_ms);
+}
+
+/* ---- requests ---- */
+
+struct request {
+	struct eci_job_request q;
+	uint32_t far[2];
+	char **cwd; /* the allocation of q.cwd */
+};
+
+static uint32_t take_u32(struct eci_cbor *c)
+{
+	uint64_t n = eci_cbor_get_uint(c);
+	c->bad = c->bad || n > UINT32_MAX;
+	return (uint32_t)n;
+}
+
+static void take_pair(struct request *r, struct eci_cbor *c, uint64_t key)
+{
+	switch (key) {
+	case 0:
+		r->q.argv = eci_words_argv(c);
+		break;
+	case 1:
+		r->q.env = eci_words_env(c);
+		c->bad = c->bad || !r->q.env;
+		break;
+	case 2:
+		r->cwd = eci_words_one(c);
+		c->bad = c->bad || !r->cwd;
+		break;
+	case 3:
+	case 4:
+		r->far[key - 3] = take_u32(c);
+		break;
+	case 5:
+		r->q.pty = true;
+		c->bad = c->bad || eci_cbor_get_array(c) != 2;
+		r->q.rows = take_u32(c);
+		r->q.cols = take_u32(c);
+		break;
+	case 6: /* a stream as stdin is not built yet */
+		c->bad = c->bad || eci_cbor_get_bool(c);
+		break;
+	default:
+		(void)eci_cbor_skip(c);
+	}
+}
+
+static bool parse(struct request *r, const struct eci_frame *f)
+{
+	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	for (size_t pairs = eci_cbor_get_map(&c); pairs && !c.bad; pairs--) {
+		uint64_t key = eci_cbor_get_uint(&c);
+		if (key == 0 || !eci_cbor_get_null(&c))
+			take_pair(r, &c, key);
+	}
+	if (r->cwd)
+		r->q.cwd = r->cwd[0];
+	return !c.bad && r->q.argv && r->far[0] && r->far[1];
+}
+
+static struct eci_job *find(const struct eci_jobs *all, uint32_t src, uint64_t slot)
+{
+	struct eci_job *j = all->list;
+	while (j && (j->src != src || j->slot != slot))
+		j = j->next;
+	return j;
+}
+
+static struct eci_job *job_new(struct eci_jobs *all, const struct eci_frame *f, const struct request *r)
+{
+	struct eci_job *j = eci_mem_alloc(sizeof *j);
+	if (!j)
+		return NULL;
+	*j = (struct eci_job){.all = all, .next = all->list, .src = f->src, .slot = f->reply_to};
+	all->list = j;
+	all->n++;
+	for (int i = 0; i < 2; i++) {
+		struct stream *s = &j->streams[i];
+		s->job = j;
+		s->which = OUT + i;
+		s->far = r->far[i];
+		s->near = eci_slot_open(all->router, f->src, ECI_SLOT_MANY, on_slot, s);
+		if (!s->near) {
+			forget(j);
+			return NULL;
+		}
+	}
+	return j;
+}
+
+static void start(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_ms)
+{
+	struct request r = {0};
+	struct eci_job *j = NULL;
+	int err = 0;
+	bool at_cwd = false;
+	if (!parse(&r, f))
+		eci_router_dead(all->router, f, "bad-body", "EXEC", now_ms);
+	else if (all->n >= ECI_JOBS_MAX || find(all, f->src, f->reply_to) || (j = job_new(all, f, &r)) == NULL)
+		eci_router_dead(all->router, f, "busy", "too many commands", now_ms);
+	if (j) {
+		j->proc = all->host->start(all->ctx, j, &r.q, &err, &at_cwd);
+		if (!j->proc)
+			failed(j, at_cwd ? r.q.cwd : r.q.argv[0], err, now_ms);
+		else if (r.q.pty)
+			eci_job_ended(j, ERR, now_ms);
+	}
+	eci_mem_free(r.q.argv);
+	eci_mem_free(r.q.env);
+	eci_mem_free(r.cwd);
+}
+
+static void cancel(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_ms)
+{
+	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	(void)eci_cbor_get_array(&c);
+	uint64_t slot = eci_cbor_get_uint(&c);
+	struct eci_job *j = c.bad ? NULL : find(all, f->src, slot);
+	if (c.bad)
+		eci_router_dead(all->router, f, "bad-body", "CANCEL", now_ms);
+	if (!j || j->kill_at)
+		return;
+	j->kill_at = now_ms + ECI_JOB_GRACE_MS;
+	all->host->signal(all->ctx, j->proc, false);
+}
+
+/* The router has seen that the slot is there and its sender's. */
+static void credit(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_ms)
+{
+	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	(void)eci_cbor_get_array(&c);
+	uint64_t handle = eci_cbor_get_uint(&c), n = eci_cbor_get_uint(&c);
+	for (struct eci_job *j = all->list; j; j = j->next)
+		for (int i = 0; i < 2; i++) {
+			struct stream *s = &j->streams[i];
+			if (s->near != handle)
+				continue;
+			if (n > s->used - s->given)
+				eci_router_dead(all->router, f, "bad-body", "more than was sent", now_ms);
+			else
+				s->given += (uint32_t)n;
+			return;
+		}
+}
+
+bool eci_jobs_deliver(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_ms)
+{
+	if (f->handle != ECI_H_EXEC && f->handle != ECI_H_CANCEL && f->handle != ECI_H_CREDIT)
+		return false;
+	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) != 0)
+		eci_router_dead(all->router, f, "bad-body", "", now_ms);
+	else if (f->handle == ECI_H_EXEC)
+		start(all, f, now_ms);
+	else if (f->handle == ECI_H_CANCEL)
+		cancel(all, f, now_ms);
+	else
+		credit(all, f, now_ms);
+	return true;
+}
+
+uint64_t eci_jobs_tick(struct eci_jobs *all, uint64_t now_ms)
+{
+	uint64_t next = UINT64_MAX;
+	for (struct eci_job *j = all->list; j; j = j->next) {
+		if (!j->kill_at)
+			continue;
+		if (j->kill_at <= now_ms) {
+			j->kill_at = UINT64_MAX;
+			all->host->signal(all->ctx, j->proc, true);
+			all->host->cut(all->ctx, j->proc, OUT);
+			all->host->cut(all->ctx, j->proc, ERR);
+		}
+		if (j->kill_at < next)
+			next = j->kill_at;
+	}
+	return next;
+}

@@ -1,0 +1,356 @@
+/* The module cache of a router without Python: children ask, the parent answers each name once.
+ *
+ * An entry is kept as the bytes in which it came, so it is passed on as it is; of its content only the name, the
+ * imports and, where a search needs it, the order of age are looked at. An answer is the entry asked for, and then
+ * those it imports, as far as they are here and were not sent over that link before: a child that begins with a large
+ * program asks once where it would have asked a hundred times.
+ *
+ * What was sent over a link is a set of bits by entry number, made when the child first asks. Numbers rise and are
+ * never used again, so a set stays right when entries go.
+ *
+ * Who waits for a name is in a list under the one request that is under way; a dead answer goes to all of them with the
+ * parent's reason. Memory that is refused ends in `busy`, for the one who asked. */
+#include "service/modcache.h"
+
+#include "core/cbor.h"
+#include "core/mem.h"
+
+struct entry {
+	struct entry *next; /* same chain, or by age */
+	struct entry *younger;
+	uint32_t number;
+	size_t len, name_len;
+	const char *name; /* in bytes */
+	uint8_t bytes[];
+};
+
+struct waiting {
+	struct waiting *next;
+	struct eci_frame f; /* without its body */
+};
+
+struct request {
+	struct request *next;
+	struct eci_modcache *all;
+	struct waiting *who;
+	size_t name_len;
+	char name[ECI_MODULE_NAME_MAX];
+};
+
+struct served {
+	struct served *next;
+	uint32_t child, words;
+	uint32_t *bits;
+};
+
+#define CHAINS 256u
+
+struct eci_modcache {
+	struct eci_router *router;
+	struct entry *chains[CHAINS], *oldest, *youngest;
+	struct request *requests;
+	struct served *served;
+	uint32_t count, asked, numbers;
+	size_t bytes;
+	uint64_t now;
+};
+
+struct eci_modcache *eci_modcache_new(struct eci_router *r)
+{
+	struct eci_modcache *m = eci_mem_alloc(sizeof *m);
+	if (!m)
+		return NULL;
+	memset(m, 0, sizeof *m);
+	m->router = r;
+	return m;
+}
+
+uint32_t eci_modcache_count(const struct eci_modcache *m)
+{
+	return m->count;
+}
+
+uint32_t eci_modcache_requests(const struct eci_modcache *m)
+{
+	return m->asked;
+}
+
+static struct entry **find(struct eci_modcache *m, const char *name, size_t n)
+{
+	uint32_t hash = 0;
+	for (size_t i = 0; i < n; i++)
+		hash = hash * 31 + (uint8_t)name[i];
+	struct entry **at = &m->chains[hash % CHAINS];
+	while (*at && ((*at)->name_len != n || memcmp((*at)->name, name, n) != 0))
+		at = &(*at)->next;
+	return at;
+}
+
+/* ---- what was sent over a link ---- */
+
+static struct served *served_by(struct eci_modcache *m, uint32_t child)
+{
+	struct served *s = m->served;
+	while (s && s->child != child)
+		s = s->next;
+	if (s)
+		return s;
+	s = eci_mem_alloc(sizeof *s);
+	if (!s)
+		return NULL;
+	*s = (struct served){.next = m->served, .child = child};
+	m->served = s;
+	return s;
+}
+
+/* Whether entry `number` was sent before; now it is. Without memory it is sent again, which is allowed. */
+static bool mark(struct served *s, uint32_t number)
+{
+	uint32_t word = number / 32, bit = (uint32_t)1 << number % 32;
+	if (s && word >= s->words) {
+		uint32_t words = word + 16;
+		uint32_t *bits = eci_mem_alloc(words * sizeof *bits);
+		if (!bits)
+			return false;
+		memset(bits, 0, words * sizeof *bits);
+		if (s->words)
+			memcpy(bits, s->bits, s->words * sizeof *bits);
+		eci_mem_free(s->bits);
+		s->bits = bits;
+		s->words = words;
+	}
+	if (!s)
+		return false;
+	bool before = s->bits[word] & bit;
+	s->bits[word] |= bit;
+	return before;
+}
+
+void eci_modcache_forget(struct eci_modcache *m, uint32_t child)
+{
+	for (struct served **at = &m->served; *at; at = &(*at)->next)
+		if ((*at)->child == child) {
+			struct served *s = *at;
+			*at = s->next;
+			eci_mem_free(s->bits);
+			eci_mem_free(s);
+			break;
+		}
+	for (struct request *q = m->requests; q; q = q->next)
+		for (struct waiting **at = &q->who; *at;) {
+			struct waiting *w = *at;
+			if (w->f.src != child) {
+				at = &w->next;
+				continue;
+			}
+			*at = w->next;
+			eci_mem_free(w);
+		}
+}
+
+/* ---- the cache ---- */
+
+static void drop_oldest(struct eci_modcache *m)
+{
+	struct entry *e = m->oldest, **at = find(m, e->name, e->name_len);
+	*at = e->next;
+	m->oldest = e->younger;
+	if (!m->oldest)
+		m->youngest = NULL;
+	m->bytes -= e->len;
+	m->count--;
+	eci_mem_free(e);
+}
+
+/* Keeps the entry [p, p+n), which is an array that begins with its name; one that is known stays as it is. */
+static void keep(struct eci_modcache *m, const uint8_t *p, size_t n)
+{
+	struct eci_cbor c = eci_cbor_open(p, n);
+	const char *name;
+	size_t name_len;
+	(void)eci_cbor_get_array(&c);
+	if (!eci_cbor_get_text(&c, &name, &name_len) || *find(m, name, name_len))
+		return;
+	struct entry *e = eci_mem_alloc(sizeof *e + n);
+	if (!e)
+		return;
+	*e = (struct entry){.number = m->numbers++, .len = n, .name_len = name_len};
+	memcpy(e->bytes, p, n);
+	e->name = (const char *)e->bytes + (name - (const char *)p);
+	*find(m, name, name_len) = e;
+	if (m->youngest)
+		m->youngest->younger = e;
+	else
+		m->oldest = e;
+	m->youngest = e;
+	m->count++;
+	m->bytes += n;
+	while (m->bytes > ECI_MODCACHE_MAX && m->oldest != e)
+		drop_oldest(m);
+}
+
+/* ---- answers ---- */
+
+struct answer {
+	struct entry **todo; /* in the order in which they are sent */
+	size_t n, cap;
+};
+
+static void push(struct answer *a, struct entry *e)
+{
+	if (a->n == a->cap) {
+		size_t cap = a->cap * 2 + 16;
+		struct entry **grown = eci_mem_alloc(cap * sizeof(struct entry *));
+		if (!grown)
+			return; /* it is asked for by itself then */
+		if (a->n)
+			memcpy(grown, a->todo, a->n * sizeof(struct entry *));
+		eci_mem_free(a->todo);
+		a->todo = grown;
+		a->cap = cap;
+	}
+	a->todo[a->n++] = e;
+}
+
+/* What e imports: item 4 of a module, if it has one. */
+static void push_imports(struct eci_modcache *m, struct served *s, struct answer *a, const struct entry *e)
+{
+	struct eci_cbor c = eci_cbor_open(e->bytes, e->len);
+	if (eci_cbor_get_array(&c) < 7)
+		return;
+	for (int i = 0; i < 4; i++)
+		(void)eci_cbor_skip(&c);
+	for (size_t n = eci_cbor_get_array(&c); n && !c.bad; n--) {
+		const char *name;
+		size_t len;
+		if (!eci_cbor_get_text(&c, &name, &len))
+			return;
+		struct entry *x = *find(m, name, len);
+		if (x && !mark(s, x->number))
+			push(a, x);
+	}
+}
+
+static void serve(struct eci_modcache *m, struct entry *e, const struct eci_frame *f)
+{
+	struct answer a = {0};
+	struct eci_buf b = ECI_BUF_NULL;
+	struct served *s = served_by(m, f->src);
+	int rc = -1;
+	(void)mark(s, e->number);
+	push(&a, e);
+	for (size_t i = 0; i < a.n && s; i++)
+		push_imports(m, s, &a, a.todo[i]);
+	eci_cbor_put_array(&b, a.n);
+	for (size_t i = 0; i < a.n; i++)
+		(void)eci_buf_append(&b, a.todo[i]->bytes, a.todo[i]->len);
+	if (a.n && !b.failed)
+		rc = eci_router_send(m->router, ECI_CALL, 0, f->src, f->reply_to, 0, eci_buf_data(&b), eci_buf_len(&b),
+				     m->now);
+	if (rc)
+		eci_router_dead(m->router, f, "busy", "no room for the answer", m->now);
+	eci_buf_deinit(&b);
+	eci_mem_free(a.todo);
+}
+
+static void finish(struct eci_modcache *m, struct request *q, const struct eci_answer *a)
+{
+	struct request **at = &m->requests;
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	while (q->who) {
+		struct waiting *w = q->who;
+		struct entry *e = *find(m, q->name, q->name_len);
+		q->who = w->next;
+		if (a->dead)
+			eci_router_dead(m->router, &w->f, a->reason, a->evidence, m->now);
+		else if (e)
+			serve(m, e, &w->f);
+		else
+			eci_router_dead(m->router, &w->f, "bad-body", "an answer without what was asked for", m->now);
+		eci_mem_free(w);
+	}
+	eci_mem_free(q);
+}
+
+static void on_answer(void *arg, const struct eci_answer *a)
+{
+	struct request *q = arg;
+	struct eci_modcache *m = q->all;
+	if (!a->dead && eci_cbor_check(a->f->body, a->f->len, ECI_CBOR_VALUE_ITEMS_MAX) == 0) {
+		struct eci_cbor c = eci_cbor_open(a->f->body, a->f->len);
+		for (size_t n = eci_cbor_get_array(&c); n && !c.bad; n--) {
+			const uint8_t *p = c.p;
+			if (eci_cbor_skip(&c))
+				keep(m, p, (size_t)(c.p - p));
+		}
+	}
+	finish(m, q, a);
+}
+
+static struct request *request_of(struct eci_modcache *m, const char *name, size_t n)
+{
+	struct request *q = m->requests;
+	while (q && (q->name_len != n || memcmp(q->name, name, n) != 0))
+		q = q->next;
+	return q;
+}
+
+/* Asks the parent, if nobody has yet. NULL: it cannot be asked. */
+static struct request *ask(struct eci_modcache *m, const struct eci_frame *f, const char *name, size_t n)
+{
+	struct request *q = request_of(m, name, n);
+	struct eci_link *up = eci_router_parent(m->router);
+	if (q || !up)
+		return q;
+	q = eci_mem_alloc(sizeof *q);
+	if (!q)
+		return NULL;
+	*q = (struct request){.next = m->requests, .all = m, .name_len = n};
+	memcpy(q->name, name, n);
+	uint32_t slot = eci_slot_open(m->router, eci_link_peer(up), ECI_SLOT_ONCE, on_answer, q);
+	if (slot && eci_router_send(m->router, ECI_CALL, 0, eci_link_peer(up), ECI_H_GET_MODULE, slot, f->body, f->len,
+				    m->now) == 0) {
+		m->requests = q;
+		m->asked++;
+		return q;
+	}
+	eci_slot_close(m->router, slot);
+	eci_mem_free(q);
+	return NULL;
+}
+
+bool eci_modcache_deliver(struct eci_modcache *m, const struct eci_frame *f, uint64_t now_ms)
+{
+	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	const char *name;
+	size_t n;
+	m->now = now_ms;
+	bool good = eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) == 0 && eci_cbor_get_array(&c) > 0 &&
+		    eci_cbor_get_text(&c, &name, &n);
+	if (!good)
+		return false;
+	if (n > ECI_MODULE_NAME_MAX) {
+		eci_router_dead(m->router, f, "bad-body", "a name above 255 bytes", now_ms);
+		return true;
+	}
+	if (!f->reply_to)
+		return true;
+	struct entry *e = *find(m, name, n);
+	if (e) {
+		serve(m, e, f);
+		return true;
+	}
+	struct request *q = ask(m, f, name, n);
+	struct waiting *w = q ? eci_mem_alloc(sizeof *w) : NULL;
+	if (!w) {
+		eci_router_dead(m->router, f, "busy", "no memory to ask for a module", now_ms);
+		return true;
+	}
+	*w = (struct waiting){.next = q->who, .f = *f};
+	w->f.body = NULL;
+	w->f.len = 0;
+	q->who = w;
+	return true;
+}

@@ -1,0 +1,68 @@
+/* argv and environment, out of a checked body into what exec(2) takes.
+ *
+ * One allocation holds the pointers and, behind them, the strings. It needs no counting first: in the body each string
+ * has a head of at least one byte, which pays for its NUL, and a pair's second head pays for the `=`; so what is left
+ * of the body is always room enough. */
+#include "service/words.h"
+
+#include "core/mem.h"
+
+/* Copies a word to *to; false when it is none or holds a NUL. */
+static bool take(struct eci_cbor *c, char **to)
+{
+	const uint8_t *p;
+	size_t n;
+	if (!eci_cbor_get_either(c, &p, &n))
+		return false;
+	for (; n; n--, p++) {
+		if (!*p)
+			return false;
+		*(*to)++ = (char)*p;
+	}
+	return true;
+}
+
+static bool take_pair(struct eci_cbor *c, char **to)
+{
+	if (!take(c, to))
+		return false;
+	if (eci_cbor_get_null(c))
+		return true;
+	*(*to)++ = '=';
+	return take(c, to);
+}
+
+static char **words(struct eci_cbor *c, size_t n, bool (*one)(struct eci_cbor *, char **))
+{
+	size_t room = (size_t)(c->end - c->p);
+	char **v = c->bad || n > room ? NULL : eci_mem_alloc((n + 1) * sizeof *v + room);
+	if (!v)
+		return NULL;
+	char *to = (char *)(v + n + 1);
+	for (size_t i = 0; i < n; i++) {
+		v[i] = to;
+		if (!one(c, &to)) {
+			eci_mem_free(v);
+			return NULL;
+		}
+		*to++ = 0;
+	}
+	v[n] = NULL;
+	return v;
+}
+
+char **eci_words_argv(struct eci_cbor *c)
+{
+	size_t n = eci_cbor_get_array(c);
+	return n ? words(c, n, take) : NULL;
+}
+
+char **eci_words_env(struct eci_cbor *c)
+{
+	return words(c, eci_cbor_get_map(c), take_pair);
+}
+
+char **eci_words_one(struct eci_cbor *c)
+{
+	return words(c, 1, take);
+}

@@ -1,0 +1,80 @@
+/* Which scripts a shell runs, and with what command. */
+#include "mesh_support.h"
+#include "mesh/program.h"
+
+/* The command of a script, its words joined with "|", TEXT for the text; "" if it is none. */
+static const char *command(const char *text, size_t n, struct eci_fail *fail)
+{
+	static char out[512];
+	const char *const argv[] = {"dir/s", "a b", NULL};
+	memset(fail, 0, sizeof *fail);
+	const char **v = eci_script_command((const uint8_t *)text, n, argv, fail);
+	size_t used = 0;
+	out[0] = 0;
+	for (size_t i = 0; v && v[i]; i++)
+		used += (size_t)snprintf(out + used, sizeof out - used, "%s%s", i ? "|" : "",
+					 strcmp(v[i], text) ? v[i] : "TEXT");
+	free(v);
+	return out;
+}
+
+Test(script, first_lines)
+{
+	static const struct {
+		const char *text, *due;
+	} cases[] = {
+		{"#!/bin/sh\necho", "/bin/sh|-c|TEXT|dir/s|a b"},
+		{"#!/bin/sh", "/bin/sh|-c|TEXT|dir/s|a b"},
+		{"#! /usr/bin/bash -eu \r\necho", "/usr/bin/bash|-eu|-c|TEXT|dir/s|a b"},
+		{"#!/bin/sh -\n", "/bin/sh|-c|TEXT|dir/s|a b"},
+		{"#!/usr/bin/env bash\n", "bash|-c|TEXT|dir/s|a b"},
+		{"#!sh\n", "sh|-c|TEXT|dir/s|a b"},
+		{"#!/usr/bin/env python3\n", ""},
+		{"#!/usr/bin/python3\nprint(1)\n", ""},
+		{"#!/bin/shell\n", ""},
+		{"#!/usr/bin/env\n", ""},
+		{"#!", ""},
+		{"#", ""},
+		{"", ""},
+		{"import os\n#!/bin/sh\n", ""},
+		{" #!/bin/sh\n", ""},
+	};
+	struct eci_fail fail;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const char *got = command(cases[i].text, strlen(cases[i].text), &fail);
+		cr_expect_str_eq(got, cases[i].due, "%s: %s", cases[i].text, got);
+		cr_expect_eq(fail.code, ECTX_E_NONE);
+	}
+}
+
+Test(script, a_first_line_longer_than_kernels_read_is_none)
+{
+	char text[200];
+	struct eci_fail fail;
+	for (size_t blanks = 117; blanks <= 119; blanks++) {
+		/* 127 bytes in all are the last that fit */
+		size_t n = (size_t)snprintf(text, sizeof text, "#!%*s/bin/sh", (int)blanks, "");
+		cr_expect_eq(n, blanks + 9);
+		cr_expect_eq(*command(text, n, &fail) != 0, n <= 127, "%zu", n);
+	}
+}
+
+Test(script, limit_and_nul)
+{
+	size_t most = 131071;
+	char *text = malloc(most + 2);
+	struct eci_fail fail;
+	cr_assert(text);
+	memset(text, 'x', most + 1);
+	text[most + 1] = 0;
+	memcpy(text, "#!/bin/sh\n", 10);
+	text[most] = 0;
+	(void)command(text, most, &fail);
+	cr_expect_eq(fail.code, ECTX_E_NONE);
+	text[most] = 'x';
+	cr_expect_str_empty(command(text, most + 1, &fail));
+	cr_expect_eq(fail.code, ECTX_E_BAD_ARGUMENT);
+	cr_expect_str_empty(command("#!/bin/sh\n\0x", 12, &fail));
+	cr_expect_eq(fail.code, ECTX_E_BAD_ARGUMENT);
+	free(text);
+}
