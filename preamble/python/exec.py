@@ -328,8 +328,10 @@ class Job:
         # The job's own thread. The command is no relay: it is scheduled as others are (relay/main.py).
         begun = 0
         try:
-            if hasattr(os, 'sched_param'):
-                os.sched_setscheduler(0, 0, os.sched_param(0))
+            os.sched_setscheduler(0, 0, os.sched_param(0))
+        except:
+            pass                # older than 3.3, or not allowed: it stays as it is
+        try:
             fds = self.begin()
             begun = 1
             try:
