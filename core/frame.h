@@ -45,6 +45,7 @@ enum eci_handle {
 	ECI_H_CANCEL = 26,
 	ECI_H_EXEC = 27,
 	ECI_H_STATS = 28,
+	ECI_H_OPEN = 29,
 	ECI_H_GET_MODULE = 32,
 	ECI_H_LOG = 33,
 	ECI_H_CREDIT = 34,

@@ -32,6 +32,7 @@ static const uint8_t may[] = {
 	[ECI_H_CANCEL] = A,
 	[ECI_H_EXEC] = A,
 	[ECI_H_STATS] = A,
+	[ECI_H_OPEN] = A,
 	[ECI_H_GET_MODULE] = C | LOCAL,
 	[ECI_H_LOG] = S,
 	[ECI_H_CREDIT] = R,
