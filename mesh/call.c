@@ -2,6 +2,7 @@
  * the caller's again at once, and sent when the context can be reached. */
 #include "mesh/program.h"
 #include "mesh/secret.h"
+#include "mesh/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,47 +158,10 @@ enum ectx_status ectx_call(ectx_context *c, const char *function, const ectx_val
 
 /* ---- run ---- */
 
-static void run_stream(struct ectx_future *f, int which, const struct eci_answer *a)
-{
-	bool *open = which == 1 ? &f->out_open : &f->err_open;
-	uint32_t *slot = which == 1 ? &f->out_slot : &f->err_slot;
-	if (a->dead) {
-		*slot = 0;
-		*open = false;
-	} else {
-		if (a->f->len)
-			eci_event_output(f, which, *slot, a->f->body, a->f->len);
-		if (a->f->flags & ECI_F_END)
-			*open = false;
-	}
-	if (f->answered && !f->out_open && !f->err_open)
-		eci_future_done(f);
-}
-
-static void on_out(void *arg, const struct eci_answer *a)
-{
-	run_stream(arg, 1, a);
-}
-
-static void on_err(void *arg, const struct eci_answer *a)
-{
-	run_stream(arg, 2, a);
-}
-
-bool eci_streams_open(struct ectx_future *f)
-{
-	uint32_t id = f->at->id;
-	f->out_slot = eci_slot_open(f->mesh->router, id, ECI_SLOT_STREAM, on_out, f);
-	f->err_slot = eci_slot_open(f->mesh->router, id, ECI_SLOT_STREAM, on_err, f);
-	f->out_open = f->out_slot != 0;
-	f->err_open = f->err_slot != 0;
-	return f->out_open && f->err_open;
-}
-
 void eci_run_run(struct ectx_future *f)
 {
 	eci_context_part(f->at, "exec", &f->at->has_exec);
-	if (!eci_streams_open(f)) {
+	if (!eci_outputs_open(f)) {
 		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_MEMORY, "", f->context);
 		return;
 	}
@@ -209,8 +173,8 @@ void eci_run_run(struct ectx_future *f)
 	eci_cbor_put_array(&b, 4);
 	eci_cbor_put_str(&b, f->program);
 	(void)eci_buf_append(&b, eci_buf_data(&f->request), eci_buf_len(&f->request));
-	eci_cbor_put_uint(&b, f->out_slot);
-	eci_cbor_put_uint(&b, f->err_slot);
+	eci_cbor_put_uint(&b, eci_stream_handle(f->out));
+	eci_cbor_put_uint(&b, eci_stream_handle(f->err));
 	eci_cbor_put_map(&b, 0);
 	eci_buf_deinit(&f->request);
 	f->request = b;

@@ -180,8 +180,10 @@ void ectx_event_free(ectx_event *e)
 	struct eci_event_node *n = (struct eci_event_node *)e;
 	if (n->slot) {
 		eci_lock(n->mesh);
-		if (n->mesh->router) /* else the mesh was freed before */
-			eci_stream_consumed(n->mesh->router, n->slot, (uint32_t)e->len, eci_now_ms());
+		/* Else the mesh was freed before. */
+		struct eci_stream *s = n->mesh->router ? eci_stream_find(n->mesh->router, n->slot) : NULL;
+		if (s)
+			eci_stream_took(s, e->len, eci_now_ms());
 		eci_unlock(n->mesh);
 	}
 	eci_mesh_unref(n->mesh);

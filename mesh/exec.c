@@ -1,6 +1,7 @@
 /* Commands: EXEC, with its two output streams. The answer comes after both streams ended; the future is done after all
  * three. */
 #include "mesh/secret.h"
+#include "mesh/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,26 +49,26 @@ static void on_answer(void *arg, const struct eci_answer *a)
 	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_COMMAND, text, f->context);
 }
 
-/* request holds keys 0 to 2 and perhaps 5, encoded when the future was made: [pairs before the handles][pairs after].
- */
+/* request holds keys 0 to 2 and perhaps 5 and 6, encoded when the future was made, behind two bytes: how many pairs
+ * there will be, and how many bytes belong behind the handles. */
 void eci_exec_run(struct ectx_future *f)
 {
 	ectx_mesh *m = f->mesh;
 	eci_context_part(f->at, "exec", &f->at->has_exec);
 	f->slot = eci_slot_open(m->router, f->at->id, ECI_SLOT_ONCE, on_answer, f);
-	if (!f->slot || !eci_streams_open(f)) {
+	if (!f->slot || !eci_outputs_open(f)) {
 		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_MEMORY, "", f->context);
 		return;
 	}
 	struct eci_buf b = ECI_BUF_NULL;
 	uint8_t pairs = eci_buf_data(&f->request)[0];
-	size_t tail = pairs == 6 ? (size_t)eci_buf_data(&f->request)[1] : 0;
+	size_t tail = eci_buf_data(&f->request)[1];
 	eci_cbor_put_map(&b, pairs);
 	(void)eci_buf_append(&b, eci_buf_data(&f->request) + 2, eci_buf_len(&f->request) - 2 - tail);
 	eci_cbor_put_uint(&b, 3);
-	eci_cbor_put_uint(&b, f->out_slot);
+	eci_cbor_put_uint(&b, eci_stream_handle(f->out));
 	eci_cbor_put_uint(&b, 4);
-	eci_cbor_put_uint(&b, f->err_slot);
+	eci_cbor_put_uint(&b, eci_stream_handle(f->err));
 	if (tail)
 		(void)eci_buf_append(&b, eci_buf_data(&f->request) + eci_buf_len(&f->request) - tail, tail);
 	int r = eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_EXEC, f->slot, eci_buf_data(&b),
@@ -99,7 +100,7 @@ static void encode(struct eci_buf *b, const ectx_exec *x)
 		n++;
 	while (x->env && x->env[envs])
 		envs++;
-	uint8_t head[2] = {(uint8_t)(pty ? 6 : 5), 0};
+	uint8_t head[2] = {(uint8_t)(5 + pty + x->input), 0};
 	(void)eci_buf_append(b, head, sizeof head);
 	eci_cbor_put_uint(b, 0);
 	eci_cbor_put_array(b, n);
@@ -122,14 +123,19 @@ static void encode(struct eci_buf *b, const ectx_exec *x)
 		put_string(b, x->cwd);
 	else
 		eci_cbor_put_null(b);
-	if (!pty)
-		return;
 	size_t before = eci_buf_len(b);
-	eci_cbor_put_uint(b, 5);
-	eci_cbor_put_array(b, 2);
-	eci_cbor_put_uint(b, x->rows);
-	eci_cbor_put_uint(b, x->cols);
-	b->mem[b->head + 1] = (uint8_t)(eci_buf_len(b) - before);
+	if (pty) {
+		eci_cbor_put_uint(b, 5);
+		eci_cbor_put_array(b, 2);
+		eci_cbor_put_uint(b, x->rows);
+		eci_cbor_put_uint(b, x->cols);
+	}
+	if (x->input) {
+		eci_cbor_put_uint(b, 6);
+		eci_cbor_put_bool(b, true);
+	}
+	if (!b->failed)
+		b->mem[b->head + 1] = (uint8_t)(eci_buf_len(b) - before);
 }
 
 ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_ms)
@@ -140,6 +146,7 @@ ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_m
 	bool fits = x->argv && x->argv[0];
 	if (fits) {
 		encode(&f->request, x);
+		f->input = x->input;
 		fits = !f->request.failed;
 	}
 	if (!fits) { /* it is the caller's alone yet */

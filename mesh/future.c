@@ -7,6 +7,7 @@
  * answer any more) and wakes who waits.
  *
  * The owner is the caller: done or not, only ectx_future_free() frees it. Who waits for it is in wait.c. */
+#include "mesh/stream.h"
 #include "mesh/worker.h"
 
 #include <errno.h>
@@ -114,13 +115,10 @@ void eci_future_run(struct ectx_future *f)
 
 void eci_future_close_slots(struct ectx_future *f)
 {
-	uint32_t *slots[] = {&f->slot, &f->out_slot, &f->err_slot};
-	for (size_t i = 0; i < 3; i++) {
-		if (*slots[i])
-			eci_slot_close(f->mesh->router, *slots[i]);
-		*slots[i] = 0;
-	}
-	f->out_open = f->err_open = false;
+	if (f->slot)
+		eci_slot_close(f->mesh->router, f->slot);
+	f->slot = 0;
+	eci_outputs_close(f);
 	eci_pending_free(f);
 }
 
@@ -143,6 +141,11 @@ void eci_future_done(struct ectx_future *f)
 	eci_buf_deinit(&f->request);
 	if (!f->done_event)
 		eci_event_done(f);
+	eci_future_rouse(f);
+}
+
+void eci_future_rouse(struct ectx_future *f)
+{
 	struct eci_wait_node *w;
 	DL_FOREACH(f->waits, w)
 	eci_waiter_wake(w->waiter);

@@ -5,7 +5,7 @@
 
 #include "econtext/econtext.h"
 #include "core/fail.h"
-#include "router/router.h"
+#include "router/stream.h"
 #include "service/service.h"
 #include "service/spawn.h"
 #include "topology/topology.h"
@@ -87,8 +87,9 @@ struct ectx_future {
 
 	struct eci_buf request; /* encoded CALL, EXEC: ready to send, but for stream handles */
 	char *program;          /* run: name it is served under */
-	uint32_t slot, out_slot, err_slot;
-	bool answered, out_open, err_open;
+	uint32_t slot;
+	struct eci_stream *out, *err; /* exec, run */
+	bool answered, out_open, err_open, input, input_ended;
 	struct eci_pending *pending; /* tree, trace: questions under way */
 	unsigned outstanding;
 
@@ -209,7 +210,9 @@ struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op ki
 void eci_future_begin(struct ectx_future *f);   /* enlist; run now or when its context is up */
 void eci_future_proceed(struct ectx_future *f); /* WAITING: runs if it can, else sees to it that it will */
 void eci_future_run(struct ectx_future *f);     /* its context is reachable */
-void eci_future_done(struct ectx_future *f);    /* error and value are set */
+void eci_future_rouse(struct ectx_future *f);   /* who waits for it looks again */
+size_t eci_future_wait_room(struct ectx_future *f, long timeout_ms); /* of its input; 0: none in time, or it is done */
+void eci_future_done(struct ectx_future *f);                         /* error and value are set */
 void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at);
 void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
 			  const ectx_context *at);
@@ -225,7 +228,6 @@ void eci_run_run(struct ectx_future *f);
 void eci_tree_run(struct ectx_future *f);
 void eci_trace_run(struct ectx_future *f);
 void eci_pending_free(struct ectx_future *f);
-bool eci_streams_open(struct ectx_future *f); /* stdout and stderr of exec and run; false: no memory */
 
 /* ---- modules.c: GET_MODULE and LOG ---- */
 void eci_lines_end(ectx_context *c); /* what it printed without a newline, before a result */

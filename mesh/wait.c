@@ -169,6 +169,30 @@ static long wait_any(ectx_future *const *v, size_t n, struct eci_wait_node *node
 	return done;
 }
 
+static size_t room_of(const struct ectx_future *f)
+{
+	return f->state == ECI_OP_RUNNING && f->input && f->out ? eci_stream_room(f->out) : 0;
+}
+
+size_t eci_future_wait_room(struct ectx_future *f, long timeout_ms)
+{
+	ectx_mesh *m = f->mesh;
+	uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : eci_now_ms() + (uint64_t)timeout_ms;
+	size_t room = room_of(f);
+	if (room || timeout_ms == 0)
+		return room;
+	struct eci_waiter w;
+	waiter_init(&w);
+	struct eci_wait_node node = {.waiter = &w};
+	DL_APPEND(f->waits, &node);
+	bool in_time = true;
+	while (!(room = room_of(f)) && in_time && f->state != ECI_OP_DONE && f->input)
+		in_time = sleep_on_cond(m, &w, deadline);
+	DL_DELETE(f->waits, &node);
+	(void)pthread_cond_destroy(&w.cond);
+	return room;
+}
+
 bool ectx_future_wait(ectx_future *f, long timeout_ms)
 {
 	struct eci_wait_node node;

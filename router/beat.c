@@ -115,6 +115,7 @@ uint64_t eci_router_tick(struct eci_router *r, uint64_t now_ms)
 		if (r->parent)
 			next = earlier(next, tick_link(r->parent));
 		eci_due(r, next);
+		eci_streams_tick(r);
 	}
 	eci_router_leave(r);
 	return r->due;

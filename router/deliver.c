@@ -182,6 +182,10 @@ static void serve(struct eci_router *r, enum eci_origin from, struct eci_link *l
 	case ECI_H_GRANT:
 		grant_mine(r, f);
 		break;
+	case ECI_H_CREDIT:
+		if (!eci_stream_credit(r, f)) /* the slot is its sender's, but no stream */
+			eci_router_dead(r, f, "bad-body", "", r->now);
+		break;
 	default:
 		if (!r->ops->deliver || !r->ops->deliver(r->ctx, from, l, f))
 			eci_router_dead(r, f, "no-handle", "", r->now);

@@ -107,6 +107,10 @@ void eci_slot_fail(struct eci_router *r, const struct eci_interval *v, uint32_t 
 		   const char *evidence); /* n 0: all */
 void eci_slot_free_all(struct eci_router *r);
 
+/* ---- stream.c ---- */
+bool eci_stream_credit(struct eci_router *r, const struct eci_frame *f); /* false: it is no stream's */
+void eci_streams_tick(struct eci_router *r);
+
 /* ---- group.c ---- */
 void eci_group_got(struct eci_router *r, struct eci_link *l, const struct eci_frame *f);
 void eci_group_multicast(struct eci_router *r, struct eci_link *from, struct eci_frame *f);

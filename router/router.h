@@ -36,7 +36,7 @@ enum eci_origin { ECI_FROM_SELF, ECI_FROM_PARENT, ECI_FROM_CHILD };
 
 struct eci_router_ops {
 	/* A frame (or a whole large message; then cls is ECI_BULK and len may be up to ECI_MESSAGE_MAX) for a fixed
-	 * handle that the router does not handle itself: SHUTDOWN, SPAWN..KILL, PART..STATS, GET_MODULE, LOG, CREDIT.
+	 * handle that the router does not handle itself: SHUTDOWN, SPAWN..KILL, PART..OPEN, GET_MODULE, LOG.
 	 * Authority has been checked. body is valid during the call. Return false if the handle is not served here: the
 	 * router answers no-handle. */
 	bool (*deliver)(void *ctx, enum eci_origin from, struct eci_link *link, const struct eci_frame *f);
@@ -98,7 +98,7 @@ int eci_router_send(struct eci_router *r, uint8_t cls, uint8_t flags, uint32_t d
 void eci_router_dead(struct eci_router *r, const struct eci_frame *f, const char *reason, const char *evidence,
 		     uint64_t now_ms);
 
-/* ---- slots and streams: local handles from ECI_H_FIRST_SLOT up, never reused within 2^31 allocations ---- */
+/* ---- slots (streams: stream.h): local handles from ECI_H_FIRST_SLOT up, never reused within 2^31 allocations ---- */
 struct eci_answer {
 	const struct eci_frame *f; /* NULL when the answer is a loss */
 	bool dead;                 /* a dead notice, or a loss */
@@ -107,9 +107,8 @@ struct eci_answer {
 	const char *evidence;      /* dead: NUL-terminated text, may be "" */
 };
 enum eci_slot_mode {
-	ECI_SLOT_ONCE,  /* one final answer, then the slot is gone (freed before fn is called) */
-	ECI_SLOT_MANY,  /* event slots and streams: stays until eci_slot_close() or a dead answer */
-	ECI_SLOT_STREAM /* as MANY, with stream credit accounted: data beyond it resets the stream */
+	ECI_SLOT_ONCE, /* one final answer, then the slot is gone (freed before fn is called) */
+	ECI_SLOT_MANY  /* event slots and streams: stays until eci_slot_close() or a dead answer */
 };
 typedef void (*eci_slot_fn)(void *arg, const struct eci_answer *a);
 /* A slot whose answers must come from `respondent`. 0 if out of memory. */
@@ -119,8 +118,6 @@ void eci_slot_close(struct eci_router *r, uint32_t slot); /* unknown slots are i
  * router below reports (event 8) that a link is gone that is none of its own. */
 void eci_router_fail(struct eci_router *r, uint32_t lo, uint32_t hi, uint32_t at, const char *evidence,
 		     uint64_t now_ms);
-/* Receiving stream: n bytes were consumed: credit goes back when half a window is owed. */
-void eci_stream_consumed(struct eci_router *r, uint32_t slot, uint32_t n, uint64_t now_ms);
 
 /* ---- routes ---- */
 /* Gives [lo, lo+size) to dst's branch: adds it to the child link that leads there and sends GRANT. 0, -1 no memory, -3

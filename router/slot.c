@@ -1,4 +1,4 @@
-/* Slots and streams: the local handles from ECI_H_FIRST_SLOT up, each opened for one respondent.
+/* Slots: the local handles from ECI_H_FIRST_SLOT up, each opened for one respondent.
  *
  * A slot believes two kinds of frame: an answer whose src is its respondent, and a dead notice that came over the link
  * that leads to the respondent (anybody on that way may know that it is lost). Everything else is counted and dropped,
@@ -11,12 +11,8 @@
  *
  * Losing a link ends many slots, and their functions may close slots of the same lot. So the lot is first moved to a
  * list of its own (`doomed`), still in the table, and then taken off its head one by one: a close finds it there too.
- *
- * A stream slot counts what its sender may still send. Data beyond that resets the stream on both ends; the link lives.
  */
 #include "router/internal.h"
-
-#define CREDIT_AT (ECI_STREAM_WINDOW / 2)
 
 struct eci_slot *eci_slot_find(const struct eci_router *r, uint32_t handle)
 {
@@ -72,7 +68,6 @@ uint32_t eci_slot_open(struct eci_router *r, uint32_t respondent, enum eci_slot_
 	if (!s)
 		return 0;
 	*s = (struct eci_slot){.respondent = respondent, .mode = mode, .fn = fn, .arg = arg};
-	s->credit = ECI_STREAM_WINDOW;
 	do {
 		s->handle = r->next_slot;
 		r->next_slot = r->next_slot == UINT32_MAX ? ECI_H_FIRST_SLOT : r->next_slot + 1;
@@ -179,21 +174,6 @@ static void take_dead(struct eci_router *r, struct eci_slot *s, const struct eci
 	eci_buf_deinit(&evidence);
 }
 
-/* Takes the credit of a stream's data; false: beyond it, and the stream is over on both ends. */
-static bool take_credit(struct eci_router *r, struct eci_slot *s, const struct eci_frame *f)
-{
-	s->peer_handle = f->reply_to;
-	if (f->len <= s->credit) {
-		s->credit -= f->len;
-		return true;
-	}
-	eci_router_dead(r, f, "bad-credit", "more than the stream's window", r->now);
-	struct eci_answer a = {.dead = true, .reason = "bad-credit", .at = r->id};
-	a.evidence = "more than the stream's window";
-	end(r, s, &a);
-	return false;
-}
-
 void eci_slot_take(struct eci_router *r, enum eci_origin from, struct eci_link *l, const struct eci_frame *f)
 {
 	struct eci_slot *s = eci_slot_find(r, f->handle);
@@ -215,8 +195,6 @@ void eci_slot_take(struct eci_router *r, enum eci_origin from, struct eci_link *
 		r->stats.bad_reply++;
 		return;
 	}
-	if (s->mode == ECI_SLOT_STREAM && !take_credit(r, s, f))
-		return;
 	struct eci_answer a = {.f = f};
 	if (s->mode == ECI_SLOT_ONCE) {
 		end(r, s, &a);
@@ -224,31 +202,4 @@ void eci_slot_take(struct eci_router *r, enum eci_origin from, struct eci_link *
 	}
 	if (s->fn)
 		s->fn(s->arg, &a); /* may close the slot: s is not looked at again */
-}
-
-void eci_stream_consumed(struct eci_router *r, uint32_t slot, uint32_t n, uint64_t now_ms)
-{
-	struct eci_slot *s = eci_slot_find(r, slot);
-	if (!s || s->mode != ECI_SLOT_STREAM)
-		return;
-	/* Never more than arrived: credit that was not used up must not grow the window. */
-	uint32_t most = ECI_STREAM_WINDOW - s->credit - s->taken;
-	s->taken += n < most ? n : most;
-	if (s->taken < CREDIT_AT || !s->peer_handle)
-		return;
-	eci_router_enter(r, now_ms);
-	struct eci_buf *b = &r->scratch;
-	eci_buf_clear(b);
-	eci_cbor_put_array(b, 2);
-	eci_cbor_put_uint(b, s->peer_handle);
-	eci_cbor_put_uint(b, s->taken);
-	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = s->respondent, .src = r->id, .auth = r->id};
-	f.handle = ECI_H_CREDIT;
-	f.len = (uint32_t)eci_buf_len(b);
-	f.body = eci_buf_data(b);
-	if (!b->failed && eci_route_put(r, &f) == 0) {
-		s->credit += s->taken;
-		s->taken = 0;
-	}
-	eci_router_leave(r);
 }

@@ -139,8 +139,6 @@ struct eci_slot {
 	enum eci_slot_mode mode;
 	eci_slot_fn fn;
 	void *arg;
-	uint32_t peer_handle;   /* stream: the sender's handle, known from its first frame */
-	uint32_t credit, taken; /* stream: bytes it may still send; consumed, not yet given back */
 };
 
 struct eci_group {
@@ -179,6 +177,8 @@ struct eci_router {
 	struct eci_slot **slots; /* buckets */
 	uint32_t slot_mask, nslots, next_slot;
 	struct eci_slot *slot_list, *doomed;
+	struct eci_stream *stalled; /* have credit, and wait for the queues */
+	uint32_t widened;           /* bytes, all windows of streams together */
 
 	struct eci_group *groups; /* ECI_GROUPS_MAX, or NULL before the first */
 	uint32_t ngroups;

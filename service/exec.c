@@ -4,22 +4,23 @@
  * is read from an output than its stream has credit for (and nothing while much of our bulk waits for the parent), so
  * that a receiver who stops holds the command at its pipe and not in anybody's memory.
  *
- * A stream's own handle is a slot: its respondent is the receiver, so that CREDIT from anybody else is refused by the
- * router, and a dead notice or a lost way ends it. A stream that was cut short is closed towards the command (which
- * learns it by SIGPIPE) and its END is sent all the same; a receiver that is gone does not mind. */
+ * stdin is the other direction of the stdout stream. What comes before the process is there cannot be (its sender
+ * does not know where to yet); the host gives credit back as the process takes it.
+ *
+ * A stream that was cut short is closed towards the command, which learns it by SIGPIPE. */
 #include "service/exec.h"
 
 #include "core/cbor.h"
 #include "core/mem.h"
+#include "router/stream.h"
 #include "service/words.h"
 
 enum { OUT = 1, ERR = 2 };
 
-struct stream {
+struct output {
 	struct eci_job *job;
 	int which;
-	uint32_t far, near;   /* handles: the receiver's, ours */
-	uint32_t used, given; /* bytes sent; of these, given back */
+	struct eci_stream *stream;
 	bool ended;
 };
 
@@ -28,7 +29,8 @@ struct eci_job {
 	struct eci_job *next;
 	uint32_t src, slot;
 	void *proc;
-	struct stream streams[2];
+	struct output outs[2];
+	bool input, input_ended;
 	uint64_t kill_at; /* ms; 0: not cancelled, UINT64_MAX: done */
 };
 
@@ -53,58 +55,61 @@ void *eci_job_proc(const struct eci_job *j)
 	return j->proc;
 }
 
-static struct stream *stream_of(struct eci_job *j, int which)
-{
-	return &j->streams[which - OUT];
-}
-
 /* ---- streams ---- */
 
-static int send_data(struct stream *s, uint8_t flags, const uint8_t *p, size_t n, uint64_t now_ms)
+static void cut(struct eci_job *j, int which)
 {
-	return eci_router_send(s->job->all->router, ECI_BULK, flags, s->job->src, s->far, s->near, p, n, now_ms);
+	if (j->proc)
+		j->all->host->cut(j->all->ctx, j->proc, which);
 }
 
-/* The slot's function: whatever is dead ends the stream; anything else means nothing here. The host closes the output
- * and reports its end. */
-static void on_slot(void *arg, const struct eci_answer *a)
+/* Whatever is dead ends the stream: the host closes the output and reports its end. Nobody writes its input any more
+ * either. */
+static void on_dead(void *arg, const struct eci_answer *a)
 {
-	struct stream *s = arg;
-	if (!a->dead)
-		return;
-	s->near = 0;
-	if (s->job->proc)
-		s->job->all->host->cut(s->job->all->ctx, s->job->proc, s->which);
+	struct output *o = arg;
+	(void)a;
+	if (o->which == OUT && o->job->input && o->job->proc)
+		o->job->all->host->input(o->job->all->ctx, o->job->proc, NULL, 0);
+	cut(o->job, o->which);
 }
+
+static void on_input(void *arg, const uint8_t *p, size_t n)
+{
+	struct output *o = arg;
+	if (o->job->input && o->job->proc)
+		o->job->all->host->input(o->job->all->ctx, o->job->proc, p, n);
+	else
+		eci_stream_took(o->stream, n, 0);
+}
+
+static void on_input_end(void *arg)
+{
+	on_input(arg, NULL, 0);
+}
+
+static const struct eci_stream_ops ops = {.data = on_input, .ended = on_input_end, .dead = on_dead};
 
 size_t eci_job_room(const struct eci_job *j, int which)
 {
-	const struct stream *s = &j->streams[which - OUT];
-	struct eci_link *up = eci_router_parent(j->all->router);
-	struct eci_link_stats stats = {0};
-	if (up)
-		eci_link_get_stats(up, &stats);
-	uint32_t room = ECI_STREAM_WINDOW - s->used + s->given;
-	if (stats.bulk_queued_bytes > ECI_JOB_BACKLOG)
-		return 0;
+	size_t room = eci_stream_room(j->outs[which - OUT].stream);
 	return room < ECI_BULK_BODY_MAX ? room : ECI_BULK_BODY_MAX;
 }
 
 void eci_job_output(struct eci_job *j, int which, const uint8_t *p, size_t n, uint64_t now_ms)
 {
-	struct stream *s = stream_of(j, which);
-	s->used += (uint32_t)n;
-	if (send_data(s, 0, p, n, now_ms)) /* bytes are missing: nothing may follow them */
-		j->all->host->cut(j->all->ctx, j->proc, which);
+	if (eci_stream_send(j->outs[which - OUT].stream, p, n, now_ms)) /* bytes are missing: nothing may follow them */
+		cut(j, which);
 }
 
 void eci_job_ended(struct eci_job *j, int which, uint64_t now_ms)
 {
-	struct stream *s = stream_of(j, which);
-	if (s->ended)
-		return;
-	s->ended = true;
-	(void)send_data(s, ECI_F_END, NULL, 0, now_ms);
+	(void)eci_stream_end(j->outs[which - OUT].stream, now_ms);
+}
+
+void eci_job_took(struct eci_job *j, size_t n, uint64_t now_ms)
+{
+	eci_stream_took(j->outs[0].stream, n, now_ms);
 }
 
 /* ---- the end ---- */
@@ -117,7 +122,7 @@ static void forget(struct eci_job *j)
 	*at = j->next;
 	j->all->n--;
 	for (int i = 0; i < 2; i++)
-		eci_slot_close(j->all->router, j->streams[i].near);
+		eci_stream_free(j->outs[i].stream, NULL, NULL, 0);
 	eci_mem_free(j);
 }
 
@@ -198,8 +203,8 @@ static void take_pair(struct request *r, struct eci_cbor *c, uint64_t key)
 		r->q.rows = take_u32(c);
 		r->q.cols = take_u32(c);
 		break;
-	case 6: /* a stream as stdin is not built yet */
-		c->bad = c->bad || eci_cbor_get_bool(c);
+	case 6:
+		r->q.input = eci_cbor_get_bool(c);
 		break;
 	default:
 		(void)eci_cbor_skip(c);
@@ -236,12 +241,10 @@ static struct eci_job *job_new(struct eci_jobs *all, const struct eci_frame *f, 
 	all->list = j;
 	all->n++;
 	for (int i = 0; i < 2; i++) {
-		struct stream *s = &j->streams[i];
-		s->job = j;
-		s->which = OUT + i;
-		s->far = r->far[i];
-		s->near = eci_slot_open(all->router, f->src, ECI_SLOT_MANY, on_slot, s);
-		if (!s->near) {
+		j->outs[i].job = j;
+		j->outs[i].which = OUT + i;
+		j->outs[i].stream = eci_stream_new(all->router, f->src, r->far[i], &ops, &j->outs[i]);
+		if (!j->outs[i].stream) {
 			forget(j);
 			return NULL;
 		}
@@ -260,6 +263,9 @@ static void start(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_
 	else if (all->n >= ECI_JOBS_MAX || find(all, f->src, f->reply_to) || (j = job_new(all, f, &r)) == NULL)
 		eci_router_dead(all->router, f, "busy", "too many commands", now_ms);
 	if (j) {
+		j->input = r.q.input;
+		if (j->input) /* an empty frame: whoever writes the input learns where to */
+			(void)eci_stream_send(j->outs[0].stream, NULL, 0, now_ms);
 		j->proc = all->host->start(all->ctx, j, &r.q, &err, &at_cwd);
 		if (!j->proc)
 			failed(j, at_cwd ? r.q.cwd : r.q.argv[0], err, now_ms);
@@ -285,37 +291,16 @@ static void cancel(struct eci_jobs *all, const struct eci_frame *f, uint64_t now
 	all->host->signal(all->ctx, j->proc, false);
 }
 
-/* The router has seen that the slot is there and its sender's. */
-static void credit(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_ms)
-{
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	(void)eci_cbor_get_array(&c);
-	uint64_t handle = eci_cbor_get_uint(&c), n = eci_cbor_get_uint(&c);
-	for (struct eci_job *j = all->list; j; j = j->next)
-		for (int i = 0; i < 2; i++) {
-			struct stream *s = &j->streams[i];
-			if (s->near != handle)
-				continue;
-			if (n > s->used - s->given)
-				eci_router_dead(all->router, f, "bad-body", "more than was sent", now_ms);
-			else
-				s->given += (uint32_t)n;
-			return;
-		}
-}
-
 bool eci_jobs_deliver(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_ms)
 {
-	if (f->handle != ECI_H_EXEC && f->handle != ECI_H_CANCEL && f->handle != ECI_H_CREDIT)
+	if (f->handle != ECI_H_EXEC && f->handle != ECI_H_CANCEL)
 		return false;
 	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) != 0)
 		eci_router_dead(all->router, f, "bad-body", "", now_ms);
 	else if (f->handle == ECI_H_EXEC)
 		start(all, f, now_ms);
-	else if (f->handle == ECI_H_CANCEL)
-		cancel(all, f, now_ms);
 	else
-		credit(all, f, now_ms);
+		cancel(all, f, now_ms);
 	return true;
 }
 

@@ -47,10 +47,11 @@ typedef struct ectx_exec {
 	const char *const *env;  /* NULL-terminated "K=V" to set, "K" to unset; NULL: no change */
 	const char *cwd;         /* NULL: unchanged */
 	unsigned rows, cols;     /* both nonzero: on a pty of that size (all output is stdout) */
+	bool input;              /* stdin is what ectx_future_write() sends, up to ectx_future_end_input() */
 } ectx_exec;
 
-/* Runs a command there, without a shell, stdin /dev/null. Its output arrives as ECTX_EVENT_OUTPUT events (event.h), all
- * of them before the future is done: so somebody must take events, or it does not end. No value;
+/* Runs a command there, without a shell, stdin /dev/null unless x->input. Its output arrives as ECTX_EVENT_OUTPUT
+ * events (event.h), all of them before the future is done: so somebody must take events, or it does not end. No value;
  * ectx_future_exit_status(). Errors besides: exit-status (not 0), signal, no-command (could not be started; saw says
  * why). */
 ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_ms);

@@ -41,6 +41,17 @@ const ectx_value *ectx_future_value(const ectx_future *f);
  */
 int ectx_future_exit_status(const ectx_future *f);
 
+/* ---- stdin of an exec with input ---- */
+
+/* Sends up to n bytes of p (copied) to its stdin. Blocks until there is room for one, up to timeout_ms: the command
+ * must have started, and not be behind by more than its stream's window. How many were taken, 1 to n; 0: none in that
+ * time (or n is 0 while it runs); -1: f is done, has no input, or its input was ended. Bytes that the command does not
+ * read are dropped without a word, as its exit status says all. From one thread at a time. */
+long ectx_future_write(ectx_future *f, const void *p, size_t n, long timeout_ms);
+
+/* The end of its stdin, after all that was written. Once is enough; harmless when f is done. Does not block. */
+void ectx_future_end_input(ectx_future *f);
+
 /* ---- a pointer of the program's own ---- */
 
 /* Keeps user with f, and asks for an ECTX_EVENT_DONE: when f ends, or at once if it has. At most one a call of this

@@ -55,7 +55,7 @@ static void *job_start(void *ctx, struct eci_job *j, const struct eci_job_reques
 	struct native_plan plan = {.argv = (const char *const *)q->argv, .env = (const char *const *)q->env};
 	plan.cwd = q->cwd;
 	plan.mode = q->pty;
-	plan.no_stdin = true;
+	plan.no_stdin = !q->input;
 	plan.size[0] = (uint16_t)q->rows;
 	plan.size[1] = (uint16_t)q->cols;
 	void *p = add(NULL, j, &plan, err);
@@ -83,6 +83,17 @@ static void pause_output(void *ctx, void *proc, bool on)
 {
 	(void)ctx;
 	((struct native_proc *)proc)->paused = on;
+}
+
+static void job_input(void *ctx, void *proc, const uint8_t *p, size_t n)
+{
+	struct native_proc *c = proc;
+	if (n)
+		put(ctx, proc, false, p, n);
+	else if (c->in == c->out) /* a terminal: its end-of-file character */
+		put(ctx, proc, false, (const uint8_t *)"\4", 1);
+	else
+		close_stdin(ctx, proc);
 }
 
 static void end_at(struct native_proc *c, uint32_t ms)
@@ -182,7 +193,7 @@ const struct eci_spawn_host native_spawn_host = {.start = spawn_start,
 						 .attach = attach,
 						 .free = release,
 						 .explain = native_explain};
-const struct eci_job_host native_job_host = {job_start, job_signal, job_cut, native_explain};
+const struct eci_job_host native_job_host = {job_start, job_signal, job_cut, job_input, native_explain};
 
 /* ---- output: towards the process ---- */
 
@@ -196,7 +207,10 @@ static bool flush_queue(struct native_proc *c, struct eci_buf *q, int fd)
 		if (n < 0)
 			n = (long)eci_buf_len(q);
 		eci_buf_drain(q, (size_t)n);
-		eci_spawn_written(c->spawn, (size_t)n, native.now);
+		if (c->spawn)
+			eci_spawn_written(c->spawn, (size_t)n, native.now);
+		else
+			eci_job_took(c->job, (size_t)n, native.now);
 	}
 	return true;
 }
@@ -222,8 +236,6 @@ static bool flush_link(struct native_proc *c)
 void native_procs_flush(void)
 {
 	for (struct native_proc *c = native.procs; c; c = c->next) {
-		if (!c->spawn)
-			continue;
 		c->blocked = !(flush_queue(c, &c->in_q, c->in) && flush_link(c));
 		if (!eci_buf_len(&c->in_q) && !c->in_q.failed)
 			eci_buf_deinit(&c->in_q); /* an agent has gone through it: not to be kept for each child */
@@ -252,6 +264,8 @@ void native_procs_watch(uint64_t *until)
 				watch(c, OUT, c->out, SYS_POLLIN);
 			if (c->err >= 0 && eci_job_room(c->job, ERR))
 				watch(c, ERR, c->err, SYS_POLLIN);
+			if (c->blocked)
+				watch(c, IN, c->in, SYS_POLLOUT);
 			continue;
 		}
 		if (!c->paused) {

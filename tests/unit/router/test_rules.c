@@ -200,6 +200,7 @@ static const struct rule rules[] = {
 	{ECI_H_CANCEL, FROM_P | FROM_A | FROM_SELF_},
 	{ECI_H_EXEC, FROM_P | FROM_A | FROM_SELF_},
 	{ECI_H_STATS, FROM_P | FROM_A | FROM_SELF_},
+	{ECI_H_OPEN, FROM_P | FROM_A | FROM_SELF_},
 	{ECI_H_GET_MODULE, FROM_C},
 	{ECI_H_LOG, FROM_C | FROM_S},
 };
@@ -237,7 +238,7 @@ Test(rules, unknown_and_unserved_handles)
 {
 	struct world *w = world_relay();
 	struct eci_frame f;
-	static const uint32_t unknown[] = {0, 12, 15, 20, 23, 29, 31, 33 + 2, 255, 256, 70000, UINT32_MAX};
+	static const uint32_t unknown[] = {0, 12, 15, 20, 23, 30, 31, 33 + 2, 255, 256, 70000, UINT32_MAX};
 	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
 		feed(w, w->up, ECI_CALL, 0, ME, 0, unknown[i], 300, nil, 1);
 		cr_assert(take(w, w->up, &f));

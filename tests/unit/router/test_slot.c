@@ -1,8 +1,7 @@
-/* Slots and streams: whose answer is believed, how they end, and stream credit. */
+/* Slots: whose answer is believed, and how they end. */
 #include "router_support.h"
 
 static const uint8_t nil[] = {0xF6};
-static uint8_t zeros[ECI_BULK_BODY_MAX];
 
 static void notice(struct world *w, struct eci_link *l, uint32_t src, uint32_t slot)
 {
@@ -222,64 +221,6 @@ Test(slot, frames_to_oneself_come_before_return_and_never_nested)
 }
 
 /* ---- streams ---- */
-static void data(struct world *w, uint32_t slot, size_t n)
-{
-	feed(w, w->kid[0], ECI_BULK, 0, 0, 73, slot, 700, zeros, n);
-}
-
-Test(slot, stream_credit_to_the_last_byte_and_one_past)
-{
-	for (int past = 0; past < 2; past++) {
-		struct world *w = world_master();
-		struct answer a = {0};
-		struct eci_frame f;
-		uint32_t s = eci_slot_open(w->r, 73, ECI_SLOT_STREAM, on_answer, &a);
-		for (int i = 0; i < 16; i++)
-			data(w, s, ECI_BULK_BODY_MAX);
-		cr_assert(a.times == 16 && !a.dead);
-		data(w, s, (size_t)past);
-		cr_assert(a.times == 17 && a.dead == (past == 1));
-		while (take(w, w->kid[0], &f) && f.handle == ECI_H_ACK)
-			;
-		if (past) {
-			cr_assert_str_eq(a.reason, "bad-credit");
-			cr_assert(is_dead(w, &f, 73, 700, "bad-credit", 0), "the sender's handle is reset");
-			data(w, s, 1);
-			cr_assert_eq(a.times, 17);
-		}
-		cr_assert_eq(w->broken, 0, "the link stays");
-		world_free(w);
-	}
-}
-
-Test(slot, credit_goes_back_at_half_a_window)
-{
-	struct world *w = world_master();
-	struct answer a = {0};
-	struct eci_frame f;
-	uint32_t s = eci_slot_open(w->r, 73, ECI_SLOT_STREAM, on_answer, &a);
-	for (int i = 0; i < 16; i++)
-		data(w, s, ECI_BULK_BODY_MAX);
-	drop_output(w, w->kid[0]);
-	eci_stream_consumed(w->r, s, ECI_STREAM_WINDOW / 2 - 1, w->now);
-	cr_assert_not(take(w, w->kid[0], &f));
-	eci_stream_consumed(w->r, s, 1, w->now);
-	cr_assert(take(w, w->kid[0], &f) && f.handle == ECI_H_CREDIT && f.dst == 73 && f.cls == ECI_CONTROL);
-	uint64_t handle, n;
-	read_pair(&f, &handle, &n);
-	cr_assert(handle == 700 && n == ECI_STREAM_WINDOW / 2);
-	eci_stream_consumed(w->r, s, UINT32_MAX, w->now); /* no more than what arrived */
-	cr_assert(take(w, w->kid[0], &f));
-	read_pair(&f, &handle, &n);
-	cr_assert_eq(n, ECI_STREAM_WINDOW / 2);
-	for (int i = 0; i < 16; i++)
-		data(w, s, ECI_BULK_BODY_MAX);
-	cr_assert(a.times == 32 && !a.dead);
-	data(w, s, 1);
-	cr_assert(a.dead);
-	world_free(w);
-}
-
 Test(slot, credit_is_for_the_streams_respondent)
 {
 	struct world *w = world_master();
@@ -294,6 +235,7 @@ Test(slot, credit_is_for_the_streams_respondent)
 	cr_assert(take(w, w->kid[0], &f) && is_dead(w, &f, 73, 300, "bad-body", 0));
 	cr_assert_eq(w->delivered, 0);
 	feed_pair(w, w->kid[0], 0, 73, ECI_H_CREDIT, 300, s, 5);
-	cr_assert(w->delivered == 1 && w->last.handle == ECI_H_CREDIT);
+	cr_assert(take(w, w->kid[0], &f) && is_dead(w, &f, 73, 300, "bad-body", 0), "a slot that is no stream");
+	cr_assert_eq(w->delivered, 0);
 	world_free(w);
 }

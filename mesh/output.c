@@ -1,0 +1,118 @@
+/* The streams of exec and run: stdout and stderr, which become events, and stdin, which is stdout's other direction.
+ *
+ * Output is held by credit: an event's bytes are given back when the program frees it, so a program that takes no
+ * events stops the command at its pipe. Input is held by credit too: ectx_future_write() waits for room, and never
+ * queues more than the other end said it has. The future is done when it was answered and both outputs are at their
+ * end; then the streams go, and who waits to write is told. */
+#include "mesh/stream.h"
+
+static void closed(struct ectx_future *f)
+{
+	if (f->answered && !f->out_open && !f->err_open)
+		eci_future_done(f);
+}
+
+static void on_out(void *arg, const uint8_t *p, size_t n)
+{
+	struct ectx_future *f = arg;
+	eci_event_output(f, 1, eci_stream_handle(f->out), p, n);
+}
+
+static void on_err(void *arg, const uint8_t *p, size_t n)
+{
+	struct ectx_future *f = arg;
+	eci_event_output(f, 2, eci_stream_handle(f->err), p, n);
+}
+
+static void out_ended(void *arg)
+{
+	struct ectx_future *f = arg;
+	f->out_open = false;
+	closed(f);
+}
+
+static void err_ended(void *arg)
+{
+	struct ectx_future *f = arg;
+	f->err_open = false;
+	closed(f);
+}
+
+static void out_room(void *arg)
+{
+	eci_outputs_end_input(arg);
+	eci_future_rouse(arg);
+}
+
+static void out_dead(void *arg, const struct eci_answer *a)
+{
+	(void)a;
+	eci_future_rouse(arg);
+	out_ended(arg);
+}
+
+static void err_dead(void *arg, const struct eci_answer *a)
+{
+	(void)a;
+	err_ended(arg);
+}
+
+static const struct eci_stream_ops out_ops = {.data = on_out, .ended = out_ended, .room = out_room, .dead = out_dead};
+static const struct eci_stream_ops err_ops = {.data = on_err, .ended = err_ended, .dead = err_dead};
+
+bool eci_outputs_open(struct ectx_future *f)
+{
+	f->out = eci_stream_new(f->mesh->router, f->at->id, 0, &out_ops, f);
+	f->err = eci_stream_new(f->mesh->router, f->at->id, 0, &err_ops, f);
+	f->out_open = f->out != NULL;
+	f->err_open = f->err != NULL;
+	return f->out && f->err;
+}
+
+void eci_outputs_close(struct ectx_future *f)
+{
+	uint64_t now = eci_now_ms();
+	/* What is at its end over there is over in both directions. */
+	eci_stream_free(f->out, f->out_open ? "cancelled" : NULL, NULL, now);
+	eci_stream_free(f->err, f->err_open ? "cancelled" : NULL, NULL, now);
+	f->out = f->err = NULL;
+	f->out_open = f->err_open = false;
+}
+
+/* ---- stdin ---- */
+
+long ectx_future_write(ectx_future *f, const void *p, size_t n, long timeout_ms)
+{
+	long taken = -1;
+	eci_lock(f->mesh);
+	if (f->input && n) {
+		size_t room = eci_future_wait_room(f, timeout_ms);
+		n = n < room ? n : room;
+		if (n)
+			taken = eci_stream_send(f->out, p, n, eci_now_ms()) ? -1 : (long)n;
+		else if (f->state != ECI_OP_DONE && f->input)
+			taken = 0;
+	}
+	eci_unlock(f->mesh);
+	return taken;
+}
+
+void ectx_future_end_input(ectx_future *f)
+{
+	eci_lock(f->mesh);
+	if (f->input) {
+		f->input = false;
+		f->input_ended = true;
+		out_room(f);
+		if (f->out)
+			eci_outputs_end_input(f);
+	}
+	eci_unlock(f->mesh);
+}
+
+/* The END of a future that was told so before the other end said where to. */
+void eci_outputs_end_input(struct ectx_future *f)
+{
+	if (f->input_ended && f->out && eci_stream_far(f->out))
+		(void)eci_stream_end(f->out, eci_now_ms());
+}

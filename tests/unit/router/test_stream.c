@@ -1,0 +1,340 @@
+/* Streams: credit to the last byte and one past, in both directions; half-close; reset; how a window widens. */
+#include "router_support.h"
+#include "router/stream.h"
+
+#define W ECI_STREAM_WINDOW
+#define FAR 700u
+
+static uint8_t zeros[W + 1];
+
+struct end {
+	struct eci_stream *s;
+	struct world *w;
+	size_t got, rooms, ends, deaths;
+	char reason[40];
+	bool free_on_data;
+};
+
+static void on_data(void *arg, const uint8_t *p, size_t n)
+{
+	struct end *e = arg;
+	(void)p;
+	e->got += n;
+	if (e->free_on_data) {
+		eci_stream_free(e->s, "cancelled", "enough", e->w->now);
+		e->s = NULL;
+	}
+}
+
+static void on_end(void *arg)
+{
+	((struct end *)arg)->ends++;
+}
+
+static void on_room(void *arg)
+{
+	((struct end *)arg)->rooms++;
+}
+
+static void on_dead(void *arg, const struct eci_answer *a)
+{
+	struct end *e = arg;
+	e->deaths++;
+	snprintf(e->reason, sizeof e->reason, "%s", a->reason);
+}
+
+static const struct eci_stream_ops ops = {on_data, on_end, on_room, on_dead};
+
+static struct world *begin(struct end *e, uint32_t far)
+{
+	struct world *w = world_master();
+	*e = (struct end){.w = w, .s = eci_stream_new(w->r, 73, far, &ops, e)};
+	return w;
+}
+
+static void data(struct end *e, size_t n, uint8_t flags)
+{
+	uint32_t near = eci_stream_handle(e->s);
+	do {
+		size_t m = n < ECI_BULK_BODY_MAX ? n : ECI_BULK_BODY_MAX;
+		n -= m;
+		feed(e->w, e->w->kid[0], ECI_BULK, n ? 0 : flags, 0, 73, near, FAR, zeros, m);
+	} while (n);
+}
+
+static bool next(struct end *e, struct eci_frame *f)
+{
+	while (take(e->w, e->w->kid[0], f))
+		if (f->handle != ECI_H_ACK && f->handle != ECI_H_PING)
+			return true;
+	return false;
+}
+
+static void credit(struct end *e, uint64_t n)
+{
+	feed_pair(e->w, e->w->kid[0], 0, 73, ECI_H_CREDIT, 0, eci_stream_handle(e->s), n);
+}
+
+/* Everything that is queued, as the other end would take it: hop credit comes back. Returns bytes of stream data. */
+static size_t flush(struct end *e, size_t *frames, bool *end)
+{
+	struct eci_frame f;
+	size_t n = 0;
+	*frames = 0;
+	*end = false;
+	while (next(e, &f)) {
+		if (f.cls != ECI_BULK)
+			continue;
+		cr_assert(f.dst == 73 && f.handle == FAR && f.reply_to == eci_stream_handle(e->s));
+		cr_assert_leq(f.len, ECI_BULK_BODY_MAX);
+		n += f.len;
+		*frames += 1;
+		*end = *end || (f.flags & ECI_F_END);
+		uint8_t ack[9] = {0x1A};
+		uint32_t size = f.len + ECI_FRAME_HEADER;
+		for (int i = 0; i < 4; i++)
+			ack[1 + i] = (uint8_t)(size >> (24 - 8 * i));
+		feed(e->w, e->w->kid[0], ECI_CONTROL, 0, 0, 72, ECI_H_ACK, 0, ack, 5);
+	}
+	return n;
+}
+
+Test(stream, receives_its_window_and_not_a_byte_more)
+{
+	static const size_t sizes[] = {0, 1, W - 1, W, W + 1};
+	for (size_t i = 0; i < 5; i++) {
+		struct end e;
+		struct eci_frame f;
+		struct world *w = begin(&e, FAR);
+		uint32_t near = eci_stream_handle(e.s);
+		data(&e, sizes[i], 0);
+		bool past = sizes[i] > W;
+		cr_assert_eq(e.got, past ? W : sizes[i]);
+		cr_assert(e.deaths == past && (!past || !strcmp(e.reason, "bad-credit")));
+		if (past) {
+			cr_assert(next(&e, &f) && is_dead(w, &f, 73, FAR, "bad-credit", 0),
+				  "the sender's handle is reset");
+			feed(w, w->kid[0], ECI_BULK, 0, 0, 73, near, FAR, zeros, 1);
+			cr_assert(next(&e, &f) && is_dead(w, &f, 73, FAR, "no-handle", 0));
+			cr_assert_eq(e.got, W);
+		}
+		cr_assert_eq(w->broken, 0, "the link stays");
+		eci_stream_free(e.s, NULL, NULL, w->now);
+		world_free(w);
+	}
+}
+
+Test(stream, sends_its_credit_and_not_a_byte_more)
+{
+	struct end e;
+	struct world *w = begin(&e, FAR);
+	size_t frames;
+	bool end;
+	cr_assert_eq(eci_stream_room(e.s), W);
+	cr_assert_eq(eci_stream_send(e.s, zeros, W, w->now), 0);
+	cr_assert_eq(eci_stream_room(e.s), 0);
+	cr_assert_eq(flush(&e, &frames, &end), W);
+	cr_assert(frames == 16 && !end);
+	credit(&e, 1);
+	cr_assert_eq(e.rooms, 1);
+	cr_assert_eq(eci_stream_room(e.s), 1);
+	credit(&e, UINT32_MAX); /* cut, and no harm */
+	cr_assert_eq(eci_stream_room(e.s), ECI_STREAM_WINDOW_MAX);
+	cr_assert_eq(e.rooms, 1, "it had room");
+	eci_stream_free(e.s, NULL, NULL, w->now);
+	world_free(w);
+}
+
+Test(stream, knows_not_where_to_until_the_other_end_says)
+{
+	struct end e;
+	struct world *w = begin(&e, 0);
+	cr_assert_eq(eci_stream_room(e.s), 0);
+	data(&e, 0, 0);
+	cr_assert(e.rooms == 1 && eci_stream_far(e.s) == FAR && eci_stream_room(e.s) == W);
+	eci_stream_free(e.s, NULL, NULL, w->now);
+	world_free(w);
+}
+
+Test(stream, half_close_either_way)
+{
+	struct end e;
+	struct eci_frame f;
+	struct world *w = begin(&e, FAR);
+	data(&e, 10, ECI_F_END);
+	cr_assert(e.got == 10 && e.ends == 1 && !eci_stream_over(e.s));
+	cr_assert_eq(eci_stream_send(e.s, zeros, 5, w->now), 0); /* our direction goes on */
+	cr_assert_eq(eci_stream_end(e.s, w->now), 0);
+	cr_assert_eq(eci_stream_end(e.s, w->now), 0);
+	cr_assert(next(&e, &f) && f.len == 5 && !(f.flags & ECI_F_END));
+	cr_assert(next(&e, &f) && f.len == 0 && f.flags & ECI_F_END);
+	cr_assert_not(next(&e, &f), "one END");
+	cr_assert(eci_stream_over(e.s) && eci_stream_room(e.s) == 0);
+	eci_stream_free(e.s, "cancelled", "", w->now);
+	cr_assert_not(next(&e, &f), "nothing is left to reset");
+	world_free(w);
+}
+
+Test(stream, data_after_the_end_is_an_overrun)
+{
+	struct end e;
+	struct eci_frame f;
+	struct world *w = begin(&e, FAR);
+	data(&e, 0, ECI_F_END);
+	data(&e, 1, 0);
+	cr_assert(e.got == 0 && e.deaths == 1);
+	cr_assert(next(&e, &f) && is_dead(w, &f, 73, FAR, "bad-credit", 0));
+	eci_stream_free(e.s, "cancelled", NULL, w->now);
+	cr_assert_not(next(&e, &f), "it was reset before");
+	world_free(w);
+}
+
+Test(stream, reset_by_either)
+{
+	struct end e;
+	struct eci_frame f;
+	struct world *w = begin(&e, FAR);
+	eci_stream_free(e.s, "reset", "Connection reset by peer", w->now);
+	cr_assert(next(&e, &f) && is_dead(w, &f, 73, FAR, "reset", 0));
+	e.s = eci_stream_new(w->r, 73, FAR, &ops, &e);
+	uint32_t near = eci_stream_handle(e.s);
+	feed(w, w->kid[0], ECI_CONTROL, ECI_F_DEAD, 0, 73, near, 0, "\x84\x65reset\x00\x00\x60", 10);
+	cr_assert(e.deaths == 1 && !strcmp(e.reason, "reset"));
+	cr_assert_eq(eci_stream_room(e.s), 0);
+	eci_stream_free(e.s, "cancelled", NULL, w->now);
+	cr_assert_not(next(&e, &f), "the other end knows");
+	e.s = eci_stream_new(w->r, 73, FAR, &ops, &e);
+	eci_link_lost(w->kid[0], "eof", "", w->now);
+	cr_assert(e.deaths == 2 && !strcmp(e.reason, "lost"));
+	eci_stream_free(e.s, "cancelled", NULL, w->now);
+	w->kid[0] = NULL;
+	world_free(w);
+}
+
+Test(stream, freed_in_its_own_callback)
+{
+	struct end e;
+	struct eci_frame f;
+	struct world *w = begin(&e, FAR);
+	e.free_on_data = true;
+	uint32_t near = eci_stream_handle(e.s);
+	feed(w, w->kid[0], ECI_BULK, ECI_F_END, 0, 73, near, FAR, zeros, 3);
+	cr_assert(e.got == 3 && e.ends == 0 && !eci_stream_find(w->r, near));
+	cr_assert(next(&e, &f) && is_dead(w, &f, 73, FAR, "cancelled", 0));
+	world_free(w);
+}
+
+static uint64_t credits(struct end *e)
+{
+	struct eci_frame f;
+	uint64_t sum = 0, handle, n;
+	while (next(e, &f))
+		if (f.handle == ECI_H_CREDIT) {
+			cr_assert(f.dst == 73 && f.cls == ECI_CONTROL);
+			read_pair(&f, &handle, &n);
+			cr_assert_eq(handle, FAR);
+			sum += n;
+		}
+	return sum;
+}
+
+Test(stream, credit_goes_back_on_consumption_only)
+{
+	struct end e;
+	struct world *w = begin(&e, FAR);
+	data(&e, W, 0);
+	cr_assert_eq(credits(&e), 0);
+	eci_stream_took(e.s, W / 4 - 1, w->now);
+	cr_assert_eq(credits(&e), 0);
+	eci_stream_took(e.s, 1, w->now);
+	cr_assert_eq(credits(&e), W / 4);
+	eci_stream_took(e.s, SIZE_MAX, w->now); /* no more than what arrived */
+	cr_assert_eq(credits(&e), W - W / 4);
+	data(&e, W, 0);
+	cr_assert_eq(e.deaths, 0);
+	data(&e, 1, 0);
+	cr_assert_eq(e.deaths, 1);
+	eci_stream_free(e.s, NULL, NULL, w->now);
+	world_free(w);
+}
+
+Test(stream, widens_for_a_sender_that_waits_and_a_reader_that_keeps_up)
+{
+	struct end e;
+	struct world *w = begin(&e, FAR);
+	data(&e, W, 0);
+	data(&e, 0, 0); /* "no credit, and nothing of mine waits" */
+	cr_assert_eq(credits(&e), 0, "the reader is behind");
+	eci_stream_took(e.s, W, w->now);
+	cr_assert_eq(credits(&e), W);
+	uint64_t window = W;
+	for (int i = 0; i < 10; i++) {
+		data(&e, 0, 0);
+		uint64_t more = credits(&e);
+		cr_assert_eq(more, window < ECI_STREAM_WINDOW_MAX ? window : 0);
+		window += more;
+	}
+	cr_assert_eq(window, ECI_STREAM_WINDOW_MAX);
+	eci_stream_free(e.s, NULL, NULL, w->now);
+	cr_assert_eq(w->r->widened, 0);
+	world_free(w);
+}
+
+Test(stream, all_windows_together_have_a_limit)
+{
+	struct end e[8];
+	struct world *w = begin(&e[0], FAR);
+	for (size_t i = 1; i < 8; i++)
+		e[i] = (struct end){.w = w, .s = eci_stream_new(w->r, 73, FAR, &ops, &e[i])};
+	for (size_t i = 0; i < 8; i++)
+		for (int n = 0; n < 6; n++)
+			data(&e[i], 0, 0);
+	cr_assert_leq(w->r->widened, ECI_STREAM_WIDENED_MAX);
+	cr_assert_gt(w->r->widened, ECI_STREAM_WIDENED_MAX / 2);
+	for (size_t i = 0; i < 8; i++)
+		eci_stream_free(e[i].s, NULL, NULL, w->now);
+	world_free(w);
+}
+
+Test(stream, says_so_when_it_stands_still)
+{
+	struct end e;
+	struct world *w = begin(&e, FAR);
+	size_t frames;
+	bool end;
+	cr_assert_eq(eci_stream_send(e.s, zeros, W, w->now), 0);
+	cr_assert_eq(eci_stream_room(e.s), 0);
+	credit(&e, W / 4); /* bytes of it wait here still: the way is what is slow */
+	cr_assert_eq(eci_stream_room(e.s), W / 4);
+	cr_assert_eq(eci_stream_send(e.s, zeros, W / 4, w->now), 0);
+	cr_assert_eq(eci_stream_room(e.s), 0);
+	cr_assert_eq(flush(&e, &frames, &end), W + W / 4);
+	cr_assert_eq(frames, 20);
+	credit(&e, W / 4); /* all was sent */
+	cr_assert_eq(flush(&e, &frames, &end), 0);
+	cr_assert_eq(frames, 1, "an empty frame");
+	eci_stream_free(e.s, NULL, NULL, w->now);
+	world_free(w);
+}
+
+/* An agent adds nothing to a parent link that is behind, and goes on by itself when it is not. */
+Test(stream, an_agent_waits_for_its_parent_link)
+{
+	struct world *w = world_relay();
+	struct end e = {.w = w, .s = eci_stream_new(w->r, 0, FAR, &ops, &e)};
+	struct end other = {.w = w, .s = eci_stream_new(w->r, 0, FAR + 1, &ops, &other)};
+	cr_assert_eq(eci_stream_send(e.s, zeros, W, w->now), 0);
+	cr_assert_eq(eci_stream_room(other.s), 0, "the link has a backlog");
+	cr_assert_leq(eci_router_tick(w->r, w->now), w->now + 10);
+	w->now += 10;
+	(void)eci_router_tick(w->r, w->now);
+	cr_assert_eq(other.rooms, 0);
+	drop_output(w, w->up);
+	w->now += 10;
+	(void)eci_router_tick(w->r, w->now);
+	cr_assert_eq(other.rooms, 1);
+	cr_assert_eq(eci_stream_room(other.s), W);
+	eci_stream_free(e.s, NULL, NULL, w->now);
+	eci_stream_free(other.s, NULL, NULL, w->now);
+	world_free(w);
+}
