@@ -39,15 +39,23 @@ int eci_cmd_exec(const struct eci_opts *o)
 		return eci_usage("exec needs a command");
 	const char *in_shell[] = {"sh", "-c", o->args[0], NULL};
 	bool shell = o->nargs == 1 && strpbrk(o->args[0], SHELL_SYNTAX);
-	ectx_exec x = {.argv = shell ? in_shell : (const char *const *)o->args, .env = o->env.v, .cwd = o->cwd};
+	struct eci_feed feed = {0};
+	ectx_exec x = {.input = o->input,
+		       .argv = shell ? in_shell : (const char *const *)o->args,
+		       .env = o->env.v,
+		       .cwd = o->cwd};
 	if (o->pty)
 		terminal_size(&x);
 	struct eci_session s = {0};
-	struct eci_fan fan = {.start = start_exec, .arg = &x};
+	struct eci_fan fan = {.start = start_exec, .arg = &x, .feed = o->input ? &feed : NULL};
 	int status = eci_session_open(&s, &fan, o, NULL);
+	if (!status && o->input && s.n > o->fanout)
+		status = eci_usage("exec --stdin gives it to all at once: %zu targets, but -f is %zu", s.n, o->fanout);
 	if (!status)
 		status = (int)eci_fan_run(&fan);
-	return eci_session_close(&s, &fan, status);
+	status = eci_session_close(&s, &fan, status);
+	free(feed.chunk);
+	return status;
 }
 
 int eci_cmd_run(const struct eci_opts *o)

@@ -233,9 +233,11 @@ static void progress(struct eci_fan *fan, bool force)
 
 static void rest(struct eci_fan *fan)
 {
-	struct pollfd fds[2] = {{.fd = ectx_event_fd(fan->mesh), .events = POLLIN},
-				{.fd = eci_signals_fd(), .events = POLLIN}};
-	poll(fds, 2, fan->opts->json ? TICK_MS : -1);
+	struct pollfd fds[3] = {{.fd = ectx_event_fd(fan->mesh), .events = POLLIN},
+				{.fd = eci_signals_fd(), .events = POLLIN},
+				{.fd = eci_feed_wants(fan) ? 0 : -1, .events = POLLIN}};
+	if (poll(fds, 3, fan->opts->json ? TICK_MS : -1) > 0 && fds[2].revents)
+		eci_feed_read(fan);
 	eci_signals_drain();
 }
 

@@ -21,6 +21,8 @@ struct eci_job {
 	bool done;                 /* it has ended: finish once all its events are taken */
 	struct eci_split lines[2]; /* stdout, stderr */
 	struct eci_kept kept[2];   /* -b */
+	size_t input_at;           /* of the feed's chunk it has this much */
+	bool input_ended;
 };
 
 /* How one target ended. */
@@ -46,6 +48,13 @@ void eci_report_result(struct eci_report *r, struct eci_job *job, const struct e
 void eci_report_flush(struct eci_report *r);
 void eci_report_summary(struct eci_report *r, size_t not_started);
 
+/* exec --stdin (feed.c). */
+struct eci_feed {
+	char *chunk;
+	size_t n;
+	bool over;
+};
+
 struct eci_fan {
 	ectx_mesh *mesh;
 	const struct eci_opts *opts;
@@ -54,6 +63,7 @@ struct eci_fan {
 	/* Starts the work in job->context; NULL when out of memory. NULL pointer: connecting is all. */
 	ectx_future *(*start)(struct eci_fan *fan, struct eci_job *job, long timeout_ms);
 	const void *arg;
+	struct eci_feed *feed; /* NULL: no stdin; all jobs are started at once */
 	/* Prints the value of a good end; NULL: there is none. */
 	void (*value)(struct eci_fan *fan, struct eci_job *job, const ectx_value *value);
 	struct eci_report report;
@@ -65,6 +75,9 @@ struct eci_fan {
 /* Runs it all. Returns the exit status: the worst of all targets. Failure blocks are printed, the summary is not. */
 enum ectx_status eci_fan_run(struct eci_fan *fan);
 void eci_fan_deinit(struct eci_fan *fan);
+/* Gives what was read to those who take it. True: more is wanted. */
+bool eci_feed_wants(struct eci_fan *fan);
+void eci_feed_read(struct eci_fan *fan); /* stdin is readable */
 
 /* A topology, its selected targets and a mesh over them. */
 struct eci_session {
@@ -110,6 +123,9 @@ int eci_cmd_call(const struct eci_opts *o);
 int eci_cmd_run(const struct eci_opts *o);
 int eci_cmd_tree(const struct eci_opts *o);
 int eci_cmd_trace(const struct eci_opts *o);
+int eci_cmd_tunnel(const struct eci_opts *o);
+int eci_cmd_socks(const struct eci_opts *o);
+int eci_cmd_connect(const struct eci_opts *o);
 int eci_cmd_preamble(const struct eci_opts *o);
 
 #endif

@@ -34,6 +34,25 @@ static const struct eci_cmd_text texts[ECI_CMD_COUNT] = {
 			  "--json prints one object a context: name, id, parent, transport, agent, arch, python, "
 			  "state, rtt_us and counters.\n"},
 	[ECI_CMD_TRACE] = {"trace", "-w TARGETS [OPTION...]", "route to the targets, and the time per hop", ""},
+	[ECI_CMD_TUNNEL] =
+		{"tunnel", "NAME | -L|-R [ADDR:]PORT:HOST:PORT --exit NODE[:USER]",
+		 "TCP and unix sockets through a context",
+		 "NAME is one of the topology's tunnels. -L listens here and connects from the exit, -R listens at the "
+		 "exit and connects\n"
+		 "from here; a word with a slash is a unix socket. Names are resolved where the connection "
+		 "is made. Says on stderr\n"
+		 "where it listens; ^C ends it.\n"
+		 "  econtext tunnel db\n"
+		 "  econtext tunnel -L 5432:127.0.0.1:5432 --exit db01:app\n"},
+	[ECI_CMD_SOCKS] =
+		{"socks", "-D [ADDR:]PORT --exit NODE[:USER]", "a SOCKS 5 proxy whose connections leave there",
+		 "CONNECT to IPv4, IPv6 and names, which are resolved at the exit. Listens on loopback unless "
+		 "told otherwise.\n"
+		 "  econtext socks -D 1080 --exit web001 &  curl --socks5-hostname 127.0.0.1:1080 "
+		 "http://intranet/\n"},
+	[ECI_CMD_CONNECT] = {"connect", "[OPTION...] NODE HOST PORT", "one connection, on stdin and stdout",
+			     "For ssh's ProxyCommand, git and the like; works where sshd forbids forwarding.\n"
+			     "  ssh -o ProxyCommand='econtext connect dc1-relay %h %p' web001\n"},
 	[ECI_CMD_PREAMBLE] = {"preamble", "--size", "what a boot sends",
 			      "One `NAME BYTES` a line: command, python, then each part that is served later.\n"},
 };

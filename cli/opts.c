@@ -29,8 +29,9 @@
 #define DURATION_MAX_MS 2147483000.0
 
 #define BIT(c) (1u << ECI_CMD_##c)
-#define MESHED (BIT(EXEC) | BIT(CALL) | BIT(RUN) | BIT(TREE) | BIT(TRACE))
-#define TARGETED (MESHED | BIT(TOPO_SHOW) | BIT(TOPO_PLAN))
+#define FANNED (BIT(EXEC) | BIT(CALL) | BIT(RUN) | BIT(TREE) | BIT(TRACE))
+#define PROXIES (BIT(TUNNEL) | BIT(SOCKS) | BIT(CONNECT))
+#define TARGETED (FANNED | BIT(TOPO_SHOW) | BIT(TOPO_PLAN))
 #define CODED (BIT(CALL) | BIT(RUN))
 #define EVERY (BIT(COUNT) - 1u)
 
@@ -46,25 +47,31 @@ static const struct option options[] = {
 	{'w', "targets", "TARGETS", TARGETED, "where: nodes, NODE:USER, web[001-010], @group, !not"},
 	{'x', "except", "TARGETS", TARGETED, "but not there"},
 	{'g', "group", "GROUPS", TARGETED, "the nodes of these groups"},
-	{0, "topology", "FILE", TARGETED | BIT(TOPO_CHECK),
+	{0, "topology", "FILE", TARGETED | PROXIES | BIT(TOPO_CHECK),
 	 "the topology file (default: $ECONTEXT_TOPOLOGY, ./econtext.yaml, ~/.config/econtext/topology.yaml)"},
-	{'f', "fanout", "N", MESHED, "at most N under way at once (default 64)"},
-	{'t', "connect-timeout", "TIME", MESHED, "limit for connecting: seconds, or 500ms, 2s, 1m"},
-	{'u', "command-timeout", "TIME", MESHED, "limit for the command, not counting the connecting"},
+	{'f', "fanout", "N", FANNED, "at most N under way at once (default 64)"},
+	{'t', "connect-timeout", "TIME", FANNED | PROXIES, "limit for connecting: seconds, or 500ms, 2s, 1m"},
+	{'u', "command-timeout", "TIME", FANNED, "limit for the command, not counting the connecting"},
 	{'b', "fold", NULL, BIT(EXEC) | CODED, "wait, and print equal output once under the folded names"},
-	{0, "json", NULL, TARGETED, "JSON on stdout, one object a line"},
+	{0, "json", NULL, TARGETED | PROXIES, "JSON on stdout, one object a line"},
 	{0, "pty", NULL, BIT(EXEC), "run the command on a terminal of this one's size"},
 	{0, "cwd", "DIR", BIT(EXEC), "run the command in this folder"},
 	{0, "env", "K=V", BIT(EXEC), "set a variable for the command; K alone removes it (may be repeated)"},
+	{0, "stdin", NULL, BIT(EXEC), "give this stdin to the command, to each a copy"},
+	{'L', "local", "[ADDR:]PORT:HOST:PORT", BIT(TUNNEL), "listen here, connect there"},
+	{'R', "remote", "[ADDR:]PORT:HOST:PORT", BIT(TUNNEL), "listen there, connect here"},
+	{'D', "dynamic", "[ADDR:]PORT", BIT(SOCKS), "listen here (default: port 1080 of loopback)"},
+	{0, "exit", "NODE[:USER]", BIT(TUNNEL) | BIT(SOCKS), "the context that connections leave from"},
+	{0, "user", "NAME", BIT(SOCKS), "demand this user, and the password of $ECONTEXT_SOCKS_PASSWORD"},
 	{0, "root", "DIR", CODED,
 	 "serve modules from here (may be repeated; default: the script's folder, else the current one)"},
 	{0, "include", "PREFIX", CODED, "serve only modules that begin so (may be repeated)"},
 	{0, "exclude", "PREFIX", CODED, "never serve modules that begin so (may be repeated)"},
 	{0, "override", "PREFIX", CODED, "served modules that begin so win over the remote's own (may be repeated)"},
-	{0, "title", "TEXT", MESHED, "what ps shows of the remote processes"},
+	{0, "title", "TEXT", FANNED | PROXIES, "what ps shows of the remote processes"},
 	{0, "stats", "FILE", BIT(EXEC) | CODED, "at the end write what `tree --json` prints to FILE"},
-	{'q', "quiet", NULL, MESHED, "only errors in the log, no progress"},
-	{'v', "verbose", NULL, MESHED, "debug records too"},
+	{'q', "quiet", NULL, FANNED | PROXIES, "only errors in the log, no progress"},
+	{'v', "verbose", NULL, FANNED | PROXIES, "debug records too"},
 	{0, "size", NULL, BIT(PREAMBLE), "bytes of the command line and of each part, as really sent"},
 	{'h', "help", NULL, EVERY, "this text"},
 };
@@ -158,6 +165,9 @@ static int apply(struct eci_opts *o, const struct option *opt, const char *name,
 		{"override", NULL, NULL, NULL, &o->override}, {"fold", &o->fold, NULL, NULL, NULL},
 		{"json", &o->json, NULL, NULL, NULL},         {"pty", &o->pty, NULL, NULL, NULL},
 		{"size", &o->size, NULL, NULL, NULL},         {"help", &o->help, NULL, NULL, NULL},
+		{"stdin", &o->input, NULL, NULL, NULL},       {"exit", NULL, &o->exit, NULL, NULL},
+		{"local", NULL, &o->local, NULL, NULL},       {"remote", NULL, &o->remote, NULL, NULL},
+		{"dynamic", NULL, &o->dynamic, NULL, NULL},   {"user", NULL, &o->user, NULL, NULL},
 	};
 	if (value && !*value && strcmp(w, "env"))
 		return eci_usage("%s needs a value that is not empty", name);

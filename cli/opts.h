@@ -14,6 +14,9 @@ enum eci_cmd {
 	ECI_CMD_RUN,
 	ECI_CMD_TREE,
 	ECI_CMD_TRACE,
+	ECI_CMD_TUNNEL,
+	ECI_CMD_SOCKS,
+	ECI_CMD_CONNECT,
 	ECI_CMD_PREAMBLE,
 	ECI_CMD_COUNT
 };
@@ -30,9 +33,10 @@ struct eci_opts {
 	char *targets, *except, *groups; /* several of one option are joined with commas; NULL: not given */
 	size_t fanout;
 	long connect_ms, command_ms; /* -1: no limit given */
-	bool fold, json, size, pty, quiet, help;
+	bool fold, json, size, pty, input, quiet, help;
 	int log_level;
 	const char *topology, *title, *cwd, *stats;
+	const char *exit, *local, *remote, *dynamic, *user;
 	struct eci_strings roots, include, exclude, override, env;
 	char **args; /* what follows the options; NULL-terminated */
 	size_t nargs;

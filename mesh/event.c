@@ -3,6 +3,7 @@
  * Bounded in three ways: output holds stream credit until its event is freed, so a program that stops reading stops the
  * source; log records beyond event_limit, or beyond ECI_EVENT_BYTES of them, push the oldest out, counted; and a future
  * makes one DONE at most. */
+#include "mesh/event.h"
 #include "mesh/worker.h"
 
 #include <errno.h>
@@ -112,6 +113,15 @@ void eci_event_done(struct ectx_future *f)
 	}
 	f->done_event = true;
 	n->ev = (ectx_event){.kind = ECTX_EVENT_DONE, .context = f->context, .future = f};
+	post(f->mesh, n);
+}
+
+void eci_event_input(struct ectx_future *f)
+{
+	struct eci_event_node *n = calloc(1, sizeof *n);
+	if (!n)
+		return;
+	n->ev = (ectx_event){.kind = ECTX_EVENT_INPUT, .context = f->context, .future = f};
 	post(f->mesh, n);
 }
 

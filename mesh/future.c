@@ -7,6 +7,7 @@
  * answer any more) and wakes who waits.
  *
  * The owner is the caller: done or not, only ectx_future_free() frees it. Who waits for it is in wait.c. */
+#include "mesh/event.h"
 #include "mesh/stream.h"
 #include "mesh/worker.h"
 
@@ -108,6 +109,12 @@ void eci_future_run(struct ectx_future *f)
 	case ECI_OP_TRACE:
 		eci_trace_run(f);
 		break;
+	case ECI_OP_OPEN:
+		eci_open_run(f);
+		break;
+	case ECI_OP_SPLICE:
+		eci_splice_run(f);
+		break;
 	}
 }
 
@@ -119,6 +126,9 @@ void eci_future_close_slots(struct ectx_future *f)
 		eci_slot_close(f->mesh->router, f->slot);
 	f->slot = 0;
 	eci_outputs_close(f);
+	eci_open_close(f);
+	if (f->splice)
+		eci_splice_free(f->splice);
 	eci_pending_free(f);
 }
 
@@ -142,6 +152,20 @@ void eci_future_done(struct ectx_future *f)
 	if (!f->done_event)
 		eci_event_done(f);
 	eci_future_rouse(f);
+	if (f->hook) {
+		f->hook_next = f->mesh->hooked;
+		f->mesh->hooked = f;
+		eci_mesh_wake(f->mesh);
+	}
+}
+
+void eci_futures_hooks(ectx_mesh *m)
+{
+	while (m->hooked) {
+		struct ectx_future *f = m->hooked;
+		m->hooked = f->hook_next;
+		f->hook(f);
+	}
 }
 
 void eci_future_rouse(struct ectx_future *f)
@@ -205,7 +229,7 @@ void eci_future_dead(struct ectx_future *f, const struct eci_answer *a)
 static void send_cancel(struct ectx_future *f)
 {
 	if (f->state != ECI_OP_RUNNING || !f->slot || !eci_context_reachable(f->at) ||
-	    (f->kind != ECI_OP_CALL && f->kind != ECI_OP_EXEC && f->kind != ECI_OP_RUN))
+	    (f->kind != ECI_OP_CALL && f->kind != ECI_OP_EXEC && f->kind != ECI_OP_RUN && f->kind != ECI_OP_OPEN))
 		return;
 	struct eci_buf b = ECI_BUF_NULL;
 	eci_cbor_put_array(&b, 1);
@@ -292,14 +316,42 @@ void *ectx_future_user(const ectx_future *f)
 	return f->user;
 }
 
+/* What a future owns, but its place in the mesh. */
+static void dispose(struct ectx_future *f)
+{
+	ectx_error_clear(&f->error);
+	ectx_value_free(f->value);
+	free(f->program);
+	free(f);
+}
+
+static void cancel(struct ectx_future *f)
+{
+	if (f->state == ECI_OP_DONE)
+		return;
+	send_cancel(f);
+	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CANCELLED, "", f->context);
+}
+
 void ectx_future_cancel(ectx_future *f)
 {
 	eci_lock(f->mesh);
-	if (f->state != ECI_OP_DONE) {
-		send_cancel(f);
-		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CANCELLED, "", f->context);
-	}
+	cancel(f);
 	eci_unlock(f->mesh);
+}
+
+void eci_future_drop(struct ectx_future *f)
+{
+	struct ectx_future **at = &f->mesh->hooked;
+	f->hook = NULL;
+	cancel(f);
+	while (*at && *at != f)
+		at = &(*at)->hook_next;
+	if (*at)
+		*at = f->hook_next;
+	eci_mesh_unref(f->mesh); /* never the last: the mesh lives */
+	eci_open_free(f);
+	dispose(f);
 }
 
 void ectx_future_free(ectx_future *f)
@@ -311,9 +363,6 @@ void ectx_future_free(ectx_future *f)
 	eci_lock(m);
 	eci_events_forget(f);
 	eci_unlock(m);
-	ectx_error_clear(&f->error);
-	ectx_value_free(f->value);
-	free(f->program);
-	free(f);
+	dispose(f);
 	eci_mesh_unref(m);
 }

@@ -52,9 +52,9 @@ struct ectx_context {
 	uint32_t event_slot;
 	struct eci_dialogue *dialogue;
 	uint64_t started_ms;
-	bool has_relay, has_exec, has_stats; /* parts sent to this incarnation */
-	bool native;                         /* this incarnation runs the native agent; from BOOTING on */
-	bool worker_id_taken;                /* id + 1 was given to a worker of this incarnation */
+	bool has_relay, has_exec, has_stats, has_stream; /* parts sent to this incarnation */
+	bool native;                                     /* this incarnation runs the native agent; from BOOTING on */
+	bool worker_id_taken;                            /* id + 1 was given to a worker of this incarnation */
 	bool in_work;
 	ectx_context *work_next;
 	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
@@ -64,7 +64,16 @@ struct ectx_context {
 	ectx_context *next;        /* of mesh->contexts */
 };
 
-enum eci_op { ECI_OP_CONNECT, ECI_OP_CALL, ECI_OP_EXEC, ECI_OP_RUN, ECI_OP_TREE, ECI_OP_TRACE };
+enum eci_op {
+	ECI_OP_CONNECT,
+	ECI_OP_CALL,
+	ECI_OP_EXEC,
+	ECI_OP_RUN,
+	ECI_OP_TREE,
+	ECI_OP_TRACE,
+	ECI_OP_OPEN,
+	ECI_OP_SPLICE
+};
 enum eci_op_state { ECI_OP_WAITING, ECI_OP_RUNNING, ECI_OP_DONE };
 
 struct eci_wait_node { /* one future that a waiter waits for; lives on the waiter's stack or heap */
@@ -89,7 +98,11 @@ struct ectx_future {
 	char *program;          /* run: name it is served under */
 	uint32_t slot;
 	struct eci_stream *out, *err; /* exec, run */
-	bool answered, out_open, err_open, input, input_ended;
+	bool answered, out_open, err_open, input, input_ended, input_wanted;
+	struct eci_opening *opening;         /* open: what, and the names that are being asked for */
+	struct eci_splice *splice;           /* splice: the descriptors */
+	void (*hook)(struct ectx_future *f); /* of a future of our own: once it is done, in the loop's thread */
+	struct ectx_future *hook_next;
 	struct eci_pending *pending; /* tree, trace: questions under way */
 	unsigned outstanding;
 
@@ -98,14 +111,7 @@ struct ectx_future {
 	int exit_status;
 };
 
-struct eci_event_node {
-	ectx_event ev; /* first: an ectx_event* is one of these */
-	struct eci_event_node *prev, *next;
-	ectx_mesh *mesh;
-	uint32_t slot; /* OUTPUT: whose credit this holds */
-	char *owned;   /* text, then logger */
-};
-
+struct eci_event_node;
 struct eci_carrier;
 struct eci_secret_value {
 	char *name, *value; /* value: sodium_malloc'ed, NULL: not to be had */
@@ -137,7 +143,10 @@ struct ectx_mesh {
 	uint8_t *read_buf;
 	int links_fd; /* an epoll set: what the links of carriers are read from, unless a caller has borrowed one */
 	ev_io links_w;
-	struct eci_nudge *nudges; /* not in use */
+	struct eci_nudge *nudges;    /* not in use */
+	struct eci_pump *pumps_over; /* wait for the loop to end them */
+	struct ectx_tunnel *tunnels;
+	struct ectx_stream *streams;
 
 	const ectx_topology *topology;
 	ectx_topology *own_topology;
@@ -155,7 +164,7 @@ struct ectx_mesh {
 	uint32_t next_id, dials; /* dials: children of the master in DIALING */
 	unsigned booting;        /* contexts whose dialogue has time limits */
 	unsigned programs;
-	struct ectx_future *ops, *loose_ops;
+	struct ectx_future *ops, *loose_ops, *hooked;
 	uint64_t ops_next_ms; /* no deadline is earlier than this */
 
 	struct eci_event_node *events;
@@ -219,6 +228,8 @@ void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ect
 void eci_future_dead(struct ectx_future *f, const struct eci_answer *a);
 uint64_t eci_futures_expire(ectx_mesh *m, uint64_t now);
 void eci_future_close_slots(struct ectx_future *f);
+void eci_future_drop(struct ectx_future *f); /* frees one of our own, done or not; the mesh lives */
+void eci_futures_hooks(ectx_mesh *m);        /* the loop's thread */
 void eci_futures_fail_all(ectx_mesh *m, enum ectx_code code);
 
 /* ---- calls.c, exec.c, tree.c: what a running future sends ---- */
@@ -232,14 +243,6 @@ void eci_pending_free(struct ectx_future *f);
 /* ---- modules.c: GET_MODULE and LOG ---- */
 void eci_lines_end(ectx_context *c); /* what it printed without a newline, before a result */
 bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f);
-
-/* ---- event.c ---- */
-void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger, size_t logger_len, const char *text,
-		   size_t len, uint64_t dropped);
-void eci_event_output(struct ectx_future *f, int stream, uint32_t slot, const uint8_t *p, size_t n);
-void eci_event_done(struct ectx_future *f);
-void eci_events_forget(struct ectx_future *f);
-void eci_events_free_all(ectx_mesh *m);
 
 /* ---- error.c ---- */
 void eci_error_from(ectx_error *e, const struct eci_fail *fail, const ectx_context *at);

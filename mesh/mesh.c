@@ -13,6 +13,8 @@
  *
  * SIGPIPE: masked in the private thread; a caller's thread masks it around its writes and swallows one that was raised.
  */
+#include "mesh/event.h"
+#include "mesh/tunnel.h"
 #include "mesh/secret.h"
 #include "preamble/preamble.h"
 #include "io/random.h"
@@ -153,6 +155,8 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 	uint64_t now = eci_now_ms(), next;
 	do {
 		do_work(m);
+		eci_futures_hooks(m);
+		eci_pumps_run(m);
 		next = eci_router_tick(m->router, now);
 		for (ectx_context *c = m->booting ? m->contexts : NULL; c; c = c->next)
 			if (c->dialogue && c->state != ECI_UP)
@@ -160,7 +164,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 		uint64_t ops = now >= m->ops_next_ms ? eci_futures_expire(m, now) : m->ops_next_ms;
 		next = ops < next ? ops : next;
 		eci_carriers_flush(m, true);
-	} while (m->work || m->dirty);
+	} while (m->work || m->dirty || m->hooked || m->pumps_over);
 	if (m->stop)
 		ev_break(loop, EVBREAK_ALL);
 	if (next == m->wake_at_ms && ev_is_active(&m->timer))
@@ -387,6 +391,10 @@ void ectx_mesh_free(ectx_mesh *m)
 		return;
 	eci_lock(m);
 	m->closing = true;
+	while (m->tunnels)
+		eci_tunnel_free(m->tunnels);
+	while (m->streams)
+		eci_stream_forget(m->streams, "closed");
 	eci_futures_fail_all(m, ECTX_E_CLOSED);
 	shut_down_contexts(m);
 	uint64_t until = eci_now_ms() + ECI_CLOSE_GRACE_MS;

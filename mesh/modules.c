@@ -3,6 +3,7 @@
  * The responder finds, compresses and remembers; answers go to the child link that asked, which is always one of the
  * master's own children: relays ask on behalf of what is below them. Reading a root's files happens in the loop's
  * thread, as an import is waited for anyway. */
+#include "mesh/event.h"
 #include "mesh/program.h"
 
 #include <errno.h>

@@ -4,6 +4,7 @@
  * events stops the command at its pipe. Input is held by credit too: ectx_future_write() waits for room, and never
  * queues more than the other end said it has. The future is done when it was answered and both outputs are at their
  * end; then the streams go, and who waits to write is told. */
+#include "mesh/event.h"
 #include "mesh/stream.h"
 
 static void closed(struct ectx_future *f)
@@ -40,8 +41,12 @@ static void err_ended(void *arg)
 
 static void out_room(void *arg)
 {
-	eci_outputs_end_input(arg);
-	eci_future_rouse(arg);
+	struct ectx_future *f = arg;
+	eci_outputs_end_input(f);
+	eci_future_rouse(f);
+	if (f->input_wanted)
+		eci_event_input(f);
+	f->input_wanted = false;
 }
 
 static void out_dead(void *arg, const struct eci_answer *a)
@@ -92,6 +97,8 @@ long ectx_future_write(ectx_future *f, const void *p, size_t n, long timeout_ms)
 			taken = eci_stream_send(f->out, p, n, eci_now_ms()) ? -1 : (long)n;
 		else if (f->state != ECI_OP_DONE && f->input)
 			taken = 0;
+		if (taken == 0)
+			f->input_wanted = true;
 	}
 	eci_unlock(f->mesh);
 	return taken;

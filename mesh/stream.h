@@ -3,11 +3,45 @@
 #ifndef ECI_MESH_STREAM_H
 #define ECI_MESH_STREAM_H
 
+#include "econtext/stream.h"
 #include "mesh/internal.h"
 
 /* ---- output.c: the streams of exec and run ---- */
 bool eci_outputs_open(struct ectx_future *f); /* false: no memory */
 void eci_outputs_close(struct ectx_future *f);
 void eci_outputs_end_input(struct ectx_future *f);
+
+/* ---- open.c: a stream to something outside, at a context (OPEN) ---- */
+struct eci_address {
+	char *host; /* or a path; malloc'd */
+	int port;   /* -1: a unix socket */
+};
+/* "HOST:PORT", "[V6]:PORT", ":PORT" (host ""), "unix:PATH". 0 or -1 with *fail. */
+int eci_address_parse(struct eci_address *a, const char *text, struct eci_fail *fail);
+
+/* Begins: a future of ours (hook), which the caller drops with eci_future_drop(). ops and arg are the stream's (it may
+ * speak before the future is done). Done without error: eci_open_take() gives the stream, once. what: OPEN's; with
+ * `accept` port is the number and host is NULL. NULL: no memory. Any thread, lock held. */
+struct ectx_future *eci_open_start(ectx_context *c, const char *what, const char *host, int port,
+				   const struct eci_stream_ops *ops, void *arg, void (*hook)(struct ectx_future *),
+				   long timeout_ms);
+struct eci_stream *eci_open_take(struct ectx_future *f);
+const char *eci_open_text(const struct ectx_future *f); /* what the answer said: an address; "" */
+int eci_open_errno(const struct ectx_future *f);        /* why it failed over there, Linux's number; 0: otherwise */
+void eci_open_run(struct ectx_future *f);
+void eci_open_close(struct ectx_future *f); /* it is done, whatever it became */
+void eci_open_free(struct ectx_future *f);
+
+/* ---- splice.c, stream.c ---- */
+void eci_splice_run(struct ectx_future *f);
+void eci_splice_free(struct eci_splice *s);
+void eci_stream_forget(struct ectx_stream *x, const char *why); /* the mesh goes, or the program does not want it */
+
+/* ---- resolve.c: names at a context that has no resolver of its own ---- */
+struct eci_lookup;
+/* Runs `getent ahosts NAME` there; done() once, with the addresses, one a line ("" none). NULL: no memory. */
+struct eci_lookup *eci_lookup_start(ectx_context *at, const char *name, void (*done)(void *arg, const char *addresses),
+				    void *arg);
+void eci_lookup_free(struct eci_lookup *l);
 
 #endif

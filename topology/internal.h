@@ -76,6 +76,10 @@ struct eci_context { /* a node (step 0) or the step-th become step on it; those 
 	uint32_t subtree;
 	uint16_t step, depth; /* depth: hops from the master, from 1 */
 };
+struct eci_tunnel {
+	const char *name, *listen, *exit, *connect; /* connect NULL: SOCKS */
+	struct eci_spot exit_at;
+};
 struct ectx_topology {
 	struct eci_arena arena;
 	const char *file;   /* as errors name it */
@@ -91,6 +95,8 @@ struct ectx_topology {
 	size_t context_count;
 	struct eci_secret *secret;
 	size_t secret_count;
+	struct eci_tunnel *tunnel;
+	size_t tunnel_count;
 	struct eci_names *nodes, *groups, *secrets; /* uthash heads */
 	struct eci_arena names;
 };
@@ -153,6 +159,7 @@ int eci_schema_take(struct eci_load *l, struct eci_settings *out); /* what has b
 int eci_schema_unknown(struct eci_load *l, const struct eci_key *keys, const char *prefix, const struct eci_yaml *v);
 int eci_become_read(struct eci_load *l, const struct eci_yaml *v);
 int eci_secrets_read(struct eci_load *l, const struct eci_yaml *map);
+int eci_tunnels_read(struct eci_load *l, const struct eci_yaml *map); /* after the nodes */
 int eci_nodes_declare(struct eci_load *l);
 int eci_nodes_connect(struct eci_load *l);
 char *eci_path_resolve(struct eci_arena *a, const char *folder, const char *path); /* relative to folder; ~ expanded */

@@ -13,7 +13,7 @@ static const struct eci_key root_keys[] = {{.name = "econtext"},
 					   {.name = "defaults"},
 					   {.name = "secrets"},
 					   {.name = "nodes"},
-					   {.name = "tunnels", .type = ECI_TYPE_LATER},
+					   {.name = "tunnels"},
 					   {.name = "profiles", .type = ECI_TYPE_LATER},
 					   {.name = "include", .type = ECI_TYPE_LATER},
 					   {.name = "nodes_from", .type = ECI_TYPE_LATER},
@@ -87,7 +87,7 @@ static int read_nodes(struct eci_load *l, const struct eci_yaml *root, const str
 
 static int read_root(struct eci_load *l, const struct eci_yaml *root)
 {
-	const struct eci_yaml *part[4] = {NULL}; /* in the order of root_keys */
+	const struct eci_yaml *part[5] = {NULL}; /* in the order of root_keys */
 	if (root->kind != ECI_YAML_MAP) {
 		eci_fail_at(l->err, l->t->file, root->at, "topology: %s, where a map is due", eci_yaml_kind_name(root));
 		return eci_fail_hint(l->err, "start the file with \"econtext: 1\" and \"nodes:\"");
@@ -110,7 +110,9 @@ static int read_root(struct eci_load *l, const struct eci_yaml *root)
 		return -1;
 	if (part[1] && (eci_schema_defaults(l, part[1]) || eci_schema_take(l, &l->t->defaults) || eci_schema_agents(l)))
 		return -1;
-	return read_nodes(l, root, part[3]);
+	if (read_nodes(l, root, part[3]))
+		return -1;
+	return part[4] ? eci_tunnels_read(l, part[4]) : 0;
 }
 
 static ectx_topology *make(const char *name, const char *folder, size_t folder_len)

@@ -32,6 +32,7 @@
 #include "econtext/event.h"
 #include "econtext/future.h"
 #include "econtext/mesh.h"
+#include "econtext/stream.h"
 #include "econtext/topology.h"
 #include "econtext/value.h"
 

@@ -105,7 +105,9 @@ enum ectx_phase {
 	X(NO_MEMORY, "no-memory", INTERNAL, "")                                                                        \
 	X(SYSTEM, "system", INTERNAL, "")                                                                              \
 	X(CLOSED, "closed", INTERRUPTED, "the mesh is shutting down")                                                  \
-	X(NO_NATIVE, "no-native", UNREACHABLE, "the native agent does not run on that host: set agent: python")
+	X(NO_NATIVE, "no-native", UNREACHABLE, "the native agent does not run on that host: set agent: python")        \
+	X(OPEN_FAILED, "open-failed", FAILED,                                                                          \
+	  "the exit could not reach it: check the address, and that something listens there")
 enum ectx_code {
 #define X(name, text, status, hint) ECTX_E_##name,
 	ECTX_CODES(X)

@@ -43,6 +43,15 @@ char *ectx_nodeset_fold(const char *const *names, size_t n);
 /* Expands without a topology (no @groups). */
 char **ectx_nodeset_expand(const char *set, ectx_error *err);
 
+/* A tunnel of the file's `tunnels:`. Strings are the topology's. */
+typedef struct ectx_tunnel_spec {
+	const char *listen;  /* "[ADDR:]PORT" or "unix:PATH" */
+	const char *exit;    /* a context */
+	const char *connect; /* "HOST:PORT" or "unix:PATH"; NULL: SOCKS */
+} ectx_tunnel_spec;
+/* The tunnel of this name. 0; -1 and *err (unknown-target, with a suggestion). Does not block. */
+int ectx_topology_tunnel(const ectx_topology *t, const char *name, ectx_tunnel_spec *out, ectx_error *err);
+
 /* Resolved settings of the selected nodes with where each came from (FILE:LINE:COL, default, built in), as text or
  * JSON; malloc'd. */
 char *ectx_topology_show(const ectx_topology *t, const char *const *names, bool json, ectx_error *err);

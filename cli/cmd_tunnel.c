@@ -1,0 +1,236 @@
+/* cli: tunnel, socks, connect: TCP and unix streams through a context.
+ *
+ * The library moves the bytes in its own thread; here is only the grammar of -L, -R and -D, and a loop that prints what
+ * it has to say until somebody ends it. Addresses of -L and -R are split as ssh(1) does: an IPv6 address in brackets, a
+ * word with a slash is a unix socket, no address to listen at is loopback. */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cli/fan.h"
+#include "cli/signals.h"
+
+/* A stream, or a tunnel's every connection, is a descriptor: as many as the system lets us. */
+static void raise_files(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+/* ---- the grammar ---- */
+
+/* Cuts [from, end of text) at colons outside of brackets. Returns how many pieces, at most 5. */
+static size_t cut(char *text, char *pieces[5])
+{
+	size_t n = 0;
+	bool inside = false;
+	pieces[n++] = text;
+	for (char *p = text; *p && n < 5; p++) {
+		inside = *p == '[' || (inside && *p != ']');
+		if (*p == ':' && !inside) {
+			*p = 0;
+			pieces[n++] = p + 1;
+		}
+	}
+	return n;
+}
+
+static char *address(const char *host, const char *port)
+{
+	size_t n = strlen(host) + strlen(port) + 7;
+	char *out = eci_alloc(n);
+	if (strchr(host, '/'))
+		snprintf(out, n, "unix:%s", host);
+	else
+		snprintf(out, n, "%s:%s", host, port);
+	return out;
+}
+
+/* "[ADDR:]PORT:HOST:PORT", either side a path. 0, or an exit status. */
+static int split(const char *option, const char *text, char **from, char **to)
+{
+	char *copy = eci_copy(text, strlen(text)), *p[5];
+	size_t n = cut(copy, p), i = 0;
+	bool fits = n >= 2 && n <= 4;
+	if (fits && strchr(p[0], '/'))
+		*from = address(p[i++], "");
+	else if (fits && n - (strchr(p[n - 1], '/') ? 1u : 2u) == 2)
+		*from = address(p[0], p[1]), i = 2;
+	else if (fits)
+		*from = address("", p[i++]);
+	if (fits && n - i == 1 && strchr(p[i], '/'))
+		*to = address(p[i], "");
+	else if (fits && n - i == 2)
+		*to = address(p[i], p[i + 1]);
+	free(copy);
+	return *from && *to ? 0
+			    : eci_usage("%s %s: write [ADDR:]PORT:HOST:PORT, either side a path for a unix socket",
+					option, text);
+}
+
+/* ---- the loop ---- */
+
+static void print_events(ectx_mesh *m, const struct eci_opts *o)
+{
+	for (ectx_event *e; (e = ectx_event_next(m, 0)) != NULL; ectx_event_free(e)) {
+		if (e->kind != ECTX_EVENT_LOG && e->kind != ECTX_EVENT_DROPPED)
+			continue;
+		if (o->json)
+			eci_log_json(e);
+		else
+			eci_log_line(e);
+	}
+	eci_out_flush();
+}
+
+/* Until a signal, or until f is done. */
+static void serve(ectx_mesh *m, const struct eci_opts *o, ectx_future *f)
+{
+	struct pollfd p[2] = {{.fd = ectx_event_fd(m), .events = POLLIN}, {.fd = eci_signals_fd(), .events = POLLIN}};
+	while (!eci_signals_interrupts() && !eci_signals_ending() && !eci_out_error() && !(f && ectx_future_done(f))) {
+		print_events(m, o);
+		poll(p, 2, -1);
+		eci_signals_drain();
+	}
+	print_events(m, o);
+}
+
+static int open_session(struct eci_session *s, const struct eci_opts *o)
+{
+	raise_files();
+	int rc = eci_session_topology(s, o);
+	return rc ? rc : eci_session_mesh(s, o, NULL);
+}
+
+static int run_tunnel(struct eci_session *s, const struct eci_opts *o, const char *exit, const ectx_tunnel_options *t)
+{
+	ectx_error e = {0};
+	ectx_context *c = ectx_context_get(s->mesh, exit, &e);
+	ectx_tunnel *tunnel = c ? ectx_tunnel_open(c, t, o->connect_ms, &e) : NULL;
+	if (!tunnel)
+		return eci_complain(&e);
+	const char *what = t->kind == ECTX_TUNNEL_SOCKS ? "SOCKS" : t->connect;
+	const char *mark = t->kind == ECTX_TUNNEL_REMOTE ? exit : NULL;
+	eci_out_printf(2, "econtext: listening at %s%s%s, to %s%s%s\n", ectx_tunnel_address(tunnel), mark ? " of " : "",
+		       mark ? mark : "", what, mark ? "" : " from ", mark ? "" : exit);
+	eci_out_flush();
+	serve(s->mesh, o, NULL);
+	ectx_tunnel_close(tunnel);
+	return 0;
+}
+
+/* ---- commands ---- */
+
+static int named(struct eci_session *s, const struct eci_opts *o)
+{
+	ectx_tunnel_spec spec;
+	ectx_error e = {0};
+	if (ectx_topology_tunnel(s->topology, o->args[0], &spec, &e))
+		return eci_complain(&e);
+	ectx_tunnel_options t = {.kind = spec.connect ? ECTX_TUNNEL_LOCAL : ECTX_TUNNEL_SOCKS,
+				 .listen = spec.listen,
+				 .connect = spec.connect};
+	return run_tunnel(s, o, o->exit ? o->exit : spec.exit, &t);
+}
+
+int eci_cmd_tunnel(const struct eci_opts *o)
+{
+	struct eci_session s = {0};
+	char *from = NULL, *to = NULL;
+	bool by_name = o->nargs == 1 && !o->local && !o->remote;
+	int status = 0;
+	if (!by_name && (o->nargs || !o->exit || !o->local == !o->remote))
+		return eci_usage("tunnel takes a name of the topology's tunnels, or one of -L and -R with --exit");
+	if (!by_name)
+		status = o->local ? split("-L", o->local, &from, &to) : split("-R", o->remote, &from, &to);
+	if (!status)
+		status = open_session(&s, o);
+	if (!status && by_name)
+		status = named(&s, o);
+	else if (!status)
+		status = run_tunnel(&s, o, o->exit,
+				    &(ectx_tunnel_options){.kind = o->local ? ECTX_TUNNEL_LOCAL : ECTX_TUNNEL_REMOTE,
+							   .listen = from,
+							   .connect = to});
+	free(from);
+	free(to);
+	return eci_session_close(&s, NULL, status);
+}
+
+/* The password of --user: from the environment, so that no list of processes shows it. */
+#define PASSWORD_VARIABLE "ECONTEXT_SOCKS_PASSWORD"
+
+int eci_cmd_socks(const struct eci_opts *o)
+{
+	struct eci_session s = {0};
+	const char *password = getenv(PASSWORD_VARIABLE);
+	if (!o->exit || o->nargs)
+		return eci_usage("socks takes -D [ADDR:]PORT and --exit NODE");
+	if (o->user && !password)
+		return eci_usage("--user wants the password in $" PASSWORD_VARIABLE);
+	int status = open_session(&s, o);
+	if (!status)
+		status = run_tunnel(&s, o, o->exit,
+				    &(ectx_tunnel_options){.kind = ECTX_TUNNEL_SOCKS,
+							   .listen = o->dynamic ? o->dynamic : "1080",
+							   .user = o->user,
+							   .password = password});
+	return eci_session_close(&s, NULL, status);
+}
+
+/* A copy of a standard descriptor, which becomes /dev/null: the library closes the copy, and nobody keeps it open. */
+static int give_away(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0 && null != fd) {
+		(void)dup2(null, fd);
+		(void)close(null);
+	}
+	return copy;
+}
+
+static int connect_to(struct eci_session *s, const struct eci_opts *o, const char *to)
+{
+	ectx_error e = {0};
+	ectx_context *c = ectx_context_get(s->mesh, o->args[0], &e);
+	if (!c)
+		return eci_complain(&e);
+	int in = give_away(0);
+	ectx_future *f = ectx_splice_start(c, to, in, give_away(1), o->connect_ms);
+	if (!f)
+		return ECTX_INTERNAL;
+	serve(s->mesh, o, f);
+	int status = 0;
+	if (ectx_future_done(f) && ectx_future_error(f)->status != ECTX_OK) {
+		e = *ectx_future_error(f);
+		e.detail = NULL;
+		status = eci_complain(&e);
+	}
+	ectx_future_free(f);
+	return status;
+}
+
+int eci_cmd_connect(const struct eci_opts *o)
+{
+	struct eci_session s = {0};
+	if (o->nargs != 3 && !(o->nargs == 2 && strchr(o->args[1], '/')))
+		return eci_usage("connect takes NODE HOST PORT, or NODE PATH for a unix socket");
+	const char *host = o->args[1];
+	bool six = o->nargs == 3 && strchr(host, ':') && host[0] != '[';
+	char *bracketed = eci_alloc(strlen(host) + 3);
+	sprintf(bracketed, six ? "[%s]" : "%s", host);
+	char *to = address(bracketed, o->nargs == 3 ? o->args[2] : "");
+	int status = open_session(&s, o);
+	if (!status)
+		status = connect_to(&s, o, to);
+	free(bracketed);
+	free(to);
+	return eci_session_close(&s, NULL, status);
+}

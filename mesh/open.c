@@ -1,0 +1,265 @@
+/* Connections at a context: OPEN (docs/protocol.md section 9.1), as a future.
+ *
+ * A Python context resolves names itself. A native one has no resolver and will not get one (a kilobyte of DNS is not
+ * what an agent is for): there the name is asked of the host's own, with `getent ahosts`, and the addresses are tried
+ * one after the other, which is what a resolver's user does anyway.
+ *
+ * The stream is made before OPEN is sent, because data may come before the answer; until eci_open_take() it belongs to
+ * the future, and one that nobody takes is cut. */
+#include "mesh/stream.h"
+
+#include "core/cbor.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct eci_opening {
+	const struct eci_stream_ops *ops;
+	void *arg;
+	char what[8];
+	char *host;
+	int port, err;
+	struct eci_lookup *lookup;
+	char *addresses, *next; /* of a name, one a line */
+	struct eci_stream *taken;
+	char text[256];
+};
+
+int eci_address_parse(struct eci_address *a, const char *text, struct eci_fail *fail)
+{
+	*a = (struct eci_address){.port = -1};
+	if (!strncmp(text, "unix:", 5)) {
+		a->host = text[5] ? strdup(text + 5) : NULL;
+		if (a->host)
+			return 0;
+	}
+	const char *colon = strrchr(text, ':'), *from = text, *to = colon;
+	char *end = NULL;
+	long port = colon && colon[1] >= '0' && colon[1] <= '9' ? strtol(colon + 1, &end, 10) : -1;
+	if (colon && colon > text + 1 && text[0] == '[' && colon[-1] == ']') {
+		from++;
+		to--;
+	} else if (colon && memchr(text, ':', (size_t)(colon - text))) {
+		port = -1; /* an IPv6 address wants brackets */
+	}
+	if (port >= 0 && port <= 65535 && end && !*end)
+		a->host = strndup(from, (size_t)(to - from));
+	a->port = (int)port;
+	if (a->host)
+		return 0;
+	eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: not HOST:PORT, [V6]:PORT or unix:PATH", text);
+	return -1;
+}
+
+/* ---- one try ---- */
+
+static void send_open(struct ectx_future *f, const char *host);
+
+static void try_next(struct ectx_future *f)
+{
+	struct eci_opening *o = f->opening;
+	char *line = o->next, *end = line ? strchr(line, '\n') : NULL;
+	if (!end)
+		return;
+	*end = 0;
+	o->next = end[1] ? end + 1 : NULL;
+	send_open(f, line);
+}
+
+static void refused(struct ectx_future *f, struct eci_cbor *c)
+{
+	struct eci_opening *o = f->opening;
+	const char *p = "";
+	size_t n = 0;
+	char text[256];
+	(void)eci_cbor_get_text(c, &p, &n);
+	(void)eci_escape_into(text, sizeof text, p ? p : "", n);
+	o->err = (int)(eci_cbor_get_uint(c) & 4095);
+	if (o->next) {
+		eci_stream_free(f->out, NULL, NULL, eci_now_ms());
+		f->out = NULL;
+		try_next(f);
+		return;
+	}
+	struct eci_fail fail = {0};
+	if (o->port >= 0 && o->host)
+		eci_fail_set(&fail, ECTX_PHASE_CONNECT, ECTX_E_OPEN_FAILED, "%s port %d: %s", o->host, o->port, text);
+	else
+		eci_fail_set(&fail, ECTX_PHASE_CONNECT, ECTX_E_OPEN_FAILED, "%s%s%s", o->host ? o->host : "",
+			     o->host ? ": " : "", text);
+	eci_future_fail(f, &fail, f->context);
+}
+
+static void on_answer(void *arg, const struct eci_answer *a)
+{
+	struct ectx_future *f = arg;
+	f->slot = 0;
+	if (a->dead) {
+		eci_future_dead(f, a);
+		return;
+	}
+	if (eci_cbor_check(a->f->body, a->f->len, ECI_CBOR_ITEMS_MAX) != 0) {
+		eci_future_fail_code(f, ECTX_PHASE_CONNECT, ECTX_E_PROTOCOL, "the answer is malformed", f->context);
+		return;
+	}
+	struct eci_cbor c = eci_cbor_open(a->f->body, a->f->len);
+	(void)eci_cbor_get_array(&c);
+	if (eci_cbor_get_uint(&c) != 0) {
+		refused(f, &c);
+		return;
+	}
+	uint64_t far = eci_cbor_get_uint(&c);
+	const char *p = "";
+	size_t n = 0;
+	if (c.bad || far < ECI_H_FIRST_SLOT || far > UINT32_MAX || !eci_cbor_get_text(&c, &p, &n)) {
+		eci_future_fail_code(f, ECTX_PHASE_CONNECT, ECTX_E_PROTOCOL, "the answer is malformed", f->context);
+		return;
+	}
+	(void)eci_escape_into(f->opening->text, sizeof f->opening->text, p, n);
+	eci_stream_set_far(f->out, (uint32_t)far);
+	f->opening->taken = f->out;
+	f->out = NULL;
+	eci_future_done(f);
+}
+
+static void put_args(struct eci_buf *b, const struct eci_opening *o, const char *host)
+{
+	eci_cbor_put_array(b, (host ? 1u : 0u) + (o->port >= 0 ? 1u : 0u));
+	if (host && eci_utf8_valid((const uint8_t *)host, strlen(host)))
+		eci_cbor_put_str(b, host);
+	else if (host)
+		eci_cbor_put_bytes(b, host, strlen(host));
+	if (o->port >= 0)
+		eci_cbor_put_uint(b, (unsigned)o->port);
+}
+
+static void send_open(struct ectx_future *f, const char *host)
+{
+	ectx_mesh *m = f->mesh;
+	struct eci_opening *o = f->opening;
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_context_part(f->at, "stream", &f->at->has_stream);
+	f->out = eci_stream_new(m->router, f->at->id, 0, o->ops, o->arg);
+	f->out_open = true;
+	f->slot = f->out ? eci_slot_open(m->router, f->at->id, ECI_SLOT_ONCE, on_answer, f) : 0;
+	if (!f->slot) {
+		eci_future_fail_code(f, ECTX_PHASE_CONNECT, ECTX_E_NO_MEMORY, "", f->context);
+		return;
+	}
+	eci_cbor_put_array(&b, 3);
+	eci_cbor_put_str(&b, o->what);
+	put_args(&b, o, host);
+	eci_cbor_put_uint(&b, eci_stream_handle(f->out));
+	int r = eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_OPEN, f->slot, eci_buf_data(&b),
+				eci_buf_len(&b), eci_now_ms());
+	eci_buf_deinit(&b);
+	if (r < 0)
+		eci_future_fail_code(f, ECTX_PHASE_CONNECT, r == -3 ? ECTX_E_NO_ROUTE : ECTX_E_BUSY, "", f->context);
+}
+
+/* ---- names ---- */
+
+static bool is_address(const char *host)
+{
+	struct in6_addr six;
+	struct in_addr four;
+	return inet_pton(AF_INET, host, &four) == 1 || inet_pton(AF_INET6, host, &six) == 1;
+}
+
+static void on_addresses(void *arg, const char *addresses)
+{
+	struct ectx_future *f = arg;
+	struct eci_opening *o = f->opening;
+	struct eci_fail fail = {0};
+	o->addresses = strdup(addresses);
+	o->next = o->addresses && *o->addresses ? o->addresses : NULL;
+	if (o->next) {
+		try_next(f);
+		return;
+	}
+	eci_fail_set(&fail, ECTX_PHASE_RESOLVE, ECTX_E_OPEN_FAILED, "%s: the exit knows no address of that name",
+		     o->host);
+	eci_future_fail(f, &fail, f->context);
+}
+
+void eci_open_run(struct ectx_future *f)
+{
+	struct eci_opening *o = f->opening;
+	bool name = o->port >= 0 && o->host && *o->host && !is_address(o->host);
+	if (!name || !f->at->native) {
+		send_open(f, o->host);
+		return;
+	}
+	if (o->host[0] == '-') { /* getent's option, and no name */
+		on_addresses(f, "");
+		return;
+	}
+	o->lookup = eci_lookup_start(f->at, o->host, on_addresses, f);
+	if (!o->lookup)
+		eci_future_fail_code(f, ECTX_PHASE_RESOLVE, ECTX_E_NO_MEMORY, "", f->context);
+}
+
+/* ---- life ---- */
+
+struct ectx_future *eci_open_start(ectx_context *c, const char *what, const char *host, int port,
+				   const struct eci_stream_ops *ops, void *arg, void (*hook)(struct ectx_future *),
+				   long timeout_ms)
+{
+	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_OPEN, timeout_ms);
+	struct eci_opening *o = f ? calloc(1, sizeof *o) : NULL;
+	if (o) {
+		*o = (struct eci_opening){.ops = ops, .arg = arg, .port = port, .host = host ? strdup(host) : NULL};
+		(void)snprintf(o->what, sizeof o->what, "%s", what);
+		f->opening = o;
+		f->hook = hook;
+		if (!host || o->host) {
+			eci_future_begin(f);
+			return f;
+		}
+	}
+	if (f) {
+		f->hook = NULL;
+		f->state = ECI_OP_DONE;
+		eci_future_drop(f);
+	}
+	return NULL;
+}
+
+struct eci_stream *eci_open_take(struct ectx_future *f)
+{
+	struct eci_stream *s = f->opening->taken;
+	f->opening->taken = NULL;
+	return s;
+}
+
+const char *eci_open_text(const struct ectx_future *f)
+{
+	return f->opening->text;
+}
+
+int eci_open_errno(const struct ectx_future *f)
+{
+	return f->opening->err;
+}
+
+void eci_open_close(struct ectx_future *f)
+{
+	if (!f->opening)
+		return;
+	eci_lookup_free(f->opening->lookup);
+	f->opening->lookup = NULL;
+}
+
+void eci_open_free(struct ectx_future *f)
+{
+	struct eci_opening *o = f->opening;
+	if (!o)
+		return;
+	eci_stream_free(o->taken, "cancelled", NULL, eci_now_ms());
+	free(o->addresses);
+	free(o->host);
+	free(o);
+	f->opening = NULL;
+}

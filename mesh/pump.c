@@ -1,0 +1,244 @@
+/* Pumps: a stream on one side, one or two descriptors on the other.
+ *
+ * Invariant: what was read from `in` was sent at once, for it is read only when the stream has room and no more than
+ * that; what came for `out` is given back as credit when it was written, so a descriptor that takes nothing holds one
+ * window and no more. Thus the pump itself buffers only what the other end was allowed to send.
+ *
+ * Half-close is carried through both ways: end of file is END, END is shutdown(2), or close(2) for what is no socket.
+ * An error of the descriptor is a reset of the stream with its text; a reset of the stream closes a TCP socket so that
+ * its peer sees a reset too (SO_LINGER 0), and not an end that looks like one.
+ *
+ * Descriptors that are ours (accepted sockets) do not block. Those we were given (stdin, stdout) may be shared with
+ * other programs, so their flags are left alone: reads follow a poll that said readable, and writes are of at most
+ * PIPE_BUF bytes after one that said writable (pipe(7): such a write then does not block).
+ *
+ * A stream speaks in whatever thread reads its link. Its pump may start and stop watchers there, since the loop sleeps
+ * without the lock and is woken for it; but a pump ends in the loop's thread, off a list. */
+#include "mesh/pump.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_MAX 65536u
+
+static void watch(struct eci_pump *p, ev_io *w, bool on)
+{
+	if (on == (ev_is_active(w) != 0))
+		return;
+	if (on)
+		ev_io_start(p->mesh->loop, w);
+	else
+		ev_io_stop(p->mesh->loop, w);
+	eci_mesh_wake(p->mesh);
+}
+
+static void close_fd(struct eci_pump *p, int *fd)
+{
+	int n = *fd;
+	*fd = -1;
+	if (n >= 0 && p->owned && n != p->in && n != p->out)
+		(void)close(n);
+}
+
+/* Nothing moves any more; end() is called by the loop. */
+static void over(struct eci_pump *p, const char *why)
+{
+	if (p->over)
+		return;
+	p->over = true;
+	(void)strncpy(p->why, why, sizeof p->why - 1);
+	watch(p, &p->rd, false);
+	watch(p, &p->wr, false);
+	p->next = p->mesh->pumps_over;
+	p->mesh->pumps_over = p;
+	eci_mesh_wake(p->mesh);
+}
+
+static void maybe_over(struct eci_pump *p)
+{
+	if (p->out_over && (p->in_over || p->far_ends_all))
+		over(p, "");
+}
+
+/* ---- in: descriptor to stream ---- */
+
+static void in_ended(struct eci_pump *p)
+{
+	p->in_over = true;
+	watch(p, &p->rd, false);
+	(void)eci_stream_end(p->stream, eci_now_ms());
+	if (!p->socket)
+		close_fd(p, &p->in);
+	maybe_over(p);
+}
+
+static void failed(struct eci_pump *p, const char *text)
+{
+	eci_stream_free(p->stream, "reset", text, eci_now_ms());
+	p->stream = NULL;
+	over(p, text);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)loop, (void)events;
+	struct eci_pump *p = w->data;
+	size_t room = eci_stream_room(p->stream);
+	if (!room) { /* on_room() comes */
+		watch(p, &p->rd, false);
+		return;
+	}
+	ssize_t n = read(p->in, p->mesh->read_buf, room < READ_MAX ? room : READ_MAX);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0)
+		failed(p, strerror(errno));
+	else if (n == 0)
+		in_ended(p);
+	else if (eci_stream_send(p->stream, p->mesh->read_buf, (size_t)n, eci_now_ms()))
+		failed(p, "no memory, or no way there any more");
+}
+
+static void on_room(void *arg)
+{
+	struct eci_pump *p = arg;
+	if (p->stream && !p->in_over && !p->over)
+		watch(p, &p->rd, true);
+}
+
+/* ---- out: stream to descriptor ---- */
+
+static void out_ended(struct eci_pump *p)
+{
+	p->out_over = true;
+	if (p->socket)
+		(void)shutdown(p->out, SHUT_WR);
+	else
+		close_fd(p, &p->out);
+	maybe_over(p);
+}
+
+static ssize_t put(struct eci_pump *p, const uint8_t *bytes, size_t n)
+{
+	if (p->socket)
+		return send(p->out, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return write(p->out, bytes, n < PIPE_BUF ? n : PIPE_BUF);
+}
+
+/* What waits, as far as it goes. */
+static void on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)loop, (void)events;
+	struct eci_pump *p = w->data;
+	ssize_t n = put(p, eci_buf_data(&p->q), eci_buf_len(&p->q));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		failed(p, strerror(errno));
+		return;
+	}
+	eci_buf_drain(&p->q, (size_t)n);
+	eci_stream_took(p->stream, (size_t)n, eci_now_ms());
+	if (eci_buf_len(&p->q))
+		return;
+	watch(p, &p->wr, false);
+	if (p->q.cap > READ_MAX)
+		eci_buf_deinit(&p->q);
+	if (p->far_over)
+		out_ended(p);
+}
+
+static void on_data(void *arg, const uint8_t *bytes, size_t n)
+{
+	struct eci_pump *p = arg;
+	size_t done = 0;
+	if (p->over)
+		return;
+	if (p->socket && p->stream && !eci_buf_len(&p->q)) { /* a socket never blocks: at once */
+		ssize_t w = put(p, bytes, n);
+		if (w < 0 && errno != EAGAIN && errno != EINTR) {
+			failed(p, strerror(errno));
+			return;
+		}
+		done = w > 0 ? (size_t)w : 0;
+		eci_stream_took(p->stream, done, eci_now_ms());
+	}
+	if (done == n)
+		return;
+	if (eci_buf_append(&p->q, bytes + done, n - done))
+		failed(p, "no memory");
+	else if (p->stream)
+		watch(p, &p->wr, true);
+}
+
+static void on_end(void *arg)
+{
+	struct eci_pump *p = arg;
+	p->far_over = true;
+	if (p->stream && !p->over && !eci_buf_len(&p->q))
+		out_ended(p);
+}
+
+static void on_dead(void *arg, const struct eci_answer *a)
+{
+	struct eci_pump *p = arg;
+	const struct linger now = {.l_onoff = 1};
+	if (p->socket && !p->over)
+		(void)setsockopt(p->out, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	p->lost = !strcmp(a->reason, "lost") || !strcmp(a->reason, "no-route");
+	over(p, *a->evidence ? a->evidence : a->reason);
+}
+
+const struct eci_stream_ops eci_pump_ops = {.data = on_data, .ended = on_end, .room = on_room, .dead = on_dead};
+
+/* ---- life ---- */
+
+void eci_pump_init(struct eci_pump *p, ectx_mesh *m, int in, int out, bool owned, void (*end)(struct eci_pump *))
+{
+	*p = (struct eci_pump){.mesh = m, .in = in, .out = out, .owned = owned, .socket = in == out, .end = end};
+	ev_io_init(&p->rd, on_readable, in, EV_READ);
+	ev_io_init(&p->wr, on_writable, out, EV_WRITE);
+	p->rd.data = p->wr.data = p;
+}
+
+void eci_pump_start(struct eci_pump *p, struct eci_stream *s)
+{
+	p->stream = s;
+	watch(p, &p->rd, true);
+	if (eci_buf_len(&p->q))
+		watch(p, &p->wr, true);
+	else if (p->far_over)
+		out_ended(p);
+}
+
+void eci_pump_close(struct eci_pump *p, const char *why)
+{
+	struct eci_pump **at = &p->mesh->pumps_over;
+	while (*at && *at != p)
+		at = &(*at)->next;
+	if (*at)
+		*at = p->next;
+	p->over = true;
+	watch(p, &p->rd, false);
+	watch(p, &p->wr, false);
+	eci_stream_free(p->stream, why ? "reset" : "cancelled", why, eci_now_ms());
+	p->stream = NULL;
+	if (p->owned && p->in >= 0)
+		(void)close(p->in);
+	if (p->owned && p->out >= 0 && p->out != p->in)
+		(void)close(p->out);
+	p->in = p->out = -1;
+	eci_buf_deinit(&p->q);
+}
+
+void eci_pumps_run(ectx_mesh *m)
+{
+	while (m->pumps_over) {
+		struct eci_pump *p = m->pumps_over;
+		m->pumps_over = p->next;
+		p->end(p);
+	}
+}

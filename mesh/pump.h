@@ -1,0 +1,31 @@
+/* mesh: a stream joined to descriptors here, moved by the loop's thread. Guarded by mesh->lock. */
+#ifndef ECI_MESH_PUMP_H
+#define ECI_MESH_PUMP_H
+
+#include "mesh/stream.h"
+
+struct eci_pump {
+	ectx_mesh *mesh;
+	struct eci_stream *stream; /* NULL: not yet (eci_pump_start()), or over */
+	int in, out;               /* may be one socket; -1: closed */
+	bool owned;                /* descriptors are closed at the end */
+	bool socket;               /* in == out: half-closed by shutdown(2) */
+	ev_io rd, wr;
+	struct eci_buf q; /* for out */
+	bool in_over, far_over, out_over, over;
+	bool far_ends_all;              /* the far end's END ends it */
+	char why[160];                  /* how it ended; "" well */
+	bool lost;                      /* it ended because the way there did */
+	void (*end)(struct eci_pump *); /* once, in the loop's thread or another's; may free the pump */
+	struct eci_pump *next;          /* of those that are over and wait for the loop */
+};
+
+extern const struct eci_stream_ops eci_pump_ops; /* for a stream whose arg is the pump */
+/* Fills in; nothing moves yet. owned: in and out are closed by it. */
+void eci_pump_init(struct eci_pump *p, ectx_mesh *m, int in, int out, bool owned, void (*end)(struct eci_pump *));
+void eci_pump_start(struct eci_pump *p, struct eci_stream *s);
+/* Ends it now: the stream is reset with this text (NULL: cancelled); end() is not called. */
+void eci_pump_close(struct eci_pump *p, const char *why);
+void eci_pumps_run(ectx_mesh *m); /* the loop's thread: ends of those that are over */
+
+#endif

@@ -1,0 +1,124 @@
+/* A stream joined to the program's descriptors: what `econtext connect` is for ssh's ProxyCommand.
+ *
+ * It is a future twice over: one of ours that opens the stream, and the program's, which is done when the far end has
+ * ended and its bytes are written. The near end's END is carried through, but does not end it: a client that has said
+ * all waits for its answer. The far end's does, as it does for nc(1): else `in`, a terminal perhaps, would hold it for
+ * ever.
+ */
+#include "mesh/pump.h"
+#include "mesh/secret.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct eci_splice {
+	struct eci_pump pump;
+	struct ectx_future *whose; /* the program's; NULL: it is done with it */
+	struct ectx_future *opening;
+	struct eci_address to;
+};
+
+static struct eci_splice *of(struct eci_pump *p)
+{
+	return (struct eci_splice *)(void *)p; /* its first member */
+}
+
+void eci_splice_free(struct eci_splice *s)
+{
+	if (s->whose)
+		s->whose->splice = NULL;
+	if (s->opening)
+		eci_future_drop(s->opening);
+	eci_pump_close(&s->pump, NULL);
+	free(s->to.host);
+	free(s);
+}
+
+static void ended(struct eci_pump *p)
+{
+	struct eci_splice *s = of(p);
+	struct ectx_future *f = s->whose;
+	char why[sizeof p->why];
+	bool lost = p->lost;
+	memcpy(why, p->why, sizeof why);
+	eci_splice_free(s);
+	if (!f)
+		return;
+	if (*why)
+		eci_future_fail_code(f, ECTX_PHASE_CALL, lost ? ECTX_E_LOST_RUNNING : ECTX_E_OPEN_FAILED, why,
+				     f->context);
+	else
+		eci_future_done(f);
+}
+
+static void open_done(struct ectx_future *o)
+{
+	struct eci_splice *s = o->user;
+	struct ectx_future *f = s->whose;
+	struct eci_stream *stream = o->error.status == ECTX_OK ? eci_open_take(o) : NULL;
+	if (stream) {
+		eci_future_drop(o);
+		s->opening = NULL;
+		if (s->pump.over) /* reset meanwhile: its end is on its way */
+			eci_stream_free(stream, "cancelled", NULL, eci_now_ms());
+		else
+			eci_pump_start(&s->pump, stream);
+		return;
+	}
+	if (f) {
+		f->error = o->error;
+		o->error.detail = NULL;
+	}
+	eci_splice_free(s); /* and o */
+	if (f)
+		eci_future_done(f);
+}
+
+void eci_splice_run(struct ectx_future *f)
+{
+	struct eci_splice *s = f->splice;
+	const struct eci_address *a = &s->to;
+	s->opening = eci_open_start(f->context, a->port < 0 ? "unix" : "tcp", a->host, a->port, &eci_pump_ops, &s->pump,
+				    open_done, f->timeout_ms == UINT64_MAX ? -1 : (long)f->timeout_ms);
+	if (!s->opening) {
+		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "", f->context);
+		return;
+	}
+	s->opening->user = s;
+	f->deadline_ms = UINT64_MAX;
+}
+
+static ectx_future *refuse(ectx_future *f, struct eci_fail *fail, int in, int out)
+{
+	(void)close(in);
+	if (out != in)
+		(void)close(out);
+	if (f) {
+		eci_error_from(&f->error, fail, NULL);
+		f->state = ECI_OP_DONE;
+	}
+	return f;
+}
+
+ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int out, long timeout_ms)
+{
+	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
+	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_SPLICE, timeout_ms);
+	struct eci_splice *s = f ? calloc(1, sizeof *s) : NULL;
+	if (!s || eci_address_parse(&s->to, address, &fail)) {
+		free(s);
+		return refuse(f, &fail, in, out);
+	}
+	(void)eci_secrets_resolve(c, &f->error);
+	eci_lock(c->mesh);
+	struct eci_address to = s->to;
+	eci_pump_init(&s->pump, c->mesh, in, out, true, ended);
+	s->pump.far_ends_all = true;
+	s->to = to;
+	s->whose = f;
+	f->splice = s;
+	eci_future_begin(f);
+	eci_unlock(c->mesh);
+	return f;
+}

@@ -1,0 +1,229 @@
+/* A stream that the program reads and writes itself.
+ *
+ * Invariant: what came and was not read is in `in`, at most the window that was granted; reading gives it back. Reader
+ * and writer sleep on one condition variable each, so that neither wakes the other; whoever reads the link (the loop,
+ * or a caller that borrowed it) signals them. */
+#include "mesh/stream.h"
+#include "mesh/secret.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct ectx_stream {
+	ectx_mesh *mesh;
+	struct ectx_stream *prev, *next; /* of mesh->streams */
+	struct eci_stream *s;            /* NULL: dead */
+	struct eci_buf in;
+	bool far_over, ended, dead;
+	char why[160];
+	pthread_cond_t readable, writable;
+};
+
+static void on_data(void *arg, const uint8_t *p, size_t n)
+{
+	ectx_stream *x = arg;
+	if (eci_buf_append(&x->in, p, n)) {
+		eci_stream_free(x->s, "reset", "no memory", eci_now_ms());
+		x->s = NULL;
+		x->dead = true;
+	}
+	(void)pthread_cond_signal(&x->readable);
+}
+
+static void on_end(void *arg)
+{
+	ectx_stream *x = arg;
+	x->far_over = true;
+	(void)pthread_cond_signal(&x->readable);
+}
+
+static void on_room(void *arg)
+{
+	ectx_stream *x = arg;
+	(void)pthread_cond_signal(&x->writable);
+}
+
+static void on_dead(void *arg, const struct eci_answer *a)
+{
+	ectx_stream *x = arg;
+	x->dead = true;
+	(void)strncpy(x->why, *a->evidence ? a->evidence : a->reason, sizeof x->why - 1);
+	(void)pthread_cond_signal(&x->readable);
+	(void)pthread_cond_signal(&x->writable);
+}
+
+static const struct eci_stream_ops ops = {.data = on_data, .ended = on_end, .room = on_room, .dead = on_dead};
+
+static bool sleep_until(ectx_stream *x, pthread_cond_t *c, uint64_t deadline)
+{
+	ectx_mesh *m = x->mesh;
+	if (m->dirty) { /* what was queued goes first */
+		eci_unlock(m);
+		eci_lock(m);
+		return true;
+	}
+	if (deadline == UINT64_MAX)
+		return pthread_cond_wait(c, &m->lock) == 0;
+	struct timespec t = {.tv_sec = (time_t)(deadline / 1000), .tv_nsec = (long)(deadline % 1000) * 1000000};
+	return pthread_cond_timedwait(c, &m->lock, &t) != ETIMEDOUT;
+}
+
+static uint64_t deadline_of(long timeout_ms)
+{
+	return timeout_ms < 0 ? UINT64_MAX : eci_now_ms() + (uint64_t)timeout_ms;
+}
+
+long ectx_stream_read(ectx_stream *x, void *buf, size_t n, long timeout_ms)
+{
+	ectx_mesh *m = x->mesh;
+	uint64_t deadline = deadline_of(timeout_ms);
+	bool in_time = timeout_ms != 0;
+	long got = -1;
+	eci_lock(m);
+	while (!eci_buf_len(&x->in) && !x->far_over && !x->dead && in_time)
+		in_time = sleep_until(x, &x->readable, deadline);
+	size_t have = eci_buf_len(&x->in);
+	if (have) {
+		n = n < have ? n : have;
+		memcpy(buf, eci_buf_data(&x->in), n);
+		eci_buf_drain(&x->in, n);
+		if (x->s)
+			eci_stream_took(x->s, n, eci_now_ms());
+		got = (long)n;
+	} else if (x->far_over) {
+		got = 0;
+	}
+	int error = x->dead ? ECONNRESET : ETIMEDOUT;
+	eci_unlock(m);
+	if (got < 0)
+		errno = error;
+	return got;
+}
+
+long ectx_stream_write(ectx_stream *x, const void *p, size_t n, long timeout_ms)
+{
+	ectx_mesh *m = x->mesh;
+	uint64_t deadline = deadline_of(timeout_ms);
+	bool in_time = timeout_ms != 0;
+	size_t room = 0;
+	int error = ETIMEDOUT;
+	eci_lock(m);
+	while (x->s && !x->dead && !x->ended && !(room = eci_stream_room(x->s)) && in_time)
+		in_time = sleep_until(x, &x->writable, deadline);
+	if (x->ended)
+		error = EPIPE;
+	else if (x->dead || !x->s)
+		error = ECONNRESET;
+	n = n < room ? n : room;
+	if (room && eci_stream_send(x->s, p, n, eci_now_ms())) {
+		room = 0;
+		error = ECONNRESET;
+	}
+	eci_unlock(m);
+	if (room)
+		return (long)n;
+	errno = error;
+	return -1;
+}
+
+void ectx_stream_end(ectx_stream *x)
+{
+	eci_lock(x->mesh);
+	x->ended = true;
+	if (x->s)
+		(void)eci_stream_end(x->s, eci_now_ms());
+	(void)pthread_cond_signal(&x->writable);
+	eci_unlock(x->mesh);
+}
+
+const char *ectx_stream_why(const ectx_stream *x)
+{
+	return x->why;
+}
+
+void eci_stream_forget(struct ectx_stream *x, const char *why)
+{
+	eci_stream_free(x->s, "cancelled", NULL, eci_now_ms());
+	x->s = NULL;
+	x->dead = true;
+	(void)strncpy(x->why, why, sizeof x->why - 1);
+	(void)pthread_cond_signal(&x->readable);
+	(void)pthread_cond_signal(&x->writable);
+	DL_DELETE(x->mesh->streams, x);
+	x->prev = NULL;
+}
+
+static void destroy(ectx_stream *x)
+{
+	(void)pthread_cond_destroy(&x->readable);
+	(void)pthread_cond_destroy(&x->writable);
+	eci_buf_deinit(&x->in);
+	ectx_mesh *m = x->mesh;
+	free(x);
+	eci_mesh_unref(m);
+}
+
+void ectx_stream_free(ectx_stream *x)
+{
+	if (!x)
+		return;
+	eci_lock(x->mesh);
+	if (x->prev)
+		eci_stream_forget(x, "");
+	eci_unlock(x->mesh);
+	destroy(x);
+}
+
+static ectx_stream *stream_new(ectx_mesh *m)
+{
+	ectx_stream *x = calloc(1, sizeof *x);
+	if (!x)
+		return NULL;
+	pthread_condattr_t attr;
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&x->readable, &attr);
+	(void)pthread_cond_init(&x->writable, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	eci_mesh_ref(m);
+	x->mesh = m;
+	return x;
+}
+
+enum ectx_status ectx_stream_open(ectx_context *c, const char *address, long timeout_ms, ectx_stream **out,
+				  ectx_error *err)
+{
+	ectx_mesh *m = c->mesh;
+	struct eci_address a = {0};
+	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
+	ectx_stream *x = stream_new(m);
+	struct ectx_future *f = NULL;
+	*out = NULL;
+	if (x && eci_address_parse(&a, address, &fail) == 0) {
+		(void)eci_secrets_resolve(c, err);
+		eci_lock(m);
+		f = eci_open_start(c, a.port < 0 ? "unix" : "tcp", a.host, a.port, &ops, x, NULL, timeout_ms);
+		eci_unlock(m);
+	}
+	if (f) {
+		(void)ectx_future_wait(f, -1);
+		eci_lock(m);
+		*err = f->error;
+		f->error.detail = NULL;
+		x->s = err->status == ECTX_OK ? eci_open_take(f) : NULL;
+		if (x->s) {
+			DL_APPEND(m->streams, x);
+			*out = x;
+		}
+		eci_future_drop(f);
+		eci_unlock(m);
+	} else {
+		eci_error_from(err, &fail, NULL);
+	}
+	free(a.host);
+	if (x && !*out)
+		destroy(x);
+	return err->status;
+}
