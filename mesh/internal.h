@@ -24,7 +24,6 @@
 #define ECI_CLOSE_GRACE_MS 1000u /* for contexts to end by themselves at ectx_mesh_free() */
 #define ECI_EVENT_LIMIT 65536u   /* log records kept for a program that does not take them */
 #define ECI_EVENT_BYTES (16u << 20) /* of their text: 256 a record, and a record can be 64 KiB */
-#define ECI_SCRIPT_MAX ECI_MODULE_BYTES_MAX
 
 enum eci_state {
 	ECI_IDLE,    /* -> WANTED */
@@ -75,11 +74,6 @@ enum eci_op {
 	ECI_OP_SPLICE
 };
 enum eci_op_state { ECI_OP_WAITING, ECI_OP_RUNNING, ECI_OP_DONE };
-
-struct eci_wait_node { /* one future that a waiter waits for; lives on the waiter's stack or heap */
-	struct eci_waiter *waiter;
-	struct eci_wait_node *prev, *next;
-};
 
 struct ectx_future {
 	ectx_mesh *mesh;

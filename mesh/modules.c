@@ -91,9 +91,9 @@ bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)
 uint8_t *eci_file_read(const char *file, size_t *n, struct eci_fail *fail)
 {
 	FILE *in = fopen(file, "re");
-	uint8_t *bytes = in ? malloc(ECI_SCRIPT_MAX + 1) : NULL;
+	uint8_t *bytes = in ? malloc(ECI_MODULE_BYTES_MAX + 1) : NULL;
 	if (bytes) {
-		*n = fread(bytes, 1, ECI_SCRIPT_MAX + 1, in);
+		*n = fread(bytes, 1, ECI_MODULE_BYTES_MAX + 1, in);
 		if (ferror(in)) {
 			free(bytes);
 			bytes = NULL;
@@ -103,7 +103,7 @@ uint8_t *eci_file_read(const char *file, size_t *n, struct eci_fail *fail)
 		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: %s", file, strerror(errno));
 	if (in)
 		(void)fclose(in);
-	if (bytes && *n > ECI_SCRIPT_MAX) {
+	if (bytes && *n > ECI_MODULE_BYTES_MAX) {
 		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: larger than 16 MiB", file);
 		free(bytes);
 		return NULL;

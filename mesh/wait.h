@@ -22,6 +22,11 @@ struct eci_waiter {
 	bool polling;                /* sleeps in poll(2) and not on cond */
 };
 
+struct eci_wait_node { /* one future that a waiter waits for; lives on the waiter's stack or heap */
+	struct eci_waiter *waiter;
+	struct eci_wait_node *prev, *next;
+};
+
 void eci_waiter_wake(struct eci_waiter *w);
 void eci_nudges_free(ectx_mesh *m);
 
