@@ -109,13 +109,28 @@ static int open_session(struct eci_session *s, const struct eci_opts *o)
 	return rc ? rc : eci_session_mesh(s, o, NULL);
 }
 
+/* ---- commands ---- */
+
+/* A failure that has a hop is told as exec tells it. */
+static int complain(const char *node, ectx_error *e)
+{
+	struct eci_failures f = {0};
+	int status = e->status ? (int)e->status : ECTX_INTERNAL;
+	if (!*e->path)
+		return eci_complain(e);
+	eci_failures_add(&f, node, 0, e);
+	eci_failures_print(&f);
+	ectx_error_clear(e);
+	return status;
+}
+
 static int run_tunnel(struct eci_session *s, const struct eci_opts *o, const char *exit, const ectx_tunnel_options *t)
 {
 	ectx_error e = {0};
 	ectx_context *c = ectx_context_get(s->mesh, exit, &e);
 	ectx_tunnel *tunnel = c ? ectx_tunnel_open(c, t, o->connect_ms, &e) : NULL;
 	if (!tunnel)
-		return eci_complain(&e);
+		return complain(exit, &e);
 	const char *what = t->kind == ECTX_TUNNEL_SOCKS ? "SOCKS" : t->connect;
 	const char *mark = t->kind == ECTX_TUNNEL_REMOTE ? exit : NULL;
 	eci_out_printf(2, "econtext: listening at %s%s%s, to %s%s%s\n", ectx_tunnel_address(tunnel), mark ? " of " : "",
@@ -125,8 +140,6 @@ static int run_tunnel(struct eci_session *s, const struct eci_opts *o, const cha
 	ectx_tunnel_close(tunnel);
 	return 0;
 }
-
-/* ---- commands ---- */
 
 static int named(struct eci_session *s, const struct eci_opts *o)
 {
@@ -206,12 +219,13 @@ static int connect_to(struct eci_session *s, const struct eci_opts *o, const cha
 	ectx_future *f = ectx_splice_start(c, to, in, give_away(1), o->connect_ms);
 	if (!f)
 		return ECTX_INTERNAL;
+	ectx_future_set_user(f, s); /* its end is an event */
 	serve(s->mesh, o, f);
 	int status = 0;
 	if (ectx_future_done(f) && ectx_future_error(f)->status != ECTX_OK) {
 		e = *ectx_future_error(f);
 		e.detail = NULL;
-		status = eci_complain(&e);
+		status = complain(o->args[0], &e);
 	}
 	ectx_future_free(f);
 	return status;

@@ -29,7 +29,7 @@ import zlib
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = os.path.join(HERE, 'python', 'names.json')
 SERVED = os.path.join(HERE, 'served')   # modules that are no part of the agent: embedded as they are
-CORE, PARTS = 'core', ('relay', 'exec', 'stats')
+CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream')
 # A piece is python/NAME.py, or the chapters of folder python/NAME/ in this order, joined.
 CHAPTERS = {
     'core': 'state values frames modules logs main'.split(),
@@ -38,7 +38,7 @@ CHAPTERS = {
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
 # Names that others see: the importer's protocol, what user code may use.
 KEEP = set('''slave run find_module find_spec load_module create_module exec_module get_data get_source get_resource_reader
-    ask Reader emit write flush encode'''.split())
+    ask Reader emit write flush encode Channel ChannelClosed'''.split())
 # Runs with any of the interpreters; reads exactly N bytes, ends at the end of input, waits if stdin was left non-blocking.
 # (At the end of input it adds a number to bytes: a TypeError.)
 LINE = ('import os,zlib,fcntl;fcntl.fcntl(0,4,0);n=%d;b="".encode();'

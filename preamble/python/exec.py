@@ -16,6 +16,7 @@ EXEC_WATCH = []                    # the pipe to the watcher, once there is one
 GUARD = allocate()
 exec_die = die
 exec_cancel = H[26]
+exec_credit = H.get(34)
 SIGNAL = sys.modules.get('_signal') or sys.modules.get('signal')  # every interpreter has loaded it
 
 
@@ -66,30 +67,55 @@ def exec_large(kind, dst, handle, reply, body):
     LARGE.release()
 
 
+def rouse_it(lock):
+    # Two threads may do so at once, and the second finds it done.
+    try:
+        if lock.locked():
+            lock.release()
+    except:
+        pass
+
+
 class Stream:
     # One way, from a descriptor here to a handle there.
     def __init__(self, dst, handle):
         self.dst = dst
         self.far = handle
         self.near = id(self) % (1 << 31) + 256
-        self.used = self.given = self.cut = 0
+        self.granted = STREAM_WINDOW
+        self.used = self.starved = self.cut = 0
+        self.input = None               # of stdin: what came, and None for its end
+        self.arrived = self.given = 0
         self.room, self.over = allocate(), allocate()
         self.room.acquire()
         self.over.acquire()
+        self.came = allocate()
+        self.came.acquire()
         EXEC_STREAMS[self.near] = self
         H[self.near] = self.dead_end
 
     def dead_end(self, kind, src, reply, body):
-        # Only DEAD means anything here, from the receiver or a router on the way: never from below.
+        # DEAD, from the receiver or a router on the way: never from below. Or stdin.
         if kind & 4 and not ME <= src < ME + SIZE:
             self.stop()
-        else:
+        elif self.input is None or src != self.dst:
             COUNT[2] += 1
+        else:
+            self.arrived += len(body)
+            if self.arrived - self.given > STREAM_WINDOW:
+                notice('bad-credit', src, reply or self.far)
+                return self.stop()
+            self.input.append(body)
+            if kind & 32:
+                self.input.append(None)
+            rouse_it(self.came)
 
     def credit(self, n):
-        if n < 0 or n > self.used - self.given:
+        if n < 0:
             raise ValueError
-        self.given += n
+        if self.granted == self.used:
+            self.starved = 1            # all that was granted is under way: the window may be too small
+        self.granted = min(self.granted + n, self.used + 64 * STREAM_WINDOW)
         self.rouse()
 
     def stop(self):
@@ -97,12 +123,9 @@ class Stream:
         self.rouse()
 
     def rouse(self):
-        # Two threads may do so at once, and the second finds it done.
-        try:
-            if self.room.locked():
-                self.room.release()
-        except:
-            pass
+        rouse_it(self.room)
+        if self.input is not None:
+            rouse_it(self.came)
 
     def feed(self, fd):
         # Until the end of fd (None: at once) or of the stream. The second's timeout is for one that is cut meanwhile.
@@ -110,7 +133,7 @@ class Stream:
         if fd is not None:
             poller.register(fd, 1)
         while fd is not None and not self.cut:
-            n = STREAM_WINDOW - self.used + self.given
+            n = self.granted - self.used
             if n <= 0:
                 self.room.acquire()
                 continue
@@ -125,6 +148,9 @@ class Stream:
             if not s:
                 break
             self.used += len(s)
+            if self.starved:
+                self.starved = 0
+                large(0, self.dst, self.far, self.near, EMPTY)
             large(0, self.dst, self.far, self.near, s)
         if fd is not None:
             os.close(fd)
@@ -132,7 +158,34 @@ class Stream:
         self.forget()
         self.over.release()
 
+    def pour(self, fd, tty):
+        # Its input, until the end of that, of the stream, or of who reads it; then what still comes is dropped, credit given.
+        poller = select.poll()
+        poller.register(fd, 4)
+        open_still = 1
+        while not self.cut and self.near in H:
+            while not self.input and not self.cut:
+                self.came.acquire()
+            s = not self.cut and self.input.pop(0)
+            n = len(s or EMPTY)
+            if s is None and tty:
+                s = pack('B', 4)
+            while s and open_still and not self.cut:
+                try:
+                    if poller.poll(1000):
+                        s = s[os.write(fd, s[:4096]):]
+                except (OSError, select.error):
+                    if sys.exc_info()[1].args[0] not in (4, 11):
+                        open_still = 0
+            if s is None:
+                break
+            self.given += n
+            send(0, self.dst, 34, 0, pack_value([self.far, n]))
+        os.close(fd)
+
     def forget(self):
+        self.cut = 1
+        self.rouse()
         del H[self.near], EXEC_STREAMS[self.near]
 
 
@@ -143,6 +196,8 @@ def take_credit(kind, src, reply, body):
         x.credit(n)
     elif x:
         notice('no-authority', src, reply)
+    elif exec_credit:
+        exec_credit(kind, src, reply, body)
 
 
 # ---- the watcher ----
@@ -221,12 +276,14 @@ class Job:
         self.tty = m.get(5)
         if self.tty:
             self.tty = pack('4H', self.tty[0], self.tty[1], 0, 0)
-        if not self.words or m.get(6):
+        if not self.words:
             raise ValueError
         self.src = src
         self.slot = slot
         self.pid = self.cancelled = 0
         self.outs = [Stream(src, m[3]), Stream(src, m[4])]
+        if m.get(6):
+            self.outs[0].input = []
         JOBS[src, slot] = self
 
     def begin(self):
@@ -248,6 +305,7 @@ class Job:
             paths = [os.path.join(x, name) for x in x.split(pack('B', 58))]
         fds = []
         terminal = None
+        stdin = ours = -1
         if self.tty:
             termios = __import__('termios')
             fds += os.openpty()
@@ -255,19 +313,25 @@ class Job:
             terminal = os.ttyname(fds[1])
         else:
             fds += os.pipe() + os.pipe()
+        if self.outs[0].input is not None:
+            if terminal:
+                ours = os.dup(fds[0])
+            else:
+                stdin, ours = os.pipe()
         said = os.pipe()
-        for x in fds + list(said):
-            keep(x)
+        for x in fds + list(said) + [stdin, ours]:
+            if x >= 0:
+                keep(x)
         if self.cancelled:
             raise OSError(125, '')
         self.pid = os.fork()
         if not self.pid:
             try:
-                self.become(fds, terminal, said[1], paths, env)
+                self.become(fds, terminal, said[1], paths, env, stdin, ours)
             finally:
                 os._exit(127)
-        for x in [said[1]] + fds[1::2]:
-            if not self.tty or x == said[1]:
+        for x in [said[1], stdin] + fds[1::2]:
+            if x >= 0 and (not self.tty or x == said[1]):
                 os.close(x)
         s = os.read(said[0], 5)
         os.close(said[0])
@@ -276,14 +340,17 @@ class Job:
             fds[1:] = [None, None]
         if s:
             os.waitpid(self.pid, 0)
-            for x in fds[::2]:
-                if x is not None:
+            for x in fds[::2] + [ours]:
+                if x is not None and x >= 0:
                     os.close(x)
             step, n = unpack('>BI', s)
             raise OSError(n, text((step and self.cwd or name).decode('utf8', 'replace'), 400))
+        if ours >= 0:
+            large(0, self.src, self.outs[0].far, self.outs[0].near, EMPTY)  # so that its sender knows where to
+            thread.start_new_thread(self.outs[0].pour, (ours, self.tty))
         return fds[::2]
 
-    def become(self, fds, terminal, said, paths, env):
+    def become(self, fds, terminal, said, paths, env, stdin, ours):
         # In the fork.
         step = n = 0
         try:
@@ -294,10 +361,14 @@ class Job:
                     SIGNAL.signal(i, SIGNAL.SIG_DFL)
                 except:
                     pass
-            v = [os.open('/dev/null', 2)] + fds[1::2]
+            v = [stdin] + fds[1::2]
+            if ours < 0:
+                v[0] = os.open('/dev/null', 2)
             if terminal:
                 # The first terminal that a session's leader opens is its own.
                 v[1:] = [os.open(terminal, 2)] * 2
+                if ours >= 0:
+                    v[0] = v[1]
             for i in 0, 1, 2:
                 os.dup2(v[i], i)
             clear(said)
