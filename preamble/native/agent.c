@@ -8,7 +8,7 @@
  *
  * There is no Python here, so CALL and PART are answered `no-python`; the master boots one behind us where it wants it.
  */
-#include "preamble/native/native.h"
+#include "preamble/native/sockets.h"
 
 #include "core/cbor.h"
 #include "service/hello.h"
@@ -130,7 +130,8 @@ static bool on_frame(void *ctx, enum eci_origin from, struct eci_link *link, con
 		eci_router_dead(native.router, f, "no-python", "a native agent runs no Python", native.now);
 		return true;
 	default:
-		return eci_spawns_deliver(native.spawns, f, native.now) || eci_jobs_deliver(native.jobs, f, native.now);
+		return eci_spawns_deliver(native.spawns, f, native.now) || native_socks_deliver(f) ||
+		       eci_jobs_deliver(native.jobs, f, native.now);
 	}
 }
 
@@ -212,6 +213,8 @@ static void turn(void)
 	native_watch(native.watcher, 0);
 	native_watch(native.signals, SYS_POLLIN);
 	native_procs_watch(&until);
+	int last = native.npoll;
+	native_socks_watch(&until);
 	sleep_until(until);
 	if (native.poll[WATCHER].revents) /* it was killed: we must not go on without it */
 		native.end = "watcher";
@@ -219,7 +222,8 @@ static void turn(void)
 		(void)SYS3(NR_read, native.signals, native.buf, NATIVE_READ_MAX);
 		native_procs_reap();
 	}
-	native_procs_serve(FIRST);
+	native_procs_serve(FIRST, last);
+	native_socks_serve();
 	if (native.poll[UP_IN].revents)
 		read_up();
 }

@@ -43,6 +43,17 @@ enum {
 	NR_clock_gettime = 228,
 	NR_openat = 257,
 	NR_ppoll = 271,
+	NR_socket = 41,
+	NR_connect = 42,
+	NR_shutdown = 48,
+	NR_bind = 49,
+	NR_listen = 50,
+	NR_getsockname = 51,
+	NR_setsockopt = 54,
+	NR_getsockopt = 55,
+	NR_fchmod = 91,
+	NR_unlinkat = 263,
+	NR_accept4 = 288,
 	NR_signalfd4 = 289,
 	NR_dup3 = 292,
 	NR_pipe2 = 293,
@@ -88,7 +99,18 @@ enum {
 	NR_getpid = 172,
 	NR_getppid = 173,
 	NR_getuid = 174,
+	NR_unlinkat = 35,
+	NR_fchmod = 52,
+	NR_socket = 198,
+	NR_bind = 200,
+	NR_listen = 201,
+	NR_connect = 203,
+	NR_getsockname = 204,
+	NR_setsockopt = 208,
+	NR_getsockopt = 209,
+	NR_shutdown = 210,
 	NR_munmap = 215,
+	NR_accept4 = 242,
 	NR_clone = 220,
 	NR_execve = 221,
 	NR_mmap = 222,
@@ -148,6 +170,7 @@ enum {
 	NR_getppid = 64,
 	NR_setsid = 66,
 	NR_munmap = 91,
+	NR_fchmod = 94,
 	NR_wait4 = 114,
 	NR_clone = 120,
 	NR_uname = 122,
@@ -167,6 +190,16 @@ enum {
 	NR_dup3 = 358,
 	NR_pipe2 = 359,
 	NR_prlimit64 = 369,
+	NR_socket = 281,
+	NR_bind = 282,
+	NR_connect = 283,
+	NR_listen = 284,
+	NR_getsockname = 286,
+	NR_shutdown = 293,
+	NR_setsockopt = 294,
+	NR_getsockopt = 295,
+	NR_unlinkat = 328,
+	NR_accept4 = 366,
 #else
 	NR_exit = 252,
 	NR_clock_gettime = 265,
@@ -176,6 +209,16 @@ enum {
 	NR_dup3 = 330,
 	NR_pipe2 = 331,
 	NR_prlimit64 = 340,
+	NR_unlinkat = 301,
+	NR_socket = 359,
+	NR_bind = 361,
+	NR_connect = 362,
+	NR_listen = 363,
+	NR_accept4 = 364,
+	NR_getsockopt = 365,
+	NR_setsockopt = 366,
+	NR_getsockname = 367,
+	NR_shutdown = 373,
 #endif
 	NATIVE_SYSCALL_COMMON
 };
@@ -207,7 +250,7 @@ static inline long native_call(long nr, long a, long b, long c, long d, long e, 
 	"$12,%esp\n"                                                                                              \
 	"\tpush %eax\n\tcall native_main\n\thlt\n.text"
 /* Six arguments and as few registers: the sixth goes by the stack. Not inlined: each place would pay for it. */
-static __attribute__((noinline)) long native_call(long nr, long a, long b, long c, long d, long e, long f)
+static __attribute__((noinline, unused)) long native_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	long args[7] = {nr, a, b, c, d, e, f}, out;
 	__asm__ volatile("push %%ebx\n\tpush %%ebp\n\tmov %%eax,%%esi\n\tmov (%%esi),%%eax\n\tmov 4(%%esi),%%ebx\n"

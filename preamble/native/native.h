@@ -72,7 +72,7 @@ extern const struct eci_spawn_host native_spawn_host;
 extern const struct eci_job_host native_job_host;
 void native_procs_flush(void);
 void native_procs_watch(uint64_t *until);
-void native_procs_serve(int first);
+void native_procs_serve(int first, int last); /* their entries in native.poll: [first, last) */
 void native_procs_reap(void);
 void native_procs_kill(void);
 void native_watch(int fd, short events);

@@ -324,9 +324,9 @@ static void settle(struct native_proc *c)
 		eci_spawn_exited(c->spawn, c->status, native.now);
 }
 
-void native_procs_serve(int first)
+void native_procs_serve(int first, int last)
 {
-	for (int i = first; i < native.npoll; i++)
+	for (int i = first; i < last; i++)
 		if (native.poll[i].revents && whose[i].which < IN)
 			take(whose[i].proc, whose[i].which);
 	for (struct native_proc *c = native.procs, *next; c; c = next) {

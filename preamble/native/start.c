@@ -281,7 +281,16 @@ const char *native_explain(void *ctx, int err)
 		{13, "Permission denied"},
 		{SYS_ENOTDIR, "Not a directory"},
 		{23, "Too many open files in system"},
+		{22, "Invalid argument"},
 		{26, "Text file busy"},
+		{32, "Broken pipe"},
+		{98, "Address already in use"},
+		{99, "Cannot assign requested address"},
+		{101, "Network is unreachable"},
+		{104, "Connection reset by peer"},
+		{110, "Connection timed out"},
+		{111, "Connection refused"},
+		{113, "No route to host"},
 	};
 	(void)ctx;
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
