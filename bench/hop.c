@@ -1,11 +1,14 @@
-/* hop AGENT ROUNDS: the measured side of bench/native-hop.py: what a native relay costs beside the least that a relay can do.
+/* hop AGENT ROUNDS: the measured side of bench/native-hop.py: what a native relay costs beside the least that a relay
+ * can do.
  *
- * Two ends, this process and another one, with a relay between them on four pipes: once AGENT, the native agent, which was told to
- * start the far end and make it its child; once a process that copies what it reads (poll, read, write). The ends are the
- * same code and speak the same frames, in the agent's case with hop credit, in the other's without: nothing holds it back.
+ * Two ends, this process and another one, with a relay between them on four pipes: once AGENT, the native agent, which
+ * was told to start the far end and make it its child; once a process that copies what it reads (poll, read, write).
+ * The ends are the same code and speak the same frames, in the agent's case with hop credit, in the other's without:
+ * nothing holds it back.
  *
- * A round is a line of six figures: nanoseconds of an echo (median) by the plain relay and by the agent; then MB/s of bulk
- * frames of 16 KiB, down plain and native, up plain and native. The two alternate, so that what else the machine does hits both.
+ * A round is a line of six figures: nanoseconds of an echo (median) by the plain relay and by the agent; then MB/s of
+ * bulk frames of 16 KiB, down plain and native, up plain and native. The two alternate, so that what else the machine
+ * does hits both.
  *
  * The frames are written out by hand, so that nothing of ours but the agent is measured. */
 #include <arpa/inet.h>
@@ -26,8 +29,8 @@ enum { HELLO = 1, PING, PONG, ACK, PAUSE, RESUME, ECHO, SPAWN = 16, PROMOTE = 18
 enum { SLOT = 0x10000, EVENTS, DATA, ASK }; /* handles of this program's own */
 enum { MASTER = 0, AGENT = 8, AGENT_SIZE = 64, LEAF = 16, LEAF_SIZE = 8 };
 enum {
-	WINDOW = 1 << 20,   /* what a window has grown to in a second */
-	ECHOES = 2000,      /* a round; in blocks that alternate */
+	WINDOW = 1 << 20, /* what a window has grown to in a second */
+	ECHOES = 2000,    /* a round; in blocks that alternate */
 	BLOCK = 200,
 	FRAMES = 4096,      /* a round, each way: 64 MiB */
 	WARM_FRAMES = 65536 /* once, for the agent's own windows to grow */
@@ -81,10 +84,12 @@ static uint32_t get32(const uint8_t *p)
 	return ntohl(n);
 }
 
-static void send_frame(struct end *e, uint8_t kind, uint32_t dst, uint32_t handle, uint32_t reply_to, const void *body, uint32_t len)
+static void send_frame(struct end *e, uint8_t kind, uint32_t dst, uint32_t handle, uint32_t reply_to, const void *body,
+		       uint32_t len)
 {
 	static uint8_t out[HEADER + BULK] = {0xEC, 1, 0, 64};
-	const uint32_t fields[6] = {htonl(dst), htonl(e->self), htonl(e->self), htonl(handle), htonl(reply_to), htonl(len)};
+	const uint32_t fields[6] = {htonl(dst),    htonl(e->self),  htonl(e->self),
+				    htonl(handle), htonl(reply_to), htonl(len)};
 	out[2] = kind;
 	memcpy(out + 4, fields, sizeof fields);
 	if (len)
@@ -187,7 +192,8 @@ static void send_bulk(struct end *e, uint32_t frames)
 			while (take(e, &f))
 				if (!is_link(e, &f))
 					die("a frame amid bulk");
-			if (!more(e, e->paused || e->inflight + size > WINDOW) && !e->paused && e->inflight + size <= WINDOW)
+			if (!more(e, e->paused || e->inflight + size > WINDOW) && !e->paused &&
+			    e->inflight + size <= WINDOW)
 				break;
 		}
 		if (e->credit)
@@ -275,7 +281,8 @@ static void promote(struct end *e)
 	uint8_t body[sizeof self + 64], *p = body;
 	if (n <= 0)
 		die("no /proc/self/exe");
-	const uint8_t head[] = {0xA5, 0, LEAF, 1, LEAF_SIZE, 2, 0x82}, tail[] = {0x44, 'l', 'e', 'a', 'f', 3, 0xA0, 4, 0};
+	const uint8_t head[] = {0xA5, 0, LEAF, 1, LEAF_SIZE, 2, 0x82},
+		      tail[] = {0x44, 'l', 'e', 'a', 'f', 3, 0xA0, 4, 0};
 	const uint8_t hello[] = {0x82, LEAF, 0x4B, 0xA3, 0, 1, 1, 0x82, LEAF, LEAF_SIZE, 2, 0x19, 0x3A, 0x98};
 	memcpy(p, head, sizeof head), p += sizeof head;
 	p += put_head(p, 2, (uint32_t)n);
@@ -370,8 +377,8 @@ static void a_round(struct end *one, struct end *other)
 	rate[1] = down(other, FRAMES);
 	rate[2] = up(one, FRAMES);
 	rate[3] = up(other, FRAMES);
-	printf("%llu %llu %.0f %.0f %.0f %.0f\n", (unsigned long long)t[0][ECHOES / 2], (unsigned long long)t[1][ECHOES / 2], rate[0],
-	       rate[1], rate[2], rate[3]);
+	printf("%llu %llu %.0f %.0f %.0f %.0f\n", (unsigned long long)t[0][ECHOES / 2],
+	       (unsigned long long)t[1][ECHOES / 2], rate[0], rate[1], rate[2], rate[3]);
 	fflush(stdout);
 }
 

@@ -2,9 +2,9 @@
  *
  * Small pieces come from chunks and go back to a list of their size class (four classes to a power of two, so a fifth
  * is wasted at most); what is larger is mapped by itself and unmapped, so that a burst of bulk does not stay with us. A
- * few such pieces are kept for the next frame all the same: mapping, and above all touching, fresh pages costs more than
- * the frame. Every piece has its class or its mapped length in the word before it. Nothing is merged: the sizes that a
- * router asks for are few.
+ * few such pieces are kept for the next frame all the same: mapping, and above all touching, fresh pages costs more
+ * than the frame. Every piece has its class or its mapped length in the word before it. Nothing is merged: the sizes
+ * that a router asks for are few.
  *
  * CEILING bounds the whole: what the protocol's own limits allow (128 MiB in collection, with a copy as a buffer grows)
  * and no more. Past it every caller finds no memory, and each has a way to live with that: `busy`, or a link's end. */

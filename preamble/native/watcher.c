@@ -7,8 +7,8 @@
  * moment in which one runs that the watcher does not know.
  *
  * A signal from the kernel (PR_SET_PDEATHSIG) would not do: it reaches the first process of a group only, and is lost
- * when a program changes its user. Nor the other way: an agent that it kills with its watcher leaves what it started. So
- * the agent sees its end of the pipe fail, and ends in order. */
+ * when a program changes its user. Nor the other way: an agent that it kills with its watcher leaves what it started.
+ * So the agent sees its end of the pipe fail, and ends in order. */
 #include "preamble/native/native.h"
 
 #define GROUPS_MAX 65536u /* more processes than one user may have by default */

@@ -8,7 +8,7 @@ import random
 import select
 import time
 
-from agent import BULK, CALL, CONTROL, HANDLES, LIMIT, ME, MORE, SIZE, Agent, Child, Failure, Frame, children, decode, status_kib
+from agent import BULK, CALL, CONTROL, HANDLES, LIMIT, ME, MORE, SIZE, Agent, Child, Failure, Frame, children, decode, encode, status_kib
 
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'fuzz', 'corpus')
 RSS_MAX_KIB = 8192              # of an agent that bad bytes went through
@@ -35,10 +35,10 @@ class Inputs:
         self.src, self.dst, self.lo, self.hi = src, dst, lo, hi
         self.frames, self.bodies = corpus('frame'), corpus('cbor')
         # A frame's first byte in that corpus says how the target cuts it.
-        self.first = [f[1:] for f in self.frames] + [self.framed(b, h) for b in self.bodies for h in (1, 4, 5, 10, 16, 27, 32, 34)]
+        self.first = [(f[1:], 0) for f in self.frames] + [(b, h) for b in self.bodies for h in (1, 4, 5, 10, 16, 27, 32, 34)]
 
     def framed(self, body, handle):
-        return Frame(CONTROL if handle < 16 else CALL, 64, self.dst, self.src, self.src, handle, 0x9000, body).pack()
+        return body if not handle else Frame(CONTROL if handle < 16 else CALL, 64, self.dst, self.src, self.src, handle, 0x9000, body).pack()
 
     def changed(self, data):
         r, data = self.random, bytearray(data)
@@ -63,9 +63,13 @@ class Inputs:
     def likely(self):
         """A frame that passes for one: good header, some handle, ids inside and outside, a body of the corpus."""
         r = self.random
-        body = r.choice(self.bodies)
-        body = self.changed(body) if r.random() < .7 else body
         ids = [self.src, self.dst, 0, ME, r.randrange(self.lo, self.hi), r.randrange(1 << 32), 0xffffffff]
+        if r.random() < .4:     # of the shape that some handle wants
+            number = [r.choice(ids + [1, 8, 16384, 1 << 16]) for _ in range(3)]
+            body = encode(r.choice((number[0], number[:1], number[:2], [number[0], number[1:]], number, {0: number[0], 1: number[1]})))
+        else:
+            body = r.choice(self.bodies)
+            body = self.changed(body) if r.random() < .7 else body
         handle = r.choice(list(HANDLES.values()) + [0, 30, 255, 256, 0x10000, 0xffffffff])
         kind = r.choice((CONTROL, CALL, CALL, BULK)) | r.choice((0, 0, 0, 4, 8, MORE, 0x20))
         body = body[:16384]
@@ -75,7 +79,7 @@ class Inputs:
     def next(self):
         r = self.random
         if self.first:
-            data = self.first.pop(0)
+            data = self.framed(*self.first.pop(0))
         elif r.random() < .5:
             data = b''.join(self.likely() for _ in range(r.randint(1, 6)))
             data = self.changed(data) if r.random() < .3 else data
