@@ -71,7 +71,7 @@ static const struct option options[] = {
 	{0, "exclude", "PREFIX", CODED, "never serve modules that begin so (may be repeated)"},
 	{0, "override", "PREFIX", CODED, "served modules that begin so win over the remote's own (may be repeated)"},
 	{0, "title", "TEXT", FANNED | PROXIES, "what ps shows of the remote processes"},
-	{0, "stats", "FILE", BIT(EXEC) | CODED, "at the end write what `tree --json` prints to FILE"},
+	{0, "stats", "FILE", BIT(EXEC) | BIT(CP) | CODED, "at the end write what `tree --json` prints to FILE"},
 	{'q', "quiet", NULL, FANNED | PROXIES, "only errors in the log, no progress"},
 	{'v', "verbose", NULL, FANNED | PROXIES, "debug records too"},
 	{0, "size", NULL, BIT(PREAMBLE), "bytes of the command line and of each part, as really sent"},
