@@ -82,6 +82,7 @@ static size_t dry(struct eci_cast *c, size_t n, bool leave)
 			v->in = false;
 			c->ins--;
 		} else {
+			eci_stream_want(v->x->s);
 			count++;
 		}
 	}

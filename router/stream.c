@@ -134,6 +134,11 @@ size_t eci_stream_room(struct eci_stream *s)
 	return 0;
 }
 
+void eci_stream_want(struct eci_stream *s)
+{
+	s->wants = true;
+}
+
 void eci_streams_tick(struct eci_router *r)
 {
 	while (r->stalled &&

@@ -38,6 +38,8 @@ struct eci_stream *eci_stream_find(const struct eci_router *r, uint32_t handle);
 
 /* How many bytes may be sent now; if 0, room() will be called when it may have become more. */
 size_t eci_stream_room(struct eci_stream *s);
+/* There is some room, but not enough: room() will be called when there is more. */
+void eci_stream_want(struct eci_stream *s);
 /* n <= eci_stream_room() bytes, copied. 0; or a code of eci_router_send(): then some of them may be missing, and the
  * stream should be freed. n may be 0: an empty frame, which tells the other end our handle. */
 int eci_stream_send(struct eci_stream *s, const void *p, size_t n, uint64_t now_ms);
