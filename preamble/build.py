@@ -34,6 +34,8 @@ CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream')
 CHAPTERS = {
     'core': 'state values frames modules logs main'.split(),
     'relay': 'output child routing blocks spawn modules main'.split(),
+    'exec': 'streams jobs programs'.split(),
+    'stream': 'flows sockets opening channels'.split(),
 }
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
 # Names that others see: the importer's protocol, what user code may use.

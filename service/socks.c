@@ -70,8 +70,8 @@ static bool same(const char *wanted, const uint8_t *p, size_t n)
 static enum eci_socks_step login(struct eci_socks *s)
 {
 	size_t user = s->in[1], password = s->in[2 + user];
-	bool good = same(s->user, s->in + 2, user) & same(s->password, s->in + 3 + user, password);
-	if (good)
+	bool known = same(s->user, s->in + 2, user), proven = same(s->password, s->in + 3 + user, password);
+	if (known && proven)
 		return say(s, 1, 0, REQUEST);
 	(void)say(s, 1, 1, DONE);
 	return refuse(s, "wrong user or password");

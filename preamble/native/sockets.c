@@ -10,6 +10,7 @@
 #include "preamble/native/sockets.h"
 
 #include "core/cbor.h"
+#include "preamble/native/arch_sockets.h"
 #include "router/stream.h"
 
 #define SOCKS_MAX 4096u /* STREAMS_MAX */

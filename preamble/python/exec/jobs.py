@@ -1,0 +1,268 @@
+# The watcher of commands, and EXEC (section 9).
+
+# ---- the watcher ----
+
+def guard():
+    # Never in the I/O thread: it forks. Twice, so that a wait() in called code finds no child that it did not start.
+    GUARD.acquire()
+    try:
+        if not EXEC_WATCH:
+            r, w = os.pipe()
+            agent = os.getpid()
+            pid = os.fork()
+            if not pid:
+                try:
+                    os.setsid()
+                    for x in 1, 2:
+                        os.dup2(0, x)
+                    clear(r)
+                    if not os.fork():
+                        watch_groups(r, agent)
+                finally:
+                    os._exit(0)
+            EXEC_WATCH.append(keep(w))
+            os.close(r)
+            try:
+                os.waitpid(pid, 0)
+            except OSError:
+                pass
+    finally:
+        GUARD.release()
+
+
+def watch_groups(r, agent):
+    # The agent is gone when the pipe ends, or when there is no such process: what it forked without exec holds the pipe too.
+    groups = {}
+    poller = select.poll()
+    poller.register(r, 1)
+    while 1:
+        if poller.poll(1000):
+            s = os.read(r, 4)
+            if not s:
+                break
+            n, = unpack('>i', s)
+            if n > 0:
+                groups[n] = 1
+            else:
+                groups.pop(-n, 0)
+        else:
+            try:
+                os.kill(agent, 0)
+            except OSError:
+                break
+    for x in groups:
+        try:
+            os.kill(-x, 9)
+        except OSError:
+            pass
+
+
+def die(*rest):
+    for x in list(JOBS.values()):
+        end_group(x.pid, 9)
+    exec_die()
+
+
+# ---- EXEC (section 9) ----
+
+class Job:
+    def __init__(self, src, slot, m):
+        self.words = [raw_bytes(x) for x in m[0]]
+        x = m.get(1) or {}
+        self.env = dict([(raw_bytes(k), x[k] is not None and raw_bytes(x[k]) or x[k]) for k in x])
+        self.cwd = m.get(2)
+        if self.cwd is not None:
+            self.cwd = raw_bytes(self.cwd)
+        self.tty = m.get(5)
+        if self.tty:
+            self.tty = pack('4H', self.tty[0], self.tty[1], 0, 0)
+        if not self.words:
+            raise ValueError
+        self.src = src
+        self.slot = slot
+        self.pid = self.cancelled = 0
+        self.outs = [Stream(src, m[3]), Stream(src, m[4])]
+        if m.get(6):
+            self.outs[0].input = []
+        JOBS[src, slot] = self
+
+    def begin(self):
+        # The descriptors to read. The environment is looked at here and not in the fork.
+        guard()
+        env = dict(getattr(os, 'environb', os.environ))
+        for k in self.env:
+            if self.env[k] is None:
+                env.pop(k, None)
+            else:
+                env[k] = self.env[k]
+        name = self.words[0]
+        if not name:
+            raise OSError(2, '')
+        slash = pack('B', 47)
+        paths = [name]
+        if slash not in name:
+            x = env.get(pack('4B', 80, 65, 84, 72)) or raw_bytes(TEXT('/usr/bin:/bin'))
+            paths = [os.path.join(x, name) for x in x.split(pack('B', 58))]
+        fds = []
+        terminal = None
+        stdin = ours = -1
+        if self.tty:
+            termios = __import__('termios')
+            fds += os.openpty()
+            fcntl.ioctl(fds[0], termios.TIOCSWINSZ, self.tty)
+            terminal = os.ttyname(fds[1])
+        else:
+            fds += os.pipe() + os.pipe()
+        if self.outs[0].input is not None:
+            if terminal:
+                ours = os.dup(fds[0])
+            else:
+                stdin, ours = os.pipe()
+        said = os.pipe()
+        for x in fds + list(said) + [stdin, ours]:
+            if x >= 0:
+                keep(x)
+        if self.cancelled:
+            raise OSError(125, '')
+        self.pid = os.fork()
+        if not self.pid:
+            try:
+                self.become(fds, terminal, said[1], paths, env, stdin, ours)
+            finally:
+                os._exit(127)
+        for x in [said[1], stdin] + fds[1::2]:
+            if x >= 0 and (not self.tty or x == said[1]):
+                os.close(x)
+        s = os.read(said[0], 5)
+        os.close(said[0])
+        if self.tty:
+            os.close(fds[1])            # the command holds it now
+            fds[1:] = [None, None]
+        if s:
+            os.waitpid(self.pid, 0)
+            for x in fds[::2] + [ours]:
+                if x is not None and x >= 0:
+                    os.close(x)
+            step, n = unpack('>BI', s)
+            raise OSError(n, text((step and self.cwd or name).decode('utf8', 'replace'), 400))
+        if ours >= 0:
+            large(0, self.src, self.outs[0].far, self.outs[0].near, EMPTY)  # so that its sender knows where to
+            thread.start_new_thread(self.outs[0].pour, (ours, self.tty))
+        return fds[::2]
+
+    def become(self, fds, terminal, said, paths, env, stdin, ours):
+        # In the fork.
+        step = n = 0
+        try:
+            os.setsid()
+            os.write(EXEC_WATCH[0], pack('>i', os.getpid()))
+            for i in range(1, 65):
+                try:
+                    SIGNAL.signal(i, SIGNAL.SIG_DFL)
+                except:
+                    pass
+            v = [stdin] + fds[1::2]
+            if ours < 0:
+                v[0] = os.open('/dev/null', 2)
+            if terminal:
+                # The first terminal that a session's leader opens is its own.
+                v[1:] = [os.open(terminal, 2)] * 2
+                if ours >= 0:
+                    v[0] = v[1]
+            for i in 0, 1, 2:
+                os.dup2(v[i], i)
+            clear(said)
+            if self.cwd is not None:
+                step = 1
+                os.chdir(self.cwd)
+                step = 0
+            for x in paths:
+                try:
+                    try:
+                        os.execve(x, self.words, env)
+                    except OSError:
+                        if sys.exc_info()[1].args[0] != 8:
+                            raise
+                        # A script without its first line: as a shell does it.
+                        os.execve('/bin/sh', ['/bin/sh', x] + self.words[1:], env)
+                except OSError:
+                    # The most telling one: not allowed, before not there.
+                    x = sys.exc_info()[1].args[0]
+                    if x not in (2, 20) or not n:
+                        n = x
+        except:
+            x = sys.exc_info()[1]
+            n = isinstance(x, OSError) and x.args[0] or 22
+        os.write(said, pack('>BI', step, n or 2))
+
+    def live(self):
+        # The job's own thread. The command is no relay: it is scheduled as others are (relay/main.py).
+        begun = 0
+        try:
+            os.sched_setscheduler(0, 0, os.sched_param(0))
+        except:
+            pass                # older than 3.3, or not allowed: it stays as it is
+        try:
+            fds = self.begin()
+            begun = 1
+            try:
+                thread.start_new_thread(self.outs[1].feed, (fds[1],))
+            except:
+                # No thread to be had: the one stream after the other, and not a command that hangs unseen.
+                end_group(self.pid, 9)
+                self.outs[1].feed(fds[1])
+            self.outs[0].feed(fds[0])
+            self.outs[1].over.acquire()
+            status = os.waitpid(self.pid, 0)[1]
+            body = [0, status >> 8, status & 127]
+            if status & 127:
+                body[1] = 0
+        except:
+            v = sys.exc_info()[1]
+            n = 0
+            if isinstance(v, EnvironmentError):
+                n = v.args[0]
+            body = [1, text(v, 400), n]
+            if n:
+                body[1] = '%s: %s' % (v.args[1], os.strerror(n))
+            if not begun:
+                for x in self.outs:
+                    x.forget()
+        pid = self.pid
+        self.pid = 0
+        if pid:
+            os.write(EXEC_WATCH[0], pack('>i', -pid))
+        del JOBS[self.src, self.slot]
+        send(1, self.src, self.slot, 0, pack_value(body))
+
+    def put_down(self):
+        # A thread of its own, for a moment.
+        pid = self.pid
+        end_group(pid, 15)
+        select.select([], [], [], 2)
+        end_group(pid or self.pid, 9)
+        for x in self.outs:
+            x.stop()
+
+
+def exec_job(kind, src, reply, body):
+    m = decode(body)
+    if len(JOBS) >= JOBS_MAX or (src, reply) in JOBS:
+        return notice('busy', src, reply)
+    x = Job(src, reply, m)
+    try:
+        thread.start_new_thread(x.live, ())
+    except:
+        for s in x.outs:
+            s.forget()
+        del JOBS[src, reply]
+        notice('busy', src, reply)
+
+
+def cancel_job(kind, src, reply, body):
+    x = JOBS.get((src, decode(body)[0]))
+    if not x:
+        exec_cancel(kind, src, reply, body)
+    elif not x.cancelled:
+        x.cancelled = 1
+        thread.start_new_thread(x.put_down, ())

@@ -1,0 +1,200 @@
+# Part `exec`: commands whose output travels as streams, and whole programs (docs/protocol.md sections 4, 8 and 9).
+#
+# Executed by the I/O thread in the core's namespace, before or after `relay`. The I/O thread only takes requests, credit
+# and cancellations. A job has a thread that forks, sends the first output, reaps and answers, and a second one for
+# stderr: fork waits for the import lock, output for credit, and both may take long. Invariant: a stream's thread
+# reads no more than its credit, so a receiver that stops holds the command at its pipe and not in anybody's memory.
+#
+# A command leads its own session, so the agent's death does not end it. `die` kills the groups that run; and for kill -9
+# there is a second watcher (the core's own ends the agent's group), a fork that learns each group from the command itself,
+# before exec.
+JOBS_MAX = 128                  # at once; more are answered `busy`
+STREAM_WINDOW = 262144
+JOBS = {}                       # (who asked, slot) -> Job
+EXEC_STREAMS = {}                    # own handle -> Stream
+EXEC_WATCH = []                    # the pipe to the watcher, once there is one
+GUARD = allocate()
+exec_die = die
+exec_cancel = H[26]
+exec_credit = H.get(34)
+SIGNAL = sys.modules.get('_signal') or sys.modules.get('signal')  # every interpreter has loaded it
+
+
+def raw_bytes(o):
+    # argv, environment and paths: as bytes, so that no locale can refuse them.
+    if isinstance(o, TEXT):
+        o = o.encode('utf8')
+    if not isinstance(o, BYTES) or pack('B', 0) in o:
+        raise ValueError
+    return o
+
+
+def end_group(pid, sig):
+    # A process that was just forked may not lead its group yet.
+    for x in -pid, pid:
+        try:
+            if pid:
+                os.kill(x, sig)
+            break
+        except OSError:
+            pass
+
+
+def clear(*kept):
+    # In a forked process: nothing of the agent's stays open but 0, 1, 2 and these.
+    try:
+        v = [int(x) for x in os.listdir('/proc/self/fd')]
+    except OSError:
+        v = range(1024)
+    for x in v:
+        try:
+            if x > 2 and x not in kept:
+                os.close(x)
+        except OSError:
+            pass
+
+
+def exec_large(kind, dst, handle, reply, body):
+    # As the core's, but the last frame keeps END, and nothing is a frame too. Once `relay` is here it has the credit.
+    global SENT
+    LARGE.acquire()
+    for i in range(0, len(body) or 1, 16384):
+        s = body[i:i + 16384]
+        while SENT > ACKED and SENT - ACKED + len(s) > 262116 and 16 not in H:
+            CREDIT.acquire()
+        SENT += len(s) + 28
+        send(i + 16384 < len(body) and 18 or kind & 32 | 2, dst, handle, reply, s)
+    LARGE.release()
+
+
+def rouse_it(lock):
+    # Two threads may do so at once, and the second finds it done.
+    try:
+        if lock.locked():
+            lock.release()
+    except:
+        pass
+
+
+class Stream:
+    # One way, from a descriptor here to a handle there.
+    def __init__(self, dst, handle):
+        self.dst = dst
+        self.far = handle
+        self.near = id(self) % (1 << 31) + 256
+        self.granted = STREAM_WINDOW
+        self.used = self.starved = self.cut = 0
+        self.input = None               # of stdin: what came, and None for its end
+        self.arrived = self.given = 0
+        self.room, self.over = allocate(), allocate()
+        self.room.acquire()
+        self.over.acquire()
+        self.came = allocate()
+        self.came.acquire()
+        EXEC_STREAMS[self.near] = self
+        H[self.near] = self.dead_end
+
+    def dead_end(self, kind, src, reply, body):
+        # DEAD, from the receiver or a router on the way: never from below. Or stdin.
+        if kind & 4 and not ME <= src < ME + SIZE:
+            self.stop()
+        elif self.input is None or src != self.dst:
+            COUNT[2] += 1
+        else:
+            self.arrived += len(body)
+            if self.arrived - self.given > STREAM_WINDOW:
+                notice('bad-credit', src, reply or self.far)
+                return self.stop()
+            self.input.append(body)
+            if kind & 32:
+                self.input.append(None)
+            rouse_it(self.came)
+
+    def credit(self, n):
+        if n < 0:
+            raise ValueError
+        if self.granted == self.used:
+            self.starved = 1            # all that was granted is under way: the window may be too small
+        self.granted = min(self.granted + n, self.used + 64 * STREAM_WINDOW)
+        self.rouse()
+
+    def stop(self):
+        self.cut = 1
+        self.rouse()
+
+    def rouse(self):
+        rouse_it(self.room)
+        if self.input is not None:
+            rouse_it(self.came)
+
+    def feed(self, fd):
+        # Until the end of fd (None: at once) or of the stream. The second's timeout is for one that is cut meanwhile.
+        poller = select.poll()
+        if fd is not None:
+            poller.register(fd, 1)
+        while fd is not None and not self.cut:
+            n = self.granted - self.used
+            if n <= 0:
+                self.room.acquire()
+                continue
+            try:
+                if not poller.poll(1000):
+                    continue
+                s = os.read(fd, min(n, 16384))
+            except (OSError, select.error):
+                if sys.exc_info()[1].args[0] == 4:
+                    continue
+                s = EMPTY               # a terminal that nobody holds open any more: EIO
+            if not s:
+                break
+            self.used += len(s)
+            if self.starved:
+                self.starved = 0
+                large(0, self.dst, self.far, self.near, EMPTY)
+            large(0, self.dst, self.far, self.near, s)
+        if fd is not None:
+            os.close(fd)
+        large(32, self.dst, self.far, self.near, EMPTY)
+        self.forget()
+        self.over.release()
+
+    def pour(self, fd, tty):
+        # Its input, until the end of that, of the stream, or of who reads it; then what still comes is dropped, credit given.
+        poller = select.poll()
+        poller.register(fd, 4)
+        open_still = 1
+        while not self.cut and self.near in H:
+            while not self.input and not self.cut:
+                self.came.acquire()
+            s = not self.cut and self.input.pop(0)
+            n = len(s or EMPTY)
+            if s is None and tty:
+                s = pack('B', 4)
+            while s and open_still and not self.cut:
+                try:
+                    if poller.poll(1000):
+                        s = s[os.write(fd, s[:4096]):]
+                except (OSError, select.error):
+                    if sys.exc_info()[1].args[0] not in (4, 11):
+                        open_still = 0
+            if s is None:
+                break
+            self.given += n
+            send(0, self.dst, 34, 0, pack_value([self.far, n]))
+        os.close(fd)
+
+    def forget(self):
+        self.cut = 1
+        self.rouse()
+        del H[self.near], EXEC_STREAMS[self.near]
+
+
+def take_credit(kind, src, reply, body):
+    handle, n = decode(body)[:2]
+    x = EXEC_STREAMS.get(handle)
+    if x and x.dst == src:
+        x.credit(n)
+    elif x:
+        notice('no-authority', src, reply)
+    elif exec_credit:
+        exec_credit(kind, src, reply, body)

@@ -1,0 +1,179 @@
+# Channels (section 9.2): what called code holds. A Channel that nobody holds any more ends its stream.
+
+class ChannelClosed(Exception):
+    pass
+
+
+class ChannelFlow(Flow):
+    # What a Channel is made of: the table H holds this, so that a Channel which nobody holds any more can end.
+    def __init__(self, dst, far):
+        self.pieces = []
+        self.fd = -2 - NUMBERS[0]   # it is told of to the mover, and has none
+        self.gone = 0
+        self.can_read, self.can_write, self.reading, self.writing = [allocate() for x in range(4)]
+        self.can_read.acquire()
+        self.can_write.acquire()
+        Flow.__init__(self, dst, far)
+
+    def take(self, s):
+        self.pieces.append(s)
+        rouse(self.can_read)
+
+    def finish(self):
+        rouse(self.can_read)
+
+    def ready(self):
+        rouse(self.can_write)
+
+    def fail(self):
+        rouse(self.can_read)
+        rouse(self.can_write)
+
+    def check(self):
+        if self.why:
+            raise ChannelClosed(self.why)
+
+    def tidy(self):
+        # In the mover: the Channel is gone.
+        if self.near in H:
+            self.end_sending()
+            if not self.far_over:
+                self.reset('nobody reads it')
+        return 1
+
+
+class Channel(object):
+    def __init__(self, dst, far, shared):
+        self.flow = ChannelFlow(dst, far)
+        self.shared = shared
+        if shared:
+            H[shared] = self.flow.frame
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        # The next value. Pieces are taken whole; a value's length says how much of them is its.
+        try:
+            return self.receive()
+        except EOFError:
+            raise StopIteration
+
+    def receive(self):
+        x = self.flow
+        x.reading.acquire()
+        try:
+            s = self.exactly(4, 1)
+            if not s:
+                raise EOFError
+            return decode(self.exactly(unpack('>I', s)[0], 0))
+        finally:
+            x.reading.release()
+
+    def exactly(self, n, may_end):
+        got = EMPTY
+        parts = []
+        while n:
+            got = self.some(n)
+            if not got:
+                if may_end and not parts:
+                    return got
+                raise ChannelClosed('it ended in the middle of a value')
+            parts.append(got)
+            n -= len(got)
+        return EMPTY.join(parts)
+
+    def some(self, n):
+        # 1 to n bytes; nothing at the end. Waits.
+        x = self.flow
+        while not x.pieces:
+            x.check()
+            if x.far_over:
+                return EMPTY
+            x.can_read.acquire()
+        s = x.pieces[0]
+        if len(s) > n:
+            x.pieces[0] = s[n:]
+            s = s[:n]
+        else:
+            del x.pieces[0]
+        x.consumed(len(s))
+        if x.pieces or x.far_over:
+            rouse(x.can_read)
+        return s
+
+    def some_locked(self, n):
+        self.flow.reading.acquire()
+        try:
+            return self.some(n)
+        finally:
+            self.flow.reading.release()
+
+    def put_value(self, value):
+        s = pack_value(value)
+        decode(s)
+        self.put_bytes(pack('>I', len(s)) + s)
+
+    def put_bytes(self, s):
+        x = self.flow
+        x.writing.acquire()
+        try:
+            while s:
+                x.check()
+                if x.over:
+                    raise ChannelClosed('it was ended here')
+                n = min(x.free_room(), len(s), 65536)
+                if n:
+                    x.emit_bytes(s[:n])
+                    s = s[n:]
+                else:
+                    x.can_write.acquire()
+        finally:
+            x.writing.release()
+
+    def finish_sending(self):
+        x = self.flow
+        x.writing.acquire()
+        try:
+            x.why or x.end_sending()
+        finally:
+            x.writing.release()
+
+    def abandon(self, *rest):
+        self.finish_sending()
+        if not self.flow.far_over:
+            self.flow.reset('closed')
+
+    def itself(self):
+        return self
+
+    def __del__(self):
+        H.pop(self.shared, 0)
+        changed(self.flow)
+
+
+for f, name in ((Channel.put_value, 'send'), (Channel.put_bytes, 'write'), (Channel.some_locked, 'read'), (Channel.receive, 'recv'),
+                (Channel.finish_sending, 'end'), (Channel.abandon, 'close'), (Channel.itself, 'open'), (Channel.__next__, 'next'),
+                (Channel.itself, '__enter__'), (Channel.abandon, '__exit__')):
+    setattr(Channel, name, getattr(f, 'im_func', f))
+setattr(SELF, 'ChannelClosed', ChannelClosed)
+
+
+def stream_call(kind, src, reply, body):
+    # CALL, whose fifth item says which arguments are channels.
+    m = decode(body)
+    if len(m) > 4 and m[4]:
+        thread.start_new_thread(start_mover, ())
+    for place, far, shared in len(m) > 4 and m[4] or ():
+        x = Channel(src, far, shared)
+        m[2 + (not isinstance(place, int))][place] = x
+        thread.start_new_thread(large, (0, src, far, x.flow.near, EMPTY))
+    module, name, args, kw = m[:4]
+    CALLS.append((src, reply, module, name.split('.'), args, kw))
+    if WORK.locked():
+        WORK.release()
+
+
+if 16 not in H:
+    large = stream_large
+H.update({25: stream_call, 26: cancel_stream, 29: open_stream, 34: stream_credit})

@@ -1,0 +1,143 @@
+# Part `stream`: connections, listening sockets and channels (docs/protocol.md sections 4, 8 and 9.1).
+#
+# Executed by the I/O thread in the core's namespace, before or after `relay` and `exec`. Three kinds of thread meet here. The
+# I/O thread takes frames: it writes to a socket what that takes at once, and never waits. One thread, the mover, does the rest
+# for all sockets with one poll: an agent with 2,000 connections has no 2,000 threads. Resolving a name and connecting have a
+# thread of their own while they last, for they block. And called code waits in a Channel, for credit or for a value.
+#
+# Invariants: what arrived and was not consumed is at most STREAM_ROOM a stream, else the stream (never the link) is reset; a
+# socket is not read without credit; whoever finds that a socket is to be watched otherwise says so by `changed`, and only the
+# mover touches the poll.
+STREAM_ROOM = 262144
+STREAM_MAX = 16777216
+STREAMS_MAX = 4096
+WAITING_MAX = 64                # connections that nobody has accepted yet, a listening socket
+FLOWS = {}                      # own handle -> Flow
+OPENING = {}                    # (who asked, slot) -> [cancelled]
+LISTENING = {}                  # (who asked, event handle) -> Listener
+ARRIVED = {}                    # number -> (socket, until when, its Listener, peer)
+CHANGED = []                    # for the mover
+MOVER = []                      # the pipe that wakes it, once there is one
+NUMBERS = [0x90000000, 0]       # handles; connections that came
+STREAM_LOCK = allocate()
+flow_cancel = H[26]
+flow_credit = H.get(34)
+
+
+def stream_large(kind, dst, handle, reply, body):
+    # As the core's, but the last frame keeps END, and nothing is a frame too. Once `relay` is here it has the credit.
+    global SENT
+    LARGE.acquire()
+    for i in range(0, len(body) or 1, 16384):
+        s = body[i:i + 16384]
+        while SENT > ACKED and SENT - ACKED + len(s) > 262116 and 16 not in H:
+            CREDIT.acquire()
+        SENT += len(s) + 28
+        send(i + 16384 < len(body) and 18 or kind & 32 | 2, dst, handle, reply, s)
+    LARGE.release()
+
+
+def rouse(lock):
+    # Two threads may do so at once, and the second finds it done.
+    try:
+        if lock.locked():
+            lock.release()
+    except:
+        pass
+
+
+def changed(x):
+    CHANGED.append(x)
+    try:
+        os.write(MOVER[0], pack('B', 0))
+    except (OSError, IndexError):
+        pass                    # the pipe is full: it will look
+
+
+class Flow:
+    # A stream: what both directions count. `take` and `finish` (I/O thread) and `fail` (any) are its user's.
+    def __init__(self, dst, far):
+        self.dst = dst
+        self.far = far
+        self.granted = STREAM_ROOM      # by credit, in all (I/O thread); of it sent (whoever sends)
+        self.used = self.starved = 0
+        self.arrived = self.given = self.owed = self.over = self.far_over = 0
+        self.why = None
+        NUMBERS[0] += 1
+        self.near = NUMBERS[0]
+        FLOWS[self.near] = self
+        H[self.near] = self.frame
+
+    def frame(self, kind, src, reply, body):
+        if kind & 4:
+            if ME <= src < ME + SIZE:
+                COUNT[2] += 1
+            else:
+                self.lost(dict(enumerate(decode(body))).get(0))
+        elif src != self.dst:
+            COUNT[2] += 1
+        else:
+            self.arrived += len(body)
+            if self.arrived - self.given > STREAM_ROOM or body and self.far_over:
+                notice('bad-credit', src, reply or self.far)
+                return self.lost('bad-credit')
+            if body:
+                self.take(body)
+            if kind & 32 and not self.far_over:
+                self.far_over = 1
+                self.finish()
+                self.settle()
+
+    def credit(self, n):
+        if self.granted == self.used:
+            self.starved = 1            # all that was granted is under way: the window may be too small
+        self.granted = min(self.granted + n, self.used + STREAM_MAX)
+        self.ready()
+
+    def free_room(self):
+        return self.granted - self.used
+
+    def consumed(self, n):
+        # Any thread.
+        STREAM_LOCK.acquire()
+        self.owed += n
+        n = self.owed
+        if n > 65535:
+            self.owed = 0
+            self.given += n
+        STREAM_LOCK.release()
+        if n > 65535 and not self.far_over:
+            send(0, self.dst, 34, 0, pack_value([self.far, n]))
+
+    def emit_bytes(self, s):
+        # Not in the I/O thread. At most `free_room`.
+        if self.starved:
+            self.starved = 0
+            large(0, self.dst, self.far, self.near, EMPTY)
+        self.used += len(s)
+        large(0, self.dst, self.far, self.near, s)
+
+    def end_sending(self):
+        if not self.over:
+            self.over = 1
+            large(32, self.dst, self.far, self.near, EMPTY)
+            self.settle()
+
+    def settle(self):
+        if self.over and self.far_over:
+            self.forget()
+
+    def forget(self):
+        H.pop(self.near, 0)
+        FLOWS.pop(self.near, 0)
+
+    def lost(self, why):
+        # The other end said so, or must be told otherwise: it is over.
+        self.forget()
+        self.why = why or 'reset'
+        self.fail()
+
+    def reset(self, why):
+        if self.near in H:
+            send(4, self.dst, self.far, 0, pack_value(['reset', self.far, ME, why]))
+            self.lost(why)

@@ -1,0 +1,131 @@
+# OPEN (docs/protocol.md section 9.1), its CANCEL, and CREDIT.
+
+def said(address):
+    # A socket's address as text.
+    if isinstance(address, tuple):
+        return '%s %d' % address[:2]
+    if isinstance(address, BYTES):
+        address = address.decode('utf8', 'replace')
+    return (address or '').replace('\0', '@', 1)
+
+
+def path_of(x):
+    if BYTES is str and isinstance(x, TEXT):
+        x = x.encode('utf8')
+    if BYTES is not str and isinstance(x, BYTES):
+        x = os.fsdecode(x)
+    if x[:1] == '@':
+        return '\0' + x[1:]
+    return x
+
+
+def open_socket(what, args):
+    # A connected or a listening socket, and its file.
+    socket = __import__('socket')
+    error = None
+    if len(args) < 2:
+        ways = [(1, path_of(args[0]))]
+    else:
+        host, port = args
+        ways = [(x[0], x[4]) for x in socket.getaddrinfo(host or None, port, 0, 1)]
+    for family, address in ways:
+        x = socket.socket(family, 1)
+        path = family == 1 and address[:1] != '\0' and address
+        try:
+            if what == 'listen':
+                x.setsockopt(1, 2, 1)           # SO_REUSEADDR
+                f = getattr(os, 'fchmod', None)
+                if path and f:
+                    f(x.fileno(), 384)
+                x.bind(address)
+                x.listen(128)
+                return x, path
+            x.settimeout(20)
+            x.connect(address)
+            if family != 1:
+                x.setsockopt(6, 1, 1)           # TCP_NODELAY
+            return x, path
+        except:
+            error = sys.exc_info()
+            x.close()
+    raise error[1]
+
+
+def open_thread(src, slot, what, args, far, flag):
+    try:
+        start_mover()
+        if what == 'accept':
+            x = ARRIVED.pop(args[0], None)
+            if not x:
+                raise EnvironmentError(0, 'no such connection')
+            sock, until, listener, text = x
+            changed(listener)
+        else:
+            sock, path = open_socket(what, args)
+            text = said(what == 'listen' and sock.getsockname() or sock.getpeername())
+            if len(args) < 2:
+                text = said(path_of(args[0]))
+        if OPENING.pop((src, slot), flag) is not flag or flag:
+            return sock.close()
+        if what == 'listen':
+            x = Listener(src, far, sock, path)
+        else:
+            x = Connection(src, far, sock)
+        send(1, src, slot, x.near, pack_value([0, x.near, text]))
+        changed(x)
+    except:
+        OPENING.pop((src, slot), 0)
+        if flag:
+            return
+        v = sys.exc_info()[1]
+        n = v.args and isinstance(v.args[0], int) and v.args[0] or 0
+        s = n > 0 and os.strerror(n) or str(v.args[-1:] and v.args[-1] or v)
+        if n < 1 and s == 'timed out':
+            n = 110
+            s = os.strerror(n)
+        send(1, src, slot, 0, pack_value([1, complaint(s), max(n, 0)]))
+
+
+def complaint(s):
+    return text(s, 400)
+
+
+def open_stream(kind, src, reply, body):
+    what, args, far = decode(body)[:3]
+    args = list(args)
+    if len(args) not in {'tcp': (2,), 'unix': (1,), 'listen': (1, 2), 'accept': (1,)}[what] or not 255 < far < 1 << 32:
+        raise ValueError
+    if what == 'accept' and args[0] + 0 < 0 or len(args) > 1 and not 0 <= args[1] + 0 < 65536:
+        raise ValueError
+    if what != 'accept':
+        args[0] + args[0][:0]
+    if len(FLOWS) + len(OPENING) + len(LISTENING) >= STREAMS_MAX:
+        return notice('busy', src, reply)
+    flag = OPENING[src, reply] = []
+    try:
+        thread.start_new_thread(open_thread, (src, reply, what, args, far, flag))
+    except:
+        del OPENING[src, reply]
+        notice('busy', src, reply)
+
+
+def cancel_stream(kind, src, reply, body):
+    x = src, decode(body)[0]
+    if x in LISTENING:
+        LISTENING[x].close_it()
+    elif x in OPENING:
+        OPENING.pop(x).append(1)
+    else:
+        flow_cancel(kind, src, reply, body)
+
+
+def stream_credit(kind, src, reply, body):
+    handle, n = decode(body)[:2]
+    x = FLOWS.get(handle)
+    if not x:
+        return flow_credit and flow_credit(kind, src, reply, body)
+    if x.dst != src:
+        return notice('no-authority', src, reply)
+    if n < 0:
+        raise ValueError
+    x.credit(n)

@@ -1,0 +1,192 @@
+# Sockets: connections, listening ones, and the mover, which moves all of them with one poll.
+
+class Connection(Flow):
+    def __init__(self, dst, far, sock):
+        self.sock = sock
+        self.fd = sock.fileno()
+        sock.setblocking(0)
+        keep(self.fd)
+        self.queue = []
+        self.gone = 0
+        Flow.__init__(self, dst, far)
+
+    def take(self, s):
+        if not self.queue:
+            s = self.put(s)
+        if s:
+            self.queue.append(s)
+            changed(self)
+
+    def put(self, s):
+        # What the socket does not take now.
+        try:
+            n = os.write(self.fd, s)
+        except OSError:
+            if sys.exc_info()[1].args[0] not in (4, 11):
+                self.broken()
+                return EMPTY
+            n = 0
+        self.consumed(n)
+        return s[n:]
+
+    def finish(self):
+        changed(self)
+
+    def ready(self):
+        changed(self)
+
+    def fail(self):
+        # Its peer shall see a reset too.
+        try:
+            self.sock.setsockopt(1, 13, pack('2i', 1, 0))       # SO_LINGER
+        except:
+            pass
+        self.gone = 1
+        changed(self)
+
+    def broken(self):
+        self.reset(os.strerror(sys.exc_info()[1].args[0]))
+
+    def wants(self):
+        return (self.free_room() > 0 and not self.over and 1 or 0) | (self.queue and 4 or 0)
+
+    def move(self, mask):
+        # In the mover.
+        if mask & 4:
+            while self.queue and not self.gone:
+                s = self.put(self.queue[0])
+                if s:
+                    self.queue[0] = s
+                    break
+                del self.queue[0]
+        if mask & 27 and not self.over and not self.gone and self.free_room() > 0:
+            try:
+                s = os.read(self.fd, min(self.free_room(), 16384))
+            except OSError:
+                if sys.exc_info()[1].args[0] not in (4, 11):
+                    self.broken()
+                return
+            if s:
+                self.emit_bytes(s)
+            else:
+                self.end_sending()
+
+    def tidy(self):
+        # In the mover, after anything has changed. True: the socket is closed.
+        if self.far_over == 1 and not self.queue and not self.gone:
+            self.far_over = 2
+            try:
+                self.sock.shutdown(1)
+            except:
+                pass
+        if self.gone or self.over and self.far_over == 2:
+            self.sock.close()
+            return 1
+
+
+class Listener:
+    def __init__(self, src, handle, sock, name):
+        self.src = src
+        self.handle = handle
+        self.sock = sock
+        self.file = name
+        self.fd = keep(sock.fileno())
+        self.gone = self.queue = 0
+        NUMBERS[0] += 1
+        self.near = NUMBERS[0]
+        H[self.near] = self.frame
+        LISTENING[src, handle] = self
+        sock.setblocking(0)
+
+    def frame(self, kind, src, reply, body):
+        # Nobody hears of it any more.
+        if kind & 4 and not ME <= src < ME + SIZE:
+            self.close_it()
+
+    def close_it(self):
+        self.gone = 1
+        LISTENING.pop((self.src, self.handle), 0)
+        H.pop(self.near, 0)
+        changed(self)
+
+    def wants(self):
+        return len([x for x in list(ARRIVED.values()) if x[2] is self]) < WAITING_MAX and 1 or 0
+
+    def move(self, mask):
+        try:
+            sock, peer = self.sock.accept()
+        except:
+            return
+        keep(sock.fileno())
+        NUMBERS[1] += 1
+        peer = said(peer)
+        ARRIVED[NUMBERS[1]] = sock, now() + 20, self, peer
+        send(1, self.src, self.handle, self.near, pack_value([NUMBERS[1], peer]))
+
+    def tidy(self):
+        if self.gone:
+            self.sock.close()
+            for n in list(ARRIVED):
+                if ARRIVED[n][2] is self:
+                    ARRIVED.pop(n)[0].close()
+            try:
+                if self.file:
+                    os.unlink(self.file)
+            except OSError:
+                pass
+            return 1
+
+
+def mover(wake):
+    poller = select.poll()
+    poller.register(wake, 1)
+    known = {}                  # descriptor -> object
+    masks = {}
+    while 1:
+        try:
+            ready = poller.poll(1000)
+        except select.error:
+            ready = ()
+        again_soon = []
+        for fd, mask in ready:
+            if fd == wake:
+                os.read(wake, 65536)
+            elif fd in known:
+                known[fd].move(mask)
+                again_soon.append(known[fd])
+        while CHANGED:
+            again_soon.append(CHANGED.pop(0))
+        for x in again_soon:
+            if known.get(x.fd, x) is not x:
+                continue        # it was closed, and its descriptor is another's
+            if x.gone < 2 and x.tidy():
+                x.gone = 2
+                if known.pop(x.fd, 0) and masks.pop(x.fd, 0):
+                    poller.unregister(x.fd)
+                x.fd = -1
+            elif x.gone < 2:
+                known[x.fd] = x
+                mask = x.wants()
+                if mask != masks.get(x.fd, 0):
+                    masks[x.fd] = mask
+                    # 0: even an error is not told then, which would be over and over.
+                    if mask:
+                        poller.register(x.fd, mask)
+                    else:
+                        poller.unregister(x.fd)
+        for n in list(ARRIVED):
+            if ARRIVED[n][1] < now():
+                ARRIVED[n][0].close()
+                changed(ARRIVED.pop(n)[2])
+
+
+def start_mover():
+    # Not in the I/O thread.
+    STREAM_LOCK.acquire()
+    if not MOVER:
+        r, w = os.pipe()
+        for x in r, w:
+            fcntl.fcntl(keep(x), 4, os.O_NONBLOCK)
+        MOVER.append(w)
+        thread.start_new_thread(mover, (r,))
+    STREAM_LOCK.release()
