@@ -34,7 +34,7 @@ class Crowd:
                     break
                 got += s
             writer.close()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         if size is not None and got != ours(len(got), at):
             self.wrong.append('the server got what is not of connection %d' % at)

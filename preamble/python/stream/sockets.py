@@ -107,7 +107,16 @@ class Listener:
         self.gone = 1
         LISTENING.pop((self.src, self.handle), 0)
         H.pop(self.near, 0)
+        self.unlink_file()
         changed(self)
+
+    def unlink_file(self):
+        # The file, at once: the mover may come to nothing more.
+        try:
+            if self.file:
+                os.unlink(self.file)
+        except OSError:
+            pass
 
     def wants(self):
         return len([x for x in list(ARRIVED.values()) if x[2] is self]) < WAITING_MAX and 1 or 0
@@ -129,11 +138,6 @@ class Listener:
             for n in list(ARRIVED):
                 if ARRIVED[n][2] is self:
                     ARRIVED.pop(n)[0].close()
-            try:
-                if self.file:
-                    os.unlink(self.file)
-            except OSError:
-                pass
             return 1
 
 
