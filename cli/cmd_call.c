@@ -9,9 +9,13 @@
 
 #include "cli/fan.h"
 
+#define CHANNELS_MAX 16 /* of one call */
+
 struct call {
 	const char *function;
 	ectx_value *args, *kwargs;
+	size_t channels[CHANNELS_MAX]; /* which of args are @channel */
+	size_t nchannels;
 };
 
 static ectx_value *typed(const char *text)
@@ -36,9 +40,15 @@ static int read_call(struct call *c, const struct eci_opts *o)
 	c->args = ectx_array();
 	c->kwargs = ectx_map();
 	size_t i = 1;
-	for (; i < o->nargs && strcmp(o->args[i], "--"); i++)
-		if (!ectx_array_push(c->args, typed(o->args[i])))
+	for (; i < o->nargs && strcmp(o->args[i], "--"); i++) {
+		bool channel = !strcmp(o->args[i], "@channel");
+		if (channel && c->nchannels == CHANNELS_MAX)
+			return eci_usage("call: at most %d channels", CHANNELS_MAX);
+		if (channel)
+			c->channels[c->nchannels++] = i - 1;
+		if (!ectx_array_push(c->args, channel ? ectx_null() : typed(o->args[i])))
 			return eci_usage("call: argument %zu cannot travel", i);
+	}
 	for (i++; i < o->nargs; i++) {
 		const char *equals = strchr(o->args[i], '=');
 		if (!equals || equals == o->args[i])
@@ -53,13 +63,46 @@ static int read_call(struct call *c, const struct eci_opts *o)
 static ectx_future *start_call(struct eci_fan *fan, struct eci_job *job, long timeout_ms)
 {
 	const struct call *c = fan->arg;
+	ectx_channel_arg places[CHANNELS_MAX];
+	if (c->nchannels) {
+		job->listens = eci_alloc(c->nchannels * sizeof *job->listens);
+		for (size_t i = 0; i < c->nchannels; i++) {
+			places[i] = (ectx_channel_arg){.channel = ectx_channel_new(fan->mesh), .index = c->channels[i]};
+			if (!places[i].channel)
+				return NULL;
+			job->listens[job->nlistens++] = (struct eci_listen){.channel = places[i].channel};
+		}
+		return ectx_call_with_start(job->context, c->function, c->args, c->kwargs, places, c->nchannels,
+					    timeout_ms);
+	}
 	return ectx_call_start(job->context, c->function, c->args, c->kwargs, timeout_ms);
+}
+
+static void print_item(struct eci_fan *fan, struct eci_job *job, const ectx_value *value)
+{
+	if (fan->opts->json) {
+		eci_json_begin("item");
+		eci_json_text("node", job->name, strlen(job->name));
+		eci_json_value("value", value);
+		eci_json_end();
+		return;
+	}
+	char *text = ectx_value_json(value);
+	if (fan->opts->fold) {
+		eci_kept_add(&job->kept[0], text ? text : "null", strlen(text ? text : "null"));
+	} else {
+		eci_out_printf(1, "%s: ", job->name);
+		eci_out_text(1, text ? text : "null");
+		eci_out_text(1, "\n");
+	}
+	free(text);
 }
 
 static void print_value(struct eci_fan *fan, struct eci_job *job, const ectx_value *value)
 {
-	if (fan->opts->json)
-		return; /* it is in the result event */
+	const struct call *c = fan->arg;
+	if (fan->opts->json || (c->nchannels && ectx_value_kind(value) == ECTX_NULL))
+		return; /* it is in the result event; or nothing but the end of what was said over a channel */
 	char *text = ectx_value_json(value);
 	const char *shown = text ? text : "null";
 	if (fan->opts->fold) {
@@ -92,7 +135,7 @@ int eci_cmd_call(const struct eci_opts *o)
 {
 	struct call c = {0};
 	struct eci_session s = {0};
-	struct eci_fan fan = {.start = start_call, .arg = &c, .value = print_value};
+	struct eci_fan fan = {.start = start_call, .arg = &c, .value = print_value, .item = print_item};
 	int status = read_call(&c, o);
 	char *root = status ? NULL : program_root(c.function, &status);
 	if (!status)

@@ -59,6 +59,7 @@ static void finish(struct eci_fan *fan, struct eci_job *job, const struct eci_ou
 		fan->value(fan, job, end->value);
 	eci_report_result(&fan->report, job, end);
 	let_go(fan, job);
+	eci_listen_close(job);
 	job->state = ECI_JOB_ENDED;
 	fan->ended++;
 }
@@ -104,6 +105,8 @@ static void begin(struct eci_fan *fan, struct eci_job *job, enum eci_job_state s
 	}
 	fan->active[fan->running++] = job;
 	ectx_future_set_user(job->future, job);
+	if (state == ECI_JOB_RUNNING)
+		eci_listen_all(job);
 	job->check = true;
 }
 
@@ -132,6 +135,11 @@ static void settle(struct eci_fan *fan, struct eci_job *job)
 		begin(fan, job, ECI_JOB_RUNNING);
 		return;
 	}
+	if (job->nlistens && !eci_listen_over(job) &&
+	    e->status <= ECTX_FAILED) { /* what was said before it failed, too */
+		job->answered = true;
+		return;
+	}
 	struct eci_outcome end = {.status = e->status,
 				  .rc = ectx_future_exit_status(job->future),
 				  .value = ectx_future_value(job->future),
@@ -158,6 +166,11 @@ static void take(struct eci_fan *fan, const ectx_event *e)
 	}
 	for (size_t i = 0; i < fan->running; i++) {
 		struct eci_job *job = fan->active[i];
+		if (eci_listen_heard(fan, job, e)) {
+			if (job->answered && eci_listen_over(job))
+				settle(fan, job);
+			return;
+		}
 		if (job->future != e->future)
 			continue;
 		if (e->kind == ECTX_EVENT_OUTPUT)
@@ -296,6 +309,7 @@ void eci_fan_deinit(struct eci_fan *fan)
 	for (size_t i = 0; i < fan->n; i++) {
 		struct eci_job *job = &fan->jobs[i];
 		ectx_future_free(job->future);
+		eci_listen_close(job);
 		for (int s = 0; s < 2; s++) {
 			free(job->lines[s].buf);
 			free(job->kept[s].buf);

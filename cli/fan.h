@@ -10,6 +10,12 @@
 
 enum eci_job_state { ECI_JOB_WAITING, ECI_JOB_CONNECTING, ECI_JOB_RUNNING, ECI_JOB_ENDED };
 
+/* A channel of a call, whose values are printed. */
+struct eci_listen {
+	ectx_channel *channel;
+	ectx_future *next; /* the value to come; NULL: it has ended */
+};
+
 /* One target. */
 struct eci_job {
 	const char *name;
@@ -23,6 +29,9 @@ struct eci_job {
 	struct eci_kept kept[2];   /* -b */
 	size_t input_at;           /* of the feed's chunk it has this much */
 	bool input_ended;
+	struct eci_listen *listens; /* call: its @channels */
+	size_t nlistens;
+	bool answered; /* its future is done; a channel is not */
 };
 
 /* How one target ended. */
@@ -64,6 +73,8 @@ struct eci_fan {
 	ectx_future *(*start)(struct eci_fan *fan, struct eci_job *job, long timeout_ms);
 	const void *arg;
 	struct eci_feed *feed; /* NULL: no stdin; all jobs are started at once */
+	/* Prints what came over a channel; NULL: there are none. */
+	void (*item)(struct eci_fan *fan, struct eci_job *job, const ectx_value *value);
 	/* Prints the value of a good end; NULL: there is none. */
 	void (*value)(struct eci_fan *fan, struct eci_job *job, const ectx_value *value);
 	struct eci_report report;
@@ -75,6 +86,11 @@ struct eci_fan {
 /* Runs it all. Returns the exit status: the worst of all targets. Failure blocks are printed, the summary is not. */
 enum ectx_status eci_fan_run(struct eci_fan *fan);
 void eci_fan_deinit(struct eci_fan *fan);
+/* The channels of a job (listen.c): waits for their values; one was told of by e; all have ended; frees them. */
+void eci_listen_all(struct eci_job *job);
+bool eci_listen_heard(struct eci_fan *fan, struct eci_job *job, const ectx_event *e);
+bool eci_listen_over(const struct eci_job *job);
+void eci_listen_close(struct eci_job *job);
 /* Gives what was read to those who take it. True: more is wanted. */
 bool eci_feed_wants(struct eci_fan *fan);
 void eci_feed_read(struct eci_fan *fan); /* stdin is readable */
@@ -123,6 +139,7 @@ int eci_cmd_call(const struct eci_opts *o);
 int eci_cmd_run(const struct eci_opts *o);
 int eci_cmd_tree(const struct eci_opts *o);
 int eci_cmd_trace(const struct eci_opts *o);
+int eci_cmd_cp(const struct eci_opts *o);
 int eci_cmd_tunnel(const struct eci_opts *o);
 int eci_cmd_socks(const struct eci_opts *o);
 int eci_cmd_connect(const struct eci_opts *o);

@@ -34,6 +34,15 @@ static const struct eci_cmd_text texts[ECI_CMD_COUNT] = {
 			  "--json prints one object a context: name, id, parent, transport, agent, arch, python, "
 			  "state, rtt_us and counters.\n"},
 	[ECI_CMD_TRACE] = {"trace", "-w TARGETS [OPTION...]", "route to the targets, and the time per hop", ""},
+	[ECI_CMD_CP] =
+		{"cp", "[OPTION...] SRC... TARGETS:DST | TARGETS:SRC... DST", "copy files there, or here",
+		 "Folders with all in them, with modes and times; checked by digest; what fails leaves nothing. To "
+		 "several "
+		 "targets over\n"
+		 "each link once. From several: a folder for each. Into DST if it is a folder, ends in / or there are "
+		 "several SRC.\n"
+		 "  econtext cp app.tar.gz @web:/srv/\n"
+		 "  econtext cp '@web:/var/log/app.log' logs/\n"},
 	[ECI_CMD_TUNNEL] =
 		{"tunnel", "NAME | -L|-R [ADDR:]PORT:HOST:PORT --exit NODE[:USER]",
 		 "TCP and unix sockets through a context",

@@ -9,13 +9,14 @@
 #include "cli/fan.h"
 
 /* Design section 8 has them; this version does not. Better said than "unknown command". */
-static const char *const later[] = {"cp", "sh", "doctor", "up", "down", "status"};
+static const char *const later[] = {"sh", "doctor", "up", "down", "status"};
 
 static int (*const commands[ECI_CMD_COUNT])(const struct eci_opts *) = {
-	[ECI_CMD_TOPO_CHECK] = eci_cmd_topo, [ECI_CMD_TOPO_SHOW] = eci_cmd_topo,  [ECI_CMD_TOPO_PLAN] = eci_cmd_topo,
-	[ECI_CMD_EXEC] = eci_cmd_exec,       [ECI_CMD_CALL] = eci_cmd_call,       [ECI_CMD_RUN] = eci_cmd_run,
-	[ECI_CMD_TREE] = eci_cmd_tree,       [ECI_CMD_TRACE] = eci_cmd_trace,     [ECI_CMD_TUNNEL] = eci_cmd_tunnel,
-	[ECI_CMD_SOCKS] = eci_cmd_socks,     [ECI_CMD_CONNECT] = eci_cmd_connect, [ECI_CMD_PREAMBLE] = eci_cmd_preamble,
+	[ECI_CMD_TOPO_CHECK] = eci_cmd_topo,   [ECI_CMD_TOPO_SHOW] = eci_cmd_topo, [ECI_CMD_TOPO_PLAN] = eci_cmd_topo,
+	[ECI_CMD_EXEC] = eci_cmd_exec,         [ECI_CMD_CALL] = eci_cmd_call,      [ECI_CMD_RUN] = eci_cmd_run,
+	[ECI_CMD_TREE] = eci_cmd_tree,         [ECI_CMD_TRACE] = eci_cmd_trace,    [ECI_CMD_CP] = eci_cmd_cp,
+	[ECI_CMD_TUNNEL] = eci_cmd_tunnel,     [ECI_CMD_SOCKS] = eci_cmd_socks,    [ECI_CMD_CONNECT] = eci_cmd_connect,
+	[ECI_CMD_PREAMBLE] = eci_cmd_preamble,
 };
 
 int eci_cmd_preamble(const struct eci_opts *o)

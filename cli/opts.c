@@ -30,7 +30,7 @@
 
 #define BIT(c) (1u << ECI_CMD_##c)
 #define FANNED (BIT(EXEC) | BIT(CALL) | BIT(RUN) | BIT(TREE) | BIT(TRACE))
-#define PROXIES (BIT(TUNNEL) | BIT(SOCKS) | BIT(CONNECT))
+#define PROXIES (BIT(TUNNEL) | BIT(SOCKS) | BIT(CONNECT) | BIT(CP))
 #define TARGETED (FANNED | BIT(TOPO_SHOW) | BIT(TOPO_PLAN))
 #define CODED (BIT(CALL) | BIT(RUN))
 #define EVERY (BIT(COUNT) - 1u)
@@ -49,7 +49,7 @@ static const struct option options[] = {
 	{'g', "group", "GROUPS", TARGETED, "the nodes of these groups"},
 	{0, "topology", "FILE", TARGETED | PROXIES | BIT(TOPO_CHECK),
 	 "the topology file (default: $ECONTEXT_TOPOLOGY, ./econtext.yaml, ~/.config/econtext/topology.yaml)"},
-	{'f', "fanout", "N", FANNED, "at most N under way at once (default 64)"},
+	{'f', "fanout", "N", FANNED | BIT(CP), "at most N under way at once (default 64)"},
 	{'t', "connect-timeout", "TIME", FANNED | PROXIES, "limit for connecting: seconds, or 500ms, 2s, 1m"},
 	{'u', "command-timeout", "TIME", FANNED, "limit for the command, not counting the connecting"},
 	{'b', "fold", NULL, BIT(EXEC) | CODED, "wait, and print equal output once under the folded names"},
@@ -58,6 +58,8 @@ static const struct option options[] = {
 	{0, "cwd", "DIR", BIT(EXEC), "run the command in this folder"},
 	{0, "env", "K=V", BIT(EXEC), "set a variable for the command; K alone removes it (may be repeated)"},
 	{0, "stdin", NULL, BIT(EXEC), "give this stdin to the command, to each a copy"},
+	{0, "resume", NULL, BIT(CP), "keep the part of a file that fails, and go on from such"},
+	{0, "limit", "RATE", BIT(CP), "bytes a second, of all together: 500k, 2M"},
 	{'L', "local", "[ADDR:]PORT:HOST:PORT", BIT(TUNNEL), "listen here, connect there"},
 	{'R', "remote", "[ADDR:]PORT:HOST:PORT", BIT(TUNNEL), "listen there, connect here"},
 	{'D', "dynamic", "[ADDR:]PORT", BIT(SOCKS), "listen here (default: port 1080 of loopback)"},
@@ -69,7 +71,7 @@ static const struct option options[] = {
 	{0, "exclude", "PREFIX", CODED, "never serve modules that begin so (may be repeated)"},
 	{0, "override", "PREFIX", CODED, "served modules that begin so win over the remote's own (may be repeated)"},
 	{0, "title", "TEXT", FANNED | PROXIES, "what ps shows of the remote processes"},
-	{0, "stats", "FILE", BIT(EXEC) | CODED, "at the end write what `tree --json` prints to FILE"},
+	{0, "stats", "FILE", BIT(EXEC) | BIT(CP) | CODED, "at the end write what `tree --json` prints to FILE"},
 	{'q', "quiet", NULL, FANNED | PROXIES, "only errors in the log, no progress"},
 	{'v', "verbose", NULL, FANNED | PROXIES, "debug records too"},
 	{0, "size", NULL, BIT(PREAMBLE), "bytes of the command line and of each part, as really sent"},
@@ -167,6 +169,7 @@ static int apply(struct eci_opts *o, const struct option *opt, const char *name,
 		{"size", &o->size, NULL, NULL, NULL},         {"help", &o->help, NULL, NULL, NULL},
 		{"stdin", &o->input, NULL, NULL, NULL},       {"exit", NULL, &o->exit, NULL, NULL},
 		{"local", NULL, &o->local, NULL, NULL},       {"remote", NULL, &o->remote, NULL, NULL},
+		{"resume", &o->resume, NULL, NULL, NULL},     {"limit", NULL, &o->limit, NULL, NULL},
 		{"dynamic", NULL, &o->dynamic, NULL, NULL},   {"user", NULL, &o->user, NULL, NULL},
 	};
 	if (value && !*value && strcmp(w, "env"))

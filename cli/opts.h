@@ -14,6 +14,7 @@ enum eci_cmd {
 	ECI_CMD_RUN,
 	ECI_CMD_TREE,
 	ECI_CMD_TRACE,
+	ECI_CMD_CP,
 	ECI_CMD_TUNNEL,
 	ECI_CMD_SOCKS,
 	ECI_CMD_CONNECT,
@@ -36,7 +37,8 @@ struct eci_opts {
 	bool fold, json, size, pty, input, quiet, help;
 	int log_level;
 	const char *topology, *title, *cwd, *stats;
-	const char *exit, *local, *remote, *dynamic, *user;
+	bool resume;
+	const char *limit, *exit, *local, *remote, *dynamic, *user;
 	struct eci_strings roots, include, exclude, override, env;
 	char **args; /* what follows the options; NULL-terminated */
 	size_t nargs;

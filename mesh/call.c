@@ -54,7 +54,8 @@ void eci_call_run(struct ectx_future *f)
 {
 	ectx_mesh *m = f->mesh;
 	f->slot = eci_slot_open(m->router, f->at->id, ECI_SLOT_ONCE, on_answer, f);
-	int r = f->slot ? eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_CALL, f->slot,
+	int r = f->slot && (!f->nchannels || eci_channels_open(f) == 0)
+			? eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_CALL, f->slot,
 					  eci_buf_data(&f->request), eci_buf_len(&f->request), eci_now_ms())
 			: -1;
 	eci_buf_deinit(&f->request); /* the router has its copy, and this one may be 64 MiB */
@@ -68,8 +69,8 @@ void eci_call_run(struct ectx_future *f)
 }
 
 /* Program files are read by the caller's thread, before the lock. */
-static int prepare(struct ectx_future *f, const char *function, const ectx_value *args, const ectx_value *kwargs,
-		   struct eci_fail *fail)
+int eci_call_prepare(struct ectx_future *f, const char *function, const ectx_value *args, const ectx_value *kwargs,
+		     struct eci_fail *fail)
 {
 	char *module = NULL, *name = NULL, *file = NULL;
 	int r = eci_call_parse(function, &module, &name, &file, fail);
@@ -93,7 +94,7 @@ ectx_future *ectx_call_start(ectx_context *c, const char *function, const ectx_v
 	struct eci_fail fail = {0};
 	if (!f)
 		return NULL;
-	int r = prepare(f, function, args, kwargs, &fail);
+	int r = eci_call_prepare(f, function, args, kwargs, &fail);
 	if (r == 0)
 		(void)eci_secrets_resolve(c, &f->error);
 	eci_lock(c->mesh);

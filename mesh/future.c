@@ -112,6 +112,9 @@ void eci_future_run(struct ectx_future *f)
 	case ECI_OP_OPEN:
 		eci_open_run(f);
 		break;
+	case ECI_OP_RECEIVE:
+		eci_receive_run(f);
+		break;
 	case ECI_OP_SPLICE:
 		eci_splice_run(f);
 		break;
@@ -127,6 +130,8 @@ void eci_future_close_slots(struct ectx_future *f)
 	f->slot = 0;
 	eci_outputs_close(f);
 	eci_open_close(f);
+	eci_receive_close(f);
+	eci_channels_drop(f, f->error.status ? ectx_code_name(f->error.code) : NULL);
 	if (f->splice)
 		eci_splice_free(f->splice);
 	eci_pending_free(f);

@@ -71,7 +71,8 @@ enum eci_op {
 	ECI_OP_TREE,
 	ECI_OP_TRACE,
 	ECI_OP_OPEN,
-	ECI_OP_SPLICE
+	ECI_OP_SPLICE,
+	ECI_OP_RECEIVE
 };
 enum eci_op_state { ECI_OP_WAITING, ECI_OP_RUNNING, ECI_OP_DONE };
 
@@ -93,7 +94,11 @@ struct ectx_future {
 	uint32_t slot;
 	struct eci_stream *out, *err; /* exec, run */
 	bool answered, out_open, err_open, input, input_ended, input_wanted;
-	struct eci_opening *opening;         /* open: what, and the names that are being asked for */
+	struct eci_opening *opening;        /* open: what, and the names that are being asked for */
+	struct eci_channel_place *channels; /* call: those among its arguments */
+	size_t nchannels;
+	struct ectx_channel *channel; /* receive: of which; NULL: not any more */
+	struct ectx_future *receive_prev, *receive_next;
 	struct eci_splice *splice;           /* splice: the descriptors */
 	void (*hook)(struct ectx_future *f); /* of a future of our own: once it is done, in the loop's thread */
 	struct ectx_future *hook_next;
@@ -155,6 +160,7 @@ struct ectx_mesh {
 
 	ectx_context *contexts, *by_name, *by_id, *roots_of_tree;
 	ectx_context *work;
+	uint32_t last_gid;
 	uint32_t next_id, dials; /* dials: children of the master in DIALING */
 	unsigned booting;        /* contexts whose dialogue has time limits */
 	unsigned programs;
@@ -208,26 +214,13 @@ void eci_context_part(ectx_context *c, const char *part, bool *sent);
 void eci_context_down(ectx_context *c, const struct eci_fail *fail);
 char **eci_connect_argv(const struct eci_target *t, unsigned *round_trips);
 
-/* ---- future.c ---- */
-struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op kind, long timeout_ms);
-void eci_future_begin(struct ectx_future *f);   /* enlist; run now or when its context is up */
-void eci_future_proceed(struct ectx_future *f); /* WAITING: runs if it can, else sees to it that it will */
-void eci_future_run(struct ectx_future *f);     /* its context is reachable */
-void eci_future_rouse(struct ectx_future *f);   /* who waits for it looks again */
-size_t eci_future_wait_room(struct ectx_future *f, long timeout_ms); /* of its input; 0: none in time, or it is done */
-void eci_future_done(struct ectx_future *f);                         /* error and value are set */
-void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at);
-void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
-			  const ectx_context *at);
-void eci_future_dead(struct ectx_future *f, const struct eci_answer *a);
-uint64_t eci_futures_expire(ectx_mesh *m, uint64_t now);
-void eci_future_close_slots(struct ectx_future *f);
-void eci_future_drop(struct ectx_future *f); /* frees one of our own, done or not; the mesh lives */
-void eci_futures_hooks(ectx_mesh *m);        /* the loop's thread */
-void eci_futures_fail_all(ectx_mesh *m, enum ectx_code code);
+#include "mesh/future.h"
 
 /* ---- calls.c, exec.c, tree.c: what a running future sends ---- */
 void eci_call_run(struct ectx_future *f);
+/* Encodes the request, and serves the program it names. 0, or -1 with *fail. No lock. */
+int eci_call_prepare(struct ectx_future *f, const char *function, const ectx_value *args, const ectx_value *kwargs,
+		     struct eci_fail *fail);
 void eci_exec_run(struct ectx_future *f);
 void eci_run_run(struct ectx_future *f);
 void eci_tree_run(struct ectx_future *f);

@@ -11,15 +11,12 @@
 #include <string.h>
 #include <time.h>
 
-struct ectx_stream {
-	ectx_mesh *mesh;
-	struct ectx_stream *prev, *next; /* of mesh->streams */
-	struct eci_stream *s;            /* NULL: dead */
-	struct eci_buf in;
-	bool far_over, ended, dead;
-	char why[160];
-	pthread_cond_t readable, writable;
-};
+static void tell(ectx_stream *x)
+{
+	(void)pthread_cond_signal(&x->readable);
+	if (x->notify)
+		x->notify(x);
+}
 
 static void on_data(void *arg, const uint8_t *p, size_t n)
 {
@@ -29,20 +26,24 @@ static void on_data(void *arg, const uint8_t *p, size_t n)
 		x->s = NULL;
 		x->dead = true;
 	}
-	(void)pthread_cond_signal(&x->readable);
+	tell(x);
 }
 
 static void on_end(void *arg)
 {
 	ectx_stream *x = arg;
 	x->far_over = true;
-	(void)pthread_cond_signal(&x->readable);
+	tell(x);
 }
 
 static void on_room(void *arg)
 {
 	ectx_stream *x = arg;
+	if (x->ended) /* before the other end said where to */
+		(void)eci_stream_end(x->s, eci_now_ms());
 	(void)pthread_cond_signal(&x->writable);
+	if (x->has_room)
+		x->has_room(x);
 }
 
 static void on_dead(void *arg, const struct eci_answer *a)
@@ -50,13 +51,15 @@ static void on_dead(void *arg, const struct eci_answer *a)
 	ectx_stream *x = arg;
 	x->dead = true;
 	(void)strncpy(x->why, *a->evidence ? a->evidence : a->reason, sizeof x->why - 1);
-	(void)pthread_cond_signal(&x->readable);
 	(void)pthread_cond_signal(&x->writable);
+	if (x->has_room)
+		x->has_room(x);
+	tell(x);
 }
 
-static const struct eci_stream_ops ops = {.data = on_data, .ended = on_end, .room = on_room, .dead = on_dead};
+const struct eci_stream_ops eci_outside_ops = {.data = on_data, .ended = on_end, .room = on_room, .dead = on_dead};
 
-static bool sleep_until(ectx_stream *x, pthread_cond_t *c, uint64_t deadline)
+bool eci_stream_sleep(ectx_stream *x, pthread_cond_t *c, uint64_t deadline)
 {
 	ectx_mesh *m = x->mesh;
 	if (m->dirty) { /* what was queued goes first */
@@ -83,7 +86,7 @@ long ectx_stream_read(ectx_stream *x, void *buf, size_t n, long timeout_ms)
 	long got = -1;
 	eci_lock(m);
 	while (!eci_buf_len(&x->in) && !x->far_over && !x->dead && in_time)
-		in_time = sleep_until(x, &x->readable, deadline);
+		in_time = eci_stream_sleep(x, &x->readable, deadline);
 	size_t have = eci_buf_len(&x->in);
 	if (have) {
 		n = n < have ? n : have;
@@ -110,11 +113,11 @@ long ectx_stream_write(ectx_stream *x, const void *p, size_t n, long timeout_ms)
 	size_t room = 0;
 	int error = ETIMEDOUT;
 	eci_lock(m);
-	while (x->s && !x->dead && !x->ended && !(room = eci_stream_room(x->s)) && in_time)
-		in_time = sleep_until(x, &x->writable, deadline);
+	while ((x->s || x->waits) && !x->dead && !x->ended && !(room = x->s ? eci_stream_room(x->s) : 0) && in_time)
+		in_time = eci_stream_sleep(x, &x->writable, deadline);
 	if (x->ended)
 		error = EPIPE;
-	else if (x->dead || !x->s)
+	else if (x->dead || (!x->s && !x->waits))
 		error = ECONNRESET;
 	n = n < room ? n : room;
 	if (room && eci_stream_send(x->s, p, n, eci_now_ms())) {
@@ -148,14 +151,15 @@ void eci_stream_forget(struct ectx_stream *x, const char *why)
 	eci_stream_free(x->s, "cancelled", NULL, eci_now_ms());
 	x->s = NULL;
 	x->dead = true;
-	(void)strncpy(x->why, why, sizeof x->why - 1);
-	(void)pthread_cond_signal(&x->readable);
+	if (!*x->why)
+		(void)strncpy(x->why, why, sizeof x->why - 1);
 	(void)pthread_cond_signal(&x->writable);
 	DL_DELETE(x->mesh->streams, x);
 	x->prev = NULL;
+	tell(x);
 }
 
-static void destroy(ectx_stream *x)
+void eci_stream_destroy(ectx_stream *x)
 {
 	(void)pthread_cond_destroy(&x->readable);
 	(void)pthread_cond_destroy(&x->writable);
@@ -173,10 +177,10 @@ void ectx_stream_free(ectx_stream *x)
 	if (x->prev)
 		eci_stream_forget(x, "");
 	eci_unlock(x->mesh);
-	destroy(x);
+	eci_stream_destroy(x);
 }
 
-static ectx_stream *stream_new(ectx_mesh *m)
+ectx_stream *eci_stream_make(ectx_mesh *m)
 {
 	ectx_stream *x = calloc(1, sizeof *x);
 	if (!x)
@@ -198,13 +202,14 @@ enum ectx_status ectx_stream_open(ectx_context *c, const char *address, long tim
 	ectx_mesh *m = c->mesh;
 	struct eci_address a = {0};
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
-	ectx_stream *x = stream_new(m);
+	ectx_stream *x = eci_stream_make(m);
 	struct ectx_future *f = NULL;
 	*out = NULL;
 	if (x && eci_address_parse(&a, address, &fail) == 0) {
 		(void)eci_secrets_resolve(c, err);
 		eci_lock(m);
-		f = eci_open_start(c, a.port < 0 ? "unix" : "tcp", a.host, a.port, &ops, x, NULL, timeout_ms);
+		f = eci_open_start(c, a.port < 0 ? "unix" : "tcp", a.host, a.port, &eci_outside_ops, x, NULL,
+				   timeout_ms);
 		eci_unlock(m);
 	}
 	if (f) {
@@ -224,6 +229,6 @@ enum ectx_status ectx_stream_open(ectx_context *c, const char *address, long tim
 	}
 	free(a.host);
 	if (x && !*out)
-		destroy(x);
+		eci_stream_destroy(x);
 	return err->status;
 }

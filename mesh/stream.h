@@ -32,9 +32,35 @@ void eci_open_run(struct ectx_future *f);
 void eci_open_close(struct ectx_future *f); /* it is done, whatever it became */
 void eci_open_free(struct ectx_future *f);
 
+/* ---- channel.c ---- */
+void eci_receive_run(struct ectx_future *f);
+void eci_receive_close(struct ectx_future *f);
+/* The fifth item of a CALL; 0 or -1. */
+int eci_channels_open(struct ectx_future *f);
+void eci_channels_drop(struct ectx_future *f,
+		       const char *why); /* the call never began, or has failed: theirs do so too */
+
 /* ---- splice.c, stream.c ---- */
 void eci_splice_run(struct ectx_future *f);
 void eci_splice_free(struct eci_splice *s);
+struct ectx_stream {
+	ectx_mesh *mesh;
+	struct ectx_stream *prev, *next; /* of mesh->streams */
+	struct eci_stream *s;            /* NULL: dead */
+	struct eci_buf in;
+	bool far_over, ended, dead;
+	bool waits; /* a channel that no call has taken yet: s is to come */
+	char why[160];
+	pthread_cond_t readable, writable;
+	void (*notify)(struct ectx_stream *); /* something has come; NULL: nobody but who reads */
+	void *user;
+	void (*has_room)(struct ectx_stream *); /* for who waits for several */
+	pthread_cond_t *user_cond;
+};
+extern const struct eci_stream_ops eci_outside_ops; /* for a stream whose arg is an ectx_stream */
+struct ectx_stream *eci_stream_make(ectx_mesh *m);  /* without its stream, in no list; NULL: no memory. No lock */
+bool eci_stream_sleep(struct ectx_stream *x, pthread_cond_t *c, uint64_t deadline); /* false: it is over */
+void eci_stream_destroy(struct ectx_stream *x);                                     /* in no list. No lock */
 void eci_stream_forget(struct ectx_stream *x, const char *why); /* the mesh goes, or the program does not want it */
 
 /* ---- resolve.c: names at a context that has no resolver of its own ---- */

@@ -181,6 +181,11 @@ void eci_stream_spent(struct eci_stream *s, size_t n)
 	s->credit -= (uint32_t)n;
 }
 
+void eci_stream_ended_elsewhere(struct eci_stream *s)
+{
+	s->near_ended = true;
+}
+
 /* Nothing of this stream waits here. */
 static bool all_gone(const struct eci_stream *s)
 {

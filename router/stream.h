@@ -47,6 +47,7 @@ int eci_stream_end(struct eci_stream *s, uint64_t now_ms);
 void eci_stream_took(struct eci_stream *s, size_t n, uint64_t now_ms);
 /* n bytes were sent to it in another way (to a group): their credit is used up. n <= eci_stream_room(). */
 void eci_stream_spent(struct eci_stream *s, size_t n);
+void eci_stream_ended_elsewhere(struct eci_stream *s); /* and END, in that way */
 /* Both directions are over. */
 bool eci_stream_over(const struct eci_stream *s);
 

@@ -28,6 +28,8 @@
 #define ECONTEXT_ECONTEXT_H
 
 #include "econtext/call.h"
+#include "econtext/channel.h"
+#include "econtext/copy.h"
 #include "econtext/error.h"
 #include "econtext/event.h"
 #include "econtext/future.h"

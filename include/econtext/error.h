@@ -107,7 +107,9 @@ enum ectx_phase {
 	X(CLOSED, "closed", INTERRUPTED, "the mesh is shutting down")                                                  \
 	X(NO_NATIVE, "no-native", UNREACHABLE, "the native agent does not run on that host: set agent: python")        \
 	X(OPEN_FAILED, "open-failed", FAILED,                                                                          \
-	  "the exit could not reach it: check the address, and that something listens there")
+	  "the exit could not reach it: check the address, and that something listens there")                          \
+	X(CHANNEL_CLOSED, "channel-closed", FAILED, "the other end closed it, or its call has failed")                 \
+	X(COPY_FAILED, "copy-failed", FAILED, "nothing of it was left there; the other files were copied")
 enum ectx_code {
 #define X(name, text, status, hint) ECTX_E_##name,
 	ECTX_CODES(X)

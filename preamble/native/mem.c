@@ -1,9 +1,10 @@
 /* Memory: the allocator hooks of core/, and the four functions that a compiler may call.
  *
  * Small pieces come from chunks and go back to a list of their size class (four classes to a power of two, so a fifth
- * is wasted at most); what is larger is mapped and unmapped by itself, so that a burst of bulk does not stay with us.
- * Every piece has its class or its mapped length in the word before it. Nothing is merged: the sizes that a router asks
- * for are few.
+ * is wasted at most); what is larger is mapped by itself and unmapped, so that a burst of bulk does not stay with us. A
+ * few such pieces are kept for the next frame all the same: mapping, and above all touching, fresh pages costs more
+ * than the frame. Every piece has its class or its mapped length in the word before it. Nothing is merged: the sizes
+ * that a router asks for are few.
  *
  * CEILING bounds the whole: what the protocol's own limits allow (128 MiB in collection, with a copy as a buffer grows)
  * and no more. Past it every caller finds no memory, and each has a way to live with that: `busy`, or a link's end. */
@@ -13,11 +14,19 @@
 #define CHUNK 32768u
 #define SMALL_MAX 4096u /* larger ones are mapped */
 #define CLASSES 40u
+#define KEPT_MAX 131072u /* bytes of mapped pieces that wait for reuse: a read's worth of frames, and one cut frame */
+
+struct piece {
+	size_t size; /* the word before what the caller has */
+	struct piece *next;
+};
 
 static struct {
 	uint8_t *at, *end; /* what is left of the chunk */
 	size_t mapped;
 	void *freed[CLASSES];
+	struct piece *kept;
+	size_t kept_bytes;
 } heap;
 
 static void *map(size_t n)
@@ -30,6 +39,18 @@ static void *map(size_t n)
 		return NULL;
 	heap.mapped += n;
 	return (void *)p;
+}
+
+/* A mapped piece of at least n bytes, and not of more than twice as many. */
+static void *reuse(size_t n)
+{
+	for (struct piece **at = &heap.kept, *p; (p = *at) != NULL; at = &p->next)
+		if (p->size >= n && p->size / 2 <= n) {
+			*at = p->next;
+			heap.kept_bytes -= p->size;
+			return p;
+		}
+	return NULL;
 }
 
 /* The class of a size and, in *n, the class's own: the three upper bits are kept, rounded up. */
@@ -51,10 +72,13 @@ void *eci_mem_alloc(size_t size)
 		return NULL;
 	if (n > SMALL_MAX) {
 		n = (n + 4095) & ~(size_t)4095;
-		p = map(n);
-		if (!p)
-			return NULL;
-		*p = n;
+		p = reuse(n);
+		if (!p) {
+			p = map(n);
+			if (!p)
+				return NULL;
+			*p = n;
+		}
 		return (uint8_t *)p + sizeof(uint64_t);
 	}
 	n = (n + 15) & ~(size_t)15;
@@ -83,6 +107,13 @@ void eci_mem_free(void *mem)
 		return;
 	size_t *p = (size_t *)(void *)((uint8_t *)mem - sizeof(uint64_t));
 	size_t n = *p;
+	if (n > SMALL_MAX && n <= KEPT_MAX - heap.kept_bytes) {
+		struct piece *kept = (void *)p;
+		kept->next = heap.kept;
+		heap.kept = kept;
+		heap.kept_bytes += n;
+		return;
+	}
 	if (n > SMALL_MAX) {
 		heap.mapped -= n;
 		SYS2(NR_munmap, p, n);

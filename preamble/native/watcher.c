@@ -6,8 +6,9 @@
  * means that the agent is gone. Each group is told by the process itself before it executes anything, so there is no
  * moment in which one runs that the watcher does not know.
  *
- * A signal from the kernel (PR_SET_PDEATHSIG) alone would not do: it reaches the first process of a group only, and is
- * lost when a program changes its user. It serves the other way: an agent whose watcher is killed ends with it. */
+ * A signal from the kernel (PR_SET_PDEATHSIG) would not do: it reaches the first process of a group only, and is lost
+ * when a program changes its user. Nor the other way: an agent that it kills with its watcher leaves what it started.
+ * So the agent sees its end of the pipe fail, and ends in order. */
 #include "preamble/native/native.h"
 
 #define GROUPS_MAX 65536u /* more processes than one user may have by default */
@@ -42,7 +43,6 @@ static _Noreturn void watch(int fd)
 void native_watcher_start(void)
 {
 	int ends[2];
-	long before = SYS0(NR_getpid);
 	native.watcher = -1;
 	if (SYS2(NR_pipe2, ends, SYS_CLOEXEC) < 0)
 		return;
@@ -52,10 +52,7 @@ void native_watcher_start(void)
 		watch(ends[0]);
 	}
 	native_close(&ends[0]);
+	if (pid < 0) /* no process to be had: then without */
+		native_close(&ends[1]);
 	native.watcher = ends[1];
-	if (pid < 0)
-		return;                       /* no process to be had: then without */
-	(void)SYS2(NR_prctl, 1, SYS_SIGKILL); /* PR_SET_PDEATHSIG */
-	if (SYS0(NR_getppid) != before)
-		native_exit(1);
 }

@@ -10,7 +10,7 @@ CLASSES = {'control': 0, 'call': 1, 'bulk': 2, 'class3': 3}
 FLAGS = {'dead': 4, 'multicast': 8, 'more': 16, 'end': 32, 'bit40': 64, 'bit80': 128}
 HANDLES = {'HELLO': 1, 'PING': 2, 'PONG': 3, 'ACK': 4, 'PAUSE': 5, 'RESUME': 6, 'ECHO': 7, 'SHUTDOWN': 8, 'GRANT': 9,
            'GROUP': 10, 'UNGROUP': 11, 'SPAWN': 16, 'RAW': 17, 'PROMOTE': 18, 'KILL': 19, 'PART': 24, 'CALL': 25,
-           'CANCEL': 26, 'EXEC': 27, 'STATS': 28, 'GET_MODULE': 32, 'LOG': 33, 'CREDIT': 34}
+           'CANCEL': 26, 'EXEC': 27, 'STATS': 28, 'OPEN': 29, 'GET_MODULE': 32, 'LOG': 33, 'CREDIT': 34}
 NAMES = dict((HANDLES[k], k) for k in HANDLES)
 CONTROL, CALL, BULK, DEAD = 0, 1, 2, 4
 ACK = 4

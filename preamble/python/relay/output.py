@@ -200,7 +200,7 @@ def relay_large(kind, dst, handle, reply, body):
     for i in range(0, len(body) or 1, 16384):
         while UP.held[2] > 131072:
             CREDIT.acquire()
-        send(i + 16384 < len(body) and 18 or kind & 32 | 2, dst, handle, reply, body[i:i + 16384])
+        send(i + 16384 < len(body) and 18 or kind & 36 | 2, dst, handle, reply, body[i:i + 16384])
     LARGE.release()
 
 

@@ -250,7 +250,7 @@ def from_child(c, kind, src, handle, reply, body):
             if len(name.encode('utf8')) > 255:
                 return dead('bad-body', src, reply, ME, '')
             get_module(c, src, reply, name)
-        elif handle in NEAR or handle in (7, 8, 16, 17, 18, 19, 24, 25, 26, 27, 28):
+        elif handle in NEAR or handle in (7, 8, 16, 17, 18, 19, 24, 25, 26, 27, 28, 29):
             dead('no-authority', src, reply, ME, '')
         else:
             dead('no-handle', src, reply, ME, '')

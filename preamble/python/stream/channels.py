@@ -35,11 +35,16 @@ class ChannelFlow(Flow):
 
     def tidy(self):
         # In the mover: the Channel is gone.
+        self.leave('nobody reads it')
+        return 1
+
+    def leave(self, why):
+        # Ends what we send; who sends to us still is told behind it, so that this overtakes nothing (class bulk).
         if self.near in H:
             self.end_sending()
             if not self.far_over:
-                self.reset('nobody reads it')
-        return 1
+                large(4, self.dst, self.far, self.near, pack_value(['reset', self.far, ME, why]))
+                self.lost(why)
 
 
 class Channel(object):
@@ -140,9 +145,12 @@ class Channel(object):
             x.writing.release()
 
     def abandon(self, *rest):
-        self.finish_sending()
-        if not self.flow.far_over:
-            self.flow.reset('closed')
+        x = self.flow
+        x.writing.acquire()
+        try:
+            x.leave('closed')
+        finally:
+            x.writing.release()
 
     def itself(self):
         return self

@@ -33,7 +33,7 @@ def stream_large(kind, dst, handle, reply, body):
         while SENT > ACKED and SENT - ACKED + len(s) > 262116 and 16 not in H:
             CREDIT.acquire()
         SENT += len(s) + 28
-        send(i + 16384 < len(body) and 18 or kind & 32 | 2, dst, handle, reply, s)
+        send(i + 16384 < len(body) and 18 or kind & 36 | 2, dst, handle, reply, s)
     LARGE.release()
 
 

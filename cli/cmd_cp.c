@@ -1,0 +1,258 @@
+/* cli: cp: files to and from contexts.
+ *
+ * `cp SRC... TARGETS:DST` goes there, `cp TARGETS:SRC... DST` comes here. TARGETS is what -w takes and may hold colons
+ * (NODE:USER) as a path may; so the colon that divides is the first with a path behind it ("/", "./", "~", or nothing),
+ * else the last. A name here that holds a colon is written with a slash before it, as for scp(1): ./a:b; what
+ * begins with "/", "." or "~" is always here. */
+#include <stdatomic.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/fan.h"
+#include "cli/signals.h"
+#include "econtext/copy.h"
+
+struct cp {
+	const struct eci_opts *o;
+	struct eci_session s;
+	ectx_copy_options options;
+	struct eci_failures failures;
+	pthread_mutex_t lock;
+	ectx_copy_result sum;
+	enum ectx_status worst;
+	double started, shown;
+	/* from there: several at once */
+	const char *const *sources;
+	const char *dest;
+	atomic_size_t next;
+};
+
+/* Where TARGETS end: at a colon of text, or NULL when it is a path here. */
+static const char *divide(const char *text)
+{
+	const char *colon = strchr(text, ':');
+	if (!colon || strchr("/.~", text[0]))
+		return NULL;
+	for (const char *p = colon; p; p = strchr(p + 1, ':'))
+		if (!p[1] || strchr("/.~", p[1]))
+			return p;
+	return strrchr(text, ':');
+}
+
+/* ---- what is told ---- */
+
+static int on_progress(void *arg, uint64_t done, uint64_t total)
+{
+	struct cp *cp = arg;
+	char text[120];
+	double now = eci_now();
+	if (eci_signals_interrupts() || eci_signals_ending())
+		return 1;
+	if (cp->o->quiet || now - cp->shown < 0.2 || (!cp->o->json && !eci_out_terminal()))
+		return 0;
+	(void)pthread_mutex_lock(&cp->lock);
+	cp->shown = now;
+	double rate = now > cp->started ? (double)done / (now - cp->started) / 1e6 : 0;
+	if (cp->o->json) {
+		eci_json_begin("progress");
+		eci_json_number("bytes", (long long)done);
+		eci_json_number("total", (long long)total);
+		eci_json_end();
+		eci_out_flush();
+	} else if (total) {
+		snprintf(text, sizeof text, "econtext: %.1f of %.1f MB, %.1f MB/s", (double)done / 1e6,
+			 (double)total / 1e6, rate);
+		eci_out_progress(text, true);
+	} else {
+		snprintf(text, sizeof text, "econtext: %.1f MB, %.1f MB/s", (double)done / 1e6, rate);
+		eci_out_progress(text, true);
+	}
+	(void)pthread_mutex_unlock(&cp->lock);
+	return 0;
+}
+
+static void on_failed(void *arg, ectx_context *c, const char *path, const ectx_error *e)
+{
+	struct cp *cp = arg;
+	const char *node = c ? ectx_context_name(c) : "here";
+	(void)pthread_mutex_lock(&cp->lock);
+	if (cp->o->json) {
+		eci_json_begin("result");
+		eci_json_text("node", node, strlen(node));
+		if (path)
+			eci_json_text("path", path, strlen(path));
+		eci_json_text("status", eci_json_status(e->status), strlen(eci_json_status(e->status)));
+		eci_json_error(e);
+		eci_json_end();
+	} else {
+		eci_failures_add(&cp->failures, node, 0, e);
+	}
+	(void)pthread_mutex_unlock(&cp->lock);
+}
+
+static void add(struct cp *cp, enum ectx_status status, const ectx_copy_result *r)
+{
+	(void)pthread_mutex_lock(&cp->lock);
+	cp->sum.entries += r->entries;
+	cp->sum.bytes += r->bytes;
+	cp->sum.failed += r->failed;
+	if (status != ECTX_OK && (cp->worst == ECTX_OK || cp->worst == ECTX_FAILED))
+		cp->worst = status;
+	(void)pthread_mutex_unlock(&cp->lock);
+}
+
+/* ---- to there ---- */
+
+static void send_all(struct cp *cp, const char *const *sources, const char *dest)
+{
+	ectx_context **v = eci_alloc(cp->s.n * sizeof(ectx_context *));
+	size_t n = 0;
+	ectx_error e = {0};
+	ectx_copy_result r = {0};
+	for (size_t i = 0; i < cp->s.n; i++) {
+		v[n] = ectx_context_get(cp->s.mesh, cp->s.names[i], &e);
+		if (v[n])
+			n++;
+		else
+			cp->worst = (enum ectx_status)eci_complain(&e);
+	}
+	if (n) {
+		enum ectx_status status = ectx_copy_to(v, n, sources, dest, &cp->options, &r, &e);
+		add(cp, status, &r);
+	}
+	free(v);
+}
+
+/* ---- from there ---- */
+
+static void *fetch(void *arg)
+{
+	struct cp *cp = arg;
+	for (size_t i; (i = atomic_fetch_add(&cp->next, 1)) < cp->s.n && !eci_signals_interrupts();) {
+		ectx_error e = {0};
+		ectx_copy_result r = {0};
+		ectx_context *c = ectx_context_get(cp->s.mesh, cp->s.names[i], &e);
+		char *dest = eci_alloc(strlen(cp->dest) + strlen(cp->s.names[i]) + 3);
+		sprintf(dest, "%s", cp->dest);
+		if (cp->s.n > 1) { /* one folder a node; an ad-hoc path is a name with slashes */
+			sprintf(dest, "%s/%s/", cp->dest, cp->s.names[i]);
+			for (char *p = dest + strlen(cp->dest) + 1; p[1]; p++)
+				*p = *p == '/' ? '_' : *p;
+		}
+		if (c)
+			add(cp, ectx_copy_from(c, cp->sources, dest, &cp->options, &r, &e), &r);
+		else
+			on_failed(cp, NULL, NULL, &e);
+		ectx_error_clear(&e);
+		free(dest);
+	}
+	return NULL;
+}
+
+static void fetch_all(struct cp *cp)
+{
+	size_t n = cp->s.n < cp->o->fanout ? cp->s.n : cp->o->fanout, made = 0;
+	pthread_t *v = eci_alloc(n * sizeof *v);
+	if (cp->s.n > 1)
+		(void)mkdir(cp->dest, 0777);
+	while (made + 1 < n && pthread_create(&v[made], NULL, fetch, cp) == 0)
+		made++;
+	(void)fetch(cp);
+	while (made)
+		(void)pthread_join(v[--made], NULL);
+	free(v);
+}
+
+/* ---- the command ---- */
+
+/* "500k", "2M", "1.5G": bytes a second. 0: not one. */
+static uint64_t rate_of(const char *text)
+{
+	char *end;
+	double v = strtod(text, &end);
+	static const char units[] = "kMG";
+	const char *unit = *end ? strchr(units, *end) : NULL;
+	if (unit)
+		end++;
+	for (; unit && unit >= units; unit--)
+		v *= 1000;
+	return end == text || *end || !(v >= 1) || v > 1e15 ? 0 : (uint64_t)v;
+}
+
+static int run(struct cp *cp, const char *targets, const char *const *sources, const char *dest, bool up)
+{
+	struct eci_opts o = *cp->o;
+	char *copy = eci_copy(targets, strlen(targets));
+	o.targets = copy;
+	struct eci_fan fan = {0};
+	cp->o = &o;
+	int status = eci_session_open(&cp->s, &fan, &o, NULL);
+	if (!status) {
+		cp->started = eci_now();
+		cp->sources = sources;
+		cp->dest = dest;
+		if (up)
+			send_all(cp, sources, dest);
+		else
+			fetch_all(cp);
+		eci_out_clear();
+		eci_failures_print(&cp->failures);
+		status = (int)cp->worst;
+		if (o.json) {
+			eci_json_begin("summary");
+			eci_json_number("entries", (long long)cp->sum.entries);
+			eci_json_number("bytes", (long long)cp->sum.bytes);
+			eci_json_number("failed", (long long)cp->sum.failed);
+			eci_json_end();
+			eci_out_flush();
+		}
+	}
+	status = eci_session_close(&cp->s, &fan, status);
+	free(copy);
+	return status;
+}
+
+int eci_cmd_cp(const struct eci_opts *o)
+{
+	struct cp cp = {.o = o, .options = {.resume = o->resume, .connect_timeout_ms = o->connect_ms}};
+	cp.options.progress = on_progress;
+	cp.options.failed = on_failed;
+	cp.options.arg = &cp;
+	if (o->nargs < 2)
+		return eci_usage("cp takes SRC... TARGETS:DST, or TARGETS:SRC... DST");
+	if (o->limit && !(cp.options.limit = rate_of(o->limit)))
+		return eci_usage("--limit %s: not a rate; write bytes a second, or 500k, 2M, 1.5G", o->limit);
+	if (pthread_mutex_init(&cp.lock, NULL))
+		return ECTX_INTERNAL;
+	size_t last = o->nargs - 1;
+	const char *to = divide(o->args[last]), *from = divide(o->args[0]);
+	if (!to == !from)
+		return eci_usage(to ? "cp: both sides are there; one must be here"
+				    : "cp: no side is there; write TARGETS:PATH for one");
+	const char **sources = eci_alloc((last + 1) * sizeof *sources);
+	const char *targets = to ? o->args[last] : o->args[0];
+	size_t n = (size_t)((to ? to : from) - targets);
+	int status = 0;
+	for (size_t i = 0; i < last && !status; i++) {
+		const char *colon = divide(o->args[i]);
+		if (to && colon)
+			status = eci_usage("cp: %s: both sides are there; one must be here", o->args[i]);
+		else if (from && (!colon || (size_t)(colon - o->args[i]) != n || strncmp(o->args[i], targets, n)))
+			status = eci_usage("cp: %s: every source must be of %.*s", o->args[i], (int)n, targets);
+		else
+			sources[i] = from ? (colon[1] ? colon + 1 : ".") : o->args[i];
+	}
+	char *names = eci_copy(targets, n);
+	if (!status && !n)
+		status = eci_usage("cp: no targets before the colon of %s", targets);
+	if (!status)
+		status = run(&cp, names, sources, to ? (to[1] ? to + 1 : ".") : o->args[last], to != NULL);
+	free(names);
+	free(sources);
+	(void)pthread_mutex_destroy(&cp.lock);
+	return status;
+}

@@ -1,0 +1,59 @@
+/* cli: call with @channel: what comes over the channels of a call is printed as it comes.
+ *
+ * Each channel has one future for its next value; its end is an event like that of any other. A job with channels has
+ * ended when its call has and they have. */
+#include <stdlib.h>
+
+#include "cli/fan.h"
+
+static void listen_on(struct eci_listen *l)
+{
+	l->next = ectx_channel_receive_start(l->channel, -1);
+	if (l->next)
+		ectx_future_set_user(l->next, l);
+}
+
+void eci_listen_all(struct eci_job *job)
+{
+	for (size_t i = 0; i < job->nlistens; i++)
+		if (!job->listens[i].next)
+			listen_on(&job->listens[i]);
+}
+
+bool eci_listen_over(const struct eci_job *job)
+{
+	for (size_t i = 0; i < job->nlistens; i++)
+		if (job->listens[i].next)
+			return false;
+	return true;
+}
+
+void eci_listen_close(struct eci_job *job)
+{
+	for (size_t i = 0; i < job->nlistens; i++) {
+		ectx_future_free(job->listens[i].next);
+		ectx_channel_free(job->listens[i].channel);
+	}
+	free(job->listens);
+	job->listens = NULL;
+	job->nlistens = 0;
+}
+
+bool eci_listen_heard(struct eci_fan *fan, struct eci_job *job, const ectx_event *e)
+{
+	for (size_t i = 0; i < job->nlistens; i++) {
+		struct eci_listen *l = &job->listens[i];
+		if (!l->next || l->next != e->future || !ectx_future_done(l->next))
+			continue;
+		const ectx_value *value = ectx_future_value(l->next);
+		if (value && fan->item)
+			fan->item(fan, job, value);
+		bool more = value != NULL;
+		ectx_future_free(l->next);
+		l->next = NULL;
+		if (more)
+			listen_on(l);
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,56 @@
+/* econtext: files to and from contexts. See econtext.h for what holds for all functions.
+ *
+ * Folders are copied with all in them, with modes and times (to a tenth of a microsecond or so: as a float64 says it);
+ * symbolic links are copied as such inside of a folder, and followed when they are named. Files are written beside
+ * their place, their digest is compared (BLAKE2b or SHA-256, the first that both ends have; none with a Python
+ * before 2.5), and then they are renamed: what fails leaves nothing. Holes stay holes. The far end is Python: a native
+ * context runs one beside it for this. */
+#ifndef ECONTEXT_COPY_H
+#define ECONTEXT_COPY_H
+
+#include <stdbool.h>
+#include "econtext/mesh.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* Zero-initialise it and set what is wanted. The functions are called in the thread that called, or (failed) in a
+ * thread of the copy, one at a time. */
+typedef struct ectx_copy_options {
+	bool resume;             /* keep what has come of a file that fails, and go on from there next time */
+	uint64_t limit;          /* bytes a second, of all together; 0: none */
+	long connect_timeout_ms; /* to reach the contexts; < 0: none. 0 as everywhere: do not wait */
+	/* Now and then, at least every quarter of a second: bytes done, of total (0: not known). Not 0: give up. */
+	int (*progress)(void *arg, uint64_t done, uint64_t total);
+	/* A file (path: there, or here for what cannot be read here), or all of a context (path NULL), did not arrive.
+	 */
+	void (*failed)(void *arg, ectx_context *c, const char *path, const ectx_error *e);
+	void *arg;
+} ectx_copy_options;
+
+/* What was done. */
+typedef struct ectx_copy_result {
+	uint64_t entries,
+		bytes; /* files, folders and links that arrived (at all contexts together); bytes of files sent */
+	size_t failed; /* how often failed() was called, or would have been */
+} ectx_copy_result;
+
+/* Sends sources (NULL-terminated, of this machine) to dest at each of n contexts: into it if it is a folder, ends in
+ * "/" or there are several sources; else as it. To several it is sent once over each link, at the pace of the slowest;
+ * one that takes nothing for half a second is left to itself and served after. Blocks until all is done. ECTX_OK, or
+ * the worst status of what was told to failed(); then *err is the first. */
+enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const char *const *sources, const char *dest,
+			      const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err);
+
+/* Fetches sources (NULL-terminated paths or patterns there) from one context to dest here, by the same rules. Several
+ * threads may fetch from several contexts at once. */
+enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, const char *dest,
+				const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

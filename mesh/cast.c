@@ -1,0 +1,161 @@
+/* Casting: one stream of bytes to the channels of several contexts, once over each link.
+ *
+ * The bytes go to a group, so that routers copy them where the ways part; credit comes from each member for itself, and
+ * is counted in its own stream. Invariant: nothing is sent that one of those who are in has no room for. So the slowest
+ * sets the pace, up to a point: one that has no room for ECI_CAST_PATIENCE_MS while the others do leaves the group
+ * (GROUP again, without it), and the others go on; what it missed is its caller's to send.
+ *
+ * Every member holds one window at most, as with a stream of its own. */
+#include "mesh/copy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+uint32_t eci_cast_gid(ectx_mesh *m)
+{
+	return ++m->last_gid & 0x3FFFFFFFu;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	uint32_t x = ((const struct eci_interval *)a)->lo, y = ((const struct eci_interval *)b)->lo;
+	return x < y ? -1 : x > y;
+}
+
+/* Tells the routers who is in. The lock is held. */
+static int announce(struct eci_cast *c)
+{
+	struct eci_interval *iv = calloc(c->n ? c->n : 1, sizeof *iv);
+	size_t n = 0;
+	for (size_t i = 0; iv && i < c->n; i++)
+		if (c->v[i].in)
+			iv[n++] = (struct eci_interval){c->v[i].id, c->v[i].id};
+	int r = -1;
+	if (iv) {
+		qsort(iv, n, sizeof *iv, by_id);
+		r = n ? eci_router_group(c->mesh->router, c->gid, iv, n, eci_now_ms()) : 0;
+	}
+	free(iv);
+	return r;
+}
+
+static void on_room(ectx_stream *x)
+{
+	(void)pthread_cond_signal(x->user_cond);
+}
+
+int eci_cast_init(struct eci_cast *c, ectx_mesh *m, uint32_t gid, struct eci_cast_member *v, size_t n)
+{
+	*c = (struct eci_cast){.mesh = m, .gid = gid, .v = v, .n = n};
+	pthread_condattr_t attr;
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&c->room, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	eci_lock(m);
+	for (size_t i = 0; i < n; i++) {
+		v[i].in = !v[i].x->dead && v[i].x->s;
+		v[i].x->user_cond = &c->room;
+		v[i].x->has_room = on_room;
+		c->ins += v[i].in;
+	}
+	int r = announce(c);
+	for (size_t i = 0; r && i < n; i++)
+		v[i].in = false;
+	if (r)
+		c->ins = 0;
+	eci_unlock(m);
+	return r ? -1 : 0;
+}
+
+/* Those who are in and have no room for n; the dead leave. */
+static size_t dry(struct eci_cast *c, size_t n, bool leave)
+{
+	size_t count = 0, before = c->ins;
+	for (size_t i = 0; i < c->n; i++) {
+		struct eci_cast_member *v = &c->v[i];
+		bool dead = v->x->dead || !v->x->s;
+		if (!v->in || (!dead && eci_stream_room(v->x->s) >= n))
+			continue;
+		if (dead || leave) {
+			v->in = false;
+			c->ins--;
+		} else {
+			count++;
+		}
+	}
+	if (c->ins != before && c->ins && announce(c))
+		c->ins = 0;
+	return count;
+}
+
+static bool sleep_until(struct eci_cast *c, uint64_t deadline)
+{
+	if (c->mesh->dirty) {
+		eci_unlock(c->mesh);
+		eci_lock(c->mesh);
+		return true;
+	}
+	struct timespec t = {.tv_sec = (time_t)(deadline / 1000), .tv_nsec = (long)(deadline % 1000) * 1000000};
+	return pthread_cond_timedwait(&c->room, &c->mesh->lock, &t) != ETIMEDOUT;
+}
+
+static void send_all(struct eci_cast *c, uint8_t flags, const uint8_t *p, size_t n)
+{
+	int r = eci_router_send(c->mesh->router, ECI_BULK, flags | ECI_F_MULTICAST, c->gid, ECI_CAST_HANDLE(c->gid),
+				ECI_CAST_HANDLE(c->gid), p, n, eci_now_ms());
+	for (size_t i = 0; i < c->n; i++)
+		if (c->v[i].in && c->v[i].x->s)
+			eci_stream_spent(c->v[i].x->s, n);
+	if (r)
+		c->ins = 0; /* bytes are missing: nobody can go on */
+}
+
+int eci_cast_write(struct eci_cast *c, const uint8_t *p, size_t n, unsigned wait_ms)
+{
+	uint64_t now = eci_now_ms(), until = now + wait_ms;
+	eci_lock(c->mesh);
+	size_t waiting = dry(c, n, false);
+	if (!waiting)
+		c->dry_since = 0;
+	else if (!c->dry_since)
+		c->dry_since = now;
+	while (waiting && c->ins && now < until) {
+		uint64_t patience = c->dry_since + ECI_CAST_PATIENCE_MS;
+		bool others = waiting < c->ins;
+		(void)sleep_until(c, others && patience < until ? patience : until);
+		now = eci_now_ms();
+		waiting = dry(c, n, others && now >= patience);
+		if (!waiting)
+			c->dry_since = 0;
+	}
+	int r = !c->ins ? -1 : waiting ? 0 : 1;
+	if (r == 1)
+		send_all(c, 0, p, n);
+	r = c->ins ? r : -1;
+	eci_unlock(c->mesh);
+	return r;
+}
+
+void eci_cast_end(struct eci_cast *c)
+{
+	eci_lock(c->mesh);
+	(void)dry(c, 0, false);
+	if (c->ins)
+		send_all(c, ECI_F_END, NULL, 0);
+	for (size_t i = 0; i < c->n; i++)
+		if (c->v[i].in && c->v[i].x->s)
+			eci_stream_ended_elsewhere(c->v[i].x->s);
+	eci_unlock(c->mesh);
+}
+
+void eci_cast_deinit(struct eci_cast *c)
+{
+	eci_lock(c->mesh);
+	for (size_t i = 0; i < c->n; i++)
+		c->v[i].x->has_room = NULL;
+	eci_router_ungroup(c->mesh->router, c->gid, eci_now_ms());
+	eci_unlock(c->mesh);
+	(void)pthread_cond_destroy(&c->room);
+}

@@ -1,0 +1,377 @@
+/* Channels: values over a stream, each as its length and its bytes (docs/protocol.md section 9.2).
+ *
+ * A channel is an ectx_stream and a queue of futures that wait for values. Invariant: no future waits while a whole
+ * value is there; values that nobody waits for stay in the stream's buffer, unread, so that its credit holds the
+ * sender. A value that is larger than the window could never become whole so: of one that has begun, credit is given
+ * back as it comes, up to MESSAGE_MAX, which is what it may cost.
+ *
+ * A channel is given to a call when that call is sent; if it never is, or fails, its channels that nobody has opened
+ * over there are closed with the call's reason. */
+#include "mesh/copy.h"
+
+#include "core/cbor.h"
+#include "mesh/program.h"
+#include "mesh/secret.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ectx_channel {
+	ectx_stream *x;
+	struct ectx_future *receives; /* wait, in order */
+	pthread_mutex_t sending;      /* one value at a time; taken before the mesh's lock, never inside of it */
+	bool given;
+	uint32_t group; /* handle of a group that sends to it; 0: none */
+	size_t early;   /* bytes of the value at the head whose credit was given back already */
+};
+
+struct eci_channel_place {
+	ectx_channel *channel;
+	size_t index;
+	char *key;
+};
+
+/* ---- receiving ---- */
+
+static void closed(struct ectx_future *f, const char *why)
+{
+	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CHANNEL_CLOSED, why, NULL);
+}
+
+/* The value at the head, when it is whole. 1: *value (NULL: it is none), 0: not yet. */
+static int next_value(ectx_channel *ch, ectx_value **value)
+{
+	ectx_stream *x = ch->x;
+	size_t have = eci_buf_len(&x->in);
+	const uint8_t *p = eci_buf_data(&x->in);
+	uint32_t n = have >= 4 ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
+	*value = NULL;
+	if (have < 4)
+		return 0;
+	if (n <= ECI_MESSAGE_MAX && have < 4u + n) {
+		if (x->s && have - ch->early >= ECI_STREAM_WINDOW / 4) {
+			eci_stream_took(x->s, have - ch->early, eci_now_ms());
+			ch->early = have;
+		}
+		return 0;
+	}
+	if (n <= ECI_MESSAGE_MAX && eci_cbor_check(p + 4, n, ECI_CBOR_VALUE_ITEMS_MAX) == 0) {
+		struct eci_cbor c = eci_cbor_open(p + 4, n);
+		*value = eci_value_decode(&c);
+	}
+	n = n <= ECI_MESSAGE_MAX ? n + 4 : (uint32_t)have;
+	eci_buf_drain(&x->in, n);
+	if (x->s && n > ch->early)
+		eci_stream_took(x->s, n - ch->early, eci_now_ms());
+	ch->early = ch->early > n ? ch->early - n : 0;
+	return 1;
+}
+
+static void serve(ectx_channel *ch)
+{
+	ectx_stream *x = ch->x;
+	ectx_value *value;
+	while (ch->receives) {
+		struct ectx_future *f = ch->receives;
+		if (next_value(ch, &value)) {
+			f->value = value;
+			if (value)
+				eci_future_done(f);
+			else
+				eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CANNOT_TRAVEL,
+						     "what came over the channel is no value", NULL);
+		} else if (x->far_over && !eci_buf_len(&x->in)) {
+			eci_future_done(f);
+		} else if (x->far_over || x->dead) {
+			closed(f, x->dead ? x->why : "it ended in the middle of a value");
+		} else {
+			return;
+		}
+	}
+}
+
+static void notify(ectx_stream *x)
+{
+	serve(x->user);
+}
+
+void eci_receive_run(struct ectx_future *f)
+{
+	ectx_channel *ch = f->channel;
+	DL_APPEND2(ch->receives, f, receive_prev, receive_next);
+	serve(ch);
+}
+
+void eci_receive_close(struct ectx_future *f)
+{
+	if (f->channel && f->receive_prev)
+		DL_DELETE2(f->channel->receives, f, receive_prev, receive_next);
+	f->channel = NULL;
+}
+
+ectx_future *ectx_channel_receive_start(ectx_channel *ch, long timeout_ms)
+{
+	ectx_mesh *m = ch->x->mesh;
+	struct ectx_future *f = eci_future_new(m, NULL, ECI_OP_RECEIVE, timeout_ms);
+	if (!f)
+		return NULL;
+	f->channel = ch;
+	eci_lock(m);
+	eci_future_begin(f);
+	eci_unlock(m);
+	return f;
+}
+
+/* What is there already, without a future. ECTX_OK and no value: nothing is, or (last) the other side has ended. */
+static enum ectx_status receive_now(ectx_channel *ch, ectx_value **value, bool last, ectx_error *err)
+{
+	ectx_stream *x = ch->x;
+	struct eci_fail fail = {.phase = ECTX_PHASE_CALL};
+	eci_lock(x->mesh);
+	bool queue = ch->receives != NULL;
+	*value = NULL;
+	int whole = queue ? 0 : next_value(ch, value);
+	bool ended = x->far_over && !eci_buf_len(&x->in), dead = x->dead || x->far_over;
+	if (whole && !*value)
+		fail.code = ECTX_E_CANNOT_TRAVEL;
+	else if (!whole && last && !ended)
+		fail.code = dead ? ECTX_E_CHANNEL_CLOSED : ECTX_E_DEADLINE;
+	if (dead)
+		memcpy(fail.saw, x->why, sizeof x->why);
+	eci_unlock(x->mesh);
+	if (fail.code == ECTX_E_NONE)
+		return ECTX_OK;
+	eci_error_from(err, &fail, NULL);
+	return err->status;
+}
+
+enum ectx_status ectx_channel_receive(ectx_channel *ch, ectx_value **value, long timeout_ms, ectx_error *err)
+{
+	enum ectx_status now = receive_now(ch, value, timeout_ms == 0, err);
+	if (*value || now != ECTX_OK || timeout_ms == 0)
+		return now;
+	ectx_future *f = ectx_channel_receive_start(ch, timeout_ms);
+	if (!f) {
+		struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
+		eci_error_from(err, &fail, NULL);
+		return err->status;
+	}
+	(void)ectx_future_wait(f, -1);
+	enum ectx_status status = f->error.status;
+	if (status != ECTX_OK)
+		*err = f->error;
+	*value = f->value;
+	f->value = NULL;
+	ectx_future_free(f);
+	return status;
+}
+
+/* ---- sending ---- */
+
+static enum ectx_status failed(ectx_error *err, enum ectx_code code, const char *saw)
+{
+	struct eci_fail fail = {0};
+	eci_fail_set(&fail, ECTX_PHASE_CALL, code, "%s", saw);
+	eci_error_from(err, &fail, NULL);
+	return err->status;
+}
+
+static enum ectx_status send_all(ectx_channel *ch, const uint8_t *p, size_t n, uint64_t deadline, ectx_error *err)
+{
+	while (n) {
+		uint64_t now = eci_now_ms();
+		long left = deadline == UINT64_MAX ? -1 : now < deadline ? (long)(deadline - now) : 0;
+		long w = ectx_stream_write(ch->x, p, n, left);
+		if (w < 0 && errno == ETIMEDOUT)
+			return failed(err, ECTX_E_DEADLINE, "");
+		if (w < 0)
+			return failed(err, ECTX_E_CHANNEL_CLOSED,
+				      errno == EPIPE ? "it was ended here" : ectx_stream_why(ch->x));
+		p += w;
+		n -= (size_t)w;
+	}
+	return ECTX_OK;
+}
+
+enum ectx_status ectx_channel_send(ectx_channel *ch, const ectx_value *value, long timeout_ms, ectx_error *err)
+{
+	uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : eci_now_ms() + (uint64_t)timeout_ms;
+	struct eci_buf b = ECI_BUF_NULL;
+	enum ectx_status status;
+	(void)eci_buf_append(&b, "\0\0\0\0", 4);
+	int r = eci_value_encode(&b, value);
+	size_t n = eci_buf_len(&b) - 4;
+	if (b.failed) {
+		status = failed(err, ECTX_E_NO_MEMORY, "");
+	} else if (r || n > ECI_MESSAGE_MAX) {
+		status = failed(err, r ? ECTX_E_CANNOT_TRAVEL : ECTX_E_TOO_BIG, "");
+	} else {
+		for (int i = 0; i < 4; i++)
+			b.mem[b.head + (size_t)i] = (uint8_t)(n >> (24 - 8 * i));
+		(void)pthread_mutex_lock(&ch->sending);
+		status = send_all(ch, eci_buf_data(&b), n + 4, deadline, err);
+		(void)pthread_mutex_unlock(&ch->sending);
+	}
+	eci_buf_deinit(&b);
+	return status;
+}
+
+void ectx_channel_end(ectx_channel *ch)
+{
+	ectx_stream_end(ch->x);
+}
+
+/* ---- life ---- */
+
+ectx_channel *ectx_channel_new(ectx_mesh *m)
+{
+	ectx_channel *ch = calloc(1, sizeof *ch);
+	if (ch && !(ch->x = eci_stream_make(m))) {
+		free(ch);
+		ch = NULL;
+	}
+	if (!ch)
+		return NULL;
+	(void)pthread_mutex_init(&ch->sending, NULL);
+	ch->x->notify = notify;
+	ch->x->user = ch;
+	ch->x->waits = true;
+	eci_lock(m);
+	DL_APPEND(m->streams, ch->x);
+	eci_unlock(m);
+	return ch;
+}
+
+void ectx_channel_free(ectx_channel *ch)
+{
+	if (!ch)
+		return;
+	ectx_stream *x = ch->x;
+	eci_lock(x->mesh);
+	if (x->prev)
+		eci_stream_forget(x, "it was freed");
+	x->notify = NULL;
+	while (ch->receives)
+		closed(ch->receives, "it was freed");
+	eci_unlock(x->mesh);
+	eci_stream_destroy(x);
+	(void)pthread_mutex_destroy(&ch->sending);
+	free(ch);
+}
+
+struct ectx_stream *eci_channel_stream(struct ectx_channel *ch)
+{
+	return ch->x;
+}
+
+void eci_channel_group(struct ectx_channel *ch, uint32_t gid)
+{
+	ch->group = gid ? ECI_CAST_HANDLE(gid) : 0;
+}
+
+bool eci_channel_opened(struct ectx_channel *ch, long timeout_ms)
+{
+	ectx_stream *x = ch->x;
+	uint64_t deadline = eci_now_ms() + (uint64_t)timeout_ms;
+	eci_lock(x->mesh);
+	bool in_time = true;
+	while (in_time && (x->waits || (x->s && !x->dead && !eci_stream_far(x->s))))
+		in_time = eci_stream_sleep(x, &x->writable, deadline);
+	bool good = x->s && !x->dead && eci_stream_far(x->s);
+	eci_unlock(x->mesh);
+	return good;
+}
+
+/* ---- as arguments ---- */
+
+int eci_channels_open(struct ectx_future *f)
+{
+	struct eci_buf *b = &f->request;
+	if (!b->mem)
+		return -1;
+	b->mem[b->head] = 0x85; /* was an array of four */
+	eci_context_part(f->at, "stream", &f->at->has_stream);
+	eci_cbor_put_array(b, f->nchannels);
+	for (size_t i = 0; i < f->nchannels; i++) {
+		struct eci_channel_place *p = &f->channels[i];
+		ectx_stream *x = p->channel->x;
+		x->s = x->dead ? NULL : eci_stream_new(f->mesh->router, f->at->id, 0, &eci_outside_ops, x);
+		x->waits = false;
+		if (!x->s)
+			return -1;
+		eci_cbor_put_array(b, 3);
+		if (p->key)
+			eci_cbor_put_str(b, p->key);
+		else
+			eci_cbor_put_uint(b, p->index);
+		eci_cbor_put_uint(b, eci_stream_handle(x->s));
+		eci_cbor_put_uint(b, p->channel->group);
+		if (p->channel->group) /* a leaf is in no group without */
+			eci_context_part(f->at, "relay", &f->at->has_relay);
+	}
+	return b->failed ? -1 : 0;
+}
+
+void eci_channels_drop(struct ectx_future *f, const char *why)
+{
+	for (size_t i = 0; i < f->nchannels; i++) {
+		struct eci_channel_place *p = &f->channels[i];
+		ectx_stream *x = p->channel ? p->channel->x : NULL;
+		bool opened = x && x->s && eci_stream_far(x->s);
+		if (x && why && !opened && x->prev)
+			eci_stream_forget(x, why);
+		free(p->key);
+	}
+	free(f->channels);
+	f->channels = NULL;
+	f->nchannels = 0;
+}
+
+static bool take_places(struct ectx_future *f, const ectx_channel_arg *channels, size_t n, const ectx_value *args,
+			const ectx_value *kwargs)
+{
+	f->channels = calloc(n ? n : 1, sizeof *f->channels);
+	for (size_t i = 0; i < n && f->channels; i++) {
+		const ectx_channel_arg *a = &channels[i];
+		bool fits = a->channel && !a->channel->given && a->channel->x->mesh == f->mesh;
+		fits = fits && (a->key ? kwargs && ectx_map_get(kwargs, a->key) != NULL
+				       : args && a->index < ectx_value_count(args));
+		if (!fits)
+			return false;
+		f->channels[i].key = a->key ? strdup(a->key) : NULL;
+		f->channels[i].index = a->index;
+	}
+	for (size_t i = 0; i < n && f->channels; i++) {
+		f->channels[i].channel = channels[i].channel;
+		channels[i].channel->given = true;
+		f->nchannels++;
+	}
+	return f->channels != NULL;
+}
+
+ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const ectx_value *args,
+				  const ectx_value *kwargs, const ectx_channel_arg *channels, size_t n, long timeout_ms)
+{
+	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_CALL, timeout_ms);
+	struct eci_fail fail = {0};
+	if (!f)
+		return NULL;
+	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT,
+		     "a channel of another mesh, or of another call, or for an argument that is not there");
+	bool good =
+		take_places(f, channels, n, args, kwargs) && eci_call_prepare(f, function, args, kwargs, &fail) == 0;
+	if (good)
+		(void)eci_secrets_resolve(c, &f->error);
+	eci_lock(c->mesh);
+	if (good) {
+		eci_future_begin(f);
+	} else {
+		eci_error_from(&f->error, &fail, NULL);
+		f->state = ECI_OP_DONE;
+		eci_channels_drop(f, "the call is malformed");
+		eci_buf_deinit(&f->request);
+	}
+	eci_unlock(c->mesh);
+	return f;
+}

@@ -1,0 +1,87 @@
+/* mesh: the parts of `copy`: what is sent (copy_source.c), to whom at once (cast.c), how (copy_to.c, copy_from.c). No
+ * lock is held but where it is said. */
+#ifndef ECI_MESH_COPY_H
+#define ECI_MESH_COPY_H
+
+#include "econtext/copy.h"
+#include "econtext/channel.h"
+#include "io/digest.h"
+#include "mesh/stream.h"
+
+#include <sys/stat.h>
+
+#define ECI_COPY_PIECE 65536u
+#define ECI_CAST_PATIENCE_MS 500u /* a member that takes nothing for so long leaves the group */
+#define ECI_CAST_CHUNK 16384u     /* bytes of one frame */
+
+/* ---- what is sent ---- */
+enum eci_entry_kind { ECI_ENTRY_FILE, ECI_ENTRY_DIR, ECI_ENTRY_LINK };
+struct eci_entry_here {
+	enum eci_entry_kind kind;
+	char *full, *path; /* here; as the far end has it */
+	struct stat st;
+	bool unreadable; /* found out while it was sent: it is left out from now on */
+};
+struct eci_sources {
+	struct eci_entry_here *v;
+	size_t n, cap;
+	uint64_t total; /* bytes of files */
+};
+/* Called for what cannot be read. */
+typedef void (*eci_source_failed)(void *arg, const char *full, int error);
+int eci_sources_walk(struct eci_sources *s, const char *const *paths, eci_source_failed failed,
+		     void *arg); /* -1: memory */
+void eci_sources_free(struct eci_sources *s);
+
+/* The bytes of a channel that sends entries [first, n). */
+struct eci_feeder {
+	struct eci_sources *s;
+	size_t at; /* entry */
+	int fd;
+	uint64_t offset, sent; /* in the file; of files in all */
+	const char *algorithm; /* NULL: no digests */
+	struct eci_digest *digest;
+	struct eci_buf out;      /* encoded, not taken */
+	const uint64_t *offsets; /* by entry: go on from here; NULL: all from the start */
+	eci_source_failed failed;
+	void *arg;
+	uint8_t piece[ECI_COPY_PIECE];
+};
+void eci_feeder_init(struct eci_feeder *f, struct eci_sources *s, size_t first, const char *algorithm);
+/* Makes at least one byte ready in f->out, unless all is said: false. */
+bool eci_feeder_more(struct eci_feeder *f);
+void eci_feeder_deinit(struct eci_feeder *f);
+
+/* ---- to several at once ---- */
+struct eci_cast_member {
+	struct ectx_stream *x;
+	uint32_t id;
+	bool in;
+};
+struct eci_cast {
+	ectx_mesh *mesh;
+	uint32_t gid;
+	struct eci_cast_member *v;
+	size_t n, ins;
+	pthread_cond_t room;
+	uint64_t dry_since; /* ms: somebody has had no room; 0: nobody */
+};
+/* The handle of a group's streams (docs/protocol.md 9.2). */
+#define ECI_CAST_HANDLE(gid) (0xC0000000u + (gid))
+uint32_t eci_cast_gid(ectx_mesh *m); /* a new one */
+/* Members are streams whose other ends are known and take ECI_CAST_HANDLE(gid). 0 or -1: then nobody is in. */
+int eci_cast_init(struct eci_cast *c, ectx_mesh *m, uint32_t gid, struct eci_cast_member *v, size_t n);
+/* n <= ECI_CAST_CHUNK bytes to all that are in. Blocks while one of them has no room, up to wait_ms: 1 sent, 0 not yet,
+ * -1 nobody is in. Members that are behind for too long, or dead, leave. */
+int eci_cast_write(struct eci_cast *c, const uint8_t *p, size_t n, unsigned wait_ms);
+void eci_cast_end(struct eci_cast *c); /* END to all that are in */
+void eci_cast_deinit(struct eci_cast *c);
+
+/* ---- a channel from within ---- */
+struct ectx_stream *eci_channel_stream(struct ectx_channel *ch);
+/* The group that will send to it, which its call says; before that call. */
+void eci_channel_group(struct ectx_channel *ch, uint32_t gid);
+/* Waits until the other end is known, or it is closed: false. */
+bool eci_channel_opened(struct ectx_channel *ch, long timeout_ms);
+
+#endif

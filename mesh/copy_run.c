@@ -1,0 +1,165 @@
+/* A copy while it runs: its threads, what they count, how fast they may be.
+ *
+ * A copy blocks its caller, whose thread does nothing but tell the progress; the work is done in threads, one a stream
+ * (a group is one), because it is reading, hashing and waiting for room, in turn. Whoever gives up (progress said so)
+ * sets `stop`, and each thread looks at it between two pieces. */
+#include "mesh/copy_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TELL_MS 200u
+
+int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_mesh *m)
+{
+	static const ectx_copy_options none = {.connect_timeout_ms = -1};
+	memset(k, 0, sizeof *k);
+	k->o = o ? o : &none;
+	k->mesh = m;
+	pthread_condattr_t attr;
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&k->ended, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	return pthread_mutex_init(&k->lock, NULL) ? -1 : 0;
+}
+
+struct start {
+	struct eci_copy *k;
+	void (*run)(void *arg);
+	void *arg;
+};
+
+static void *thread(void *p)
+{
+	struct start s = *(struct start *)p;
+	free(p);
+	s.run(s.arg);
+	(void)pthread_mutex_lock(&s.k->lock);
+	s.k->running--;
+	(void)pthread_cond_signal(&s.k->ended);
+	(void)pthread_mutex_unlock(&s.k->lock);
+	return NULL;
+}
+
+void eci_copy_thread(struct eci_copy *k, void (*run)(void *arg), void *arg)
+{
+	struct start *s = malloc(sizeof *s);
+	pthread_t id;
+	if (s) {
+		*s = (struct start){k, run, arg};
+		(void)pthread_mutex_lock(&k->lock);
+		k->running++;
+		(void)pthread_mutex_unlock(&k->lock);
+		if (pthread_create(&id, NULL, thread, s) == 0) {
+			(void)pthread_detach(id);
+			return;
+		}
+		(void)pthread_mutex_lock(&k->lock);
+		k->running--;
+		(void)pthread_mutex_unlock(&k->lock);
+		free(s);
+	}
+	run(arg);
+}
+
+static void tell(struct eci_copy *k)
+{
+	if (k->o->progress && k->o->progress(k->o->arg, k->done, k->total))
+		k->stop = true;
+}
+
+void eci_copy_wait(struct eci_copy *k)
+{
+	(void)pthread_mutex_lock(&k->lock);
+	while (k->running) {
+		uint64_t at = eci_now_ms() + TELL_MS;
+		struct timespec t = {.tv_sec = (time_t)(at / 1000), .tv_nsec = (long)(at % 1000) * 1000000};
+		(void)pthread_cond_timedwait(&k->ended, &k->lock, &t);
+		(void)pthread_mutex_unlock(&k->lock);
+		tell(k);
+		(void)pthread_mutex_lock(&k->lock);
+	}
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
+enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, ectx_error *err)
+{
+	eci_copy_wait(k);
+	if (k->stop && !k->first.status) {
+		struct eci_fail fail = {.code = ECTX_E_CANCELLED};
+		eci_error_from(&k->first, &fail, NULL);
+		k->worst = k->first;
+	}
+	k->result.bytes = k->done;
+	if (result)
+		*result = k->result;
+	if (k->first.status)
+		*err = k->first;
+	(void)pthread_cond_destroy(&k->ended);
+	(void)pthread_mutex_destroy(&k->lock);
+	return k->worst.status;
+}
+
+/* Of several the graver: 7>6>4>3>5>1. */
+static int rank(enum ectx_status s)
+{
+	static const enum ectx_status order[] = {ECTX_OK,          ECTX_FAILED,  ECTX_USAGE,   ECTX_DEADLINE,
+						 ECTX_UNREACHABLE, ECTX_REFUSED, ECTX_UNKNOWN, ECTX_INTERNAL};
+	for (int i = 0; i < (int)(sizeof order / sizeof *order); i++)
+		if (order[i] == s)
+			return i;
+	return (int)s;
+}
+
+void eci_copy_failed(struct eci_copy *k, ectx_context *c, const char *path, const ectx_error *e)
+{
+	(void)pthread_mutex_lock(&k->lock);
+	k->result.failed++;
+	if (!k->first.status)
+		k->first = *e;
+	if (rank(e->status) > rank(k->worst.status))
+		k->worst = *e;
+	k->first.detail = k->worst.detail = NULL;
+	if (k->o->failed)
+		k->o->failed(k->o->arg, c, path, e);
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
+void eci_copy_failed_here(struct eci_copy *k, ectx_context *c, const char *path, const char *why)
+{
+	struct eci_fail fail = {0};
+	ectx_error e = {0};
+	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_COPY_FAILED, "%s: %s", path, why);
+	eci_error_from(&e, &fail, c);
+	eci_copy_failed(k, c, path, &e);
+}
+
+void eci_copy_arrived(struct eci_copy *k)
+{
+	(void)pthread_mutex_lock(&k->lock);
+	k->result.entries++;
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
+bool eci_copy_pace(struct eci_copy *k, size_t n)
+{
+	if (!k->o->limit)
+		return !k->stop;
+	(void)pthread_mutex_lock(&k->lock);
+	uint64_t now = eci_now_ms();
+	if (!k->pace_from)
+		k->pace_from = now;
+	uint64_t due = k->pace_from + k->paced * 1000 / k->o->limit;
+	k->paced += n;
+	(void)pthread_mutex_unlock(&k->lock);
+	while (now < due && !k->stop) {
+		uint64_t ms = due - now < TELL_MS ? due - now : TELL_MS;
+		const struct timespec t = {.tv_nsec = (long)ms * 1000000};
+		(void)nanosleep(&t, NULL);
+		now = eci_now_ms();
+	}
+	return !k->stop;
+}

@@ -1,0 +1,35 @@
+/* mesh: one copy while it runs (copy_run.c): what its threads share. */
+#ifndef ECI_MESH_COPY_RUN_H
+#define ECI_MESH_COPY_RUN_H
+
+#include "mesh/copy.h"
+
+#include <stdatomic.h>
+
+struct eci_copy {
+	const ectx_copy_options *o;
+	ectx_mesh *mesh;
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	unsigned running; /* threads */
+	ectx_copy_result result;
+	ectx_error first, worst;
+	atomic_bool stop;
+	atomic_ullong done, total; /* bytes */
+	uint64_t pace_from, paced; /* --limit: when the first byte went, how many since */
+};
+
+int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_mesh *m);
+/* A thread of its own for run(arg), or this one where there is none to be had. */
+void eci_copy_thread(struct eci_copy *k, void (*run)(void *arg), void *arg);
+void eci_copy_wait(struct eci_copy *k); /* until all threads have ended; tells progress meanwhile */
+/* The same, and then what is to be returned. */
+enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, ectx_error *err);
+/* Something failed: path NULL: all of c. Any thread. e is copied (without its detail). */
+void eci_copy_failed(struct eci_copy *k, ectx_context *c, const char *path, const ectx_error *e);
+void eci_copy_failed_here(struct eci_copy *k, ectx_context *c, const char *path, const char *why);
+void eci_copy_arrived(struct eci_copy *k);
+/* Waits as long as the limit wants before n more bytes; false: give up. */
+bool eci_copy_pace(struct eci_copy *k, size_t n);
+
+#endif

@@ -1,0 +1,22 @@
+/* mesh: futures from within (future.c). Guarded by mesh->lock. Included by internal.h, which has the types. */
+#ifndef ECI_MESH_FUTURE_H
+#define ECI_MESH_FUTURE_H
+
+struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op kind, long timeout_ms);
+void eci_future_begin(struct ectx_future *f);   /* enlist; run now or when its context is up */
+void eci_future_proceed(struct ectx_future *f); /* WAITING: runs if it can, else sees to it that it will */
+void eci_future_run(struct ectx_future *f);     /* its context is reachable */
+void eci_future_rouse(struct ectx_future *f);   /* who waits for it looks again */
+size_t eci_future_wait_room(struct ectx_future *f, long timeout_ms); /* of its input; 0: none in time, or it is done */
+void eci_future_done(struct ectx_future *f);                         /* error and value are set */
+void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at);
+void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
+			  const ectx_context *at);
+void eci_future_dead(struct ectx_future *f, const struct eci_answer *a);
+uint64_t eci_futures_expire(ectx_mesh *m, uint64_t now);
+void eci_future_close_slots(struct ectx_future *f);
+void eci_future_drop(struct ectx_future *f); /* frees one of our own, done or not; the mesh lives */
+void eci_futures_hooks(ectx_mesh *m);        /* the loop's thread */
+void eci_futures_fail_all(ectx_mesh *m, enum ectx_code code);
+
+#endif

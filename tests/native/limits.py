@@ -1,0 +1,158 @@
+"""What a native agent does at its limits, and what is left of it and of what it started, whoever is killed."""
+import hashlib
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from agent import LIMIT, ME, Agent, children, marked, private_kib, remain, vanish
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
+JOBS_MAX = 128
+IDLE_KIB = 256
+SLEEP = ['sleep', '300']
+
+
+def commands(s, name, command):
+    agent = Agent(command)
+    s.equal('%s: a command in a folder' % name, agent.run(['pwd'], cwd='/'), ([0, 0, 0], b'/\n'))
+    s.equal('%s: a folder that is not there' % name, agent.run(['pwd'], cwd='/nowhere/at/all')[0],
+            [1, '/nowhere/at/all: No such file or directory', 2])
+    s.equal('%s: a program that is not there' % name, agent.run(['no-such-program'])[0], [1, 'no-such-program: No such file or directory', 2])
+    s.equal('%s: a terminal and its size' % name, agent.run(['stty', '-F', '/dev/tty', 'size'], pty=[43, 101]), ([0, 0, 0], b'43 101\r\n'))
+    s.equal('%s: a status' % name, agent.run(['sh', '-c', 'exit 7'])[0], [0, 7, 0])
+    s.equal('%s: a signal' % name, agent.run(['sh', '-c', 'kill -9 $$'])[0], [0, 0, 9])
+    s.equal('%s: its end' % name, agent.close(), 0)
+
+
+def cancel(s, command):
+    agent = Agent(command)
+    one = agent.start(SLEEP)
+    agent.cancel(one)
+    s.equal('CANCEL is SIGTERM', agent.value(one), [0, 0, 15])
+    deaf = agent.start(['sh', '-c', 'trap "" TERM; echo ready; sleep 300; sleep 300'])
+    agent.answer(deaf + 1)
+    began = time.monotonic()
+    agent.cancel(deaf)
+    agent.cancel(deaf)
+    s.equal('CANCEL of a deaf one is SIGKILL', agent.value(deaf), [0, 0, 9])
+    took = time.monotonic() - began
+    s.check('after 2 s', 1.9 < took < 4, took)
+    agent.cancel(one)
+    agent.cancel(0x7fffffff)
+    s.check('CANCEL of nothing changes nothing', agent.run(['echo', 'x'])[1] == b'x\n', '')
+    s.check('and nothing is left', vanish_children(agent), children(agent.pid))
+    agent.close()
+
+
+def vanish_children(agent):
+    end = time.monotonic() + LIMIT
+    while children(agent.pid) and time.monotonic() < end:
+        time.sleep(.01)
+    return not children(agent.pid)
+
+
+def jobs(s, command):
+    agent = Agent(command)
+    slots = [agent.start(SLEEP) for _ in range(JOBS_MAX)]
+    agent.echo()
+    s.check('%d commands at once' % JOBS_MAX, len(children(agent.pid)) == JOBS_MAX and not agent.kept, agent.kept)
+    s.equal('one past them', agent.run(SLEEP)[0][:2], ['dead', 'busy'])
+    agent.cancel(slots[5])
+    s.equal('one of them ends', agent.value(slots[5]), [0, 0, 15])
+    s.equal('one more then', agent.run(['true'])[0], [0, 0, 0])
+    s.equal('all end with the link', agent.close(), 0)
+    s.check('and nothing is left', vanish(agent.mark), marked(agent.mark))
+
+
+def orphans(s, command):
+    for what, pid in ('agent', lambda a: a.pid), ('watcher', lambda a: a.proc.pid):
+        agent = Agent(command)
+        slot = agent.start(['sh', '-c', 'sleep 300 & sleep 300 & echo ready; wait'])
+        agent.answer(slot + 1)
+        agent.send('SPAWN', {0: ME + 8, 1: 8, 2: SLEEP, 3: {}, 4: 1}, reply=agent.new_slot())
+        # What leaves its session on purpose stays (docs/boot.md).
+        slot = agent.start(['setsid', 'sh', '-c', 'echo $$; exec sleep 300'])
+        free = int(agent.answer(slot + 1).body)
+        agent.echo()
+        before = len(marked(agent.mark))
+        os.kill(pid(agent), signal.SIGKILL)
+        left = remain(agent.mark, [free])
+        s.check('kill -9 of the %s ends what it started' % what, before >= 7 and left == [free], (before, left))
+        os.kill(free, signal.SIGKILL)
+        agent.close()
+
+
+def descriptors(s, command):
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (24, 40))
+    agent = Agent(command, before=few)
+    slots, refused = [], None
+    while len(slots) < 40 and not refused:
+        slot = agent.start(SLEEP)
+        agent.echo()
+        if any(f.handle == slot for f in agent.kept):
+            refused = agent.value(slot)
+        else:
+            slots.append(slot)
+    s.equal('without descriptors', refused, [1, 'sleep: Too many open files: the limit is 40', 24])
+    s.check('after as many as there are', len(slots) >= 8, len(slots))
+    agent.cancel(slots[0])
+    s.equal('one ends', agent.value(slots[0]), [0, 0, 15])
+    s.equal('and one more has room', agent.run(['true'])[0], [0, 0, 0])
+    agent.close()
+    s.check('nothing is left', vanish(agent.mark), marked(agent.mark))
+
+
+def silence(s, command):
+    agent = Agent(command, idle=1000)
+    agent.start(SLEEP)
+    row = iter(b'\xec\x01\x01\x40' + bytes(20) + b'\0\0\x10\0' + bytes(4096))
+    end = time.monotonic() + 1.6
+    while time.monotonic() < end:       # one byte of a frame that is never whole is life too
+        agent.link.write(bytes([next(row)]), 1)
+        time.sleep(.2)
+    s.check('bytes are life', agent.proc.poll() is None, agent.proc.poll())
+    began = time.monotonic()
+    status = agent.ended(5)
+    took = time.monotonic() - began
+    s.check('a silent parent is a lost one', status == 0 and .5 < took < 2, (status, took))
+    s.check('and all that was started is gone', vanish(agent.mark), marked(agent.mark))
+    agent.close()
+
+
+def memory(s, command):
+    agent = Agent(command)
+    agent.echo()
+    sizes = private_kib(agent.proc.pid), private_kib(agent.pid)
+    s.check('idle: %d and %d KiB private' % sizes, 0 < max(sizes) <= IDLE_KIB, sizes)
+    agent.close()
+
+
+def reproducible(s, build, work):
+    """Once more, from a copy under another name, with files made in another order: the same bytes as the build's."""
+    copy = os.path.join(work, 'a copy')
+    machine = os.uname().machine
+    names = [n for n in ('service', 'router', 'core', 'include', 'preamble')]
+    for name in names:
+        shutil.copytree(os.path.join(TOP, name), os.path.join(copy, name), copy_function=shutil.copyfile)
+    made = os.path.join(work, 'made')
+    subprocess.run([sys.executable, '-B', os.path.join(copy, 'preamble', 'native', 'make.py'), '--arch', machine, '--dir', made], check=True,
+                   env=dict(os.environ, TZ='Asia/Tokyo', LC_ALL='C.UTF-8'), umask=0o77, cwd='/')
+    sums = []
+    for folder in made, os.path.join(build, 'native'):
+        with open(os.path.join(folder, 'agent-' + machine), 'rb') as f:
+            sums.append(hashlib.sha256(f.read()).hexdigest())
+    s.equal('two builds, one sha256', sums[0], sums[1])
+
+
+def in_work(function, *args):
+    work = tempfile.mkdtemp(prefix='econtext-native-')
+    try:
+        function(*args + (work,))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
