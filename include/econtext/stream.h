@@ -40,7 +40,8 @@ void ectx_stream_free(ectx_stream *s);
 
 /* The same, joined to two descriptors here (or one, given twice) and moved by the mesh's own thread: what is read from
  * `in` goes there, what comes goes to `out`. The descriptors are the library's from here on, on failure too: it closes
- * them, each when its direction has ended. Done when the far end has ended and all was written, or with an error: as
+ * them, each when its direction has ended. Done when both have ended and all was written (`in`, a
+ * terminal, is not waited for), or with an error: as
  * ectx_stream_open(), and lost or reset (open-failed) later. timeout_ms: for connecting. */
 ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int out, long timeout_ms);
 
