@@ -201,6 +201,11 @@ bool eci_stream_credit(struct eci_router *r, const struct eci_frame *f)
 	struct eci_stream *s = eci_read_pair(f, &handle, &n) ? eci_stream_find(r, (uint32_t)handle) : NULL;
 	if (!s)
 		return false;
+	if (!n) {
+		if (s->near_ended && s->ops->settled)
+			s->ops->settled(s->arg);
+		return true;
+	}
 	bool starved = !s->credit && s->wants && s->far && !s->near_ended && all_gone(s);
 	uint32_t most = ECI_STREAM_WINDOW_MAX - s->credit;
 	s->credit += n < most ? (uint32_t)n : most;
@@ -239,6 +244,12 @@ void eci_stream_took(struct eci_stream *s, size_t n, uint64_t now_ms)
 	uint32_t owed = s->window - s->granted - s->held;
 	if (owed >= GIVE_AT && s->near && s->far && !s->far_ended)
 		give(s, owed, now_ms);
+}
+
+void eci_stream_settled(struct eci_stream *s, uint64_t now_ms)
+{
+	if (s->near && s->far)
+		give(s, 0, now_ms);
 }
 
 /* The sender stands still for want of credit. */

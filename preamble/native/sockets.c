@@ -124,6 +124,7 @@ static void flush(struct sock *s)
 	if (s->far_over && !s->out_over) {
 		s->out_over = true;
 		(void)SYS2(NR_shutdown, s->fd, 1);
+		eci_stream_settled(s->stream, native.now);
 	}
 }
 

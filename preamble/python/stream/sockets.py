@@ -79,6 +79,7 @@ class Connection(Flow):
                 self.sock.shutdown(1)
             except:
                 pass
+            send(0, self.dst, 34, 0, pack_value([self.far, 0]))     # all of it is with the socket
         if self.gone or self.over and self.far_over == 2:
             self.sock.close()
             return 1

@@ -43,7 +43,7 @@ static void on_dead(void *arg, const struct eci_answer *a)
 	snprintf(e->reason, sizeof e->reason, "%s", a->reason);
 }
 
-static const struct eci_stream_ops ops = {on_data, on_end, on_room, on_dead};
+static const struct eci_stream_ops ops = {.data = on_data, .ended = on_end, .room = on_room, .dead = on_dead};
 
 static struct world *begin(struct end *e, uint32_t far)
 {
