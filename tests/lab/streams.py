@@ -1,4 +1,4 @@
-"""Streams through bastion, relay and leaf: a proxy, a tunnel, ssh, scp and git through connect, as another user, and past a host that
+"""Streams through bastion, relay and leaf: a proxy, a tunnel, ssh and scp through connect, as another user, and past a host that
 forbids forwarding."""
 import os
 import subprocess
@@ -6,7 +6,6 @@ import subprocess
 from kit import SCRIPT
 
 PORT = "8077"
-SERVER = "nohup python3 -m http.server -b 127.0.0.1 %s -d /etc >/dev/null 2>&1 & echo $!" % PORT
 
 
 def listening(lab, *argv):
@@ -26,19 +25,21 @@ def on_master(lab, *argv):
 
 
 def through(lab, leaf, node):
-    pid = lab.root(leaf, SERVER).strip()
-    lab.undo.append(lambda: lab.root(leaf, "kill %s" % pid))
+    server = subprocess.Popen([SCRIPT, "exec", leaf, "python3", "-m", "http.server", "-b", "127.0.0.1", PORT, "-d", "/etc"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    lab.until(lambda: ":%04X " % int(PORT) in lab.root(leaf, "cat /proc/net/tcp"), 10)
     want = lab.root(leaf, "cat /etc/hostname")
-    lab.change(leaf, "echo 127.0.0.1 only-here >>/etc/hosts", "sed -i /only-here/d /etc/hosts")
     program, at = listening(lab, "socks", "-D", "0", "--exit", node)
     got = on_master(lab, "curl", "-sS", "-m", "20", "--retry", "5", "--retry-connrefused", "--socks5-hostname", at,
-                    "http://only-here:%s/hostname" % PORT)
-    lab.check("%s: a proxy, and a name that only the exit knows" % node, got[:2] == (0, want), got)
+                    "http://localhost:%s/hostname" % PORT)
+    lab.check("%s: a proxy, a name and the loopback of the exit" % node, got[:2] == (0, want), got)
     program.kill()
     program, at = listening(lab, "tunnel", "-L", "0:127.0.0.1:" + PORT, "--exit", node)
     got = on_master(lab, "curl", "-sS", "-m", "20", "http://%s/hostname" % at)
     lab.check("%s: a tunnel" % node, got[:2] == (0, want), got)
     program.kill()
+    server.terminate()
+    server.wait()
 
 
 def by_ssh(lab, via, leaf):
