@@ -70,8 +70,8 @@ typedef struct ectx_tunnel_options {
 ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *options, long timeout_ms, ectx_error *err);
 /* Where it listens, as an ADDRESS. Valid until it is closed. Does not block. */
 const char *ectx_tunnel_address(const ectx_tunnel *t);
-/* Ends it and its connections. Not after ectx_mesh_free(), which does the same but may leave a REMOTE one's socket file.
- * Blocks for REMOTE, at most a second, until the exit listens no more. NULL-safe. */
+/* Ends it and its connections. Not after ectx_mesh_free(), which does the same but may leave a REMOTE one's socket
+ * file. Blocks for REMOTE, at most a second, until the exit listens no more. NULL-safe. */
 void ectx_tunnel_close(ectx_tunnel *t);
 
 #pragma GCC visibility pop

@@ -284,8 +284,8 @@ static void accept_it(struct sock *s, const struct request *r, const struct eci_
 	joined(s);
 }
 
-/* A socket's file that nobody listens at is what a killed agent left. open(2) says ENXIO of a socket; connect(2) refuses
- * any other file as well. */
+/* A socket's file that nobody listens at is what a killed agent left. open(2) says ENXIO of a socket; connect(2)
+ * refuses any other file as well. */
 static void clear_stale(const struct native_address *a)
 {
 	long file = SYS3(NR_openat, -100, a->bytes + 2, SYS_NONBLOCK);
