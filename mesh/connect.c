@@ -254,7 +254,9 @@ static void down(ectx_context *c, const struct eci_fail *fail, const ectx_contex
 		return;
 	for (ectx_context *s = c->children; s; s = s->next_sibling)
 		down(s, fail, at);
-	bool was_up = c->state == ECI_UP;
+	bool was_up = c->state == ECI_UP, streams = c->has_stream;
+	uint32_t id = c->id;
+	c->has_stream = false;
 	reset(c);
 	struct ectx_future *f, *next;
 	DL_FOREACH_SAFE(c->ops, f, next)
@@ -265,6 +267,8 @@ static void down(ectx_context *c, const struct eci_fail *fail, const ectx_contex
 			mine.code = ECTX_E_LOST;
 		eci_future_fail(f, &mine, at);
 	}
+	if (streams) /* what is joined to them is no future: tunnels, and their connections */
+		eci_router_fail(c->mesh->router, id, id + 1, eci_context_id(at->parent), fail->saw, eci_now_ms());
 }
 
 /* Nothing below was ever reached: it waits again. */

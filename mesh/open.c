@@ -141,6 +141,7 @@ static void send_open(struct ectx_future *f, const char *host)
 	struct eci_opening *o = f->opening;
 	struct eci_buf b = ECI_BUF_NULL;
 	eci_context_part(f->at, "stream", &f->at->has_stream);
+	f->at->has_stream = true; /* of a native one too: eci_context_down() asks */
 	f->out = eci_stream_new(m->router, f->at->id, 0, o->ops, o->arg);
 	f->out_open = true;
 	f->slot = f->out ? eci_slot_open(m->router, f->at->id, ECI_SLOT_ONCE, on_answer, f) : 0;

@@ -59,7 +59,7 @@ static void over(struct eci_pump *p, const char *why)
 
 static void maybe_over(struct eci_pump *p)
 {
-	if (p->out_over && (p->in_over || p->far_ends_all))
+	if (p->out_over && (p->far_ends_all || (p->in_over && (p->settled || !p->wants_settled))))
 		over(p, "");
 }
 
@@ -192,7 +192,15 @@ static void on_dead(void *arg, const struct eci_answer *a)
 	over(p, *a->evidence ? a->evidence : a->reason);
 }
 
-const struct eci_stream_ops eci_pump_ops = {.data = on_data, .ended = on_end, .room = on_room, .dead = on_dead};
+static void on_settled(void *arg)
+{
+	struct eci_pump *p = arg;
+	p->settled = true;
+	maybe_over(p);
+}
+
+const struct eci_stream_ops eci_pump_ops = {
+	.data = on_data, .ended = on_end, .room = on_room, .settled = on_settled, .dead = on_dead};
 
 /* ---- life ---- */
 

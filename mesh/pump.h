@@ -14,6 +14,7 @@ struct eci_pump {
 	struct eci_buf q; /* for out */
 	bool in_over, far_over, out_over, over;
 	bool far_ends_all;              /* the far end's END ends it */
+	bool wants_settled, settled;    /* it ends when the far end has done with what was sent */
 	char why[160];                  /* how it ended; "" well */
 	bool lost;                      /* it ended because the way there did */
 	void (*end)(struct eci_pump *); /* once, in the loop's thread or another's; may free the pump */

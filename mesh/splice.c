@@ -2,8 +2,8 @@
  *
  * It is a future twice over: one of ours that opens the stream, and the program's, which is done when the far end has
  * ended and its bytes are written. The near end's END is carried through, but does not end it: a client that has said
- * all waits for its answer. The far end's does, as it does for nc(1): else `in`, a terminal perhaps, would hold it for
- * ever.
+ * all waits for its answer. Nor does the far end's: what the client has still to say would be lost without a word. Only
+ * a terminal is not waited for, as whoever sits at it would have to end it by hand.
  */
 #include "mesh/pump.h"
 #include "mesh/secret.h"
@@ -114,7 +114,8 @@ ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int
 	eci_lock(c->mesh);
 	struct eci_address to = s->to;
 	eci_pump_init(&s->pump, c->mesh, in, out, true, ended);
-	s->pump.far_ends_all = true;
+	s->pump.far_ends_all = isatty(in) == 1;
+	s->pump.wants_settled = true; /* the mesh, and with it the exit, may end right after */
 	s->to = to;
 	s->whose = f;
 	f->splice = s;

@@ -393,7 +393,14 @@ void ectx_tunnel_close(ectx_tunnel *t)
 	if (!t)
 		return;
 	ectx_mesh *m = t->mesh;
+	ectx_context *exit = t->exit;
 	eci_lock(m);
+	bool asked = t->events && exit->state == ECI_UP;
 	eci_tunnel_free(t);
 	eci_unlock(m);
+	/* What follows may be the end of the mesh, which a CANCEL that is under way would not outrun. */
+	struct ectx_future *f = asked ? ectx_trace_start(exit, ECI_TUNNEL_CLOSE_MS) : NULL;
+	if (f)
+		(void)ectx_future_wait(f, -1);
+	ectx_future_free(f);
 }

@@ -7,7 +7,8 @@
  * Growth of the window is not estimated from times. What says that a window is too small is a sender that stands still
  * with bytes to send, no credit, and nothing of its own left in its queue: everything that was granted is under way or
  * arrived. It sees so when CREDIT comes, and says it with an empty frame; a receiver that keeps up (it holds less than
- * a quarter of the window) answers by granting as much again. So the window follows rate x round trip without either
+ * a quarter of the window) answers by granting as much again; and no second time before all of that was used, because
+ * what is said meanwhile was said before it was known. So the window follows rate x round trip without either
  * being measured, ends where the way's own queues begin to hold the bytes (then the sender's queue is not empty), and
  * never grows for a reader that is slow. All windows of a router together are widened by ECI_STREAM_WIDENED_MAX at
  * most.
@@ -31,6 +32,7 @@ struct eci_stream {
 	uint32_t window;  /* the other end's: granted in all, at most ECI_STREAM_WINDOW_MAX */
 	uint32_t granted; /* of it, what the other end may still send */
 	uint32_t held;    /* arrived, not consumed */
+	uint32_t untried; /* of what was granted up to the last widening, not arrived */
 	bool wants, far_ended, near_ended;
 	struct eci_stream *next_stalled; /* of router->stalled */
 	bool stalled;
@@ -204,6 +206,11 @@ bool eci_stream_credit(struct eci_router *r, const struct eci_frame *f)
 	struct eci_stream *s = eci_read_pair(f, &handle, &n) ? eci_stream_find(r, (uint32_t)handle) : NULL;
 	if (!s)
 		return false;
+	if (!n) {
+		if (s->near_ended && s->ops->settled)
+			s->ops->settled(s->arg);
+		return true;
+	}
 	bool starved = !s->credit && s->wants && s->far && !s->near_ended && all_gone(s);
 	uint32_t most = ECI_STREAM_WINDOW_MAX - s->credit;
 	s->credit += n < most ? (uint32_t)n : most;
@@ -244,16 +251,23 @@ void eci_stream_took(struct eci_stream *s, size_t n, uint64_t now_ms)
 		give(s, owed, now_ms);
 }
 
+void eci_stream_settled(struct eci_stream *s, uint64_t now_ms)
+{
+	if (s->near && s->far)
+		give(s, 0, now_ms);
+}
+
 /* The sender stands still for want of credit. */
 static void widen(struct eci_stream *s)
 {
 	uint32_t more = s->window;
-	if (s->held > s->window / 4 || s->window >= ECI_STREAM_WINDOW_MAX ||
+	if (s->untried || s->held > s->window / 4 || s->window >= ECI_STREAM_WINDOW_MAX ||
 	    s->router->widened + more > ECI_STREAM_WIDENED_MAX)
 		return;
 	s->router->widened += more;
 	s->window += more;
 	give(s, more, s->router->now);
+	s->untried = s->granted;
 }
 
 static void overrun(struct eci_stream *s)
@@ -290,6 +304,7 @@ static void on_slot(void *arg, const struct eci_answer *a)
 	}
 	s->granted -= f->len;
 	s->held += f->len;
+	s->untried -= f->len < s->untried ? f->len : s->untried;
 	if (!f->len && !(f->flags & ECI_F_END) && !first)
 		widen(s);
 	if (f->len && s->ops->data)

@@ -19,6 +19,8 @@ struct eci_stream_ops {
 	void (*data)(void *arg, const uint8_t *p, size_t n);
 	void (*ended)(void *arg); /* the other end's direction is over; all its data was given */
 	void (*room)(void *arg);  /* eci_stream_room() was 0, and may not be now */
+	void (*settled)(
+		void *arg); /* the other end has done with all that was sent, and its END (eci_stream_settled()) */
 	/* Reset, or its way is lost: both directions are over. a is as a slot's (router.h). */
 	void (*dead)(void *arg, const struct eci_answer *a);
 };
@@ -47,6 +49,8 @@ int eci_stream_send(struct eci_stream *s, const void *p, size_t n, uint64_t now_
 int eci_stream_end(struct eci_stream *s, uint64_t now_ms);
 /* n bytes of the other end were consumed. */
 void eci_stream_took(struct eci_stream *s, size_t n, uint64_t now_ms);
+/* All of the other end's bytes and its END are where they belong: it is told. Once. */
+void eci_stream_settled(struct eci_stream *s, uint64_t now_ms);
 /* n bytes were sent to it in another way (to a group): their credit is used up. n <= eci_stream_room(). */
 void eci_stream_spent(struct eci_stream *s, size_t n);
 void eci_stream_ended_elsewhere(struct eci_stream *s); /* and END, in that way */

@@ -40,7 +40,8 @@ void ectx_stream_free(ectx_stream *s);
 
 /* The same, joined to two descriptors here (or one, given twice) and moved by the mesh's own thread: what is read from
  * `in` goes there, what comes goes to `out`. The descriptors are the library's from here on, on failure too: it closes
- * them, each when its direction has ended. Done when the far end has ended and all was written, or with an error: as
+ * them, each when its direction has ended. Done when both have ended and all was written (`in`, a
+ * terminal, is not waited for), or with an error: as
  * ectx_stream_open(), and lost or reset (open-failed) later. timeout_ms: for connecting. */
 ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int out, long timeout_ms);
 
@@ -69,7 +70,8 @@ typedef struct ectx_tunnel_options {
 ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *options, long timeout_ms, ectx_error *err);
 /* Where it listens, as an ADDRESS. Valid until it is closed. Does not block. */
 const char *ectx_tunnel_address(const ectx_tunnel *t);
-/* Ends it and its connections. Not after ectx_mesh_free(), which does the same. Does not block. NULL-safe. */
+/* Ends it and its connections. Not after ectx_mesh_free(), which does the same but may leave a REMOTE one's socket
+ * file. Blocks for REMOTE, at most a second, until the exit listens no more. NULL-safe. */
 void ectx_tunnel_close(ectx_tunnel *t);
 
 #pragma GCC visibility pop

@@ -19,7 +19,7 @@
 #define BACKLOG 128
 
 enum { SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_ERROR = 4, SO_LINGER = 13, IPPROTO_TCP = 6, TCP_NODELAY = 1 };
-enum { EINVAL = 22, ETIMEDOUT = 110, EINPROGRESS = 115 };
+enum { ENXIO = 6, EINVAL = 22, ETIMEDOUT = 110, ECONNREFUSED = 111, EINPROGRESS = 115 };
 
 enum state { CONNECTING, OPEN, LISTENING, ARRIVED };
 
@@ -35,6 +35,7 @@ struct sock {
 	uint64_t until;
 	struct eci_buf q;
 	bool in_over, far_over, out_over, gone, reset;
+	bool file; /* LISTENING: there is one, which is ours to remove */
 	struct native_address address;
 };
 
@@ -123,6 +124,7 @@ static void flush(struct sock *s)
 	if (s->far_over && !s->out_over) {
 		s->out_over = true;
 		(void)SYS2(NR_shutdown, s->fd, 1);
+		eci_stream_settled(s->stream, native.now);
 	}
 }
 
@@ -282,13 +284,30 @@ static void accept_it(struct sock *s, const struct request *r, const struct eci_
 	joined(s);
 }
 
+/* A socket's file that nobody listens at is what a killed agent left. open(2) says ENXIO of a socket; connect(2)
+ * refuses any other file as well. */
+static void clear_stale(const struct native_address *a)
+{
+	long file = SYS3(NR_openat, -100, a->bytes + 2, SYS_NONBLOCK);
+	long fd = SYS3(NR_socket, 1, 1 | SYS_NONBLOCK | SYS_CLOEXEC, 0);
+	if (file == -ENXIO && fd >= 0 && SYS3(NR_connect, fd, a, a->len) == -ECONNREFUSED)
+		(void)SYS3(NR_unlinkat, -100, a->bytes + 2, 0);
+	if (file >= 0)
+		(void)SYS1(NR_close, file);
+	if (fd >= 0)
+		(void)SYS1(NR_close, fd);
+}
+
 static long listen_at(struct sock *s, bool file)
 {
 	int on = 1;
 	(void)SYS5(NR_setsockopt, s->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (file)
 		(void)SYS2(NR_fchmod, s->fd, 0600); /* before bind(2): its file is made with this mode */
+	if (file)
+		clear_stale(&s->address);
 	long error = SYS3(NR_bind, s->fd, &s->address, s->address.len);
+	s->file = file && !error;
 	if (!error)
 		error = SYS2(NR_listen, s->fd, BACKLOG);
 	if (!error && !file)
@@ -369,6 +388,19 @@ bool native_socks_deliver(const struct eci_frame *f)
 
 /* ---- the loop's part ---- */
 
+static void remove_file(struct sock *s)
+{
+	if (s->file)
+		(void)SYS3(NR_unlinkat, -100, s->address.bytes + 2, 0);
+	s->file = false;
+}
+
+void native_socks_end(void)
+{
+	for (struct sock *s = socks; s; s = s->next)
+		remove_file(s);
+}
+
 static void close_it(struct sock *s)
 {
 	if (s->reset && s->fd >= 0) {
@@ -385,9 +417,8 @@ static void close_it(struct sock *s)
 		for (struct sock *x = socks; x; x = x->next)
 			if (x->listener == s)
 				x->gone = true;
-		if (s->address.family == 1 && s->address.bytes[2] && s->near)
-			(void)SYS3(NR_unlinkat, -100, s->address.bytes + 2, 0);
 	}
+	remove_file(s);
 	eci_buf_deinit(&s->q);
 	count--;
 	eci_mem_free(s);

@@ -22,5 +22,6 @@ size_t native_address_text(const struct native_address *a, char out[NATIVE_ADDRE
 bool native_socks_deliver(const struct eci_frame *f); /* OPEN, and CANCEL of one: true, it was */
 void native_socks_watch(uint64_t *until);
 void native_socks_serve(void);
+void native_socks_end(void); /* removes what is in file systems */
 
 #endif

@@ -3,7 +3,7 @@ import re
 
 from support import Case, PROGRAM, subprocess
 
-COMMANDS = ['topo check', 'topo show', 'topo plan', 'exec', 'call', 'run', 'tree', 'trace', 'preamble']
+COMMANDS = ['topo check', 'topo show', 'topo plan', 'exec', 'call', 'run', 'tree', 'trace', 'tunnel', 'socks', 'connect', 'preamble']
 MESHED = ['exec', 'call', 'run', 'tree', 'trace']
 LAST = {'exec': ['true'], 'call': ['os:getpid'], 'run': ['x.py'], 'tree': [], 'trace': []}
 
@@ -21,7 +21,7 @@ class Usage(Case):
         self.refused('-w', 'top', says='the command stands first; -w follows it')
         self.refused('topo', says='topo takes check, show or plan')
         self.refused('topo', 'chek', says='topo takes check, show or plan, not chek')
-        for word in ('cp', 'tunnel', 'socks', 'connect', 'sh', 'doctor', 'up', 'down', 'status'):
+        for word in ('sh', 'doctor', 'up', 'down', 'status'):
             self.refused(word, says=word + ' is not built yet')
 
     def test_options(self):
@@ -34,6 +34,18 @@ class Usage(Case):
             self.refused(c, '--json=yes', says='--json takes no value')
         self.refused('tree', '-b', '-w', 'top', says='tree has no option -b')
         self.refused('call', '-b', '--json', '-w', 'top', 'os:getpid', says='-b and --json do not go together')
+
+    def test_streams(self):
+        self.refused('tunnel', says='tunnel takes a name')
+        self.refused('tunnel', '-L', '1:h:2', says='with --exit')
+        self.refused('tunnel', '-L', '1:h:2', '-R', '1:h:2', '--exit', 'top', says='one of -L and -R')
+        for bad in ('1', 'h:2', ':', '1:2:3:4:5', '[::1:1:h:2'):
+            self.refused('tunnel', '-L', bad, '--exit', 'top', says='-L %s: write [ADDR:]PORT:HOST:PORT' % bad)
+        self.refused('socks', '-D', '0', says='socks takes -D [ADDR:]PORT and --exit NODE')
+        self.refused('socks', '--user', 'ann', '--exit', 'top', says='$ECONTEXT_SOCKS_PASSWORD')
+        self.refused('connect', 'top', says='connect takes NODE HOST PORT')
+        self.refused('connect', 'top', 'host', says='connect takes NODE HOST PORT')
+        self.refused('connect', 'tpo', 'host', '1', says='no node named "tpo"')
 
     def test_values(self):
         top = ('call', '-w', 'top')

@@ -1,4 +1,6 @@
 # OPEN (docs/protocol.md section 9.1), its CANCEL, and CREDIT.
+opening_die = die
+
 
 def said(address):
     # A socket's address as text.
@@ -19,6 +21,18 @@ def path_of(x):
     return x
 
 
+def clear_stale(socket, path):
+    # A socket's file that nobody listens at is what a killed agent left.
+    x = socket.socket(1, 1)
+    x.setblocking(0)
+    try:
+        if os.lstat(path)[0] & 61440 == 49152 and x.connect_ex(path) == 111:
+            os.unlink(path)
+    except OSError:
+        pass
+    x.close()
+
+
 def open_socket(what, args):
     # A connected or a listening socket, and its file.
     socket = __import__('socket')
@@ -35,8 +49,9 @@ def open_socket(what, args):
             if what == 'listen':
                 x.setsockopt(1, 2, 1)           # SO_REUSEADDR
                 f = getattr(os, 'fchmod', None)
-                if path and f:
-                    f(x.fileno(), 384)
+                if path:
+                    clear_stale(socket, path)
+                    f and f(x.fileno(), 384)
                 x.bind(address)
                 x.listen(128)
                 return x, path
@@ -129,3 +144,9 @@ def stream_credit(kind, src, reply, body):
     if n < 0:
         raise ValueError
     x.credit(n)
+
+
+def die(*rest):
+    for x in list(LISTENING.values()):
+        x.unlink_file()
+    opening_die()

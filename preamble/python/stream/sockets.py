@@ -79,6 +79,7 @@ class Connection(Flow):
                 self.sock.shutdown(1)
             except:
                 pass
+            send(0, self.dst, 34, 0, pack_value([self.far, 0]))     # all of it is with the socket
         if self.gone or self.over and self.far_over == 2:
             self.sock.close()
             return 1
@@ -107,7 +108,16 @@ class Listener:
         self.gone = 1
         LISTENING.pop((self.src, self.handle), 0)
         H.pop(self.near, 0)
+        self.unlink_file()
         changed(self)
+
+    def unlink_file(self):
+        # The file, at once: the mover may come to nothing more.
+        try:
+            if self.file:
+                os.unlink(self.file)
+        except OSError:
+            pass
 
     def wants(self):
         return len([x for x in list(ARRIVED.values()) if x[2] is self]) < WAITING_MAX and 1 or 0
@@ -129,11 +139,6 @@ class Listener:
             for n in list(ARRIVED):
                 if ARRIVED[n][2] is self:
                     ARRIVED.pop(n)[0].close()
-            try:
-                if self.file:
-                    os.unlink(self.file)
-            except OSError:
-                pass
             return 1
 
 

@@ -43,7 +43,7 @@ static void on_dead(void *arg, const struct eci_answer *a)
 	snprintf(e->reason, sizeof e->reason, "%s", a->reason);
 }
 
-static const struct eci_stream_ops ops = {on_data, on_end, on_room, on_dead};
+static const struct eci_stream_ops ops = {.data = on_data, .ended = on_end, .room = on_room, .dead = on_dead};
 
 static struct world *begin(struct end *e, uint32_t far)
 {
@@ -258,6 +258,17 @@ Test(stream, credit_goes_back_on_consumption_only)
 	world_free(w);
 }
 
+#define PIECE (W / 4)
+
+/* n bytes come, and are read at once. */
+static void spend(struct end *e, uint64_t n)
+{
+	for (; n; n -= PIECE) {
+		data(e, PIECE, 0);
+		eci_stream_took(e->s, PIECE, e->w->now);
+	}
+}
+
 Test(stream, widens_for_a_sender_that_waits_and_a_reader_that_keeps_up)
 {
 	struct end e;
@@ -273,6 +284,11 @@ Test(stream, widens_for_a_sender_that_waits_and_a_reader_that_keeps_up)
 		uint64_t more = credits(&e);
 		cr_assert_eq(more, window < ECI_STREAM_WINDOW_MAX ? window : 0);
 		window += more;
+		spend(&e, window - PIECE);
+		data(&e, 0, 0);
+		cr_assert_eq(credits(&e), window - PIECE, "what was said before the new window was used");
+		spend(&e, PIECE);
+		cr_assert_eq(credits(&e), PIECE);
 	}
 	cr_assert_eq(window, ECI_STREAM_WINDOW_MAX);
 	eci_stream_free(e.s, NULL, NULL, w->now);
@@ -287,8 +303,10 @@ Test(stream, all_windows_together_have_a_limit)
 	for (size_t i = 1; i < 8; i++)
 		e[i] = (struct end){.w = w, .s = eci_stream_new(w->r, 73, FAR, &ops, &e[i])};
 	for (size_t i = 0; i < 8; i++)
-		for (int n = 0; n < 6; n++)
+		for (uint64_t window = W; window <= ECI_STREAM_WINDOW_MAX; window *= 2) {
 			data(&e[i], 0, 0);
+			spend(&e[i], window * 2);
+		}
 	cr_assert_leq(w->r->widened, ECI_STREAM_WIDENED_MAX);
 	cr_assert_gt(w->r->widened, ECI_STREAM_WIDENED_MAX / 2);
 	for (size_t i = 0; i < 8; i++)

@@ -1,0 +1,252 @@
+"""connect, tunnel and socks carry bytes: every size at and beside the window, both directions at once, over each kind of address;
+half-close, reset and refusal are seen by the other peer as they are without anything between."""
+import os
+import socket
+import subprocess
+
+from support import (ABORT, MIB, W, Server, carries, dial, exactly, exchange, exchange_server, expect, head, ours,
+                     read_all, socks, theirs)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def connected(place, server, size, *where):
+    status, out, err = place.run('connect', *where, data=head(size, 0) + ours(size, 0))
+    expect((status, out == theirs(size, 0)) == (0, True), where, status, len(out), err)
+    expect(server.result() is True, where, 'the server saw other bytes')
+
+
+def test_connect(place):
+    with Server(exchange_server) as server:
+        for size in 0, W + 1, 3 * MIB:
+            connected(place, server, size, 'leaf1', '127.0.0.1', str(server.port))
+        connected(place, server, 1, 'top', 'localhost', str(server.port))
+
+
+def test_connect_to_unix_and_ipv6(place):
+    with Server(exchange_server, place.path('unix')) as server:
+        connected(place, server, W, 'leaf1', place.path('unix'))
+    with Server(exchange_server, '\0' + place.path('abstract')) as server:
+        connected(place, server, 1, 'leaf1', '@' + place.path('abstract'))
+    with Server(exchange_server, ('::1', 0)) as server:
+        connected(place, server, 1, 'leaf1', '::1', str(server.port))
+
+
+def test_connect_is_refused(place):
+    port = free_port()
+    status, out, err = place.run('connect', 'leaf1', '127.0.0.1', str(port))
+    expect((status, out) == (1, b''), status, out, err)
+    expect('127.0.0.1 port %d: Connection refused' % port in err and 'leaf1' in err, err)
+    status, out, err = place.run('connect', 'leaf1', place.path('nobody'))
+    expect(status == 1 and 'No such file or directory' in err, status, err)
+    status, out, err = place.run('connect', 'leaf1', 'nobody.invalid', '80')
+    expect(status == 1 and 'nobody.invalid' in err, status, err)
+
+
+def local(place, to, at='127.0.0.1:0'):
+    program = place.start('tunnel', '-L', '%s:%s' % (at, to), '--exit', 'leaf1')
+    return program, program.at()
+
+
+def remote(place, to, at='127.0.0.1:0'):
+    program = place.start('tunnel', '-R', '%s:%s' % (at, to), '--exit', 'leaf1')
+    return program, program.at()
+
+
+def test_local(place):
+    with Server(exchange_server) as server:
+        at = local(place, '127.0.0.1:%d' % server.port)[1]
+        carries(server, lambda: dial(at))
+        at = local(place, 'localhost:%d' % server.port, '[::1]:0')[1]
+        carries(server, lambda: dial(at), (1,))
+
+
+def test_remote(place):
+    with Server(exchange_server) as server:
+        at = remote(place, '127.0.0.1:%d' % server.port)[1]
+        carries(server, lambda: dial(at))
+        at = remote(place, '127.0.0.1:%d' % server.port, '[::1]:0')[1]
+        carries(server, lambda: dial(at), (1,))
+
+
+def test_unix_sockets_both_sides(place):
+    for make in local, remote:
+        for name, mark in ('file', ''), ('abstract', '@'):
+            path, to = place.path(name), place.path(name + '-to')
+            with Server(exchange_server, mark.replace('@', '\0') + to) as server:
+                program, at = make(place, mark + to, mark + path)
+                expect(at == mark.replace('@', '\0') + path, at)
+                expect(mark or os.stat(path).st_mode & 0o777 == 0o600, 'its mode')
+                carries(server, lambda: dial(at), (1, W + 1))
+                program.ends(2)
+                expect(not os.path.exists(path), 'the file is left')
+            if not mark:
+                os.unlink(to)
+
+
+def test_named(place):
+    with Server(exchange_server) as server:
+        place.tunnels = {'web': '{listen: "127.0.0.1:0", exit: leaf2, connect: "127.0.0.1:%d"}' % server.port,
+                         'proxy': '{listen: "127.0.0.1:0", exit: leaf2}'}
+        place.declare()
+        at = place.start('tunnel', 'web').at()
+        carries(server, lambda: dial(at), (W + 1,))
+        at = place.start('tunnel', '--exit', 'leaf3', 'proxy').at()
+        carries(server, lambda: socks(at, '127.0.0.1', server.port)[0], (1,))
+    status, _, err = place.run('tunnel', 'wbe')
+    expect(status == 2 and 'web' in err, status, err)
+
+
+# ---- SOCKS ----
+
+def proxy(place, *more, **how):
+    return place.start('socks', '-D', '0', '--exit', 'leaf1', *more, **how).at()
+
+
+def open_at(at, host, port, **how):
+    sock, reply = socks(at, host, port, **how)
+    expect(reply == 0, 'the reply is', reply)
+    return sock
+
+
+def test_socks(place):
+    at = proxy(place)
+    four, six = socket.inet_aton('127.0.0.1'), socket.inet_pton(socket.AF_INET6, '::1')
+    with Server(exchange_server) as server:
+        carries(server, lambda: open_at(at, four, server.port))
+        carries(server, lambda: open_at(at, 'localhost', server.port), (1,))
+    with Server(exchange_server, ('::1', 0)) as server:
+        carries(server, lambda: open_at(at, six, server.port), (W + 1,))
+        carries(server, lambda: open_at(at, '::1', server.port), (1,))
+    port = free_port()
+    expect(socks(at, four, port)[1] == 5, 'refused')
+    expect(socks(at, 'nobody.invalid', 80)[1] not in (0, 5), 'a name that is none')
+    sock = dial(at)
+    sock.sendall(b'\5\1\0')
+    exactly(sock, 2)
+    sock.sendall(b'\5\2\0\1' + four + b'\0\1')  # BIND
+    expect(exactly(sock, 10)[1] == 7 and read_all(sock) == b'', 'BIND')
+    sock = dial(at)
+    sock.sendall(b'GET / HTTP/1.0\r\n\r\n')
+    expect(read_all(sock) == b'', 'what is not SOCKS gets an answer')
+
+
+def test_socks_user(place):
+    at = proxy(place, '--user', 'ann', env={'ECONTEXT_SOCKS_PASSWORD': 'right'})
+    with Server(exchange_server) as server:
+        carries(server, lambda: open_at(at, '127.0.0.1', server.port, user='ann', password='right'), (1,))
+        for user, password in ('ann', 'wrong'), ('ann', 'righ'), ('ann', 'right '), ('bob', 'right'), ('ann', ''), (None, ''):
+            expect(socks(at, '127.0.0.1', server.port, user=user, password=password)[1] is None, user, password, 'is let in')
+        expect(server.results.empty(), 'the server was reached')
+    status, _, err = place.run('socks', '-D', '0', '--exit', 'leaf1', '--user', 'ann')
+    expect(status == 2 and 'ECONTEXT_SOCKS_PASSWORD' in err, status, err)
+
+
+def test_socks_with_curl(place):
+    def page(sock):
+        while b'\r\n\r\n' not in sock.recv(65536, socket.MSG_PEEK):
+            pass
+        sock.recv(65536)
+        sock.sendall(b'HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n' % MIB + ours(MIB, 7))
+        return True
+
+    at = '127.0.0.1:%d' % proxy(place, '--user', 'ann', env={'ECONTEXT_SOCKS_PASSWORD': 'right'})[1]
+    with Server(page) as server:
+        for option in '--socks5', '--socks5-hostname':
+            done = subprocess.run(['curl', '-sS', '-m', '10', option, at, '--proxy-user', 'ann:right',
+                                   'http://localhost:%d/' % server.port], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            expect(done.returncode == 0 and done.stdout == ours(MIB, 7), option, done.returncode, done.stderr, len(done.stdout))
+
+
+# ---- ends ----
+
+def client_ends_first(sock):
+    got = read_all(sock)
+    sock.sendall(theirs(len(got), 0))
+    return got == ours(len(got), 0)
+
+
+def server_ends_first(sock):
+    sock.sendall(theirs(W, 0))
+    sock.shutdown(socket.SHUT_WR)
+    return read_all(sock) == ours(W + 1, 0)
+
+
+def client_resets(sock):
+    sock.sendall(b'x')
+    try:
+        return read_all(sock)
+    except ConnectionResetError:
+        return True
+
+
+def server_resets(sock):
+    exactly(sock, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+    return True
+
+
+def ways(place, port):
+    """Each way to a server: its name, and what makes a connection."""
+    to = '127.0.0.1:%d' % port
+    here, there, at = local(place, to)[1], remote(place, to)[1], proxy(place)
+    return (('-L', lambda: dial(here)), ('-R', lambda: dial(there)), ('socks', lambda: open_at(at, '127.0.0.1', port)))
+
+
+def test_half_close(place):
+    with Server(client_ends_first) as server:
+        for name, connect in ways(place, server.port):
+            sock = connect()
+            sock.sendall(ours(W + 1, 0))
+            sock.shutdown(socket.SHUT_WR)
+            expect(read_all(sock) == theirs(W + 1, 0) and server.result() is True, name, 'the client ends first')
+        status, out, err = place.run('connect', 'leaf1', '127.0.0.1', str(server.port), data=ours(1, 0))
+        expect((status, out) == (0, theirs(1, 0)), 'connect', status, out, err)
+    place.close()
+    with Server(server_ends_first) as server:
+        for name, connect in ways(place, server.port):
+            sock = connect()
+            expect(read_all(sock) == theirs(W, 0), name, 'the server ends first')
+            sock.sendall(ours(W + 1, 0))
+            sock.close()
+            expect(server.result() is True, name, 'what comes after the end')
+
+
+def test_reset(place):
+    with Server(client_resets) as server:
+        for name, connect in ways(place, server.port):
+            sock = connect()
+            exactly(sock, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            sock.close()
+            saw = server.result()
+            expect(saw is True, name, "the client's reset:", repr(saw))
+    place.close()
+    with Server(server_resets) as server:
+        for name, connect in ways(place, server.port):
+            sock = connect()
+            sock.sendall(b'x')
+            try:
+                expect(False, name, "the server's reset is", read_all(sock))
+            except ConnectionResetError:
+                pass
+        status, out, err = place.run('connect', 'leaf1', '127.0.0.1', str(server.port), data=b'x')
+        expect(status and out == b'' and 'reset' in err, 'connect', status, out, err)
+
+
+def test_refused(place):
+    port = free_port()
+    for make in local, remote:
+        program, at = make(place, '127.0.0.1:%d' % port)
+        sock = dial(at)
+        try:
+            expect(False, make.__name__, 'a refused connection is an end:', read_all(sock))
+        except ConnectionResetError:
+            pass
+        program.says('Connection refused')
+        with Server(exchange_server, ('127.0.0.1', port)) as server:
+            carries(server, lambda: dial(at), (1,))

@@ -1,0 +1,171 @@
+"""How it ends: with a signal, with an exit that is killed, with the program killed; then nothing is left, or it goes on."""
+import glob
+import os
+import signal
+import socket
+import time
+
+from support import Server, W, alive, below, carries, dial, exactly, exchange_server, expect, socks, until
+
+
+def owners(pids, port):
+    """Which of the processes have a TCP socket with this port, at either end."""
+    inodes = set()
+    for name in '/proc/net/tcp', '/proc/net/tcp6':
+        with open(name) as f:
+            for line in f.readlines()[1:]:
+                fields = line.split()
+                if port in (int(fields[1].split(':')[1], 16), int(fields[2].split(':')[1], 16)):
+                    inodes.add('socket:[%s]' % fields[9])
+    found = []
+    for pid in pids:
+        for fd in glob.glob('/proc/%d/fd/*' % pid):
+            try:
+                if os.readlink(fd) in inodes:
+                    found.append(pid)
+            except OSError:
+                pass
+    return sorted(set(found))
+
+
+def kill(program, port):
+    """SIGKILL to the agent that holds this port."""
+    victims = owners(below(program.pid), port)
+    expect(len(victims) == 1, 'agents with port', port, victims)
+    os.kill(victims[0], signal.SIGKILL)
+
+
+def says_hello(sock):
+    sock.sendall(b'x')
+    return sock.recv(1)
+
+
+def reset(sock):
+    """True: it ends with a reset."""
+    try:
+        return sock.recv(1) == b'' and 'an end'
+    except ConnectionResetError:
+        return True
+
+
+def every_way(place, port, node='leaf1'):
+    """Programs that listen, with a connection each that is used: (program, connection, files)."""
+    here, there, to = place.path('here'), place.path('there'), '127.0.0.1:%d' % port
+    programs = [(place.start('tunnel', '-L', here + ':' + to, '--exit', node), here),
+                (place.start('tunnel', '-R', there + ':' + to, '--exit', node), there),
+                (place.start('socks', '-D', '0', '--exit', node), None)]
+    found = []
+    for program, path in programs:
+        sock = dial(program.at()) if path else socks(program.at(), '127.0.0.1', port)[0]
+        exactly(sock, 1)
+        found.append((program, sock, path))
+    return found
+
+
+def test_signals(place):
+    with Server(says_hello) as server:
+        for number, status in (signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGHUP, -signal.SIGHUP):
+            for program, sock, path in every_way(place, server.port):
+                got = program.ends(number)
+                expect(got == status, program.process.args[1], number, got, program.said())
+                expect(not path or not os.path.exists(path), path, 'is left')
+                sock.close()
+                expect(server.result() != b'x', 'the server hears nothing')
+
+
+def test_killed_program(place):
+    """What it started ends, and takes its socket's file along; its own is taken over by the next."""
+    with Server(says_hello) as server:
+        for program, sock, path in every_way(place, server.port, 'top'):
+            program.ends(signal.SIGKILL)
+            expect(path != place.path('there') or until(lambda: not os.path.exists(path)), 'the exit left', path)
+        expect(os.path.exists(place.path('here')), 'a killed program can remove nothing')
+        every_way(place, server.port)
+    with Server(exchange_server) as server:
+        program = place.start('tunnel', '-L', place.path('here') + ':127.0.0.1:%d' % server.port, '--exit', 'leaf1')
+        expect(program.wait() == 7, 'a socket that is in use is taken over', program.said())
+
+
+def test_killed_exit_local(place):
+    with Server(says_hello) as server:
+        for program, sock, path in every_way(place, server.port):
+            if path == place.path('there'):
+                continue
+            kill(program, server.port)
+            saw = reset(sock)
+            expect(saw is True or path and saw, program.process.args[1], 'its connection sees', saw)  # a unix socket has no reset
+            sock = dial(program.at()) if path else socks(program.at(), '127.0.0.1', server.port)[0]
+            expect(exactly(sock, 1) == b'x', 'the next connection')
+
+
+def test_killed_exit_remote(place):
+    with Server(exchange_server) as server:
+        program = place.start('tunnel', '-R', '127.0.0.1:0:127.0.0.1:%d' % server.port, '--exit', 'leaf1')
+        at = program.at()
+        with socket.socket() as taken:  # port 0 is any: the same again is for one that is named
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(('127.0.0.1', 0))
+            at = taken.getsockname()
+        program.close()
+        program = place.start('tunnel', '-R', '127.0.0.1:%d:127.0.0.1:%d' % (at[1], server.port), '--exit', 'leaf1')
+        program.at()
+        carries(server, lambda: dial(at), (W + 1,))
+        kill(program, at[1])
+        program.says('does not listen any more')
+        program.says('leaf1 listens again')
+        carries(server, lambda: dial(at), (W + 1,))
+
+
+def test_killed_exit_remote_unix(place):
+    """The file that the killed agent left is no obstacle."""
+    path = place.path('there')
+    with Server(exchange_server) as server:
+        program = place.start('tunnel', '-R', '%s:127.0.0.1:%d' % (path, server.port), '--exit', 'leaf1')
+        program.at()
+        held = dial(path)
+        os.kill(listener(below(program.pid), path), signal.SIGKILL)
+        saw = reset(held)
+        expect(saw, 'its connection sees', saw)
+        server.result()
+        program.says('leaf1 listens again')
+        carries(server, lambda: dial(path), (W + 1,))
+        program.ends(signal.SIGINT)
+        expect(not os.path.exists(path), path, 'is left')
+
+
+def listener(pids, path):
+    """Who listens at a unix socket."""
+    with open('/proc/net/unix') as f:
+        inodes = {'socket:[%s]' % x[6] for x in map(str.split, f) if len(x) > 7 and x[7] == path and int(x[3], 16) & 0x10000}
+    found = []
+    for pid in pids:
+        for fd in glob.glob('/proc/%d/fd/*' % pid):
+            try:
+                if os.readlink(fd) in inodes:
+                    found.append(pid)
+            except OSError:
+                pass
+    expect(len(found) == 1, 'who listens:', found)
+    return found[0]
+
+
+def test_address_in_use(place):
+    with Server(exchange_server) as server:
+        to = '127.0.0.1:%d' % server.port
+        for way in '-L', '-R':
+            program = place.start('tunnel', way, '%s:%s' % (to, to), '--exit', 'leaf1')
+            status = program.wait()
+            expect(status in (1, 7) and 'Address already in use' in program.said(), way, status, program.said())
+
+
+def test_a_tunnel_through_nobody(place):
+    """An exit that cannot be connected is said for each who comes; the program goes on."""
+    with open(place.path('topology.yaml'), 'a') as f:
+        f.write('  broken: {local: {}, via: top, python: /nobody, agent: python}\n')
+    program = place.start('tunnel', '-L', '0:127.0.0.1:1', '--exit', 'broken')
+    for i in range(2):
+        saw = reset(dial(program.at()))
+        expect(saw is True, 'the client sees', saw)
+        time.sleep(0.1)
+    expect(alive(program.pid), 'it has ended:', program.said())
+    program.says('(?s)W econtext.*\n.*W econtext')
