@@ -19,7 +19,9 @@ ARRIVED = {}                    # number -> (socket, until when, its Listener, p
 CHANGED = []                    # for the mover
 MOVER = []                      # the pipe that wakes it, once there is one
 NUMBERS = [0x90000000, 0]       # handles; connections that came
+RESTING = []                    # listeners that found no descriptor
 STREAM_LOCK = allocate()
+WRITING = allocate()
 flow_cancel = H[26]
 flow_credit = H.get(34)
 

@@ -70,9 +70,9 @@ def open_thread(src, slot, what, args, far, flag):
     try:
         start_mover()
         if what == 'accept':
-            x = ARRIVED.pop(args[0], None)
-            if not x:
-                raise EnvironmentError(0, 'no such connection')
+            x = ARRIVED.get(args[0])
+            if not x or x[2].src != src or not ARRIVED.pop(args[0], 0):
+                raise EnvironmentError(22, '')
             sock, until, listener, text = x
             changed(listener)
         else:

@@ -18,14 +18,18 @@ class Connection(Flow):
             changed(self)
 
     def put(self, s):
-        # What the socket does not take now.
+        # What the socket does not take now. (The lock: while the I/O thread writes, the mover must not close, for the
+        # descriptor may be another connection's then.)
+        n = bad = 0
+        WRITING.acquire()
         try:
-            n = os.write(self.fd, s)
+            n = self.gone and len(s) or os.write(self.fd, s)
         except OSError:
-            if sys.exc_info()[1].args[0] not in (4, 11):
-                self.broken()
-                return EMPTY
-            n = 0
+            bad = sys.exc_info()[1].args[0]
+        WRITING.release()
+        if bad not in (0, 4, 11):
+            self.broken(bad)
+            return EMPTY
         self.consumed(n)
         return s[n:]
 
@@ -44,8 +48,8 @@ class Connection(Flow):
         self.gone = 1
         changed(self)
 
-    def broken(self):
-        self.reset(os.strerror(sys.exc_info()[1].args[0]))
+    def broken(self, why):
+        self.reset(os.strerror(why))
 
     def wants(self):
         return (self.free_room() > 0 and not self.over and 1 or 0) | (self.queue and 4 or 0)
@@ -63,8 +67,9 @@ class Connection(Flow):
             try:
                 s = os.read(self.fd, min(self.free_room(), 16384))
             except OSError:
-                if sys.exc_info()[1].args[0] not in (4, 11):
-                    self.broken()
+                n = sys.exc_info()[1].args[0]
+                if n not in (4, 11):
+                    self.broken(n)
                 return
             if s:
                 self.emit_bytes(s)
@@ -81,7 +86,9 @@ class Connection(Flow):
                 pass
             send(0, self.dst, 34, 0, pack_value([self.far, 0]))     # all of it is with the socket
         if self.gone or self.over and self.far_over == 2:
+            WRITING.acquire()
             self.sock.close()
+            WRITING.release()
             return 1
 
 
@@ -92,7 +99,7 @@ class Listener:
         self.sock = sock
         self.file = name
         self.fd = keep(sock.fileno())
-        self.gone = self.queue = 0
+        self.gone = self.rests = 0
         NUMBERS[0] += 1
         self.near = NUMBERS[0]
         H[self.near] = self.frame
@@ -120,12 +127,15 @@ class Listener:
             pass
 
     def wants(self):
-        return len([x for x in list(ARRIVED.values()) if x[2] is self]) < WAITING_MAX and 1 or 0
+        return not self.rests and len([x for x in list(ARRIVED.values()) if x[2] is self]) < WAITING_MAX and 1 or 0
 
     def move(self, mask):
         try:
             sock, peer = self.sock.accept()
         except:
+            # It went again; or there is no descriptor, and poll would say so without end.
+            self.rests = now() + 1
+            RESTING.append(self)
             return
         keep(sock.fileno())
         NUMBERS[1] += 1
@@ -136,9 +146,9 @@ class Listener:
     def tidy(self):
         if self.gone:
             self.sock.close()
-            for n in list(ARRIVED):
-                if ARRIVED[n][2] is self:
-                    ARRIVED.pop(n)[0].close()
+            for n, x in list(ARRIVED.items()):
+                if x[2] is self and ARRIVED.pop(n, 0):
+                    x[0].close()
             return 1
 
 
@@ -179,10 +189,15 @@ def mover(wake):
                         poller.register(x.fd, mask)
                     else:
                         poller.unregister(x.fd)
-        for n in list(ARRIVED):
-            if ARRIVED[n][1] < now():
-                ARRIVED[n][0].close()
-                changed(ARRIVED.pop(n)[2])
+        # (Who accepts one takes it out meanwhile.)
+        for n, x in list(ARRIVED.items()):
+            if x[1] < now() and ARRIVED.pop(n, 0):
+                x[0].close()
+                changed(x[2])
+        while RESTING and RESTING[0].rests < now():
+            x = RESTING.pop(0)
+            x.rests = 0
+            changed(x)
 
 
 def start_mover():
