@@ -5,13 +5,16 @@ foreach(lint py24 test_py24)
   add_test(NAME lint/${lint} COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/lint/${lint}.py)
   set_tests_properties(lint/${lint} PROPERTIES LABELS lint TIMEOUT 60)
 endforeach()
-foreach(test calls logs imports life)
+foreach(test calls logs imports life exec streams listening)
   if(NOT EXISTS ${CMAKE_SOURCE_DIR}/tests/agent/test_${test}.py)
     continue()
   endif()
   add_test(NAME agent/${test} COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/agent/test_${test}.py)
   set_tests_properties(agent/${test} PROPERTIES LABELS lint COST 40 TIMEOUT 110)
-  if(test MATCHES "logs|life") # they wait for time to pass: the oldest, the middle and the newest
+  if(test MATCHES "streams|listening") # two languages; half a minute each
+    set_tests_properties(agent/${test} PROPERTIES ENVIRONMENT "AGENT_PYTHONS=2.7 3.13" TIMEOUT 200)
+  endif()
+  if(test MATCHES "logs|life|exec") # they wait for time to pass: the oldest, the middle and the newest
     set_tests_properties(agent/${test} PROPERTIES ENVIRONMENT "AGENT_PYTHONS=2.7 3.6 3.13")
   endif()
 endforeach()

@@ -3,7 +3,7 @@ import re
 
 from support import Case, PROGRAM, subprocess
 
-COMMANDS = ['topo check', 'topo show', 'topo plan', 'exec', 'call', 'run', 'tree', 'trace', 'tunnel', 'socks', 'connect', 'preamble']
+COMMANDS = ['topo check', 'topo show', 'topo plan', 'exec', 'call', 'run', 'tree', 'trace', 'cp', 'tunnel', 'socks', 'connect', 'preamble']
 MESHED = ['exec', 'call', 'run', 'tree', 'trace']
 LAST = {'exec': ['true'], 'call': ['os:getpid'], 'run': ['x.py'], 'tree': [], 'trace': []}
 

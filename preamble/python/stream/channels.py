@@ -71,7 +71,10 @@ class Channel(object):
             s = self.exactly(4, 1)
             if not s:
                 raise EOFError
-            return decode(self.exactly(unpack('>I', s)[0], 0))
+            n, = unpack('>I', s)
+            if n > 1 << 26:
+                x.reset('a value of more than 64 MiB')
+            return decode(self.exactly(n, 0))
         finally:
             x.reading.release()
 
@@ -145,8 +148,10 @@ class Channel(object):
             x.writing.release()
 
     def abandon(self, *rest):
+        # Who waits to send, in another thread, is ended by it.
         x = self.flow
-        x.writing.acquire()
+        if not x.writing.acquire(0):
+            return x.reset('closed')
         try:
             x.leave('closed')
         finally:

@@ -1,0 +1,92 @@
+"""Channels: values from called code, while it runs, from any thread, of any size; and how they end."""
+import json
+
+from support import MIB, expect
+
+MODULE = '''
+import threading
+def count(n, channel, base=0):
+    for i in range(n):
+        channel.send({'i': i + base})
+def threads(n, channel):
+    v = [threading.Thread(target=count, args=(n, channel, k * n)) for k in range(4)]
+    [x.start() for x in v]
+    [x.join() for x in v]
+    return 'done'
+def late(channel):
+    threading.Timer(.3, lambda: channel.send('late')).start()
+def boom(channel):
+    channel.send(1)
+    raise ValueError('boom')
+def big(n, channel):
+    channel.send('x' * n)
+    channel.send(n)
+def two(a, b):
+    with b.open() as c:
+        c.send('b')
+    a.send('a')
+    a.end()
+    try:
+        a.send(1)
+    except Exception as e:
+        return type(e).__name__
+def nothing(channel):
+    pass
+'''
+
+
+def call(place, *args, targets='leaf1', options=()):
+    with open(place.path('m.py'), 'w') as f:
+        f.write(MODULE)
+    status, out, err = place.run('call', '-w', targets, *options, *args)
+    return status, out.decode('utf8').splitlines(), err
+
+
+def values(lines, node='leaf1'):
+    return [json.loads(x.split(': ', 1)[1]) for x in lines if x.startswith(node + ': ')]
+
+
+def test_values(place):
+    status, out, err = call(place, './m.py:count', '1000', '@channel', targets='leaf[1-3]')
+    expect(status == 0, status, err)
+    for i in 1, 2, 3:
+        expect(values(out, 'leaf%d' % i) == [{'i': k} for k in range(1000)], i, out[:5])
+
+
+def test_threads(place):
+    status, out, err = call(place, './m.py:threads', '500', '@channel')
+    got = values(out)
+    expect(status == 0 and got.count('done') == 1, status, err)
+    expect(sorted(x['i'] for x in got if x != 'done') == list(range(2000)), len(got))
+
+
+def test_longer_than_the_call(place):
+    status, out, err = call(place, './m.py:late', '@channel')
+    expect(status == 0 and values(out) == ['late'], status, out, err)
+
+
+def test_exception(place):
+    status, out, err = call(place, './m.py:boom', '@channel')
+    expect(status == 1 and values(out) == [1] and 'ValueError: boom' in err, status, out, err)
+
+
+def test_large(place):
+    status, out, err = call(place, './m.py:big', str(3 * MIB), '@channel')
+    expect(status == 0 and [len(str(x)) for x in values(out)] == [3 * MIB, 7], status, err)
+
+
+def test_two(place):
+    status, out, err = call(place, './m.py:two', '@channel', '@channel')
+    expect(status == 0 and sorted(map(str, values(out))) == ['ChannelClosed', 'a', 'b'], status, out, err)
+
+
+def test_empty(place):
+    status, out, err = call(place, './m.py:nothing', '@channel')
+    expect((status, out) == (0, []), status, out, err)
+    status, out, err = call(place, './m.py:count', '1', '@channel', options=['--json'])
+    expect(status == 0 and [json.loads(x)['event'] for x in out][:2] in (['item', 'result'], ['result', 'item']), status, out, err)
+
+
+def test_never_begun(place):
+    status, out, err = call(place, './m.py:nosuch', '@channel')
+    expect(status == 1 and 'nosuch' in err and not out, status, out, err)

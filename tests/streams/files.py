@@ -1,0 +1,157 @@
+"""cp: files there and here, to one and to three, by their contents, modes, times, holes; and what is left when it fails."""
+import json
+import os
+import signal
+import stat
+import time
+
+from support import DATA, MIB, SIZES, W, alive, below, expect, until
+
+THREE = 'leaf[1-3]'
+
+
+def write(path, data, mode=0o644, mtime=1.5e9 + 0.25):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'wb') as f:
+        f.write(data)
+    os.chmod(path, mode)
+    os.utime(path, (mtime, mtime))
+
+
+def read(path):
+    with open(path, 'rb') as f:
+        return f.read()
+
+
+def tree(place, name):
+    """A folder with every kind of thing."""
+    root = place.path(name)
+    for i, size in enumerate(SIZES):
+        write(os.path.join(root, 'size', '%d' % size), DATA[i:i + size])
+    write(os.path.join(root, 'modes', 'x'), b'#!/bin/sh\n', 0o750)
+    write(os.path.join(root, 'odd', b'caf\xe9 \n'.decode('utf8', 'surrogateescape')), b'odd')
+    with open(os.path.join(root, 'holes'), 'wb') as f:
+        f.write(b'begin')
+        f.seek(8 * MIB)
+        f.write(b'end')
+    os.makedirs(os.path.join(root, 'empty'))
+    os.symlink('size/1', os.path.join(root, 'link'))
+    os.symlink('nowhere', os.path.join(root, 'dangling'))
+    os.chmod(os.path.join(root, 'modes'), 0o710)
+    os.utime(os.path.join(root, 'modes'), (1.4e9, 1.4e9))
+    return root
+
+
+def listing(root):
+    """path -> what it is, its mode and time, its contents."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        for name in folders + files:
+            path = os.path.join(folder, name)
+            st = os.lstat(path)
+            if stat.S_ISLNK(st.st_mode):
+                found[os.path.relpath(path, root)] = os.readlink(path)
+            else:
+                is_file = stat.S_ISREG(st.st_mode)
+                found[os.path.relpath(path, root)] = (stat.S_IMODE(st.st_mode), is_file and round(st.st_mtime, 3), is_file and read(path))
+    return found
+
+
+def same(a, b, *saw):
+    x, y = listing(a), listing(b)
+    expect(sorted(x) == sorted(y), *saw, sorted(x), sorted(y))
+    for path in x:
+        expect(x[path] == y[path], path, str(x[path])[:80], str(y[path])[:80])
+
+
+def test_a_tree_there_and_back(place):
+    root = tree(place, 'src')
+    os.mkdir(place.path('there'))
+    status, out, err = place.run('cp', root, 'leaf1:' + place.path('there/'))
+    expect((status, out) == (0, b''), status, out, err)
+    same(root, place.path('there/src'), err)
+    expect(os.stat(place.path('there/src/holes')).st_blocks < 2048, 'the hole was filled')
+    status, out, err = place.run('cp', 'leaf1:' + place.path('there/src'), 'back')
+    expect(status == 0, status, err)
+    same(root, place.path('back'), err)
+    expect(os.stat(place.path('back/holes')).st_blocks < 2048, 'the hole was filled')
+    expect(sorted(os.listdir(place.path('there'))) == ['src'], os.listdir(place.path('there')))
+
+
+def test_to_three_at_once(place):
+    # All are on this machine, and so write the same files, each under a name of its own before it is renamed.
+    root = tree(place, 'src')
+    write(place.path('one'), DATA[:3 * MIB])
+    status, out, err = place.run('cp', '--json', '--stats', place.path('stats'), root, place.path('one'), THREE + ':' + place.path('all'))
+    expect(status == 0, status, out, err)
+    same(root, place.path('all/src'))
+    expect(read(place.path('all/one')) == DATA[:3 * MIB], 'one')
+    expect(not [x for x in os.listdir(place.path('all')) if x.startswith('.')], os.listdir(place.path('all')))
+    total = sum(os.path.getsize(os.path.join(f, x)) for f, _, v in os.walk(root) for x in v if not os.path.islink(os.path.join(f, x)))
+    with open(place.path('stats')) as f:
+        top = [x for x in map(json.loads, f) if x['name'] == 'master'][0]
+    expect(top['bytes_out'] < (total + 3 * MIB) * 1.02 + 400000, 'over the first link', top['bytes_out'], 'of', total)
+
+
+def test_names(place):
+    write(place.path('f'), b'1')
+    os.mkdir(place.path('d'))
+    for dest, where in ('d', 'd/f'), ('d/', 'd/f'), ('d/g', 'd/g'), ('n/', 'n/f'):
+        status, out, err = place.run('cp', 'f', 'leaf1:' + place.path('') + dest)
+        expect(status == 0 and read(place.path(where)) == b'1', dest, status, err)
+        os.unlink(place.path(where))
+    status, out, err = place.run('cp', 'leaf[1-2]:' + place.path('f'), 'here')
+    expect(status == 0 and sorted(listing(place.path('here'))) == ['leaf1', 'leaf1/f', 'leaf2', 'leaf2/f'], status, err)
+    status, out, err = place.run('cp', 'leaf1:' + place.path('[f]*'), 'pattern')
+    expect(status == 0 and read(place.path('pattern')) == b'1', status, err)
+
+
+def test_what_fails_is_named_and_leaves_nothing(place):
+    write(place.path('f'), DATA[:W])
+    os.mkdir(place.path('d'))
+    for dest in '/nosuch/f', '/proc/f', place.path('f/under'):
+        status, out, err = place.run('cp', 'f', 'leaf1:' + dest)
+        expect(status == 1 and 'leaf1' in err and 'copy-failed' not in err and 'f: ' in err, dest, status, err)
+    os.mkdir(place.path('d/f'))
+    write(place.path('d/f/keep'), b'')
+    status, out, err = place.run('cp', 'f', 'leaf1:' + place.path('d/f/../f'))
+    expect(status == 0, status, err)  # into the folder
+    status, out, err = place.run('cp', 'nosuch', 'f', 'leaf1:' + place.path('e/'))
+    expect(status == 1 and 'nosuch: No such file' in err and read(place.path('e/f')) == DATA[:W], status, err)
+    status, out, err = place.run('cp', 'leaf1:/nosuch', 'leaf1:' + place.path('f'), 'x/')
+    expect(status == 1 and 'No such file' in err and read(place.path('x/f')) == DATA[:W], status, err)
+    expect(not [x for x in os.listdir(place.path('e')) if x != 'f'], os.listdir(place.path('e')))
+
+
+def test_resume(place):
+    write(place.path('f'), DATA[:3 * MIB])
+    os.mkdir(place.path('d'))
+    write(place.path('d/.f.econtext-part'), DATA[:MIB])  # what has come before
+    status, out, err = place.run('cp', '--resume', '--json', '--stats', place.path('stats'), 'f', 'leaf1:' + place.path('d/'))
+    expect(status == 0 and read(place.path('d/f')) == DATA[:3 * MIB], status, out, err)
+    write(place.path('d/.f.econtext-part'), b'x' + DATA[1:MIB])  # of another file
+    os.unlink(place.path('d/f'))
+    status, out, err = place.run('cp', '--resume', 'f', 'leaf1:' + place.path('d/'))
+    expect(status == 0 and read(place.path('d/f')) == DATA[:3 * MIB], status, out, err)
+    expect(os.listdir(place.path('d')) == ['f'], os.listdir(place.path('d')))
+
+
+def test_limit_and_interrupt(place):
+    write(place.path('f'), DATA[:3 * MIB])
+    os.mkdir(place.path('d'))
+    program = place.start('cp', '--limit', '500k', 'f', 'leaf1:' + place.path('d/'))
+    expect(until(lambda: len(below(program.pid)) >= 2), 'it did not start')
+    time.sleep(1)
+    expect(not os.listdir(place.path('d')) or 'f' not in os.listdir(place.path('d')), 'it was not slowed down')
+    mine = below(program.pid)
+    program.process.send_signal(signal.SIGINT)
+    program.process.wait(10)
+    expect(until(lambda: not any(map(alive, mine))), 'something is left')
+    expect(os.listdir(place.path('d')) == [], os.listdir(place.path('d')))
+
+
+def test_usage(place):
+    for args, says in ((('a', 'b'), 'no side is there'), (('leaf1:a', 'leaf1:b'), 'both sides are there'), (('a',), 'cp takes'),
+                       (('--limit', 'x', 'a', 'leaf1:b'), 'not a rate'), (('leaf1:a', 'leaf2:b', 'c'), 'every source')):
+        status, out, err = place.run('cp', *args)
+        expect(status == 2 and says in err, args, status, err)
