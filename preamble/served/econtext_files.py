@@ -69,7 +69,11 @@ class Target:
         self.dest = os.path.expanduser(dest)
         self.into = dest.endswith(SLASH) or os.path.isdir(self.dest) or not single
         if self.into and not os.path.isdir(self.dest):
-            os.mkdir(self.dest)
+            try:
+                os.mkdir(self.dest)
+            except OSError:
+                if not os.path.isdir(self.dest):        # another was quicker
+                    raise
 
     def place(self, path):
         if self.into:
@@ -203,13 +207,21 @@ class Receiver:
             self.now = Incoming(self.target.place(x[1]), x[2], x[3], x[4], x[5], self.algorithm, self.resume)
         elif what == 'dir':
             place = self.target.place(x[1])
-            if not os.path.isdir(place):
+            try:
                 os.mkdir(place, 448)
+            except OSError:
+                if not os.path.isdir(place):
+                    raise
             self.times.append((place, x[2], x[3]))
         elif what == 'link':
             place = self.target.place(x[1])
-            os.symlink(x[2], place + PART)
-            os.rename(place + PART, place)
+            part = place + ('.econtext-%d-%d' % (os.getpid(), id(self))).encode('ascii')
+            os.symlink(x[2], part)
+            try:
+                os.rename(part, place)
+            except OSError:
+                os.unlink(part)
+                raise
         return what != 'file'
 
     def run(self):

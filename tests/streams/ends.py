@@ -123,6 +123,7 @@ def test_killed_exit_remote_unix(place):
         program = place.start('tunnel', '-R', '%s:127.0.0.1:%d' % (path, server.port), '--exit', 'leaf1')
         program.at()
         held = dial(path)
+        expect(until(lambda: server.came), 'it did not come through')
         os.kill(listener(below(program.pid), path), signal.SIGKILL)
         saw = reset(held)
         expect(saw, 'its connection sees', saw)

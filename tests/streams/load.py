@@ -117,7 +117,7 @@ def test_many(place):
     expect(not crowd.wrong, crowd.wrong[:5])
     expect(until(lambda: descriptors(pids) == first), 'descriptors:', first, 'then', descriptors(pids))
     growth = {pid: n - held[pid] for pid, n in quiet(memory, pids).items()}
-    expect(max(growth.values()) < 2 * MIB, count, 'and', crowd.count - count, 'connections, memory:', held, 'grew by', growth)
+    expect(place.sanitized or max(growth.values()) < 2 * MIB, count, 'and', crowd.count - count, 'connections, memory:', held, 'grew by', growth)
 
 
 def quiet(measure, pids):
@@ -195,7 +195,7 @@ def test_a_reader_that_stops(place):
             begin()
             after = quiet(memory, pids)
             growth = {pid: n - before.get(pid, 0) for pid, n in after.items()}
-            expect(max(growth.values()) <= W + MIB, 'a stopped reader costs', growth)
+            expect(place.sanitized or max(growth.values()) <= W + MIB, 'a stopped reader costs', growth)
             longest = pings(lambda: dial(at))
             expect(longest < 0.5, 'beside it an answer takes', longest)
             server.result()

@@ -87,6 +87,9 @@ class Place:
 
     def __init__(self, build, agent):
         self.agent = agent
+        with open(os.path.join(build, 'CMakeCache.txt')) as f:
+            # What a sanitizer's allocator keeps says nothing about ours.
+            self.sanitized = bool(re.search(r'(?m)^ECONTEXT_SANITIZE:\w+=.+', f.read()))
         self.program = os.path.join(build, 'econtext')
         self.folder = tempfile.mkdtemp(prefix='econtext-streams-')
         self.env = {k: v for k, v in os.environ.items() if not k.startswith('ECONTEXT_')}
@@ -237,6 +240,7 @@ class Server:
     def __init__(self, handle, address=('127.0.0.1', 0)):
         self.handle = handle
         self.results = queue.Queue()
+        self.came = 0  # connections so far
         self.listener = socket.socket(family(address), socket.SOCK_STREAM)
         if not isinstance(address, str):
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -251,7 +255,9 @@ class Server:
     def serve(self):
         with contextlib.suppress(OSError):
             while True:
-                threading.Thread(target=self.one, args=(self.listener.accept()[0],), daemon=True).start()
+                sock = self.listener.accept()[0]
+                self.came += 1
+                threading.Thread(target=self.one, args=(sock,), daemon=True).start()
 
     def one(self, sock):
         sock.settimeout(LIMIT)
