@@ -22,6 +22,8 @@ struct ectx_channel {
 	struct ectx_future *receives; /* wait, in order */
 	pthread_mutex_t sending;      /* one value at a time; taken before the mesh's lock, never inside of it */
 	bool given;
+	struct eci_channel_place
+		*place; /* in the call that it was given to, while that has not ended; either may go first */
 	uint32_t group; /* handle of a group that sends to it; 0: none */
 	size_t early;   /* bytes of the value at the head whose credit was given back already */
 };
@@ -252,6 +254,8 @@ void ectx_channel_free(ectx_channel *ch)
 	if (x->prev)
 		eci_stream_forget(x, "it was freed");
 	x->notify = NULL;
+	if (ch->place)
+		ch->place->channel = NULL;
 	while (ch->receives)
 		closed(ch->receives, "it was freed");
 	eci_unlock(x->mesh);
@@ -295,7 +299,9 @@ int eci_channels_open(struct ectx_future *f)
 	eci_cbor_put_array(b, f->nchannels);
 	for (size_t i = 0; i < f->nchannels; i++) {
 		struct eci_channel_place *p = &f->channels[i];
-		ectx_stream *x = p->channel->x;
+		ectx_stream *x = p->channel ? p->channel->x : NULL;
+		if (!x)
+			return -1; /* it was freed before its call began */
 		x->s = x->dead ? NULL : eci_stream_new(f->mesh->router, f->at->id, 0, &eci_outside_ops, x);
 		x->waits = false;
 		if (!x->s)
@@ -321,6 +327,8 @@ void eci_channels_drop(struct ectx_future *f, const char *why)
 		bool opened = x && x->s && eci_stream_far(x->s);
 		if (x && why && !opened && x->prev)
 			eci_stream_forget(x, why);
+		if (p->channel)
+			p->channel->place = NULL;
 		free(p->key);
 	}
 	free(f->channels);
@@ -345,6 +353,7 @@ static bool take_places(struct ectx_future *f, const ectx_channel_arg *channels,
 	for (size_t i = 0; i < n && f->channels; i++) {
 		f->channels[i].channel = channels[i].channel;
 		channels[i].channel->given = true;
+		channels[i].channel->place = &f->channels[i];
 		f->nchannels++;
 	}
 	return f->channels != NULL;
