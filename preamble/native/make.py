@@ -32,10 +32,15 @@ ARCHES = (
 )
 SOURCES = ('core/*.c', 'router/*.c', 'preamble/native/*.c')
 SERVICE = ('exec', 'hello', 'modcache', 'spawn', 'stats', 'words')  # of service/: what needs no libc
-FLAGS = ('-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Os -flto -flto-partition=one -fno-fat-lto-objects '
+FLAGS = ('-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Oz -flto -flto-partition=one -fno-fat-lto-objects '
          '-ffreestanding -nostdinc -nostdlib -static -fno-pic -no-pie -fno-plt -fno-stack-protector '
          '-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident -fmerge-all-constants -ffunction-sections '
          '-fdata-sections -fomit-frame-pointer -frandom-seed=econtext -DECI_NATIVE').split()
+# What makes equal source less equal as code: an instruction that a scheduler moved, a branch made arithmetic, a value kept across
+# a call. None of it is much in the ELF, but deflate finds 5 % less to say without it (measured one by one, on all five).
+FLAGS += ('-fno-schedule-insns -fno-schedule-insns2 -fno-caller-saves -fno-expensive-optimizations -fno-if-conversion '
+          '-fno-ipa-sra -fno-jump-tables -fno-tree-switch-conversion -fno-tree-loop-im -fno-move-loop-invariants '
+          '-fno-optimize-sibling-calls -finline-limit=2 -fno-tree-tail-merge -fno-cse-follow-jumps -fno-shrink-wrap').split()
 LINK = ('-Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,noseparate-code -Wl,--no-dynamic-linker '
         '-Wl,--hash-style=gnu -Wl,-s -Wl,--orphan-handling=error').split()
 
