@@ -102,19 +102,21 @@ bool native_address_unix(struct native_address *a, const char *path, size_t n)
 }
 
 /* By subtraction: not all of these processors divide. */
-static char *digits(char *to, unsigned v, bool hex)
+char *native_digits(char *to, uint32_t v, bool hex)
 {
-	static const uint16_t tens[] = {10000, 1000, 100, 10, 1}, sixteens[] = {4096, 256, 16, 1, 0};
-	const uint16_t *top = hex ? sixteens : tens, *last = hex ? sixteens + 3 : tens + 4;
-	while (top < last && v < *top)
+	static const uint32_t powers[] = {1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10,
+					  1,	      4096,	 256,	   16,	    1};
+	const uint32_t *top = powers + (hex ? 10 : 0);
+	while (*top > 1 && v < *top)
 		top++;
-	for (; top <= last; top++) {
+	for (;; top++) {
 		unsigned d = 0;
 		for (; v >= *top; v -= *top)
 			d++;
 		*to++ = "0123456789abcdef"[d];
+		if (*top == 1)
+			return to;
 	}
-	return to;
 }
 
 size_t native_address_text(const struct native_address *a, char out[NATIVE_ADDRESS_TEXT])
@@ -122,12 +124,12 @@ size_t native_address_text(const struct native_address *a, char out[NATIVE_ADDRE
 	char *to = out;
 	if (a->family == AF_INET) {
 		for (int i = 0; i < 4; i++) {
-			to = digits(to, a->bytes[4 + i], false);
+			to = native_digits(to, a->bytes[4 + i], false);
 			*to++ = i < 3 ? '.' : ' ';
 		}
 	} else if (a->family == AF_INET6) {
 		for (int i = 0; i < 8; i++) {
-			to = digits(to, a->bytes[8 + 2 * i] * 256u + a->bytes[9 + 2 * i], true);
+			to = native_digits(to, a->bytes[8 + 2 * i] * 256u + a->bytes[9 + 2 * i], true);
 			*to++ = i < 7 ? ':' : ' ';
 		}
 	} else {
@@ -137,6 +139,6 @@ size_t native_address_text(const struct native_address *a, char out[NATIVE_ADDRE
 			*to++ = (char)a->bytes[i];
 		return (size_t)(to - out);
 	}
-	to = digits(to, a->bytes[2] * 256u + a->bytes[3], false);
+	to = native_digits(to, a->bytes[2] * 256u + a->bytes[3], false);
 	return (size_t)(to - out);
 }

@@ -67,6 +67,9 @@ int native_start(struct native_proc *p, struct native_plan *plan);
 void native_close(int *fd);
 const char *native_explain(void *ctx, int err);
 
+/* ---- address.c ---- */
+char *native_digits(char *to, uint32_t v, bool hex); /* hex: of 16 bits; without a NUL; its end */
+
 /* ---- procs.c ---- */
 extern const struct eci_spawn_host native_spawn_host;
 extern const struct eci_job_host native_job_host;

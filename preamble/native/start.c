@@ -175,13 +175,7 @@ static int open_terminal(char *path, const uint16_t *size)
 	if (size[0])
 		(void)SYS3(NR_ioctl, fd, TIOCSWINSZ, size);
 	memcpy(path, "/dev/pts/", 9);
-	path += 9;
-	unsigned digits = 1;
-	for (unsigned rest = n; rest > 9; rest /= 10)
-		digits++;
-	path[digits] = 0;
-	for (; digits--; n /= 10)
-		path[digits] = (char)('0' + n % 10);
+	*native_digits(path + 9, n, false) = 0;
 	return (int)fd;
 }
 
@@ -265,51 +259,41 @@ int native_start(struct native_proc *p, struct native_plan *plan)
 	return err;
 }
 
-/* The errors of fork, exec and the descriptors before them; whoever reads another has its number. */
+/* The errors of fork, exec and the descriptors before them; whoever reads another has its number. One text after the
+ * other, each behind its number: pointers would cost more than the search. */
 const char *native_explain(void *ctx, int err)
 {
-	static const struct {
-		int err;
-		const char *text;
-	} texts[] = {
-		{1, "Operation not permitted"},
-		{SYS_ENOENT, "No such file or directory"},
-		{7, "Argument list too long"},
-		{SYS_ENOEXEC, "Exec format error"},
-		{SYS_EAGAIN, "Resource temporarily unavailable"},
-		{SYS_ENOMEM, "Cannot allocate memory"},
-		{13, "Permission denied"},
-		{SYS_ENOTDIR, "Not a directory"},
-		{23, "Too many open files in system"},
-		{22, "Invalid argument"},
-		{26, "Text file busy"},
-		{32, "Broken pipe"},
-		{98, "Address already in use"},
-		{99, "Cannot assign requested address"},
-		{101, "Network is unreachable"},
-		{104, "Connection reset by peer"},
-		{110, "Connection timed out"},
-		{111, "Connection refused"},
-		{113, "No route to host"},
-	};
+	static const char texts[] = "\1Operation not permitted\0"
+				    "\2No such file or directory\0"
+				    "\7Argument list too long\0"
+				    "\10Exec format error\0"
+				    "\13Resource temporarily unavailable\0"
+				    "\14Cannot allocate memory\0"
+				    "\15Permission denied\0"
+				    "\24Not a directory\0"
+				    "\26Invalid argument\0"
+				    "\27Too many open files in system\0"
+				    "\32Text file busy\0"
+				    "\40Broken pipe\0"
+				    "\142Address already in use\0"
+				    "\143Cannot assign requested address\0"
+				    "\145Network is unreachable\0"
+				    "\150Connection reset by peer\0"
+				    "\156Connection timed out\0"
+				    "\157Connection refused\0"
+				    "\161No route to host\0";
 	(void)ctx;
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		if (texts[i].err == err)
-			return texts[i].text;
+	for (const char *s = texts; *s; s += length(s) + 1)
+		if (*s == err)
+			return s + 1;
 	if (err != SYS_EMFILE)
 		return "Error";
 	/* The limit is what the user has to raise. */
 	static char text[64];
 	uint64_t limit[2] = {0, 0};
 	(void)SYS4(NR_prlimit64, 0, 7, 0, limit); /* RLIMIT_NOFILE */
-	size_t n = 0, digits = 1;
-	for (const char *s = "Too many open files: the limit is "; *s; s++)
-		text[n++] = *s;
-	uint32_t value = limit[0] > UINT32_MAX ? UINT32_MAX : (uint32_t)limit[0];
-	for (uint32_t rest = value; rest > 9; rest /= 10)
-		digits++;
-	text[n + digits] = 0;
-	for (; digits--; value /= 10)
-		text[n + digits] = (char)('0' + value % 10);
+	static const char lead[] = "Too many open files: the limit is ";
+	memcpy(text, lead, sizeof lead - 1);
+	*native_digits(text + sizeof lead - 1, limit[0] > UINT32_MAX ? UINT32_MAX : (uint32_t)limit[0], false) = 0;
 	return text;
 }

@@ -25,12 +25,13 @@ enum { SYS_POLLIN = 1, SYS_POLLOUT = 4, SYS_POLLERR = 8, SYS_POLLHUP = 16 };
 enum { SYS_SIGKILL = 9, SYS_SIGPIPE = 13, SYS_SIGTERM = 15, SYS_SIGCHLD = 17, SYS_SIGNALS = 64 };
 enum { SYS_F_GETFL = 3, SYS_F_SETFL = 4, SYS_F_DUPFD_CLOEXEC = 1030 };
 
-#define SYS0(nr) native_call(nr, 0, 0, 0, 0, 0, 0)
-#define SYS1(nr, a) native_call(nr, (long)(a), 0, 0, 0, 0, 0)
-#define SYS2(nr, a, b) native_call(nr, (long)(a), (long)(b), 0, 0, 0, 0)
-#define SYS3(nr, a, b, c) native_call(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)
-#define SYS4(nr, a, b, c, d) native_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
-#define SYS5(nr, a, b, c, d, e) native_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
-#define SYS6(nr, a, b, c, d, e, f) native_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+/* Most take three arguments at most: the others' registers are not worth setting. */
+#define SYS0(nr) native_call3(nr, 0, 0, 0)
+#define SYS1(nr, a) native_call3(nr, (long)(a), 0, 0)
+#define SYS2(nr, a, b) native_call3(nr, (long)(a), (long)(b), 0)
+#define SYS3(nr, a, b, c) native_call3(nr, (long)(a), (long)(b), (long)(c))
+#define SYS4(nr, a, b, c, d) native_call6(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define SYS5(nr, a, b, c, d, e) native_call6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+#define SYS6(nr, a, b, c, d, e, f) native_call6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 #endif
