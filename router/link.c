@@ -65,7 +65,7 @@ struct eci_link *eci_router_add_child(struct eci_router *r, uint32_t lo, uint32_
 
 struct eci_link *eci_router_add_parent(struct eci_router *r, void *user)
 {
-	if (r->master || r->parent)
+	if ((ECI_MASTER_TOO && r->master) || r->parent)
 		return NULL;
 	struct eci_link *l = link_new(r, user);
 	if (!l)

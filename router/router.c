@@ -19,7 +19,7 @@ struct eci_router *eci_router_new(uint32_t id, uint32_t size, const struct eci_r
 	if (!r)
 		return NULL;
 	*r = (struct eci_router){.id = id, .ops = ops, .ctx = ctx, .due = ECI_NEVER, .next_slot = ECI_H_FIRST_SLOT};
-	if (!id && !size) {
+	if (ECI_MASTER_TOO && !id && !size) {
 		r->master = true;
 		r->own[0] = (struct eci_interval){0, UINT32_MAX};
 		r->nown = 1;
@@ -31,7 +31,7 @@ struct eci_router *eci_router_new(uint32_t id, uint32_t size, const struct eci_r
 
 void eci_router_set_block(struct eci_router *r, uint32_t lo, uint32_t size)
 {
-	if (r->master || !size || lo + size - 1 < lo)
+	if ((ECI_MASTER_TOO && r->master) || !size || lo + size - 1 < lo)
 		return;
 	r->id = lo;
 	r->own[0] = (struct eci_interval){lo, lo + size - 1};
@@ -91,7 +91,7 @@ void eci_router_enter(struct eci_router *r, uint64_t now_ms)
 
 void eci_router_leave(struct eci_router *r)
 {
-	while (r->depth == 1 && r->self) {
+	while (ECI_MASTER_TOO && r->depth == 1 && r->self) {
 		struct eci_item *it = r->self;
 		r->self = it->next;
 		if (!r->self)

@@ -197,9 +197,9 @@ int eci_group_send(struct eci_router *r, const struct eci_frame *f)
 
 int eci_route_put(struct eci_router *r, const struct eci_frame *f)
 {
-	if (f->flags & ECI_F_MULTICAST)
+	if (ECI_MASTER_TOO && f->flags & ECI_F_MULTICAST)
 		return eci_group_send(r, f);
-	if (f->dst == r->id)
+	if (ECI_MASTER_TOO && f->dst == r->id)
 		return eci_self_put(r, f);
 	struct eci_link *l = way_to(r, f->dst);
 	if (!l || (eci_handle_local(f->handle) && f->dst != l->peer))

@@ -164,7 +164,6 @@ struct eci_router {
 	uint64_t due; /* ms: eci_router_tick() has nothing to do before */
 	uint32_t depth;
 
-	struct eci_interval own[ECI_INTERVALS_MAX];
 	uint32_t nown;
 	struct eci_link *parent;
 	struct eci_route *routes; /* sorted by lo, disjoint */
@@ -191,6 +190,7 @@ struct eci_router {
 	size_t self_bytes, local_bytes;
 	struct eci_buf scratch; /* a body under construction: filled and copied at once */
 	struct eci_router_stats stats;
+	struct eci_interval own[ECI_INTERVALS_MAX]; /* last: what lies in front of it is near, and cheaper to name */
 };
 
 #endif

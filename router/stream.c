@@ -40,6 +40,12 @@ struct eci_stream {
 
 static void on_slot(void *arg, const struct eci_answer *a);
 
+/* An agent's owners ask for room in each turn of their loop. */
+static bool has_room(const struct eci_stream *s)
+{
+	return ECI_MASTER_TOO && s->ops->room;
+}
+
 struct eci_stream *eci_stream_new(struct eci_router *r, uint32_t peer, uint32_t far, const struct eci_stream_ops *ops,
 				  void *arg)
 {
@@ -92,9 +98,9 @@ static void reset(struct eci_stream *s, const char *reason, const char *text, ui
 static void unstall(struct eci_stream *s)
 {
 	struct eci_stream **at = &s->router->stalled;
-	while (s->stalled && *at != s)
+	while (ECI_MASTER_TOO && s->stalled && *at != s)
 		at = &(*at)->next_stalled;
-	if (s->stalled)
+	if (ECI_MASTER_TOO && s->stalled)
 		*at = s->next_stalled;
 	s->stalled = false;
 }
@@ -127,7 +133,7 @@ size_t eci_stream_room(struct eci_stream *s)
 	if (s->credit && !crowded(r))
 		return s->credit;
 	s->wants = true;
-	if (s->credit && s->ops->room && !s->stalled) { /* no CREDIT will wake it: the clock does */
+	if (has_room(s) && s->credit && !s->stalled) { /* no CREDIT will wake it: the clock does */
 		s->stalled = true;
 		s->next_stalled = r->stalled;
 		r->stalled = s;
@@ -143,14 +149,14 @@ void eci_stream_want(struct eci_stream *s)
 
 void eci_streams_tick(struct eci_router *r)
 {
-	while (r->stalled &&
+	while (ECI_MASTER_TOO && r->stalled &&
 	       !crowded(r)) { /* each off the list first: a callback may free any of them, or stall again */
 		struct eci_stream *s = r->stalled;
 		unstall(s);
 		s->wants = false;
 		s->ops->room(s->arg);
 	}
-	if (r->stalled)
+	if (ECI_MASTER_TOO && r->stalled)
 		eci_due(r, r->now + STALL_MS);
 }
 
@@ -216,7 +222,7 @@ bool eci_stream_credit(struct eci_router *r, const struct eci_frame *f)
 	s->credit += n < most ? (uint32_t)n : most;
 	if (starved)
 		(void)send_frame(s, 0, NULL, 0, r->now);
-	if (s->wants && s->credit && s->ops->room) {
+	if (s->wants && s->credit && has_room(s)) {
 		s->wants = false;
 		s->ops->room(s->arg);
 	}
@@ -314,6 +320,6 @@ static void on_slot(void *arg, const struct eci_answer *a)
 		if (s->ops->ended)
 			s->ops->ended(s->arg);
 	}
-	if (first && eci_stream_find(r, near) == s && s->ops->room && !s->near_ended)
+	if (first && has_room(s) && eci_stream_find(r, near) == s && !s->near_ended)
 		s->ops->room(s->arg);
 }
