@@ -54,6 +54,17 @@ bool eci_read_pair(const struct eci_frame *f, uint64_t *a, uint64_t *b)
 	return !c.bad;
 }
 
+bool eci_read_block(const struct eci_frame *f, struct eci_interval *v)
+{
+	uint64_t lo, size;
+	if (!eci_read_pair(f, &lo, &size) || lo > UINT32_MAX || !size || size > UINT32_MAX ||
+	    lo + size - 1 > UINT32_MAX)
+		return false;
+	v->lo = (uint32_t)lo;
+	v->hi = (uint32_t)(lo + size - 1);
+	return true;
+}
+
 static bool read_int(const struct eci_frame *f, uint64_t *n)
 {
 	struct eci_cbor c = eci_cbor_open(f->body, f->len);
@@ -94,13 +105,12 @@ const char *eci_handle_refuse(struct eci_router *r, enum eci_origin from, const 
 
 static void grant_mine(struct eci_router *r, const struct eci_frame *f)
 {
-	uint64_t lo, size;
-	if (!eci_read_pair(f, &lo, &size) || lo > UINT32_MAX || !size || size > UINT32_MAX ||
-	    lo + size - 1 > UINT32_MAX) {
+	struct eci_interval v;
+	if (!eci_read_block(f, &v)) {
 		eci_router_dead(r, f, "bad-body", "", r->now);
 		return;
 	}
-	if (!eci_iv_add(r->own, &r->nown, (uint32_t)lo, (uint32_t)(lo + size - 1))) {
+	if (!eci_iv_add(r->own, &r->nown, v.lo, v.hi)) {
 		eci_router_dead(r, f, "block-exhausted", "", r->now);
 		return;
 	}

@@ -39,37 +39,22 @@ static uint32_t cut(const struct eci_link *l, const struct eci_interval *v, size
 
 static int tell_group(struct eci_link *l, uint32_t gid, const struct eci_interval *v, size_t n, uint32_t count)
 {
-	struct eci_router *r = l->router;
-	struct eci_buf *b = &r->scratch;
+	struct eci_buf *b = &l->router->scratch;
 	eci_buf_clear(b);
 	eci_cbor_put_array(b, 2);
 	eci_cbor_put_uint(b, gid);
 	eci_cbor_put_array(b, (uint64_t)count * 2);
 	(void)cut(l, v, n, b);
-	if (b->failed)
-		return -1;
-	if (eci_buf_len(b) > ECI_FRAME_BODY_MAX)
-		return -2;
-	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = l->peer, .src = r->id, .auth = r->id};
-	f.handle = ECI_H_GROUP;
-	f.len = (uint32_t)eci_buf_len(b);
-	f.body = eci_buf_data(b);
-	return eci_link_put(l, &f, 0, true);
+	return eci_buf_len(b) > ECI_FRAME_BODY_MAX ? -2 : eci_tell_scratch(l, ECI_H_GROUP);
 }
 
 static void tell_ungroup(struct eci_link *l, uint32_t gid)
 {
-	struct eci_router *r = l->router;
-	struct eci_buf *b = &r->scratch;
+	struct eci_buf *b = &l->router->scratch;
 	eci_buf_clear(b);
 	eci_cbor_put_array(b, 1);
 	eci_cbor_put_uint(b, gid);
-	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = l->peer, .src = r->id, .auth = r->id};
-	f.handle = ECI_H_UNGROUP;
-	f.len = (uint32_t)eci_buf_len(b);
-	f.body = eci_buf_data(b);
-	if (!b->failed)
-		(void)eci_link_put(l, &f, 0, true);
+	(void)eci_tell_scratch(l, ECI_H_UNGROUP);
 }
 
 static struct eci_group *group_new(struct eci_router *r, uint32_t gid)

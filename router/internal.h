@@ -56,11 +56,16 @@ const char *eci_handle_refuse(struct eci_router *r, enum eci_origin from, const 
 void eci_deliver(struct eci_router *r, enum eci_origin from, struct eci_link *l, const struct eci_frame *f);
 void eci_deliver_whole(struct eci_router *r, enum eci_origin from, struct eci_link *l, const struct eci_frame *f);
 bool eci_read_pair(const struct eci_frame *f, uint64_t *a, uint64_t *b); /* [a, b, ...] */
+bool eci_read_block(const struct eci_frame *f, struct eci_interval *v);  /* GRANT's [lo, size] */
 
 /* ---- send.c ---- */
 void eci_link_break(struct eci_link *l, const char *reason, const char *detail);
 void eci_wake(struct eci_link *l);
 void eci_tell(struct eci_link *l, uint32_t handle, uint64_t a, uint64_t b, bool pair); /* link-local control frame */
+int eci_tell_scratch(struct eci_link *l, uint32_t handle); /* the same of what is in scratch; codes of eci_link_put() */
+/* A frame of this context's own. */
+struct eci_frame eci_own_frame(const struct eci_router *r, enum eci_class cls, uint32_t dst, uint32_t handle,
+			       const struct eci_buf *body);
 /* Queues a frame on a link; owed as in struct eci_item. 0 or a code of eci_router_send(). */
 int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local);
 int eci_route_put(struct eci_router *r, const struct eci_frame *f); /* an own single frame, to wherever dst is */

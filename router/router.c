@@ -121,11 +121,10 @@ static bool forward(struct eci_link *from, struct eci_link *to, const struct eci
 /* A GRANT on its way down gives its block to the link it leaves by. */
 static const char *grant_passes(struct eci_link *to, const struct eci_frame *f)
 {
-	uint64_t lo, size;
-	if (!eci_read_pair(f, &lo, &size) || lo > UINT32_MAX || !size || size > UINT32_MAX ||
-	    lo + size - 1 > UINT32_MAX)
+	struct eci_interval v;
+	if (!eci_read_block(f, &v))
 		return "bad-body";
-	switch (eci_link_grant(to, (uint32_t)lo, (uint32_t)(lo + size - 1))) {
+	switch (eci_link_grant(to, v.lo, v.hi)) {
 	case 0:
 		return NULL;
 	case -3:
@@ -249,11 +248,8 @@ int eci_router_grant(struct eci_router *r, uint32_t dst, uint32_t lo, uint32_t s
 	eci_cbor_put_array(&r->scratch, 2);
 	eci_cbor_put_uint(&r->scratch, lo);
 	eci_cbor_put_uint(&r->scratch, size);
-	struct eci_frame f = {.cls = ECI_CALL, .hops = ECI_HOPS, .dst = dst, .src = r->id, .auth = r->id};
-	f.handle = ECI_H_GRANT;
+	struct eci_frame f = eci_own_frame(r, ECI_CALL, dst, ECI_H_GRANT, &r->scratch);
 	f.reply_to = reply_to;
-	f.len = (uint32_t)eci_buf_len(&r->scratch);
-	f.body = eci_buf_data(&r->scratch);
 	rc = r->scratch.failed ? -1 : eci_route_put(r, &f);
 	eci_router_leave(r);
 	return rc;

@@ -40,6 +40,25 @@ void eci_wake(struct eci_link *l)
 		l->router->ops->wake(l->router->ctx, l);
 }
 
+struct eci_frame eci_own_frame(const struct eci_router *r, enum eci_class cls, uint32_t dst, uint32_t handle,
+			       const struct eci_buf *body)
+{
+	struct eci_frame f = {.cls = (uint8_t)cls, .hops = ECI_HOPS, .dst = dst, .src = r->id, .auth = r->id};
+	f.handle = handle;
+	f.len = (uint32_t)eci_buf_len(body);
+	f.body = eci_buf_data(body);
+	return f;
+}
+
+int eci_tell_scratch(struct eci_link *l, uint32_t handle)
+{
+	const struct eci_buf *s = &l->router->scratch;
+	if (s->failed)
+		return -1;
+	struct eci_frame f = eci_own_frame(l->router, ECI_CONTROL, l->peer, handle, s);
+	return eci_link_put(l, &f, 0, true);
+}
+
 void eci_tell(struct eci_link *l, uint32_t handle, uint64_t a, uint64_t b, bool pair)
 {
 	struct eci_buf *s = &l->router->scratch;
@@ -49,16 +68,8 @@ void eci_tell(struct eci_link *l, uint32_t handle, uint64_t a, uint64_t b, bool 
 	eci_cbor_put_uint(s, a);
 	if (pair)
 		eci_cbor_put_uint(s, b);
-	if (s->failed) {
+	if (eci_tell_scratch(l, handle) == -1)
 		eci_link_break(l, "queue-overflow", "no memory for a control frame");
-		return;
-	}
-	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = l->peer, .src = l->router->id};
-	f.auth = f.src;
-	f.handle = handle;
-	f.len = (uint32_t)eci_buf_len(s);
-	f.body = eci_buf_data(s);
-	(void)eci_link_put(l, &f, 0, true);
 }
 
 int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local)
@@ -234,6 +245,17 @@ int eci_router_send(struct eci_router *r, uint8_t cls, uint8_t flags, uint32_t d
 	return rc;
 }
 
+int eci_router_send_buf(struct eci_router *r, uint32_t dst, uint32_t slot, uint32_t reply_to, struct eci_buf *body,
+			uint64_t now_ms)
+{
+	int rc = -1;
+	if (slot && !body->failed)
+		rc = eci_router_send(r, ECI_CALL, 0, dst, slot, reply_to, eci_buf_data(body), eci_buf_len(body),
+				     now_ms);
+	eci_buf_deinit(body);
+	return rc;
+}
+
 static void put_evidence(struct eci_buf *s, const char *text)
 {
 	size_t n = 0;
@@ -266,11 +288,8 @@ void eci_router_dead(struct eci_router *r, const struct eci_frame *f, const char
 	eci_cbor_put_uint(s, r->id);
 	put_evidence(s, evidence);
 	if (!s->failed) {
-		struct eci_frame d = {.cls = ECI_CONTROL, .flags = ECI_F_DEAD, .hops = ECI_HOPS, .dst = f->src};
-		d.src = d.auth = r->id;
-		d.handle = f->reply_to;
-		d.len = (uint32_t)eci_buf_len(s);
-		d.body = eci_buf_data(s);
+		struct eci_frame d = eci_own_frame(r, ECI_CONTROL, f->src, f->reply_to, s);
+		d.flags = ECI_F_DEAD;
 		(void)eci_route_put(r, &d);
 	}
 	eci_router_leave(r);

@@ -240,10 +240,7 @@ static void give(struct eci_stream *s, uint32_t n, uint64_t now_ms)
 	eci_cbor_put_array(b, 2);
 	eci_cbor_put_uint(b, s->far);
 	eci_cbor_put_uint(b, n);
-	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = s->peer, .src = r->id, .auth = r->id};
-	f.handle = ECI_H_CREDIT;
-	f.len = (uint32_t)eci_buf_len(b);
-	f.body = eci_buf_data(b);
+	struct eci_frame f = eci_own_frame(r, ECI_CONTROL, s->peer, ECI_H_CREDIT, b);
 	if (!b->failed && eci_route_put(r, &f) == 0)
 		s->granted += n;
 	eci_router_leave(r);

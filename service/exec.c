@@ -128,10 +128,7 @@ static void forget(struct eci_job *j)
 
 static void answer(struct eci_job *j, struct eci_buf *b, uint64_t now_ms)
 {
-	if (j->slot && !b->failed)
-		(void)eci_router_send(j->all->router, ECI_CALL, 0, j->src, j->slot, 0, eci_buf_data(b), eci_buf_len(b),
-				      now_ms);
-	eci_buf_deinit(b);
+	(void)eci_router_send_buf(j->all->router, j->src, j->slot, 0, b, now_ms);
 	forget(j);
 }
 

@@ -236,7 +236,6 @@ static void serve(struct eci_modcache *m, struct entry *e, const struct eci_fram
 	struct answer a = {0};
 	struct eci_buf b = ECI_BUF_NULL;
 	struct served *s = served_by(m, f->src);
-	int rc = -1;
 	(void)mark(s, e->number);
 	push(&a, e);
 	for (size_t i = 0; i < a.n && s; i++)
@@ -244,12 +243,9 @@ static void serve(struct eci_modcache *m, struct entry *e, const struct eci_fram
 	eci_cbor_put_array(&b, a.n);
 	for (size_t i = 0; i < a.n; i++)
 		(void)eci_buf_append(&b, a.todo[i]->bytes, a.todo[i]->len);
-	if (a.n && !b.failed)
-		rc = eci_router_send(m->router, ECI_CALL, 0, f->src, f->reply_to, 0, eci_buf_data(&b), eci_buf_len(&b),
-				     m->now);
-	if (rc)
+	b.failed = b.failed || !a.n;
+	if (eci_router_send_buf(m->router, f->src, f->reply_to, 0, &b, m->now))
 		eci_router_dead(m->router, f, "busy", "no room for the answer", m->now);
-	eci_buf_deinit(&b);
 	eci_mem_free(a.todo);
 }
 

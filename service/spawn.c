@@ -132,10 +132,7 @@ static void set_text(char *to, size_t cap, const char *from)
 
 static void send_event(struct eci_spawn *s, struct eci_buf *body, uint64_t now_ms)
 {
-	if (!body->failed)
-		(void)eci_router_send(s->all->router, ECI_CALL, 0, s->owner, s->slot, 0, eci_buf_data(body),
-				      eci_buf_len(body), now_ms);
-	eci_buf_deinit(body);
+	(void)eci_router_send_buf(s->all->router, s->owner, s->slot, 0, body, now_ms);
 }
 
 static struct eci_buf event(uint64_t code, uint64_t items)

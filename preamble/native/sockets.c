@@ -61,10 +61,7 @@ static struct sock *sock_new(enum state state, int fd, const struct eci_frame *f
 
 static void answer(const struct sock *s, struct eci_buf *b, uint32_t near)
 {
-	if (s->slot && !b->failed)
-		(void)eci_router_send(native.router, ECI_CALL, 0, s->src, s->slot, near, eci_buf_data(b),
-				      eci_buf_len(b), native.now);
-	eci_buf_deinit(b);
+	(void)eci_router_send_buf(native.router, s->src, s->slot, near, b, native.now);
 }
 
 static void put_address(struct eci_buf *b, const struct native_address *a)
@@ -230,9 +227,7 @@ static void came(struct sock *l)
 	eci_cbor_put_array(&b, 2);
 	eci_cbor_put_uint(&b, s->number);
 	put_address(&b, &from);
-	(void)eci_router_send(native.router, ECI_CALL, 0, l->src, l->far, l->near, eci_buf_data(&b), eci_buf_len(&b),
-			      native.now);
-	eci_buf_deinit(&b);
+	(void)eci_router_send_buf(native.router, l->src, l->far, l->near, &b, native.now);
 }
 
 /* ---- requests ---- */
