@@ -9,6 +9,8 @@
  * (io/mem.c). */
 void *eci_mem_alloc(size_t size);
 void eci_mem_free(void *p);
+/* size bytes that begin with the used ones of old, which is freed; or NULL, and old is as it was. */
+void *eci_mem_grow(void *old, size_t used, size_t size);
 
 void *memcpy(void *restrict dst, const void *restrict src, size_t n);
 void *memmove(void *dst, const void *src, size_t n);

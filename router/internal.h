@@ -27,6 +27,9 @@ static inline uint32_t eci_wire(uint32_t len)
 	return ECI_FRAME_HEADER + len;
 }
 
+/* How much of a NUL-terminated text (or NULL) goes into max bytes without half a character at the end. */
+size_t eci_text_cut(const char *text, size_t max); /* send.c */
+
 /* ---- interval.c ---- */
 bool eci_iv_meets(const struct eci_interval *v, uint32_t n, uint32_t lo, uint32_t hi);
 bool eci_iv_inside(const struct eci_interval *v, uint32_t n, uint32_t lo, uint32_t hi);

@@ -93,19 +93,24 @@ void eci_route_remove(struct eci_router *r, struct eci_link *l)
 	r->nroutes = kept;
 }
 
+/* Room for n more routes. 0, -1. */
+static int route_room(struct eci_router *r, uint32_t n)
+{
+	if (r->nroutes + n <= r->routes_cap)
+		return 0;
+	uint32_t cap = r->routes_cap * 2 > r->nroutes + n ? r->routes_cap * 2 : r->nroutes + n + 8;
+	struct eci_route *grown = eci_mem_grow(r->routes, r->nroutes * sizeof *grown, cap * sizeof *grown);
+	if (!grown)
+		return -1;
+	r->routes = grown;
+	r->routes_cap = cap;
+	return 0;
+}
+
 int eci_route_rebuild(struct eci_router *r, struct eci_link *l)
 {
-	if (r->nroutes + l->niv > r->routes_cap) {
-		uint32_t cap = r->routes_cap * 2 > r->nroutes + l->niv ? r->routes_cap * 2 : r->nroutes + l->niv + 8;
-		struct eci_route *grown = eci_mem_alloc(cap * sizeof *grown);
-		if (!grown)
-			return -1;
-		if (r->nroutes)
-			memcpy(grown, r->routes, r->nroutes * sizeof *grown);
-		eci_mem_free(r->routes);
-		r->routes = grown;
-		r->routes_cap = cap;
-	}
+	if (route_room(r, l->niv))
+		return -1;
 	eci_route_remove(r, l);
 	for (uint32_t k = 0; k < l->niv; k++) {
 		uint32_t i = route_above(r, l->iv[k].lo);
@@ -128,32 +133,24 @@ int eci_link_grant(struct eci_link *l, uint32_t lo, uint32_t hi)
 		v[0] = l->iv_one;
 		l->iv = v;
 	}
-	struct eci_interval new_iv[ECI_INTERVALS_MAX], old_iv[ECI_INTERVALS_MAX];
-	struct eci_interval new_own[ECI_INTERVALS_MAX];
-	uint32_t niv = l->niv, nown = r->nown, old_n = l->niv;
-	memcpy(old_iv, l->iv, sizeof old_iv[0] * niv);
-	memcpy(new_iv, l->iv, sizeof new_iv[0] * niv);
-	memcpy(new_own, r->own, sizeof new_own);
+	if (route_room(r, l->niv + 1)) /* nothing fails any more once something was changed */
+		return -1;
+	struct eci_interval v[ECI_INTERVALS_MAX];
+	uint32_t n = l->niv;
+	memcpy(v, l->iv, sizeof v[0] * n);
 	/* A block that a descendant owns is ours as well, else its frames would go back up once it is lost. */
-	if (!eci_iv_add(new_iv, &niv, lo, hi) || !eci_iv_add(new_own, &nown, lo, hi))
+	if (!eci_iv_add(v, &n, lo, hi) || !eci_iv_add(r->own, &r->nown, lo, hi))
 		return -5;
 	/* The parent knows a paused link by its intervals: it must not see them change in between. */
 	bool paused = l->up_paused;
 	if (paused)
 		eci_pause_up(l, false);
-	memcpy(l->iv, new_iv, sizeof new_iv[0] * niv);
-	l->niv = niv;
-	int rc = eci_route_rebuild(r, l);
-	if (rc) {
-		memcpy(l->iv, old_iv, sizeof old_iv[0] * old_n);
-		l->niv = old_n;
-	} else {
-		memcpy(r->own, new_own, sizeof new_own);
-		r->nown = nown;
-	}
+	memcpy(l->iv, v, sizeof v[0] * n);
+	l->niv = n;
+	(void)eci_route_rebuild(r, l);
 	if (paused)
 		eci_pause_up(l, true);
-	return rc;
+	return 0;
 }
 
 void eci_lost_add(struct eci_router *r, uint32_t lo, uint32_t hi, const char *evidence)
@@ -168,12 +165,7 @@ void eci_lost_add(struct eci_router *r, uint32_t lo, uint32_t hi, const char *ev
 		r->nlost++;
 	e->lo = lo;
 	e->hi = hi;
-	uint32_t n = 0;
-	while (evidence && evidence[n] && n < ECI_EVIDENCE_MAX)
-		n++;
-	if (n == ECI_EVIDENCE_MAX) /* a cut must not leave half a character: the text travels as CBOR text */
-		while (n && ((uint8_t)evidence[n] & 0xC0) == 0x80)
-			n--;
+	size_t n = eci_text_cut(evidence, ECI_EVIDENCE_MAX); /* it travels as CBOR text */
 	if (n)
 		memcpy(e->evidence, evidence, n);
 	e->evidence[n] = 0;
@@ -213,12 +205,9 @@ int eci_kid_add(struct eci_router *r, struct eci_link *l)
 {
 	if (r->nkids == r->kids_cap) {
 		uint32_t cap = r->kids_cap ? r->kids_cap * 2 : 8;
-		struct eci_link **grown = eci_mem_alloc(cap * sizeof *grown);
+		struct eci_link **grown = eci_mem_grow(r->kids, r->nkids * sizeof *grown, cap * sizeof *grown);
 		if (!grown)
 			return -1;
-		if (r->nkids)
-			memcpy(grown, r->kids, r->nkids * sizeof *grown);
-		eci_mem_free(r->kids);
 		r->kids = grown;
 		r->kids_cap = cap;
 	}

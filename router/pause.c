@@ -96,6 +96,15 @@ void eci_pause_join(struct eci_link *l, struct eci_flow *w)
 		assign(l, w, holder(l, w));
 }
 
+/* Its flows belong to another one that covers them, or to none. */
+static void hand_over(struct eci_link *l, const struct eci_pause *p)
+{
+	for (uint32_t i = 0; l->flows && i < ECI_FLOW_BUCKETS; i++)
+		for (struct eci_flow *w = l->flows[i]; w; w = w->chain)
+			if (w->pause == p)
+				assign(l, w, holder(l, w));
+}
+
 static void dissolve(struct eci_link *l, struct eci_pause *p)
 {
 	struct eci_pause **at = &l->pauses;
@@ -106,10 +115,7 @@ static void dissolve(struct eci_link *l, struct eci_pause *p)
 		l->npauses--;
 	if (p->announced)
 		announce(l, p, false);
-	for (uint32_t i = 0; l->flows && i < ECI_FLOW_BUCKETS; i++)
-		for (struct eci_flow *w = l->flows[i]; w; w = w->chain)
-			if (w->pause == p)
-				assign(l, w, holder(l, w));
+	hand_over(l, p);
 	eci_mem_free(p);
 }
 
@@ -181,10 +187,7 @@ void eci_resume_got(struct eci_link *l, uint32_t lo, uint32_t hi)
 		return;
 	p->refs--;
 	if (!p->refs)
-		for (uint32_t i = 0; l->flows && i < ECI_FLOW_BUCKETS; i++)
-			for (struct eci_flow *w = l->flows[i]; w; w = w->chain)
-				if (w->pause == p)
-					assign(l, w, holder(l, w));
+		hand_over(l, p);
 	settle(l, p);
 	weigh(l);
 	eci_wake(l);

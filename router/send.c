@@ -256,14 +256,20 @@ int eci_router_send_buf(struct eci_router *r, uint32_t dst, uint32_t slot, uint3
 	return rc;
 }
 
-static void put_evidence(struct eci_buf *s, const char *text)
+size_t eci_text_cut(const char *text, size_t max)
 {
 	size_t n = 0;
-	while (text && text[n] && n < NOTICE_EVIDENCE_MAX)
+	while (text && text[n] && n < max)
 		n++;
-	if (n == NOTICE_EVIDENCE_MAX) /* not half a character */
+	if (n == max)
 		while (n && ((uint8_t)text[n] & 0xC0) == 0x80)
 			n--;
+	return n;
+}
+
+static void put_evidence(struct eci_buf *s, const char *text)
+{
+	size_t n = eci_text_cut(text, NOTICE_EVIDENCE_MAX);
 	if (n && !eci_utf8_valid((const uint8_t *)text, n)) { /* a program's raw output: keep what is ASCII */
 		char plain[NOTICE_EVIDENCE_MAX];
 		for (size_t i = 0; i < n; i++)

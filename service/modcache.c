@@ -109,13 +109,10 @@ static bool mark(struct served *s, uint32_t number)
 	uint32_t word = number / 32, bit = (uint32_t)1 << number % 32;
 	if (s && word >= s->words) {
 		uint32_t words = word + 16;
-		uint32_t *bits = eci_mem_alloc(words * sizeof *bits);
+		uint32_t *bits = eci_mem_grow(s->bits, s->words * sizeof *bits, words * sizeof *bits);
 		if (!bits)
 			return false;
-		memset(bits, 0, words * sizeof *bits);
-		if (s->words)
-			memcpy(bits, s->bits, s->words * sizeof *bits);
-		eci_mem_free(s->bits);
+		memset(bits + s->words, 0, (words - s->words) * sizeof *bits);
 		s->bits = bits;
 		s->words = words;
 	}
@@ -200,12 +197,10 @@ static void push(struct answer *a, struct entry *e)
 {
 	if (a->n == a->cap) {
 		size_t cap = a->cap * 2 + 16;
-		struct entry **grown = eci_mem_alloc(cap * sizeof(struct entry *));
+		struct entry **grown =
+			eci_mem_grow(a->todo, a->n * sizeof(struct entry *), cap * sizeof(struct entry *));
 		if (!grown)
 			return; /* it is asked for by itself then */
-		if (a->n)
-			memcpy(grown, a->todo, a->n * sizeof(struct entry *));
-		eci_mem_free(a->todo);
 		a->todo = grown;
 		a->cap = cap;
 	}

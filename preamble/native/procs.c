@@ -362,18 +362,11 @@ void native_watch(int fd, short events)
 {
 	if (native.npoll == native.poll_cap) {
 		int cap = native.poll_cap ? native.poll_cap * 2 : 32;
-		struct native_poll *grown = eci_mem_alloc((size_t)cap * sizeof *grown);
-		void *also = eci_mem_alloc((size_t)cap * sizeof *whose);
-		if (!grown || !also)
+		size_t n = (size_t)native.npoll, more = (size_t)cap;
+		native.poll = eci_mem_grow(native.poll, n * sizeof *native.poll, more * sizeof *native.poll);
+		whose = eci_mem_grow(whose, n * sizeof *whose, more * sizeof *whose);
+		if (!native.poll || !whose)
 			native_exit(1); /* a descriptor that is not watched would hang somebody for ever */
-		if (native.npoll) {
-			memcpy(grown, native.poll, (size_t)native.npoll * sizeof *grown);
-			memcpy(also, whose, (size_t)native.npoll * sizeof *whose);
-		}
-		eci_mem_free(native.poll);
-		eci_mem_free(whose);
-		native.poll = grown;
-		whose = also;
 		native.poll_cap = cap;
 	}
 	native.poll[native.npoll++] = (struct native_poll){fd, events, 0};
