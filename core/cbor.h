@@ -76,6 +76,9 @@ static inline struct eci_cbor eci_cbor_open(const uint8_t *p, size_t n)
 {
 	return (struct eci_cbor){p, n ? p + n : p, false};
 }
+/* Over a body that is checked first (as a protocol message): bad from the start if it is not what it must be. */
+struct eci_frame;
+struct eci_cbor eci_cbor_of(const struct eci_frame *f);
 bool eci_cbor_next(struct eci_cbor *c, struct eci_cbor_item *it); /* one head; false at the end or on error */
 bool eci_cbor_skip(struct eci_cbor *c);                           /* one whole item */
 /* Typed getters: consume one item; on another type set bad and return 0/false. A false getter leaves outputs zeroed. */

@@ -13,6 +13,8 @@
  * stream, and a packed struct would tie the wire to the machine. */
 #include "core/frame.h"
 
+#include "core/cbor.h"
+
 enum { AT_VERSION = 1, AT_KIND = 2, AT_HOPS = 3, AT_DST = 4, AT_SRC = 8, AT_AUTH = 12 };
 enum { AT_HANDLE = 16, AT_REPLY_TO = 20, AT_LENGTH = 24 };
 
@@ -70,4 +72,11 @@ long eci_frame_unpack(const uint8_t *p, size_t n, struct eci_frame *f)
 		.body = p + ECI_FRAME_HEADER,
 	};
 	return (long)(ECI_FRAME_HEADER + len);
+}
+
+struct eci_cbor eci_cbor_of(const struct eci_frame *f)
+{
+	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	c.bad = eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) != ECI_CBOR_OK;
+	return c;
 }

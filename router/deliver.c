@@ -46,8 +46,8 @@ bool eci_handle_local(uint32_t handle)
 
 bool eci_read_pair(const struct eci_frame *f, uint64_t *a, uint64_t *b)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) || eci_cbor_get_array(&c) < 2)
+	struct eci_cbor c = eci_cbor_of(f);
+	if (eci_cbor_get_array(&c) < 2)
 		return false;
 	*a = eci_cbor_get_uint(&c);
 	*b = eci_cbor_get_uint(&c);
@@ -67,9 +67,7 @@ bool eci_read_block(const struct eci_frame *f, struct eci_interval *v)
 
 static bool read_int(const struct eci_frame *f, uint64_t *n)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX))
-		return false;
+	struct eci_cbor c = eci_cbor_of(f);
 	*n = eci_cbor_get_uint(&c);
 	return !c.bad;
 }

@@ -126,9 +126,9 @@ void eci_router_ungroup(struct eci_router *r, uint32_t gid, uint64_t now_ms)
 /* Reads [gid, [lo, hi, ...]] into an array of its own; NULL with *n 0 if it does not decode, or *n 1 without memory. */
 static struct eci_interval *read_group(const struct eci_frame *f, uint32_t *gid, size_t *n)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	struct eci_cbor c = eci_cbor_of(f);
 	*n = 0;
-	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) || eci_cbor_get_array(&c) < 2)
+	if (eci_cbor_get_array(&c) < 2)
 		return NULL;
 	uint64_t id = eci_cbor_get_uint(&c);
 	size_t items = eci_cbor_get_array(&c);
@@ -155,10 +155,10 @@ static struct eci_interval *read_group(const struct eci_frame *f, uint32_t *gid,
 void eci_group_got(struct eci_router *r, struct eci_link *l, const struct eci_frame *f)
 {
 	if (f->handle == ECI_H_UNGROUP) {
-		struct eci_cbor c = eci_cbor_open(f->body, f->len);
-		bool bad = eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) || eci_cbor_get_array(&c) < 1;
-		uint64_t gid = bad ? 0 : eci_cbor_get_uint(&c);
-		if (bad || c.bad || gid > UINT32_MAX)
+		struct eci_cbor c = eci_cbor_of(f);
+		size_t items = eci_cbor_get_array(&c);
+		uint64_t gid = eci_cbor_get_uint(&c);
+		if (!items || c.bad || gid > UINT32_MAX)
 			eci_link_break(l, "bad-body", "UNGROUP does not decode");
 		else
 			eci_router_ungroup(r, (uint32_t)gid, r->now);

@@ -7,21 +7,14 @@
 #include "router/router.h"
 #include "router/state.h"
 
-/* What only a master's router does: it owns all ids, sends to itself and to groups, and has streams that must not be held
- * where they are read. No router of the native agent is one, so its compiler drops all of that. */
+/* What only a master's router does: it owns all ids, sends to itself and to groups, and has streams that must not be
+ * held where they are read. No router of the native agent is one, so its compiler drops all of that. */
 #ifdef ECI_NATIVE
 enum { ECI_MASTER_TOO = false };
 #else
 enum { ECI_MASTER_TOO = true };
 #endif
 
-static inline bool eci_iv_has(const struct eci_interval *v, uint32_t n, uint32_t id)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if (id >= v[i].lo && id <= v[i].hi)
-			return true;
-	return false;
-}
 static inline uint32_t eci_wire(uint32_t len)
 {
 	return ECI_FRAME_HEADER + len;
@@ -31,6 +24,7 @@ static inline uint32_t eci_wire(uint32_t len)
 size_t eci_text_cut(const char *text, size_t max); /* send.c */
 
 /* ---- interval.c ---- */
+bool eci_iv_has(const struct eci_interval *v, uint32_t n, uint32_t id);
 bool eci_iv_meets(const struct eci_interval *v, uint32_t n, uint32_t lo, uint32_t hi);
 bool eci_iv_inside(const struct eci_interval *v, uint32_t n, uint32_t lo, uint32_t hi);
 /* Adds [lo, hi] and merges; false if that would make more than ECI_INTERVALS_MAX. v has room for that many. */

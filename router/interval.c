@@ -12,6 +12,11 @@
  * Routes change on SPAWN, GRANT and loss only, so insertion may move the array's tail. */
 #include "router/internal.h"
 
+bool eci_iv_has(const struct eci_interval *v, uint32_t n, uint32_t id)
+{
+	return eci_iv_inside(v, n, id, id);
+}
+
 bool eci_iv_meets(const struct eci_interval *v, uint32_t n, uint32_t lo, uint32_t hi)
 {
 	for (uint32_t i = 0; i < n; i++)
@@ -197,8 +202,8 @@ static uint32_t kid_at(const struct eci_router *r, uint32_t peer)
 
 struct eci_link *eci_kid_find(const struct eci_router *r, uint32_t peer)
 {
-	uint32_t i = kid_at(r, peer);
-	return i < r->nkids && r->kids[i]->peer == peer ? r->kids[i] : NULL;
+	struct eci_link *l = eci_route_find(r, peer); /* a child owns its id */
+	return l && l->peer == peer ? l : NULL;
 }
 
 int eci_kid_add(struct eci_router *r, struct eci_link *l)

@@ -128,7 +128,7 @@ static size_t feed_whole(struct eci_link *l, const uint8_t *p, size_t n)
 	if (used < 0)
 		refuse(l, used);
 	else if (eci_buf_append(&l->in, p, n))
-		eci_link_break(l, "queue-overflow", "no memory for a frame");
+		eci_link_break(l, "queue-overflow", "no memory");
 	return n;
 }
 
@@ -140,7 +140,7 @@ static size_t feed_rest(struct eci_link *l, const uint8_t *p, size_t n)
 		want += eci_get32(eci_buf_data(&l->in) + 24);
 	size_t take = want - have < n ? want - have : n;
 	if (eci_buf_append(&l->in, p, take)) {
-		eci_link_break(l, "queue-overflow", "no memory for a frame");
+		eci_link_break(l, "queue-overflow", "no memory");
 		return n;
 	}
 	struct eci_frame f;

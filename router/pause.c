@@ -157,7 +157,7 @@ void eci_pause_got(struct eci_link *l, uint32_t lo, uint32_t hi)
 	if (!p) {
 		p = eci_mem_alloc(sizeof *p);
 		if (!p) {
-			eci_link_break(l, "queue-overflow", "no memory for a pause");
+			eci_link_break(l, "queue-overflow", "no memory");
 			return;
 		}
 		*p = (struct eci_pause){.next = l->pauses, .lo = lo, .hi = hi, .whole = whole};

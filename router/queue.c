@@ -151,7 +151,7 @@ static void release_held(struct eci_link *l, struct eci_flow *w)
 	while (w->head && !w->head->blob) {
 		struct eci_item *it = w->head;
 		if (eci_fifo_put(&l->call, &it->f))
-			eci_link_break(l, "queue-overflow", "no memory for a call frame");
+			eci_link_break(l, "queue-overflow", "no memory");
 		else
 			l->frames_out++;
 		l->held_calls -= eci_wire(it->f.len);

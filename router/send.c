@@ -69,7 +69,7 @@ void eci_tell(struct eci_link *l, uint32_t handle, uint64_t a, uint64_t b, bool 
 	if (pair)
 		eci_cbor_put_uint(s, b);
 	if (eci_tell_scratch(l, handle) == -1)
-		eci_link_break(l, "queue-overflow", "no memory for a control frame");
+		eci_link_break(l, "queue-overflow", "no memory");
 }
 
 int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local)
@@ -94,7 +94,7 @@ int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 	}
 	if (eci_fifo_put(f->cls == ECI_CONTROL ? &l->control : &l->call, f)) {
 		if (f->cls == ECI_CONTROL)
-			eci_link_break(l, "queue-overflow", "no memory for a control frame");
+			eci_link_break(l, "queue-overflow", "no memory");
 		return -1;
 	}
 	l->frames_out++;
@@ -270,14 +270,11 @@ size_t eci_text_cut(const char *text, size_t max)
 static void put_evidence(struct eci_buf *s, const char *text)
 {
 	size_t n = eci_text_cut(text, NOTICE_EVIDENCE_MAX);
-	if (n && !eci_utf8_valid((const uint8_t *)text, n)) { /* a program's raw output: keep what is ASCII */
-		char plain[NOTICE_EVIDENCE_MAX];
-		for (size_t i = 0; i < n; i++)
-			plain[i] = (uint8_t)text[i] < 0x80 ? text[i] : '?';
-		eci_cbor_put_text(s, plain, n);
-		return;
-	}
-	eci_cbor_put_text(s, n ? text : "", n);
+	eci_cbor_put_text(s, text, n);
+	if (!s->failed && !eci_utf8_valid(s->mem + s->tail - n, n)) /* a program's raw output: keep what is ASCII */
+		for (uint8_t *p = s->mem + s->tail - n; n; n--, p++)
+			if (*p >= 0x80)
+				*p = '?';
 }
 
 void eci_router_dead(struct eci_router *r, const struct eci_frame *f, const char *reason, const char *evidence,

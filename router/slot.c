@@ -143,14 +143,14 @@ void eci_router_fail(struct eci_router *r, uint32_t lo, uint32_t hi, uint32_t at
 /* ---- what arrives ---- */
 static void take_dead(struct eci_router *r, struct eci_slot *s, const struct eci_frame *f)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	struct eci_cbor c = eci_cbor_of(f);
 	const char *reason = "bad-body", *text = "";
 	size_t nreason = 8, ntext = 0;
 	char word[ECI_REASON_MAX + 1];
 	struct eci_buf evidence = ECI_BUF_NULL;
 	/* A notice that cannot be read is a dead answer still: better a vague reason than a slot that waits for ever.
 	 */
-	if (!eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) && eci_cbor_get_array(&c) >= 4) {
+	if (eci_cbor_get_array(&c) >= 4) {
 		const char *p;
 		size_t n;
 		if (eci_cbor_get_text(&c, &p, &n)) {

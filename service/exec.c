@@ -147,17 +147,10 @@ void eci_job_exited(struct eci_job *j, int wait_status, uint64_t now_ms)
 
 static void failed(struct eci_job *j, const char *what, int err, uint64_t now_ms)
 {
-	const char *why = j->all->host->explain(j->all->ctx, err);
-	struct eci_buf text = ECI_BUF_NULL, b = ECI_BUF_NULL;
-	if (eci_buf_puts(&text, what) || eci_buf_puts(&text, ": ") ||
-	    !eci_utf8_valid(eci_buf_data(&text), eci_buf_len(&text)))
-		eci_buf_clear(&text);
-	(void)eci_buf_puts(&text, why);
+	struct eci_buf b = ECI_BUF_NULL;
 	eci_cbor_put_array(&b, 3);
 	eci_cbor_put_uint(&b, 1);
-	eci_cbor_put_text(&b, (const char *)eci_buf_data(&text), eci_buf_len(&text));
-	eci_cbor_put_uint(&b, (uint64_t)(unsigned)err);
-	eci_buf_deinit(&text);
+	eci_words_why(&b, what, j->all->host->explain(j->all->ctx, err), err);
 	answer(j, &b, now_ms);
 }
 
@@ -208,17 +201,16 @@ static void take_pair(struct request *r, struct eci_cbor *c, uint64_t key)
 	}
 }
 
-static bool parse(struct request *r, const struct eci_frame *f)
+static bool parse(struct request *r, struct eci_cbor *c)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	for (size_t pairs = eci_cbor_get_map(&c); pairs && !c.bad; pairs--) {
-		uint64_t key = eci_cbor_get_uint(&c);
-		if (key == 0 || !eci_cbor_get_null(&c))
-			take_pair(r, &c, key);
+	for (size_t pairs = eci_cbor_get_map(c); pairs && !c->bad; pairs--) {
+		uint64_t key = eci_cbor_get_uint(c);
+		if (key == 0 || !eci_cbor_get_null(c))
+			take_pair(r, c, key);
 	}
 	if (r->cwd)
 		r->q.cwd = r->cwd[0];
-	return !c.bad && r->q.argv && r->far[0] && r->far[1];
+	return !c->bad && r->q.argv && r->far[0] && r->far[1];
 }
 
 static struct eci_job *find(const struct eci_jobs *all, uint32_t src, uint64_t slot)
@@ -249,13 +241,13 @@ static struct eci_job *job_new(struct eci_jobs *all, const struct eci_frame *f, 
 	return j;
 }
 
-static void start(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_ms)
+static void start(struct eci_jobs *all, const struct eci_frame *f, struct eci_cbor *c, uint64_t now_ms)
 {
 	struct request r = {0};
 	struct eci_job *j = NULL;
 	int err = 0;
 	bool at_cwd = false;
-	if (!parse(&r, f))
+	if (!parse(&r, c))
 		eci_router_dead(all->router, f, "bad-body", "EXEC", now_ms);
 	else if (all->n >= ECI_JOBS_MAX || find(all, f->src, f->reply_to) || (j = job_new(all, f, &r)) == NULL)
 		eci_router_dead(all->router, f, "busy", "too many commands", now_ms);
@@ -274,13 +266,12 @@ static void start(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_
 	eci_mem_free(r.cwd);
 }
 
-static void cancel(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_ms)
+static void cancel(struct eci_jobs *all, const struct eci_frame *f, struct eci_cbor *c, uint64_t now_ms)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	(void)eci_cbor_get_array(&c);
-	uint64_t slot = eci_cbor_get_uint(&c);
-	struct eci_job *j = c.bad ? NULL : find(all, f->src, slot);
-	if (c.bad)
+	(void)eci_cbor_get_array(c);
+	uint64_t slot = eci_cbor_get_uint(c);
+	struct eci_job *j = c->bad ? NULL : find(all, f->src, slot);
+	if (c->bad)
 		eci_router_dead(all->router, f, "bad-body", "CANCEL", now_ms);
 	if (!j || j->kill_at)
 		return;
@@ -292,12 +283,11 @@ bool eci_jobs_deliver(struct eci_jobs *all, const struct eci_frame *f, uint64_t 
 {
 	if (f->handle != ECI_H_EXEC && f->handle != ECI_H_CANCEL)
 		return false;
-	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) != 0)
-		eci_router_dead(all->router, f, "bad-body", "", now_ms);
-	else if (f->handle == ECI_H_EXEC)
-		start(all, f, now_ms);
+	struct eci_cbor c = eci_cbor_of(f);
+	if (f->handle == ECI_H_EXEC)
+		start(all, f, &c, now_ms);
 	else
-		cancel(all, f, now_ms);
+		cancel(all, f, &c, now_ms);
 	return true;
 }
 

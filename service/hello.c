@@ -47,10 +47,8 @@ static void take_value(struct eci_hello *h, struct eci_cbor *c, uint64_t key)
 
 bool eci_hello_read(struct eci_hello *h, const struct eci_frame *f, bool from_parent)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	struct eci_cbor c = eci_cbor_of(f);
 	*h = (struct eci_hello){.version = UINT64_MAX};
-	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX))
-		return false;
 	for (size_t pairs = eci_cbor_get_map(&c); pairs && !c.bad; pairs--) {
 		uint64_t key = 3;
 		if (!take_key(&c, &key))

@@ -314,13 +314,11 @@ static struct request *ask(struct eci_modcache *m, const struct eci_frame *f, co
 
 bool eci_modcache_deliver(struct eci_modcache *m, const struct eci_frame *f, uint64_t now_ms)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	struct eci_cbor c = eci_cbor_of(f);
 	const char *name;
 	size_t n;
 	m->now = now_ms;
-	bool good = eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) == 0 && eci_cbor_get_array(&c) > 0 &&
-		    eci_cbor_get_text(&c, &name, &n);
-	if (!good)
+	if (!eci_cbor_get_array(&c) || !eci_cbor_get_text(&c, &name, &n))
 		return false;
 	if (n > ECI_MODULE_NAME_MAX) {
 		eci_router_dead(m->router, f, "bad-body", "a name above 255 bytes", now_ms);
@@ -336,7 +334,7 @@ bool eci_modcache_deliver(struct eci_modcache *m, const struct eci_frame *f, uin
 	struct request *q = ask(m, f, name, n);
 	struct waiting *w = q ? eci_mem_alloc(sizeof *w) : NULL;
 	if (!w) {
-		eci_router_dead(m->router, f, "busy", "no memory to ask for a module", now_ms);
+		eci_router_dead(m->router, f, "busy", "no memory", now_ms);
 		return true;
 	}
 	*w = (struct waiting){.next = q->who, .f = *f};

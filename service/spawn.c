@@ -27,7 +27,6 @@
 #define CHAINS 256u /* by id: short for some thousands of processes that boot at once */
 #define REASON_MAX 32u
 #define DETAIL_MAX 256u
-#define TEXT_MAX 512u /* of event 7 */
 
 struct eci_spawn {
 	struct eci_spawns *all;
@@ -255,43 +254,32 @@ struct request {
 };
 
 /* False when it does not decode. */
-static bool parse_spawn(struct request *q, const struct eci_frame *f)
+static bool parse_spawn(struct request *q, struct eci_cbor *c)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	size_t pairs = eci_cbor_get_map(&c);
-	for (size_t i = 0; i < pairs && !c.bad; i++) {
-		uint64_t key = eci_cbor_get_uint(&c);
+	size_t pairs = eci_cbor_get_map(c);
+	for (size_t i = 0; i < pairs && !c->bad; i++) {
+		uint64_t key = eci_cbor_get_uint(c);
 		if (key == 0)
-			q->id = eci_cbor_get_uint(&c);
+			q->id = eci_cbor_get_uint(c);
 		else if (key == 1)
-			q->size = eci_cbor_get_uint(&c);
+			q->size = eci_cbor_get_uint(c);
 		else if (key == 2 && !q->argv)
-			q->argv = eci_words_argv(&c);
-		else if (key == 3 && !eci_cbor_get_null(&c)) {
-			q->env = eci_words_env(&c);
-			c.bad = c.bad || !q->env;
+			q->argv = eci_words_argv(c);
+		else if (key == 3 && !eci_cbor_get_null(c)) {
+			q->env = eci_words_env(c);
+			c->bad = c->bad || !q->env;
 		} else if (key == 4)
-			q->mode = eci_cbor_get_uint(&c);
+			q->mode = eci_cbor_get_uint(c);
 		else
-			(void)eci_cbor_skip(&c);
+			(void)eci_cbor_skip(c);
 	}
-	return !c.bad && q->argv && q->mode <= 2;
+	return !c->bad && q->argv && q->mode <= 2;
 }
 
 static void failed_to_start(struct eci_spawn *s, const char *program, int err, uint64_t now_ms)
 {
-	char text[TEXT_MAX];
-	const char *why = s->all->host->explain(s->all->ctx, err), *parts[] = {program, ": ", why};
-	size_t n = 0;
-	for (size_t i = 0; i < 3; i++)
-		for (const char *p = parts[i]; *p && n < TEXT_MAX; p++)
-			text[n++] = *p;
 	struct eci_buf b = event(7, 3);
-	if (eci_utf8_valid((const uint8_t *)text, n))
-		eci_cbor_put_text(&b, text, n);
-	else
-		eci_cbor_put_str(&b, why);
-	eci_cbor_put_uint(&b, (uint64_t)(unsigned)err);
+	eci_words_why(&b, program, s->all->host->explain(s->all->ctx, err), err);
 	send_event(s, &b, now_ms);
 }
 
@@ -308,16 +296,16 @@ static bool is_free(const struct eci_spawns *all, const struct request *q)
 	return true;
 }
 
-static void spawn(struct eci_spawns *all, const struct eci_frame *f, uint64_t now_ms)
+static void spawn(struct eci_spawns *all, const struct eci_frame *f, struct eci_cbor *c, uint64_t now_ms)
 {
 	struct request q = {0};
-	bool good = parse_spawn(&q, f);
+	bool good = parse_spawn(&q, c);
 	struct eci_spawn *s = NULL;
 	uint32_t id = (uint32_t)q.id;
 	if (!good || !f->reply_to || !is_free(all, &q)) {
 		eci_router_dead(all->router, f, "bad-body", "SPAWN", now_ms);
 	} else if ((s = eci_mem_alloc(sizeof *s)) == NULL) {
-		eci_router_dead(all->router, f, "busy", "out of memory", now_ms);
+		eci_router_dead(all->router, f, "busy", "no memory", now_ms);
 	} else {
 		*s = (struct eci_spawn){
 			.all = all, .id = id, .size = (uint32_t)q.size, .owner = f->src, .slot = f->reply_to};
@@ -366,17 +354,16 @@ static void raw_write(struct eci_spawn *s, bool tty, struct eci_cbor *c)
 	s->all->host->write(s->all->ctx, s->proc, tty, p, n);
 }
 
-static void raw(struct eci_spawns *all, const struct eci_frame *f)
+static void raw(struct eci_spawns *all, struct eci_cbor *c)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	struct eci_spawn *s = find(all, &c);
-	uint64_t op = eci_cbor_get_uint(&c);
-	if (!s || c.bad) /* it may just have ended: the final event is on its way */
+	struct eci_spawn *s = find(all, c);
+	uint64_t op = eci_cbor_get_uint(c);
+	if (!s || c->bad) /* it may just have ended: the final event is on its way */
 		return;
 	if (op <= 1) {
-		raw_write(s, op == 1, &c);
+		raw_write(s, op == 1, c);
 	} else if (op == 2) {
-		uint64_t n = eci_cbor_get_uint(&c);
+		uint64_t n = eci_cbor_get_uint(c);
 		s->unacked = n < s->unacked ? s->unacked - (size_t)n : 0;
 		if (s->paused && s->unacked < ECI_RAW_WINDOW / 2) {
 			s->paused = false;
@@ -387,13 +374,12 @@ static void raw(struct eci_spawns *all, const struct eci_frame *f)
 	}
 }
 
-static void promote_request(struct eci_spawns *all, const struct eci_frame *f, uint64_t now_ms)
+static void promote_request(struct eci_spawns *all, struct eci_cbor *c, uint64_t now_ms)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	struct eci_spawn *s = find(all, &c);
+	struct eci_spawn *s = find(all, c);
 	const uint8_t *p;
 	size_t n;
-	if (!s || !eci_cbor_get_bytes(&c, &p, &n) || s->link)
+	if (!s || !eci_cbor_get_bytes(c, &p, &n) || s->link)
 		return;
 	if (n > ECI_HELLO_MAX || eci_buf_append(&s->hello, p, n) < 0) {
 		eci_spawn_broken(s, "bad-body", "PROMOTE");
@@ -406,16 +392,16 @@ bool eci_spawns_deliver(struct eci_spawns *all, const struct eci_frame *f, uint6
 {
 	if (f->handle < ECI_H_SPAWN || f->handle > ECI_H_KILL)
 		return false;
-	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) != 0) {
+	struct eci_cbor c = eci_cbor_of(f);
+	if (c.bad) {
 		eci_router_dead(all->router, f, "bad-body", "", now_ms);
 	} else if (f->handle == ECI_H_SPAWN) {
-		spawn(all, f, now_ms);
+		spawn(all, f, &c, now_ms);
 	} else if (f->handle == ECI_H_RAW) {
-		raw(all, f);
+		raw(all, &c);
 	} else if (f->handle == ECI_H_PROMOTE) {
-		promote_request(all, f, now_ms);
+		promote_request(all, &c, now_ms);
 	} else {
-		struct eci_cbor c = eci_cbor_open(f->body, f->len);
 		struct eci_spawn *s = find(all, &c);
 		if (s)
 			eci_spawn_broken(s, "killed", "");

@@ -66,3 +66,15 @@ char **eci_words_one(struct eci_cbor *c)
 {
 	return words(c, 1, take);
 }
+
+void eci_words_why(struct eci_buf *b, const char *what, const char *why, int err)
+{
+	struct eci_buf text = ECI_BUF_NULL;
+	if (eci_buf_puts(&text, what) || eci_buf_puts(&text, ": ") ||
+	    !eci_utf8_valid(eci_buf_data(&text), eci_buf_len(&text)))
+		eci_buf_clear(&text);
+	(void)eci_buf_puts(&text, why);
+	eci_cbor_put_text(b, (const char *)eci_buf_data(&text), eci_buf_len(&text));
+	eci_cbor_put_uint(b, (uint64_t)(unsigned)err);
+	eci_buf_deinit(&text);
+}

@@ -9,6 +9,8 @@
 char **eci_words_argv(struct eci_cbor *c);
 /* The map at the cursor as changes to an environment: "K=V" to set, "K" to unset (null). The same, but may be empty. */
 char **eci_words_env(struct eci_cbor *c);
+/* Writes why a program did not start, as EXEC's answer and SPAWN's event have it: "WHAT: WHY" and the errno. */
+void eci_words_why(struct eci_buf *b, const char *what, const char *why, int err);
 /* The word at the cursor, as an argv of one. */
 char **eci_words_one(struct eci_cbor *c);
 

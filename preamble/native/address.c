@@ -104,8 +104,8 @@ bool native_address_unix(struct native_address *a, const char *path, size_t n)
 /* By subtraction: not all of these processors divide. */
 char *native_digits(char *to, uint32_t v, bool hex)
 {
-	static const uint32_t powers[] = {1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10,
-					  1,	      4096,	 256,	   16,	    1};
+	static const uint32_t powers[] = {1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000,
+					  100,        10,        1,        4096,    256,    16,    1};
 	const uint32_t *top = powers + (hex ? 10 : 0);
 	while (*top > 1 && v < *top)
 		top++;

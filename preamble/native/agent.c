@@ -155,19 +155,10 @@ static const struct eci_router_ops ops = {.deliver = on_frame, .hello = on_hello
 /* True: there is no more to write. */
 static bool flush_up(void)
 {
-	const uint8_t *p;
-	size_t n;
-	while ((n = eci_link_output(native.up, &p, NATIVE_READ_MAX)) > 0) {
-		long w = SYS3(NR_write, 1, p, n);
-		if (w == -SYS_EAGAIN)
-			return false;
-		if (w < 0) {
-			native.end = "eof";
-			return true;
-		}
-		eci_link_wrote(native.up, (size_t)w, native.now);
-	}
-	return true;
+	int done = native_flush(native.up, 1);
+	if (done < 0)
+		native.end = "eof";
+	return done;
 }
 
 static void read_up(void)

@@ -74,6 +74,8 @@ char *native_digits(char *to, uint32_t v, bool hex); /* hex: of 16 bits; without
 extern const struct eci_spawn_host native_spawn_host;
 extern const struct eci_job_host native_job_host;
 void native_procs_flush(void);
+/* Writes what a link has for this descriptor: 1 all of it, 0 the descriptor is full, -1 nobody reads it any more. */
+int native_flush(struct eci_link *link, int fd);
 void native_procs_watch(uint64_t *until);
 void native_procs_serve(int first, int last); /* their entries in native.poll: [first, last) */
 void native_procs_reap(void);

@@ -215,22 +215,27 @@ static bool flush_queue(struct native_proc *c, struct eci_buf *q, int fd)
 	return true;
 }
 
-static bool flush_link(struct native_proc *c)
+int native_flush(struct eci_link *link, int fd)
 {
 	const uint8_t *p;
 	size_t n;
-	while (c->link && c->in >= 0 && (n = eci_link_output(c->link, &p, NATIVE_READ_MAX)) > 0) {
-		long w = SYS3(NR_write, c->in, p, n);
-		if (w == -SYS_EAGAIN)
-			return false;
-		if (w < 0) {
-			close_in(c);
-			end_at(c, GRACE_MS);
-			break;
-		}
-		eci_link_wrote(c->link, (size_t)w, native.now);
+	while ((n = eci_link_output(link, &p, NATIVE_READ_MAX)) > 0) {
+		long w = SYS3(NR_write, fd, p, n);
+		if (w < 0)
+			return w == -SYS_EAGAIN ? 0 : -1;
+		eci_link_wrote(link, (size_t)w, native.now);
 	}
-	return true;
+	return 1;
+}
+
+static bool flush_link(struct native_proc *c)
+{
+	int done = c->link && c->in >= 0 ? native_flush(c->link, c->in) : 1;
+	if (done < 0) {
+		close_in(c);
+		end_at(c, GRACE_MS);
+	}
+	return done;
 }
 
 void native_procs_flush(void)
@@ -256,39 +261,35 @@ static void watch(struct native_proc *c, int which, int fd, short events)
 	whose[native.npoll - 1].which = which;
 }
 
+/* How much may be read. */
+static size_t room(struct native_proc *c, int which)
+{
+	if (*output_of(c, which) < 0 || c->paused)
+		return 0;
+	return c->job ? eci_job_room(c->job, which) : NATIVE_READ_MAX;
+}
+
 void native_procs_watch(uint64_t *until)
 {
 	for (struct native_proc *c = native.procs; c; c = c->next) {
-		if (c->job) {
-			if (eci_job_room(c->job, OUT))
-				watch(c, OUT, c->out, SYS_POLLIN);
-			if (c->err >= 0 && eci_job_room(c->job, ERR))
-				watch(c, ERR, c->err, SYS_POLLIN);
-			if (c->blocked)
-				watch(c, IN, c->in, SYS_POLLOUT);
-			continue;
-		}
-		if (!c->paused) {
-			watch(c, OUT, c->out, SYS_POLLIN);
-			watch(c, ERR, c->err, SYS_POLLIN);
-			watch(c, TTY, c->tty, SYS_POLLIN);
-		}
+		for (int which = OUT; which <= (c->job ? ERR : TTY); which++)
+			if (room(c, which))
+				watch(c, which, *output_of(c, which), SYS_POLLIN);
 		if (c->blocked)
 			watch(c, IN, c->in, SYS_POLLOUT);
 		if (eci_buf_len(&c->tty_q))
 			watch(c, IN, c->tty, SYS_POLLOUT);
-		if (c->end_at && c->end_at < *until)
+		if (!c->job && c->end_at && c->end_at < *until)
 			*until = c->end_at;
 	}
 }
 
 static void take(struct native_proc *c, int which)
 {
-	int fd = *output_of(c, which);
-	size_t max = c->job ? eci_job_room(c->job, which) : NATIVE_READ_MAX;
-	if (fd < 0 || !max)
+	size_t max = room(c, which);
+	if (!max)
 		return;
-	long n = SYS3(NR_read, fd, native.buf, max);
+	long n = SYS3(NR_read, *output_of(c, which), native.buf, max);
 	if (n == -SYS_EAGAIN || n == -SYS_EINTR)
 		return;
 	if (n <= 0)

@@ -243,12 +243,11 @@ struct request {
 
 static bool parse(struct request *r, const struct eci_frame *f)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
+	struct eci_cbor c = eci_cbor_of(f);
 	const char *what = "";
 	const uint8_t *raw;
 	size_t n = 0;
-	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) || eci_cbor_get_array(&c) < 3 ||
-	    !eci_cbor_get_text(&c, &what, &n) || !n)
+	if (eci_cbor_get_array(&c) < 3 || !eci_cbor_get_text(&c, &what, &n) || !n)
 		return false;
 	*r = (struct request){.kind = *what};
 	size_t args = eci_cbor_get_array(&c);
@@ -343,9 +342,7 @@ static void open_it(struct sock *s, const struct request *r)
 
 static bool cancel(const struct eci_frame *f)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX))
-		return false;
+	struct eci_cbor c = eci_cbor_of(f);
 	(void)eci_cbor_get_array(&c);
 	uint64_t handle = eci_cbor_get_uint(&c);
 	for (struct sock *s = socks; s && !c.bad; s = s->next)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "preamble/native/arch.h"
+#include "preamble/native/arch_call.h"
 
 enum {
 	SYS_ENOENT = 2,
