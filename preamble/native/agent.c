@@ -18,7 +18,7 @@ enum { UP_IN, UP_OUT, WATCHER, SIGNALS, FIRST };
 
 __asm__(NATIVE_ENTRY);
 
-struct native native;
+__attribute__((used, section(".bss.native"))) struct native_state native_at;
 
 _Noreturn void native_exit(int status)
 {
