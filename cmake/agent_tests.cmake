@@ -12,7 +12,7 @@ foreach(test calls logs imports life exec streams listening)
   add_test(NAME agent/${test} COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/agent/test_${test}.py)
   set_tests_properties(agent/${test} PROPERTIES LABELS lint COST 40 TIMEOUT 110)
   if(test MATCHES "streams|listening") # two languages; half a minute each
-    set_tests_properties(agent/${test} PROPERTIES ENVIRONMENT "AGENT_PYTHONS=2.7 3.13" TIMEOUT 200)
+    set_tests_properties(agent/${test} PROPERTIES ENVIRONMENT "AGENT_PYTHONS=2.7 3.13" TIMEOUT 200 RUN_SERIAL TRUE)
   endif()
   if(test MATCHES "logs|life|exec") # they wait for time to pass: the oldest, the middle and the newest
     set_tests_properties(agent/${test} PROPERTIES ENVIRONMENT "AGENT_PYTHONS=2.7 3.6 3.13")
