@@ -17,6 +17,14 @@ from net import Far, Server, StreamCase, WINDOW, MOST, echoes, read_all, sends_b
 SIZES = (0, 1, WINDOW - 1, WINDOW, WINDOW + 1, 3 << 20)
 LINGER = struct.pack('2i', 1, 0)
 STREAMS_MAX = 4096
+OFTEN = '''
+import sys
+def f():
+    if hasattr(sys, 'setswitchinterval'):
+        sys.setswitchinterval(1e-6)
+    else:
+        sys.setcheckinterval(1)
+'''
 
 
 class Streams(StreamCase):
@@ -240,8 +248,12 @@ class Streams(StreamCase):
         n = self.ready()
         s = self.serve(sends_back)
         r = random.Random(5)
+        # Its threads change places as often as they can: each connection is opened by one.
+        n.c.serve('often', OFTEN)
+        n.answer(n.c.request(25, ['often', 'f', [], {}]))
         pending = [n.ask('tcp', *s.address) for i in range(200)]
         xs = [n.taken(*p) for p in pending]
+        self.assertEqual(len(set(x.near for x in xs)), len(xs), 'two streams with one handle')
         data = [r.getrandbits(8 * 30000).to_bytes(30000, 'big') + b'%d' % i for i in range(len(xs))]
         at = [0] * len(xs)
         while any(at[i] < len(data[i]) for i in range(len(xs))):

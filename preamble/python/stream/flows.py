@@ -56,6 +56,15 @@ def changed(x):
         pass                    # the pipe is full: it will look
 
 
+def take_handle(x):
+    # Its own handle. Connections are opened by many threads at once: two must not get one number.
+    STREAM_LOCK.acquire()
+    NUMBERS[0] += 1
+    x.near = NUMBERS[0]
+    STREAM_LOCK.release()
+    H[x.near] = x.frame
+
+
 class Flow:
     # A stream: what both directions count. `take` and `finish` (I/O thread) and `fail` (any) are its user's.
     def __init__(self, dst, far):
@@ -65,10 +74,8 @@ class Flow:
         self.used = self.starved = 0
         self.arrived = self.given = self.owed = self.over = self.far_over = 0
         self.why = None
-        NUMBERS[0] += 1
-        self.near = NUMBERS[0]
+        take_handle(self)
         FLOWS[self.near] = self
-        H[self.near] = self.frame
 
     def frame(self, kind, src, reply, body):
         if kind & 4:

@@ -100,9 +100,7 @@ class Listener:
         self.file = name
         self.fd = keep(sock.fileno())
         self.gone = self.rests = 0
-        NUMBERS[0] += 1
-        self.near = NUMBERS[0]
-        H[self.near] = self.frame
+        take_handle(self)
         LISTENING[src, handle] = self
         sock.setblocking(0)
 
