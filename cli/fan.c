@@ -175,8 +175,8 @@ static void take(struct eci_fan *fan, const ectx_event *e)
 			continue;
 		if (e->kind == ECTX_EVENT_OUTPUT)
 			eci_report_output(&fan->report, job, e->stream, e->text, e->len);
-		else if (ectx_future_done(job->future))
-			settle(fan, job);
+		else if (e->kind == ECTX_EVENT_DONE && ectx_future_done(job->future))
+			settle(fan, job); /* not at an older event for its input: output stands between */
 		return;
 	}
 }

@@ -77,7 +77,9 @@ bool eci_outputs_open(struct ectx_future *f)
 void eci_outputs_close(struct ectx_future *f)
 {
 	uint64_t now = eci_now_ms();
-	/* What is at its end over there is over in both directions. */
+	/* What is at its end over there, its input included: the command has ended, and waits for nothing else. */
+	if (f->out && !f->out_open && (f->input || f->input_ended))
+		(void)eci_stream_end(f->out, now);
 	eci_stream_free(f->out, f->out_open ? "cancelled" : NULL, NULL, now);
 	eci_stream_free(f->err, f->err_open ? "cancelled" : NULL, NULL, now);
 	f->out = f->err = NULL;

@@ -317,6 +317,6 @@ static void on_slot(void *arg, const struct eci_answer *a)
 		if (s->ops->ended)
 			s->ops->ended(s->arg);
 	}
-	if (first && has_room(s) && eci_stream_find(r, near) == s && !s->near_ended)
+	if (first && eci_stream_find(r, near) == s && has_room(s) && !s->near_ended) /* it may be freed by now */
 		s->ops->room(s->arg);
 }

@@ -7,7 +7,10 @@
  * stdin is the other direction of the stdout stream. What comes before the process is there cannot be (its sender
  * does not know where to yet); the host gives credit back as the process takes it.
  *
- * A stream that was cut short is closed towards the command, which learns it by SIGPIPE. */
+ * A stream that was cut short is closed towards the command, which learns it by SIGPIPE.
+ *
+ * A job with stdin stays after its answer, without a process, until its input has ended too: were the handle gone, what
+ * is still sent to it would be answered with a dead notice, and that overtakes the output on its way up. */
 #include "service/exec.h"
 
 #include "core/cbor.h"
@@ -30,7 +33,7 @@ struct eci_job {
 	uint32_t src, slot;
 	void *proc;
 	struct output outs[2];
-	bool input, input_ended;
+	bool input, over; /* over: answered, and there for what is still sent to it */
 	uint64_t kill_at; /* ms; 0: not cancelled, UINT64_MAX: done */
 };
 
@@ -57,6 +60,18 @@ void *eci_job_proc(const struct eci_job *j)
 
 /* ---- streams ---- */
 
+static void forget(struct eci_job *j)
+{
+	struct eci_job **at = &j->all->list;
+	while (*at != j)
+		at = &(*at)->next;
+	*at = j->next;
+	j->all->n--;
+	for (int i = 0; i < 2; i++)
+		eci_stream_free(j->outs[i].stream, NULL, NULL, 0);
+	eci_mem_free(j);
+}
+
 static void cut(struct eci_job *j, int which)
 {
 	if (j->proc)
@@ -69,6 +84,10 @@ static void on_dead(void *arg, const struct eci_answer *a)
 {
 	struct output *o = arg;
 	(void)a;
+	if (o->job->over) {
+		forget(o->job);
+		return;
+	}
 	if (o->which == OUT && o->job->input && o->job->proc)
 		o->job->all->host->input(o->job->all->ctx, o->job->proc, NULL, 0);
 	cut(o->job, o->which);
@@ -85,7 +104,11 @@ static void on_input(void *arg, const uint8_t *p, size_t n)
 
 static void on_input_end(void *arg)
 {
-	on_input(arg, NULL, 0);
+	struct output *o = arg;
+	if (o->job->over)
+		forget(o->job);
+	else
+		on_input(arg, NULL, 0);
 }
 
 static const struct eci_stream_ops ops = {.data = on_input, .ended = on_input_end, .dead = on_dead};
@@ -114,22 +137,19 @@ void eci_job_took(struct eci_job *j, size_t n, uint64_t now_ms)
 
 /* ---- the end ---- */
 
-static void forget(struct eci_job *j)
-{
-	struct eci_job **at = &j->all->list;
-	while (*at != j)
-		at = &(*at)->next;
-	*at = j->next;
-	j->all->n--;
-	for (int i = 0; i < 2; i++)
-		eci_stream_free(j->outs[i].stream, NULL, NULL, 0);
-	eci_mem_free(j);
-}
-
 static void answer(struct eci_job *j, struct eci_buf *b, uint64_t now_ms)
 {
 	(void)eci_router_send_buf(j->all->router, j->src, j->slot, 0, b, now_ms);
-	forget(j);
+	if (!j->input || !j->proc || !eci_stream_handle(j->outs[0].stream) || eci_stream_over(j->outs[0].stream)) {
+		forget(j);
+		return;
+	}
+	eci_stream_free(j->outs[1].stream, NULL, NULL, 0);
+	j->outs[1].stream = NULL;
+	j->proc = NULL;
+	j->slot = 0;
+	j->kill_at = 0;
+	j->over = true;
 }
 
 void eci_job_exited(struct eci_job *j, int wait_status, uint64_t now_ms)
@@ -216,7 +236,7 @@ static bool parse(struct request *r, struct eci_cbor *c)
 static struct eci_job *find(const struct eci_jobs *all, uint32_t src, uint64_t slot)
 {
 	struct eci_job *j = all->list;
-	while (j && (j->src != src || j->slot != slot))
+	while (j && (j->over || j->src != src || j->slot != slot))
 		j = j->next;
 	return j;
 }

@@ -58,6 +58,23 @@ def test_one_reads_no_more(place):
     expect(status == 1 and 'exit status 3' in err, status, out, err)
 
 
+def test_output_survives_input(place):
+    """What is still sent to a command that has ended costs none of its output."""
+    for i in range(30):
+        status, out, err = place.run('exec', '-w', 'leaf1', '--stdin', '--', 'sh', '-c', 'head -c 10 | wc -c', data=DATA[:3 * MIB])
+        expect((status, lines(out)) == (0, {'leaf1': '10'}), i, status, out, err)
+
+
+def test_input_survives_output(place):
+    """A command that closes its stdout goes on reading."""
+    got = place.path('got')
+    status, out, err = place.run('exec', '-w', 'leaf1', '--stdin', '--', 'sh', '-c', 'exec >&-; sleep 0.2; cat > %s' % got,
+                                 data=DATA[:3 * MIB])
+    expect((status, out) == (0, b''), status, out, err)
+    with open(got, 'rb') as f:
+        expect(f.read() == DATA[:3 * MIB], 'other bytes')
+
+
 def test_as_it_comes(place):
     """A line is there before the next is written."""
     program = place.start('exec', '-w', 'leaf1', '--stdin', '--', 'cat', stdin=subprocess.PIPE, stdout=subprocess.PIPE)

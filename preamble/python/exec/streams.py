@@ -83,7 +83,7 @@ class Stream:
         self.far = handle
         self.near = id(self) % (1 << 31) + 256
         self.granted = STREAM_WINDOW
-        self.used = self.starved = self.cut = 0
+        self.used = self.starved = self.cut = self.sent_end = 0
         self.input = None               # of stdin: what came, and None for its end
         self.arrived = self.given = 0
         self.room, self.over = allocate(), allocate()
@@ -155,7 +155,10 @@ class Stream:
         if fd is not None:
             os.close(fd)
         large(32, self.dst, self.far, self.near, EMPTY)
-        self.forget()
+        # With an input: that may go on. Were the handle gone, the dead notice to what still comes would overtake our output.
+        self.sent_end = 1
+        if self.input is None or self.cut or fd is None:
+            self.forget()
         self.over.release()
 
     def pour(self, fd, tty):
@@ -182,11 +185,15 @@ class Stream:
             self.given += n
             send(0, self.dst, 34, 0, pack_value([self.far, n]))
         os.close(fd)
+        self.input = None
+        if self.sent_end:
+            self.forget()
 
     def forget(self):
         self.cut = 1
         self.rouse()
-        del H[self.near], EXEC_STREAMS[self.near]
+        H.pop(self.near, 0)
+        EXEC_STREAMS.pop(self.near, 0)
 
 
 def take_credit(kind, src, reply, body):
