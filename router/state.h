@@ -10,14 +10,15 @@
 #include "core/frame.h"
 #include "router/router.h"
 
-#define ECI_ACK_AT 16384u             /* owed bytes that make an ACK due at once: one full bulk frame */
-#define ECI_ACK_WITHIN 20u            /* ms an owed ACK may wait for company */
-#define ECI_RTT_SLACK 20u             /* ms over the best round trip that still count as an empty link */
-#define ECI_PROBE_EVERY 100u          /* ms between extra PINGs on a link that wants credit: quick growth, no flood */
-#define ECI_PING_MIN 500u             /* ms */
-#define ECI_PING_MAX 5000u            /* ms */
-#define ECI_EVIDENCE_MAX 200u         /* bytes of evidence kept with a lost interval: a line of text */
-#define ECI_FLOW_BUCKETS 64u          /* chains of a link's flow table: short up to a few hundred streams */
+#define ECI_ACK_AT 16384u     /* owed bytes that make an ACK due at once: one full bulk frame */
+#define ECI_ACK_WITHIN 20u    /* ms an owed ACK may wait for company */
+#define ECI_RTT_NEAR 3u       /* ms over the best round trip, or 1/16 of it, that still count as an empty link */
+#define ECI_RTT_SLACK 10u     /* ms over it, and 1/4 of it, above which bytes pile up on the way */
+#define ECI_PROBE_EVERY 100u  /* ms between extra PINGs on a link that wants credit: quick growth, no flood */
+#define ECI_PING_MIN 500u     /* ms */
+#define ECI_PING_MAX 5000u    /* ms */
+#define ECI_EVIDENCE_MAX 200u /* bytes of evidence kept with a lost interval: a line of text */
+#define ECI_FLOW_BUCKETS 64u  /* chains of a link's flow table: short up to a few hundred streams */
 #define ECI_LOCAL_MAX ECI_COLLECT_MAX /* own bulk that waits in this router: as much as a receiver would collect */
 #define ECI_SELF_MAX ECI_COLLECT_MAX  /* frames to oneself that wait: the same, one large message must fit */
 #define ECI_DROPPED_SOURCES 1024u     /* refused large messages remembered until their last fragment; 48 bytes each */
@@ -104,6 +105,7 @@ struct eci_link {
 
 	/* hop credit */
 	uint32_t window, inflight;
+	bool filled;            /* a round trip was too long once: the window goes by quarters */
 	bool starved;           /* bulk waited for credit since the last sample */
 	uint32_t rtt_best;      /* ms, UINT32_MAX: none yet */
 	uint64_t probe_at;      /* parent link: when the probed byte was sent; 0 none */

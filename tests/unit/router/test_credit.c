@@ -210,21 +210,30 @@ static void heartbeat(struct world *w, uint32_t rtt)
 	feed_int(w, w->kid[0], 72, ECI_H_PONG, w->kid[0]->ping_n);
 }
 
-Test(credit, window_doubles_while_starved_and_halves_when_slow)
+Test(credit, window_follows_the_round_trip)
 {
 	struct world *w = world_relay();
 	eci_link_set_idle(w->kid[0], 15000);
 	heartbeat(w, 30); /* the best round trip: 30 ms */
 	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MIN, "not starved: stays");
 	starve(w);
-	heartbeat(w, 50);
-	cr_assert_eq(w->kid[0]->window, 2 * ECI_HOP_WINDOW_MIN, "20 ms over the best is near");
-	drop_output(w, w->kid[0]);
-	heartbeat(w, 51);
-	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MIN, "21 ms over is not");
-	heartbeat(w, 5000);
+	heartbeat(w, 33);
+	cr_assert_eq(w->kid[0]->window, 2 * ECI_HOP_WINDOW_MIN, "3 ms over the best is near");
+	starve(w);
+	heartbeat(w, 41);
+	cr_assert_eq(w->kid[0]->window, 2 * ECI_HOP_WINDOW_MIN, "11 ms are more than two frames here");
+	heartbeat(w, 60);
+	cr_assert_eq(w->kid[0]->window, 2 * ECI_HOP_WINDOW_MIN, "30 ms are four");
+	heartbeat(w, 61);
+	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MIN * 3 / 2, "31 ms are more");
+	for (int i = 0; i < 3; i++)
+		heartbeat(w, 5000);
 	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MIN);
-	for (int i = 0; i < 20; i++) {
+	feed_int(w, w->kid[0], 72, ECI_H_ACK, w->kid[0]->inflight);
+	starve(w);
+	heartbeat(w, 30);
+	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MIN * 5 / 4, "and by quarters from then on");
+	for (int i = 0; i < 40; i++) {
 		feed_int(w, w->kid[0], 72, ECI_H_ACK, w->kid[0]->inflight);
 		while (w->kid[0]->bulk_bytes <= 2 * w->kid[0]->window && w->kid[0]->bulk_bytes < 40000000)
 			down(w, ECI_BULK_BODY_MAX);
@@ -232,6 +241,37 @@ Test(credit, window_doubles_while_starved_and_halves_when_slow)
 		heartbeat(w, 30);
 	}
 	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MAX);
+	world_free(w);
+}
+
+/* A long way: its best round trip decides what is near and what is too long. */
+static void acknowledge(struct world *w)
+{
+	feed_int(w, w->kid[0], 72, ECI_H_ACK, w->kid[0]->inflight);
+	while (w->kid[0]->bulk_bytes <= 2 * w->kid[0]->window)
+		down(w, ECI_BULK_BODY_MAX);
+	drop_output(w, w->kid[0]);
+}
+
+Test(credit, a_long_way_is_uneven)
+{
+	struct world *w = world_relay();
+	uint32_t window = ECI_HOP_WINDOW_MIN;
+	eci_link_set_idle(w->kid[0], 15000);
+	for (; window < 1u << 20; window *= 2) {
+		acknowledge(w);
+		heartbeat(w, 160);
+	}
+	cr_assert_eq(w->kid[0]->window, window);
+	acknowledge(w);
+	heartbeat(w, 170);
+	cr_assert_eq(w->kid[0]->window, 2 * window, "1/16 over the best is near");
+	acknowledge(w);
+	heartbeat(w, 171);
+	heartbeat(w, 200);
+	cr_assert_eq(w->kid[0]->window, 2 * window, "1/4 over is not too long");
+	heartbeat(w, 201);
+	cr_assert_eq(w->kid[0]->window, window * 3 / 2);
 	world_free(w);
 }
 
