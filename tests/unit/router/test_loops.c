@@ -2,7 +2,7 @@
  * of them, with streams in both directions between a router and one above it, of sizes around the window; readers stop
  * and go on, whole routers stop and go on, ends are reset in the middle, and what acts next is drawn.
  *
- * After every step (loops_tree.h): no router holds more than its bounds, no more is in flight than a window. What is
+ * After every step (loops_checks.h): no router holds more than its bounds, no more is in flight than a window. What is
  * received is what was sent, byte by byte, and no more of it waits for its reader than the stream's window.
  *
  * Then some readers and some routers stop for good: every direction whose reader and whose way are not among them must
@@ -10,7 +10,7 @@
  * anywhere.
  *
  * LOOPS_SEED=n runs one seed. */
-#include "loops_tree.h"
+#include "loops_checks.h"
 
 #if defined __SANITIZE_ADDRESS__
 #define SEEDS 500u
