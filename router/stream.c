@@ -14,8 +14,8 @@
  * most.
  *
  * An agent adds nothing to a parent link that has ECI_STREAM_BACKLOG of own bulk in its queue: its streams wait where
- * they are read. The master does not do so (a child that is paused would stop its siblings); its streams are held by
- * their credit. */
+ * they are read (those to a child of its own do not). The master does not do so (a child that is paused would stop its
+ * siblings); its streams are held by their credit. */
 #include "router/stream.h"
 
 #include "router/internal.h"
@@ -120,9 +120,12 @@ void eci_stream_free(struct eci_stream *s, const char *reason, const char *text,
 
 /* ---- sending ---- */
 
-static bool crowded(const struct eci_router *r)
+static bool crowded(const struct eci_stream *s)
 {
-	return r->local_bytes > ECI_LOCAL_MAX / 2 || (r->parent && r->parent->local_bulk > ECI_STREAM_BACKLOG);
+	const struct eci_router *r = s->router;
+	if (r->local_bytes > ECI_LOCAL_MAX / 2)
+		return true;
+	return r->parent && r->parent->local_bulk > ECI_STREAM_BACKLOG && !eci_route_find(r, s->peer);
 }
 
 size_t eci_stream_room(struct eci_stream *s)
@@ -130,7 +133,7 @@ size_t eci_stream_room(struct eci_stream *s)
 	if (!s->far || !s->near || s->near_ended)
 		return 0;
 	struct eci_router *r = s->router;
-	if (s->credit && !crowded(r))
+	if (s->credit && !crowded(s))
 		return s->credit;
 	s->wants = true;
 	if (has_room(s) && s->credit && !s->stalled) { /* no CREDIT will wake it: the clock does */
@@ -149,12 +152,17 @@ void eci_stream_want(struct eci_stream *s)
 
 void eci_streams_tick(struct eci_router *r)
 {
-	while (ECI_MASTER_TOO && r->stalled &&
-	       !crowded(r)) { /* each off the list first: a callback may free any of them, or stall again */
-		struct eci_stream *s = r->stalled;
-		unstall(s);
+	struct eci_stream **at = &r->stalled;
+	while (ECI_MASTER_TOO && *at) {
+		struct eci_stream *s = *at;
+		if (crowded(s)) {
+			at = &s->next_stalled;
+			continue;
+		}
+		unstall(s); /* first, and from the beginning then: a callback may free any of them, or stall again */
 		s->wants = false;
 		s->ops->room(s->arg);
+		at = &r->stalled;
 	}
 	if (ECI_MASTER_TOO && r->stalled)
 		eci_due(r, r->now + STALL_MS);

@@ -79,9 +79,10 @@ static enum eci_socks_step login(struct eci_socks *s)
 
 static enum eci_socks_step answer_refused(struct eci_socks *s, uint8_t reply, const char *why)
 {
-	eci_socks_reply(s->out, -1);
-	s->out[1] = reply;
-	s->out_len = ECI_SOCKS_REPLY_SIZE;
+	uint8_t *out = s->out + s->out_len; /* behind what a client that says all at once was answered before */
+	eci_socks_reply(out, -1);
+	out[1] = reply;
+	s->out_len += ECI_SOCKS_REPLY_SIZE;
 	return refuse(s, why);
 }
 

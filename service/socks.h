@@ -21,7 +21,7 @@ struct eci_socks {
 	int stage;
 	uint8_t in[ECI_SOCKS_MESSAGE_MAX];
 	size_t n;
-	uint8_t out[16]; /* to be written; the caller empties it (out_len = 0) */
+	uint8_t out[16]; /* to be written, at most 2 + 2 + 10 bytes; the caller empties it (out_len = 0) */
 	size_t out_len;
 	char host[256];
 	int port;

@@ -343,6 +343,9 @@ Test(stream, an_agent_waits_for_its_parent_link)
 	struct end other = {.w = w, .s = eci_stream_new(w->r, 0, FAR + 1, &ops, &other)};
 	cr_assert_eq(eci_stream_send(e.s, zeros, W, w->now), 0);
 	cr_assert_eq(eci_stream_room(other.s), 0, "the link has a backlog");
+	struct end down = {.w = w, .s = eci_stream_new(w->r, eci_link_peer(w->kid[0]), FAR, &ops, &down)};
+	cr_assert_eq(eci_stream_room(down.s), W, "another link has not");
+	eci_stream_free(down.s, NULL, NULL, w->now);
 	cr_assert_leq(eci_router_tick(w->r, w->now), w->now + 10);
 	w->now += 10;
 	(void)eci_router_tick(w->r, w->now);
