@@ -56,7 +56,7 @@ class Child:
     def take(self, fd):
         which = self.fds[fd]
         try:
-            s = os.read(fd, which > 1 and 4096 or 65536)
+            s = os.read(fd, which > 1 and 4096 or 262144)
         except OSError:
             if sys.exc_info()[1].args[0] in (4, 11):
                 return
@@ -68,6 +68,8 @@ class Child:
         if self.linked and which == 1:
             if self.out.first:
                 broken(self, 'early-bytes')
+            if len(s) > 65535:
+                widen(fd)
             if not self.gone:
                 self.rest = frames(self, self.rest + s)
             return

@@ -47,12 +47,14 @@ def turn():
     for fd, mask in ready:
         if fd == IN:
             try:
-                x = os.read(IN, 65536)
+                x = os.read(IN, 262144)
             except OSError:
                 again()
                 continue
             if not x:
                 die()
+            if len(x) > 65535:
+                widen(IN)
             LAST = now
             REST = frames(None, REST + x)
         elif fd in READERS and mask & 27:

@@ -37,6 +37,26 @@ def byte_string(s):
     return major(64, len(s)) + s
 
 
+def joined_write(fd, v):
+    return os.write(fd, EMPTY.join(v))
+
+
+writev = getattr(os, 'writev', joined_write)    # Python 3.3 and later
+
+
+def widen(fd):
+    # A pipe that bulk has filled: F_SETPIPE_SZ, of Linux 2.6.35 and later.
+    if fd not in WIDE:
+        WIDE[fd] = 1
+        try:
+            fcntl.fcntl(fd, 1031, 262144)
+        except (IOError, OSError):
+            pass
+
+
+WIDE = {}
+
+
 def watch(fd, mask):
     if MASKS.get(fd, 0) != mask:
         MASKS[fd] = mask
@@ -69,14 +89,17 @@ class Output:
         self.want = 0
         self.child = None
 
-    def put(self, kind, s, origin):
+    def put(self, kind, s, origin, rest=EMPTY):
+        # The frame s + rest (of what is passed on only the first word is new).
         kind &= 3
-        if not kind and self.held[0] + self.held[1] + len(s) > 1 << 21:
+        n = len(s) + len(rest)
+        if not kind and self.held[0] + self.held[1] + n > 1 << 21:
             return broken(self.child, 'queue-overflow')
-        self.queues[kind].append((s, origin))
-        self.held[kind] += len(s)
+        self.queues[kind].append((s, rest, origin, n))
+        self.held[kind] += n
 
     def pick(self):
+        # What is written next, to its end: bytes, but no bulk.
         control, calls, bulk = self.queues
         self.after = None
         if self.first:
@@ -90,21 +113,24 @@ class Output:
             self.run += i and len(s)
             return s
         self.run = 0
-        for i in range(len(bulk)):
-            s, origin = bulk[i]
-            n = len(s)
-            if self.whole or self.sent > self.acked and self.sent - self.acked + n > self.window:
+        return EMPTY
+
+    def pick_bulk(self):
+        # As many bulk frames as go with one write: credit for all of them, and one only before calls.
+        v = []
+        n = self.sent - self.acked
+        room = n + 262144
+        for x in self.queues[2]:
+            n += x[3]
+            if self.whole or n > x[3] and n > self.window or v and (n > room or self.queues[1] or len(v) > 63):
                 break
             if self.paused:
-                dst, = unpack('>I', s[4:8])
-                if [x for x in self.paused if x[0] <= dst < x[1]]:
+                dst, = unpack('>I', (x[0] + x[1][:4])[4:8])
+                if [y for y in self.paused if y[0] <= dst < y[1]]:
+                    n -= x[3]
                     continue
-            del bulk[i]
-            self.held[2] -= n
-            self.sent += n
-            self.after = origin, n
-            return s
-        return EMPTY
+            v.append(x)
+        return v
 
     def straight(self, kind, s):
         # Writes the frame s, which is not bulk: at once where nothing waits.
@@ -126,15 +152,21 @@ class Output:
 
     def pump(self):
         # LOCK is held. Writes until the kernel or the queues have no more.
-        while 1:
+        full = v = 0
+        while not full:
             if not self.now:
                 self.now = self.pick()
-                if not self.now:
+                v = not self.now and self.pick_bulk()
+                if not self.now and not v:
                     break
             try:
-                n = os.write(self.fd, self.now)
+                if v:
+                    n = writev(self.fd, [y for x in v for y in x[:2]])
+                else:
+                    n = os.write(self.fd, self.now)
             except (OSError, ValueError):
                 if sys.exc_info()[1].args[0] in (4, 11):
+                    full = 4
                     break
                 if not self.child:
                     die()
@@ -143,6 +175,26 @@ class Output:
                 self.first = []
                 self.child.gone = SOON[0] = 1
                 break
+            if v:
+                widen(self.fd)
+                # Those that were written, and of the one that was cut the rest; the others stay where they are.
+                for x in v:
+                    if n <= 0:
+                        full = 4
+                        break
+                    self.queues[2].remove(x)
+                    self.held[2] -= x[3]
+                    self.sent += x[3]
+                    if n < x[3]:
+                        self.now = (x[0] + x[1])[n:]
+                        self.after = x[2:]
+                        full = 4
+                    elif x[2]:
+                        x[2].owed += x[3]
+                        BUSY[0] = 1
+                    n -= x[3]
+                v = 0
+                continue
             self.now = self.now[n:]
             if self.first:
                 x = self.first[0]
@@ -159,10 +211,9 @@ class Output:
                     BUSY[0] = 1
         if CREDIT.locked() and self.held[2] < 131072:
             CREDIT.release()
+        want = full
         if self.now or self.first or self.held[0] + self.held[1]:
             want = 4
-        else:
-            want = 0
         if want != self.want:
             self.want = want
             BUSY[0] = 1
@@ -197,10 +248,19 @@ def relay_up(kind, s):
 def relay_large(kind, dst, handle, reply, body):
     # Not in the I/O thread. Waits while much bulk is queued: credit makes room.
     LARGE.acquire()
+    c = child_of(dst)
+    out = c and c.out or UP
     for i in range(0, len(body) or 1, 16384):
-        while UP.held[2] > 131072:
+        while out.held[2] > 131072:
             CREDIT.acquire()
-        send(i + 16384 < len(body) and 18 or kind & 36 | 2, dst, handle, reply, body[i:i + 16384])
+        s = body[i:i + 16384]
+        more = i + 16384 < len(body)
+        LOCK.acquire()
+        out.put(2, pack('>4B6I', 236, 1, more and 18 or kind & 36 | 2, 64, dst, ME, ME, handle, reply, len(s)), None, s)
+        if not more or out.held[2] > 49152:
+            out.pump()
+        LOCK.release()
+        wake()
     LARGE.release()
 
 

@@ -48,9 +48,23 @@ def forward(link, out, kind, hops, dst, src, auth, handle, reply, body):
     s = pack('>4B6I', 236, 1, kind, hops - 1, dst, src, auth, handle, reply, len(body)) + body
     LOCK.acquire()
     out.put(kind, s, link)
+    LOCK.release()
+    flush(out)
+
+
+def flush(out):
+    LOCK.acquire()
     if not out.want:
         out.pump()
     LOCK.release()
+
+
+def crowded(c):
+    # Whether the parent is to hold back what is for c.
+    if c and not c.paused and c.out.held[2] > 262144:
+        c.paused = 1
+        for lo, hi in c.intervals:
+            send(0, PARENT, 5, 0, pack_value([lo, hi]))
 
 
 def route(*rest):
@@ -60,10 +74,12 @@ def route(*rest):
 def frames(link, s):
     # All whole frames of s, from a child or (None) the parent; what is left over comes back. After a bad one, nothing is read
     # any more. What `route_from` has let pass once, it lets pass again as long as no interval changes: a frame with the same
-    # dst, src and auth over the same link, if it is no grant, nor bulk, nor anything special, goes the short way, with one
-    # hop less and otherwise as it is.
-    while len(s) > 27:
-        magic, version, kind, hops, dst, src, auth, handle, reply, n = unpack('>4B6I', s[:28])
+    # dst, src and auth over the same link, if it is no grant, nor anything special, goes the short way, with one hop less and
+    # otherwise as it is. Bulk is only queued, and written when all of s is: several frames at once.
+    at = 0
+    outs = {}
+    while len(s) - at > 27:
+        magic, version, kind, hops, dst, src, auth, handle, reply, n = unpack('>4B6I', s[at:at + 28])
         if magic != 236 or version != 1 or kind & 195 > 2:
             broken(link, 'bad-frame')
             return EMPTY
@@ -71,22 +87,46 @@ def frames(link, s):
             broken(link, 'frame-too-big')
             return EMPTY
         n += 28
-        if n > len(s):
+        if at + n > len(s):
             break
-        out = ROUTES.get((link, s[4:16]))
-        if out and kind < 2 and hops > 1 and handle not in NEAR and out.held == NONE:
+        out = ROUTES.get((link, s[at + 4:at + 16]))
+        if not out or kind & 8 or hops < 2 or handle in NEAR or not kind & 2 and (kind > 1 or out.held != NONE):
+            route_from(link, kind, hops, dst, src, auth, handle, reply, s[at + 28:at + n])
+            if link and link.gone:
+                return EMPTY
+        else:
             if link:
                 link.frames_in += 1
             else:
                 out.child.frames_out += 1
                 out.child.bytes_out += n
-            out.straight(kind, pack('4B', 236, 1, kind, hops - 1) + s[4:n])
-        else:
-            route_from(link, kind, hops, dst, src, auth, handle, reply, s[28:n])
-            if link and link.gone:
-                return EMPTY
-        s = s[n:]
-    return s
+            if kind & 2:
+                if received(link, n):
+                    return EMPTY
+                LOCK.acquire()
+                out.put(kind, pack('4B', 236, 1, kind, hops - 1), link, s[at + 4:at + n])
+                LOCK.release()
+                outs[out] = 1
+            else:
+                out.straight(kind, pack('4B', 236, 1, kind, hops - 1) + s[at + 4:at + n])
+        at += n
+    for out in outs:
+        flush(out)
+        crowded(out.child)
+    return s[at:]
+
+
+def received(link, n):
+    # Bulk that goes on: when it is acknowledged. True: it was too much.
+    global OWED
+    BUSY[0] = 1
+    if link:
+        link.taken += n
+        if link.taken > 0x1010000:
+            broken(link, 'bad-credit')
+            return 1
+    else:
+        OWED += n
 
 
 def passed(link, out, *rest):
@@ -145,11 +185,7 @@ def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
         c.bytes_out += len(body) + 28
         forward(None, c.out, kind, hops, dst, src, auth, handle, reply, body)
         passed(None, c.out, dst, src, auth)
-        if not c.paused and c.out.held[2] > 262144:
-            c.paused = 1
-            for lo, hi in c.intervals:
-                send(0, PARENT, 5, 0, pack_value([lo, hi]))
-        return
+        return crowded(c)
     elif c:
         reason = 'no-authority'
     elif mine(dst) or link is None:

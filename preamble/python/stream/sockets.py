@@ -65,7 +65,7 @@ class Connection(Flow):
                 del self.queue[0]
         if mask & 27 and not self.over and not self.gone and self.free_room() > 0:
             try:
-                s = os.read(self.fd, min(self.free_room(), 16384))
+                s = os.read(self.fd, min(self.free_room(), 65536))
             except OSError:
                 n = sys.exc_info()[1].args[0]
                 if n not in (4, 11):
