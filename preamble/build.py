@@ -33,9 +33,9 @@ CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream')
 # A piece is python/NAME.py, or the chapters of folder python/NAME/ in this order, joined.
 CHAPTERS = {
     'core': 'state values frames modules logs main'.split(),
-    'relay': 'output child routing blocks spawn modules main'.split(),
-    'exec': 'streams jobs programs'.split(),
-    'stream': 'flows sockets opening channels'.split(),
+    'relay': '../shared/bulk output child routing blocks spawn modules main'.split(),
+    'exec': '../shared/bulk streams jobs programs'.split(),
+    'stream': '../shared/bulk flows sockets opening channels'.split(),
 }
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
 # Names that others see: the importer's protocol, what user code may use.

@@ -72,6 +72,4 @@ def run(name, argv, out, err):
     return status
 
 
-if 16 not in H:
-    large = exec_large
 H.update({8: die, 26: cancel_job, 27: exec_job, 34: take_credit})

@@ -54,25 +54,6 @@ def clear(*kept):
             pass
 
 
-def exec_large(kind, dst, handle, reply, body):
-    # As the core's, but the last frame keeps END, nothing is a frame too, and up to four are written at once (at the latest
-    # before credit may have to be waited for). Once `relay` is here it has the credit.
-    global SENT
-    LARGE.acquire()
-    v = []
-    for i in range(0, len(body) or 1, 16384):
-        if len(v) > 3 or v and SENT - ACKED > 245732:
-            up(2, EMPTY.join(v))
-            v = []
-        s = body[i:i + 16384]
-        while SENT > ACKED and SENT - ACKED + len(s) > 262116 and 16 not in H:
-            CREDIT.acquire()
-        SENT += len(s) + 28
-        v.append(pack('>4B6I', 236, 1, i + 16384 < len(body) and 18 or kind & 36 | 2, 64, dst, ME, ME, handle, reply, len(s)) + s)
-    up(2, EMPTY.join(v))
-    LARGE.release()
-
-
 def rouse_it(lock):
     # Two threads may do so at once, and the second finds it done.
     try:
@@ -91,7 +72,8 @@ class Stream:
         self.granted = STREAM_WINDOW
         self.used = self.starved = self.cut = self.sent_end = 0
         self.input = None               # of stdin: what came, and None for its end
-        self.arrived = self.given = 0
+        self.arrived = self.given = self.owed = 0
+        self.window = self.tried = STREAM_WINDOW
         self.room, self.over = allocate(), allocate()
         self.room.acquire()
         self.over.acquire()
@@ -108,9 +90,11 @@ class Stream:
             COUNT[2] += 1
         else:
             self.arrived += len(body)
-            if self.arrived - self.given > STREAM_WINDOW:
+            if self.arrived - self.given > self.window:
                 notice('bad-credit', src, reply or self.far)
                 return self.stop()
+            if not body and not kind & 32:
+                return widen_stream(self, EXEC_STREAMS)
             self.input.append(body)
             if kind & 32:
                 self.input.append(None)
@@ -157,7 +141,7 @@ class Stream:
             if self.starved:
                 self.starved = 0
                 large(0, self.dst, self.far, self.near, EMPTY)
-            large(0, self.dst, self.far, self.near, s)
+            large(128, self.dst, self.far, self.near, s)
         if fd is not None:
             os.close(fd)
         large(32, self.dst, self.far, self.near, EMPTY)

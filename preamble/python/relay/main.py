@@ -84,7 +84,7 @@ BUSY = [0]
 NOW = [0]
 WAKE = os.pipe()
 IO_THREAD = thread.get_ident()
-UP = Output(OUT, 262144)
+UP = Output(OUT)
 fcntl.fcntl(OUT, 4, os.O_NONBLOCK)
 for x in WAKE:
     nonblock(x)

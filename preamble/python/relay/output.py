@@ -74,7 +74,7 @@ def nonblock(fd):
 
 class Output:
     # One direction of a link: what goes first (RAW, HELLO), then control, call and bulk frames.
-    def __init__(self, fd, window):
+    def __init__(self, fd):
         self.fd = fd
         self.first = []         # bytes, and how many of them to report as written
         self.queues = [[], [], []]
@@ -83,7 +83,7 @@ class Output:
         self.after = None       # child whose bulk frame that is, and its bytes
         self.run = 0            # bytes of calls since the last bulk frame
         self.sent = self.acked = 0
-        self.window = window
+        self.hop = new_hop()
         self.paused = []        # intervals, one for each PAUSE without its RESUME
         self.whole = 0          # PAUSEs beyond 64: they hold everything
         self.want = 0
@@ -122,7 +122,10 @@ class Output:
         room = n + 262144
         for x in self.queues[2]:
             n += x[3]
-            if self.whole or n > x[3] and n > self.window or v and (n > room or self.queues[1] or len(v) > 63):
+            if not self.whole and n > x[3] and n > self.hop[0]:
+                v or ran_dry(self.hop, self.sent)
+                break
+            if self.whole or v and (n > room or self.queues[1] or len(v) > 63):
                 break
             if self.paused:
                 dst, = unpack('>I', (x[0] + x[1][:4])[4:8])
@@ -159,6 +162,8 @@ class Output:
                 v = not self.now and self.pick_bulk()
                 if not self.now and not v:
                     break
+                for x in v or ():
+                    self.sent += x[3]   # first: its ACK may come before writev returns
             try:
                 if v:
                     n = writev(self.fd, [y for x in v for y in x[:2]])
@@ -167,6 +172,8 @@ class Output:
             except (OSError, ValueError):
                 if sys.exc_info()[1].args[0] in (4, 11):
                     full = 4
+                    for x in v or ():
+                        self.sent -= x[3]
                     break
                 if not self.child:
                     die()
@@ -181,10 +188,10 @@ class Output:
                 for x in v:
                     if n <= 0:
                         full = 4
-                        break
+                        self.sent -= x[3]
+                        continue
                     self.queues[2].remove(x)
                     self.held[2] -= x[3]
-                    self.sent += x[3]
                     if n < x[3]:
                         self.now = (x[0] + x[1])[n:]
                         self.after = x[2:]
@@ -256,7 +263,7 @@ def relay_large(kind, dst, handle, reply, body):
         s = body[i:i + 16384]
         more = i + 16384 < len(body)
         LOCK.acquire()
-        out.put(2, pack('>4B6I', 236, 1, more and 18 or kind & 36 | 2, 64, dst, ME, ME, handle, reply, len(s)), None, s)
+        out.put(2, pack('>4B6I', 236, 1, bulk_kind(kind, more), 64, dst, ME, ME, handle, reply, len(s)), None, s)
         if not more or out.held[2] > 49152:
             out.pump()
         LOCK.release()
@@ -271,6 +278,7 @@ def ack(kind, src, reply, body):
     ACKED += n                  # a thread may still be in the core's `large`
     if UP.acked > UP.sent:
         die()
+    sample(UP.hop, UP.acked)
     LOCK.acquire()
     UP.pump()
     LOCK.release()

@@ -258,6 +258,7 @@ def from_child(c, kind, src, handle, reply, body):
             c.out.acked += number(decode(body))
             if c.out.acked > c.out.sent:
                 return broken(c, 'bad-credit')
+            sample(c.out.hop, c.out.acked)
             LOCK.acquire()
             c.out.pump()
             LOCK.release()

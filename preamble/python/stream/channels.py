@@ -187,6 +187,4 @@ def stream_call(kind, src, reply, body):
         WORK.release()
 
 
-if 16 not in H:
-    large = stream_large
 H.update({8: die, 25: stream_call, 26: cancel_stream, 29: open_stream, 34: stream_credit})

@@ -5,7 +5,7 @@
 # for all sockets with one poll: an agent with 2,000 connections has no 2,000 threads. Resolving a name and connecting have a
 # thread of their own while they last, for they block. And called code waits in a Channel, for credit or for a value.
 #
-# Invariants: what arrived and was not consumed is at most STREAM_ROOM a stream, else the stream (never the link) is reset; a
+# Invariants: what arrived and was not consumed is at most its window, else the stream (never the link) is reset; a
 # socket is not read without credit; whoever finds that a socket is to be watched otherwise says so by `changed`, and only the
 # mover touches the poll.
 STREAM_ROOM = 262144
@@ -24,25 +24,6 @@ STREAM_LOCK = allocate()
 WRITING = allocate()
 flow_cancel = H[26]
 flow_credit = H.get(34)
-
-
-def stream_large(kind, dst, handle, reply, body):
-    # As the core's, but the last frame keeps END, nothing is a frame too, and up to four are written at once (at the latest
-    # before credit may have to be waited for). Once `relay` is here it has the credit.
-    global SENT
-    LARGE.acquire()
-    v = []
-    for i in range(0, len(body) or 1, 16384):
-        if len(v) > 3 or v and SENT - ACKED > 245732:
-            up(2, EMPTY.join(v))
-            v = []
-        s = body[i:i + 16384]
-        while SENT > ACKED and SENT - ACKED + len(s) > 262116 and 16 not in H:
-            CREDIT.acquire()
-        SENT += len(s) + 28
-        v.append(pack('>4B6I', 236, 1, i + 16384 < len(body) and 18 or kind & 36 | 2, 64, dst, ME, ME, handle, reply, len(s)) + s)
-    up(2, EMPTY.join(v))
-    LARGE.release()
 
 
 def rouse(lock):
@@ -79,6 +60,7 @@ class Flow:
         self.granted = STREAM_ROOM      # by credit, in all (I/O thread); of it sent (whoever sends)
         self.used = self.starved = 0
         self.arrived = self.given = self.owed = self.over = self.far_over = 0
+        self.window = self.tried = STREAM_ROOM
         self.why = None
         take_handle(self)
         FLOWS[self.near] = self
@@ -93,11 +75,13 @@ class Flow:
             COUNT[2] += 1
         else:
             self.arrived += len(body)
-            if self.arrived - self.given > STREAM_ROOM or body and self.far_over:
+            if self.arrived - self.given > self.window or body and self.far_over:
                 notice('bad-credit', src, reply or self.far)
                 return self.lost('bad-credit')
             if body:
                 self.take(body)
+            elif not kind & 32:
+                widen_stream(self, FLOWS)
             if kind & 32 and not self.far_over:
                 self.far_over = 1
                 self.finish()
@@ -130,7 +114,7 @@ class Flow:
             self.starved = 0
             large(0, self.dst, self.far, self.near, EMPTY)
         self.used += len(s)
-        large(0, self.dst, self.far, self.near, s)
+        large(128, self.dst, self.far, self.near, s)
 
     def end_sending(self):
         if not self.over:

@@ -1,0 +1,97 @@
+# What every part that moves bulk brings (whichever comes first): the window of a link, and of a stream.
+#
+# A hop's window follows its link as in router/credit.c, where the reasons are. What is measured here is the time until all that
+# was in flight when credit ran out is acknowledged. A stream's window is widened as in router/stream.c.
+HOP_MAX = 4194304
+thread.start_new_thread(__import__, ('time',))  # in a thread: the I/O thread imports nothing
+
+
+def stamp():
+    # Seconds, finer than `now` once the module is there.
+    x = sys.modules.get('time')
+    return getattr(x, 'monotonic', getattr(x, 'time', now))()
+
+
+def new_hop():
+    # Window; bytes sent when credit ran out (0: that is not measured at the moment); when; best time; whether one was too long.
+    return [65536, 0, 0, 1e9, 0]
+
+
+def ran_dry(hop, sent):
+    if not hop[1]:
+        hop[2] = stamp()
+        hop[1] = sent
+
+
+def sample(hop, acked):
+    if not 0 < hop[1] <= acked:
+        return
+    hop[1] = 0
+    t = (stamp() - hop[2]) * 1e3
+    if not 0 < t < 1e6:
+        return                  # the clock was changed
+    hop[3] = min(hop[3], t)
+    over = t - hop[3]
+    n = hop[0]
+    queue = n * over / t
+    if over > max(10, hop[3] / 4) and queue > 65648:
+        n -= n // 4
+        hop[4] = 1
+    elif over <= max(3, hop[3] / 16) or queue <= 32824:
+        n += hop[4] and n // 4 or n
+    hop[0] = min(max(n, 65536), HOP_MAX)
+
+
+def bulk_kind(kind, more):
+    # Of a piece of a message, or (128) of a stream, whose frames stand for themselves.
+    return more and (kind & 128 and 2 or 18) or kind & 36 | 2
+
+
+def bulk_large(kind, dst, handle, reply, body):
+    # As the core's, but the last frame keeps END, nothing is a frame too, and up to four are written at once. Once `relay` is
+    # here it has the credit.
+    global SENT
+    LARGE.acquire()
+    v = []
+    for i in range(0, len(body) or 1, 16384):
+        s = body[i:i + 16384]
+        n = len(s) + 28
+        while len(v) > 3 or SENT > ACKED and SENT - ACKED + n > LEAF_HOP[0] and 16 not in H:
+            if v:
+                up(2, EMPTY.join(v))    # before anything is waited for
+                v = []
+            else:
+                ran_dry(LEAF_HOP, SENT)
+                CREDIT.acquire()
+        SENT += n
+        more = i + 16384 < len(body)
+        v.append(pack('>4B6I', 236, 1, bulk_kind(kind, more), 64, dst, ME, ME, handle, reply, n - 28) + s)
+    up(2, EMPTY.join(v))
+    LARGE.release()
+
+
+def bulk_ack(kind, src, reply, body):
+    global ACKED
+    ACKED += decode(body)
+    if ACKED > SENT:
+        die()
+    sample(LEAF_HOP, ACKED)
+    if CREDIT.locked():
+        CREDIT.release()
+
+
+def widen_stream(x, streams):
+    # The other end of x says with an empty frame that it stands still for want of credit. If all of the window was used, and
+    # what came is consumed soon, it gets as much again.
+    n = x.window
+    if x.arrived >= x.tried and (x.arrived - x.given - x.owed) * 4 <= n < 16777216 and \
+            sum([y.window for y in list(streams.values())]) + n <= len(streams) * 262144 + (1 << 26):
+        x.window += n
+        x.tried = x.given + x.window
+        send(0, x.dst, 34, 0, pack_value([x.far, n]))
+
+
+if 16 not in H and H[4] is ack:
+    LEAF_HOP = new_hop()
+    large = bulk_large
+    H[4] = bulk_ack
