@@ -135,7 +135,7 @@ void ectx_stream_end(ectx_stream *x)
 {
 	eci_lock(x->mesh);
 	x->ended = true;
-	if (x->s)
+	if (x->s && eci_stream_far(x->s)) /* else on_room() does it */
 		(void)eci_stream_end(x->s, eci_now_ms());
 	(void)pthread_cond_signal(&x->writable);
 	eci_unlock(x->mesh);

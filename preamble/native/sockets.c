@@ -241,15 +241,25 @@ struct request {
 	uint64_t far;
 };
 
+/* The first letter of what; 0 if it is none of them. */
+static char kind_of(const char *what, size_t n)
+{
+	static const char names[] = "\3tcp\4unix\6listen\6accept";
+	for (const char *s = names; *s; s += 1 + *s)
+		if (n == (size_t)*s && memcmp(s + 1, what, n) == 0)
+			return s[1];
+	return 0;
+}
+
 static bool parse(struct request *r, const struct eci_frame *f)
 {
 	struct eci_cbor c = eci_cbor_of(f);
 	const char *what = "";
 	const uint8_t *raw;
 	size_t n = 0;
-	if (eci_cbor_get_array(&c) < 3 || !eci_cbor_get_text(&c, &what, &n) || !n)
+	if (eci_cbor_get_array(&c) < 3 || !eci_cbor_get_text(&c, &what, &n))
 		return false;
-	*r = (struct request){.kind = *what};
+	*r = (struct request){.kind = kind_of(what, n)};
 	size_t args = eci_cbor_get_array(&c);
 	if (r->kind != 'a' && args && eci_cbor_get_either(&c, &raw, &r->n))
 		r->host = (const char *)raw;
@@ -258,8 +268,7 @@ static bool parse(struct request *r, const struct eci_frame *f)
 		r->number = eci_cbor_get_uint(&c);
 	r->far = eci_cbor_get_uint(&c);
 	return !c.bad && args == (r->unix_socket || r->kind == 'a' ? 1u : 2u) && r->far >= ECI_H_FIRST_SLOT &&
-	       r->far <= UINT32_MAX && (r->kind == 'a' || r->number < 65536) &&
-	       (r->kind == 't' || r->kind == 'u' || r->kind == 'l' || r->kind == 'a');
+	       r->far <= UINT32_MAX && (r->kind == 'a' || r->number < 65536) && r->kind;
 }
 
 static void accept_it(struct sock *s, const struct request *r, const struct eci_frame *f)

@@ -29,6 +29,22 @@ def commands(s, name, command):
     s.equal('%s: its end' % name, agent.close(), 0)
 
 
+def opens(s, command):
+    """OPEN takes its own words, and nothing that begins like them."""
+    agent = Agent(command)
+    for m in (7, [], ['tcp'], ['tcp', ['::1', 1]], ['tcp', ['::1'], 3000], ['tcpx', ['::1', 1], 3000], ['t', ['::1', 1], 3000], ['', ['::1', 1], 3000],
+              ['udp', ['::1', 1], 3000], ['unix', [], 3000], ['unix', ['a', 1], 3000], ['accept', ['1'], 3000], ['listen', [], 3000],
+              ['tcp', ['::1', 65536], 3000], ['tcp', ['::1', 1], 255], ['tcp', ['::1', 1], 1 << 32]):
+        slot = agent.new_slot()
+        agent.send(29, m, reply=slot)
+        s.equal('OPEN %r' % (m,), agent.value(slot)[:2], ['dead', 'bad-body'])
+    for m, want in ((['unix', ['/no/such'], 3000], [1, 'No such file or directory', 2]), (['accept', [1], 3000], [1, 'Invalid argument', 22])):
+        slot = agent.new_slot()
+        agent.send(29, m, reply=slot)
+        s.equal('OPEN %r' % (m,), agent.value(slot), want)
+    agent.close()
+
+
 def cancel(s, command):
     agent = Agent(command)
     one = agent.start(SLEEP)
