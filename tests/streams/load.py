@@ -1,5 +1,9 @@
-"""Many connections at once, and one that nobody reads: nothing is mixed up, nothing is left over, and nobody else notices."""
+"""Many connections at once, and one that nobody reads: nothing is mixed up, nothing is left over, and nobody else notices.
+
+More of them, and for longer: ECONTEXT_CROWD=2000 ECONTEXT_CROWD_SECONDS=60 run BUILD load.many
+"""
 import asyncio
+import os
 import random
 import socket
 import struct
@@ -9,8 +13,8 @@ import time
 from support import (ABORT, DATA, LIMIT, MIB, W, Server, below, descriptors, dial, exactly, exchange, exchange_server, expect, head,
                      memory, ours, socks, theirs, until)
 
-MANY = 300
-CHURN = 2.5  # seconds
+MANY = int(os.environ.get('ECONTEXT_CROWD', 300))
+CHURN = float(os.environ.get('ECONTEXT_CROWD_SECONDS', 2.5))
 
 
 class Crowd:
@@ -93,14 +97,14 @@ class Crowd:
                 everybody.set()
             await everybody.wait()
 
-        await asyncio.wait_for(asyncio.gather(*[self.whole(ready, i * 1000) for i in range(MANY)]), LIMIT)
+        await asyncio.wait_for(asyncio.gather(*[self.whole(ready, i * 1000) for i in range(MANY)]), LIMIT + MANY / 50)
         end = time.monotonic() + seconds
-        await asyncio.wait_for(asyncio.gather(*[self.visitor(end) for i in range(60)]), seconds + LIMIT)
+        await asyncio.wait_for(asyncio.gather(*[self.visitor(end) for i in range(MANY)]), seconds + LIMIT + MANY / 50)
         server.close()
 
 
 def test_many(place):
-    program = place.start('socks', '-D', '0', '--exit', 'leaf1')
+    program = place.start('socks', '-D', '0', '--exit', 'deep')
     proxy = program.at()
     with Server(exchange_server) as server:
         exchange(socks(proxy, '127.0.0.1', server.port)[0], 1)

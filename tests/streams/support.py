@@ -83,7 +83,7 @@ def memory(pids):
 
 
 class Place:
-    """A folder, and a topology whose contexts have one kind of agent: top, and leaf[1-3] behind it."""
+    """A folder, and a topology whose contexts have one kind of agent: top, leaf[1-3] behind it, deep behind leaf1."""
 
     def __init__(self, build, agent):
         self.agent = agent
@@ -102,7 +102,7 @@ class Place:
         """Writes the topology, with the tunnels that there are."""
         which = 'native: never' if self.agent == 'python' else 'agent: native'
         with open(self.path('topology.yaml'), 'w') as f:
-            f.write('econtext: 1\ndefaults: {%s}\nnodes:\n  top: {local: {}}\n  leaf[1-3]: {local: {}, via: top}\n' % which)
+            f.write('econtext: 1\ndefaults: {%s}\nnodes:\n  top: {local: {}}\n  leaf[1-3]: {local: {}, via: top}\n  deep: {local: {}, via: leaf1}\n' % which)
             if self.tunnels:
                 f.write('tunnels:\n' + ''.join('  %s: %s\n' % x for x in self.tunnels.items()))
 
