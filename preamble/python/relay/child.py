@@ -56,7 +56,7 @@ class Child:
     def take(self, fd):
         which = self.fds[fd]
         try:
-            s = os.read(fd, which > 1 and 4096 or 262144)
+            s = os.read(fd, which > 1 and 4096 or 65536)
         except OSError:
             if sys.exc_info()[1].args[0] in (4, 11):
                 return

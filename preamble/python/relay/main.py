@@ -47,7 +47,7 @@ def turn():
     for fd, mask in ready:
         if fd == IN:
             try:
-                x = os.read(IN, 262144)
+                x = os.read(IN, 65536)
             except OSError:
                 again()
                 continue
@@ -84,7 +84,7 @@ BUSY = [0]
 NOW = [0]
 WAKE = os.pipe()
 IO_THREAD = thread.get_ident()
-UP = Output(OUT)
+UP = Output(OUT, 1 << 22)
 fcntl.fcntl(OUT, 4, os.O_NONBLOCK)
 for x in WAKE:
     nonblock(x)

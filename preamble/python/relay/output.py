@@ -74,7 +74,7 @@ def nonblock(fd):
 
 class Output:
     # One direction of a link: what goes first (RAW, HELLO), then control, call and bulk frames.
-    def __init__(self, fd):
+    def __init__(self, fd, most):
         self.fd = fd
         self.first = []         # bytes, and how many of them to report as written
         self.queues = [[], [], []]
@@ -83,7 +83,7 @@ class Output:
         self.after = None       # child whose bulk frame that is, and its bytes
         self.run = 0            # bytes of calls since the last bulk frame
         self.sent = self.acked = 0
-        self.hop = new_hop()
+        self.hop = new_hop(most)
         self.paused = []        # intervals, one for each PAUSE without its RESUME
         self.whole = 0          # PAUSEs beyond 64: they hold everything
         self.want = 0

@@ -156,7 +156,7 @@ def spawn(kind, src, reply, body):
         raise ValueError
     STATS[7] += 1
     c = CHILDREN[ident] = Child(ident, size, src, reply)
-    c.out = Output(-1)
+    c.out = Output(-1, 1 << 20)    # what a child that stops costs it, as a relay
     c.out.child = c
     # In a thread: fork waits for the import lock, which the main thread holds while a finder of ours waits for the I/O thread.
     thread.start_new_thread(launch, (c, m[2], m.get(3) or {}, m.get(4, 0)))

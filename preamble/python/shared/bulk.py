@@ -2,7 +2,6 @@
 #
 # A hop's window follows its link as in router/credit.c, where the reasons are. What is measured here is the time until all that
 # was in flight when credit ran out is acknowledged. A stream's window is widened as in router/stream.c.
-HOP_MAX = 4194304
 thread.start_new_thread(__import__, ('time',))  # in a thread: the I/O thread imports nothing
 
 
@@ -12,9 +11,10 @@ def stamp():
     return getattr(x, 'monotonic', getattr(x, 'time', now))()
 
 
-def new_hop():
-    # Window; bytes sent when credit ran out (0: that is not measured at the moment); when; best time; whether one was too long.
-    return [65536, 0, 0, 1e9, 0]
+def new_hop(most):
+    # Window; bytes sent when credit ran out (0: that is not measured at the moment); when; best time; whether one was too long;
+    # the largest window.
+    return [65536, 0, 0, 1e9, 0, most]
 
 
 def ran_dry(hop, sent):
@@ -39,7 +39,7 @@ def sample(hop, acked):
         hop[4] = 1
     elif over <= max(3, hop[3] / 16) or queue <= 32824:
         n += hop[4] and n // 4 or n
-    hop[0] = min(max(n, 65536), HOP_MAX)
+    hop[0] = min(max(n, 65536), hop[5])
 
 
 def bulk_kind(kind, more):
@@ -92,6 +92,6 @@ def widen_stream(x, streams):
 
 
 if 16 not in H and H[4] is ack:
-    LEAF_HOP = new_hop()
+    LEAF_HOP = new_hop(1 << 22)
     large = bulk_large
     H[4] = bulk_ack
