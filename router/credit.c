@@ -6,7 +6,8 @@
  *
  * The receiver's side counts what it has taken (`unacked`) and what of it may be acknowledged (`owed`): from the parent
  * at once, since PAUSE is what holds a parent back; from a child when the frame has left, so that a child never fills
- * more than one window of this router. An ACK goes at ECI_ACK_AT owed bytes, else within ECI_ACK_WITHIN ms (tick).
+ * more than one window of this router. An ACK goes at ECI_ACK_AT owed bytes, one for all
+ * that a read or a write has settled, else within ECI_ACK_WITHIN ms (tick).
  *
  * The window follows the link: it doubles when bulk waited for credit while the round trip is near its best, until a
  * round trip says for the first time that bytes pile up on the way; from then on it goes by quarters, so that it ends
@@ -38,12 +39,16 @@ bool eci_credit_got(struct eci_link *l, uint32_t size)
 void eci_credit_owe(struct eci_link *l, uint32_t size)
 {
 	l->owed += size;
-	if (l->owed >= ECI_ACK_AT) {
-		eci_credit_flush(l);
-	} else if (l->ack_due == ECI_NEVER) {
+	if (l->ack_due == ECI_NEVER) {
 		l->ack_due = l->router->now + ECI_ACK_WITHIN;
 		eci_due(l->router, l->ack_due);
 	}
+}
+
+void eci_credit_settle(struct eci_link *l)
+{
+	if (l->owed >= ECI_ACK_AT)
+		eci_credit_flush(l);
 }
 
 void eci_credit_flush(struct eci_link *l)

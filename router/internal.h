@@ -94,6 +94,7 @@ void eci_link_free(struct eci_link *l);
 void eci_credit_sent(struct eci_link *l, uint32_t size);
 bool eci_credit_got(struct eci_link *l, uint32_t size); /* false: the link was ended */
 void eci_credit_owe(struct eci_link *l, uint32_t size);
+void eci_credit_settle(struct eci_link *l); /* after some of it: sends an ACK that is due */
 void eci_credit_acked(struct eci_link *l, uint64_t n);
 void eci_credit_sample(struct eci_link *l, uint32_t rtt_ms);
 void eci_credit_flush(struct eci_link *l);

@@ -125,10 +125,14 @@ static size_t feed_whole(struct eci_link *l, const uint8_t *p, size_t n)
 		eci_receive(l, &f);
 		return (size_t)used;
 	}
-	if (used < 0)
+	if (used < 0) {
 		refuse(l, used);
-	else if (eci_buf_append(&l->in, p, n))
-		eci_link_break(l, "queue-overflow", "no memory");
+	} else {
+		if (n >= ECI_FRAME_HEADER) /* all of it at once, so that the rest moves nothing */
+			(void)eci_buf_reserve(&l->in, eci_wire(eci_get32(p + 24)));
+		if (eci_buf_append(&l->in, p, n))
+			eci_link_break(l, "queue-overflow", "no memory");
+	}
 	return n;
 }
 
@@ -176,6 +180,7 @@ void eci_link_feed(struct eci_link *l, const uint8_t *p, size_t n, uint64_t now_
 		p += used;
 		n -= used;
 	}
+	eci_credit_settle(l);
 	eci_router_leave(l->router);
 }
 

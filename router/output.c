@@ -10,7 +10,9 @@
  * debt wait in `sent` with the position in the stream at which they end. */
 #include "router/internal.h"
 
-#define OUT_KEEP 131072u /* an empty queue larger than this gives its memory back: a burst must not last for ever */
+/* An empty queue of more than this gives its memory back: a burst must not last for ever. A piece with bulk in it has
+ * less: 64 KiB and a frame, doubled on the way there. */
+#define OUT_KEEP 163840u
 
 static void exchange(struct eci_buf *a, struct eci_buf *b)
 {
@@ -115,6 +117,8 @@ void eci_link_wrote(struct eci_link *l, size_t n, uint64_t now_ms)
 		struct eci_link *child = eci_kid_find(r, it->owed);
 		if (child)
 			eci_credit_owe(child, eci_wire(it->f.len));
+		if (child && !(l->sent && l->sent->owed == it->owed && l->sent->end <= l->written))
+			eci_credit_settle(child);
 		eci_item_free(r, it);
 	}
 	if (!eci_buf_len(&l->out) && !eci_buf_len(&l->raw) && !eci_buf_len(&l->control) && !eci_buf_len(&l->call) &&

@@ -14,6 +14,8 @@
 #include "service/hello.h"
 #include "service/stats.h"
 
+#define QUIET_MS 1000u /* of sleep, after which no bulk is expected */
+
 enum { UP_IN, UP_OUT, WATCHER, SIGNALS, FIRST };
 
 __asm__(NATIVE_ENTRY);
@@ -165,19 +167,24 @@ static void read_up(void)
 {
 	long n = SYS3(NR_read, 0, native.buf, NATIVE_READ_MAX);
 	if (n > 0)
-		eci_link_feed(native.up, native.buf, (size_t)n, native.now);
+		native_feed(native.up, 0, (size_t)n);
 	else if (n != -SYS_EAGAIN && n != -SYS_EINTR && !native.end)
 		native.end = "eof";
 }
 
 static void sleep_until(uint64_t until)
 {
+	if (native_mem_kept() && until > native.now + QUIET_MS)
+		until = native.now + QUIET_MS;
 	uint32_t ms = until <= native.now ? 0 : until - native.now > 60000 ? 60000 : (uint32_t)(until - native.now);
 	long t[2] = {(long)(ms / 1000), (long)(ms % 1000 * 1000000)};
 	if (SYS5(NR_ppoll, native.poll, native.npoll, t, 0, 8) < 0)
 		for (int i = 0; i < native.npoll; i++)
 			native.poll[i].revents = 0;
-	native.now = clock_ms();
+	uint64_t woke = clock_ms();
+	if (woke - native.now >= QUIET_MS)
+		native_mem_trim();
+	native.now = woke;
 }
 
 static void turn(void)

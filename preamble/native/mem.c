@@ -1,10 +1,10 @@
 /* Memory: the allocator hooks of core/, and the four functions that a compiler may call.
  *
  * Small pieces come from chunks and go back to a list of their size class (four classes to a power of two, so a fifth
- * is wasted at most); what is larger is mapped by itself and unmapped, so that a burst of bulk does not stay with us. A
- * few such pieces are kept for the next frame all the same: mapping, and above all touching, fresh pages costs more
- * than the frame. Every piece has its class or its mapped length in the word before it. Nothing is merged: the sizes
- * that a router asks for are few.
+ * is wasted at most); what is larger is mapped by itself. A freed one is kept for the next frame, up to KEPT_MAX,
+ * because mapping, and above all touching, fresh pages costs more than the frame; all are unmapped when the loop has
+ * slept for a second, so that a burst of bulk does not stay with us. Every piece has its class or its mapped length in
+ * the word before it. Nothing is merged: the sizes that a router asks for are few.
  *
  * CEILING bounds the whole: what the protocol's own limits allow (128 MiB in collection, with a copy as a buffer grows)
  * and no more. Past it every caller finds no memory, and each has a way to live with that: `busy`, or a link's end. */
@@ -14,7 +14,7 @@
 #define CHUNK 32768u
 #define SMALL_MAX 4096u /* larger ones are mapped */
 #define CLASSES 40u
-#define KEPT_MAX 131072u /* bytes of mapped pieces that wait for reuse: a read's worth of frames, and one cut frame */
+#define KEPT_MAX 1048576u /* bytes of mapped pieces that wait for reuse: the frames of a near link's window */
 
 struct piece {
 	size_t size; /* the word before what the caller has */
@@ -39,6 +39,12 @@ static void *map(size_t n)
 		return NULL;
 	heap.mapped += n;
 	return (void *)p;
+}
+
+static void unmap(void *p, size_t n)
+{
+	heap.mapped -= n;
+	(void)SYS2(NR_munmap, p, n);
 }
 
 /* A mapped piece of at least n bytes, and not of more than twice as many. */
@@ -115,12 +121,26 @@ void eci_mem_free(void *mem)
 		return;
 	}
 	if (n > SMALL_MAX) {
-		heap.mapped -= n;
-		SYS2(NR_munmap, p, n);
+		unmap(p, n);
 		return;
 	}
 	*(void **)p = heap.freed[n];
 	heap.freed[n] = p;
+}
+
+size_t native_mem_kept(void)
+{
+	return heap.kept_bytes;
+}
+
+void native_mem_trim(void)
+{
+	while (heap.kept) {
+		struct piece *p = heap.kept;
+		heap.kept = p->next;
+		heap.kept_bytes -= p->size;
+		unmap(p, p->size);
+	}
 }
 
 /* A compiler that finds one of these loops may make it a call of the function it stands in; these flags forbid it. */

@@ -70,6 +70,10 @@ int native_start(struct native_proc *p, struct native_plan *plan);
 void native_close(int *fd);
 const char *native_explain(void *ctx, int err);
 
+/* ---- mem.c ---- */
+size_t native_mem_kept(void); /* bytes that wait for reuse */
+void native_mem_trim(void);   /* gives them back */
+
 /* ---- address.c ---- */
 char *native_digits(char *to, uint32_t v, bool hex); /* hex: of 16 bits; without a NUL; its end */
 
@@ -79,6 +83,7 @@ extern const struct eci_job_host native_job_host;
 void native_procs_flush(void);
 /* Writes what a link has for this descriptor: 1 all of it, 0 the descriptor is full, -1 nobody reads it any more. */
 int native_flush(struct eci_link *link, int fd);
+void native_feed(struct eci_link *link, int fd, size_t n); /* n bytes that were read from there, in native.buf */
 void native_procs_watch(uint64_t *until);
 void native_procs_serve(int first, int last); /* their entries in native.poll: [first, last) */
 void native_procs_reap(void);

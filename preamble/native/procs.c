@@ -12,6 +12,7 @@
 #define GRACE_MS 250u
 #define CLOSED_MS 2000u /* a process without output that is no link: it may be about to end */
 #define LEFT_MS 2000u
+#define PIPE_SIZE 262144u /* of a link that bulk has filled */
 
 enum { OUT = 1, ERR, TTY, IN };
 
@@ -215,17 +216,33 @@ static bool flush_queue(struct native_proc *c, struct eci_buf *q, int fd)
 	return true;
 }
 
+/* A pipe of a link that bulk has filled holds more from now on: its two ends wake each other a fourth as often. Not
+ * before, since a user's pipes may hold 64 MiB in all (pipe(7)); no pipe, or no more to be had: it stays as it is. */
+static void widen(int fd)
+{
+	(void)SYS3(NR_fcntl, fd, SYS_F_SETPIPE_SZ, PIPE_SIZE);
+}
+
 int native_flush(struct eci_link *link, int fd)
 {
 	const uint8_t *p;
 	size_t n;
 	while ((n = eci_link_output(link, &p, NATIVE_READ_MAX)) > 0) {
 		long w = SYS3(NR_write, fd, p, n);
+		if (w == -SYS_EAGAIN)
+			widen(fd);
 		if (w < 0)
 			return w == -SYS_EAGAIN ? 0 : -1;
 		eci_link_wrote(link, (size_t)w, native.now);
 	}
 	return 1;
+}
+
+void native_feed(struct eci_link *link, int fd, size_t n)
+{
+	if (n > NATIVE_READ_MAX / 2)
+		widen(fd);
+	eci_link_feed(link, native.buf, n, native.now);
 }
 
 static bool flush_link(struct native_proc *c)
@@ -297,7 +314,7 @@ static void take(struct native_proc *c, int which)
 	else if (c->job)
 		eci_job_output(c->job, which, native.buf, (size_t)n, native.now);
 	else if (which == OUT && c->link)
-		eci_link_feed(c->link, native.buf, (size_t)n, native.now);
+		native_feed(c->link, c->out, (size_t)n);
 	else
 		eci_spawn_output(c->spawn, which, native.buf, (size_t)n, native.now);
 }

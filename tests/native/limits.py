@@ -146,6 +146,14 @@ def memory(s, command):
     agent.echo()
     sizes = private_kib(agent.proc.pid), private_kib(agent.pid)
     s.check('idle: %d and %d KiB private' % sizes, 0 < max(sizes) <= IDLE_KIB, sizes)
+    slots = [agent.start(['head', '-c', '250000', '/dev/zero']) for _ in range(8)]
+    s.equal('much output', [agent.value(slot) for slot in slots], [[0, 0, 0]] * 8)
+    busy = now = private_kib(agent.pid)
+    end = time.monotonic() + LIMIT
+    while now > 2 * IDLE_KIB and time.monotonic() < end:     # a link keeps its buffers
+        time.sleep(.1)
+        now = private_kib(agent.pid)
+    s.check('idle again after %d KiB: %d' % (busy, now), 2 * IDLE_KIB < busy and now <= 2 * IDLE_KIB, (busy, now))
     agent.close()
 
 
