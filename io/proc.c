@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 enum { IN, OUT, ERR, EXEC, PIPES }; /* indices of the pipes of one start */
+#define WIDE 262144                 /* bytes */
 
 struct plan {
 	const char *const *argv;
@@ -280,4 +281,9 @@ void eci_proc_close(struct eci_proc *p)
 	shut(&p->tty);
 	shut(&p->slave);
 	shut(&p->pidfd);
+}
+
+void eci_proc_widen(int fd)
+{
+	(void)fcntl(fd, F_SETPIPE_SZ, WIDE);
 }

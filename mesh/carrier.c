@@ -74,8 +74,10 @@ static bool flush_link(struct eci_carrier *c, uint64_t now)
 	size_t n;
 	while (c->link && !c->in_dead && (n = eci_link_output(c->link, &p, WRITE_MAX)) > 0) {
 		ssize_t w = put(c->proc.in, p, n);
-		if (w < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (w < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			eci_proc_widen(c->proc.in);
 			return false;
+		}
 		if (w < 0) {
 			c->in_dead = true;
 			break;

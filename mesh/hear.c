@@ -72,6 +72,13 @@ void eci_carrier_eof(struct eci_carrier *c, ev_io *w, int *fd)
 	}
 }
 
+static void feed(struct eci_carrier *c, size_t n, uint64_t now)
+{
+	if (n > READ_MAX / 2)
+		eci_proc_widen(c->proc.out);
+	eci_link_feed(c->link, c->mesh->read_buf, n, now);
+}
+
 void eci_carrier_readable(struct ev_loop *loop, ev_io *w, int events)
 {
 	(void)loop, (void)events;
@@ -88,7 +95,7 @@ void eci_carrier_readable(struct ev_loop *loop, ev_io *w, int events)
 	}
 	uint64_t now = eci_now_ms();
 	if (which == 1 && c->link)
-		eci_link_feed(c->link, c->mesh->read_buf, (size_t)n, now);
+		feed(c, (size_t)n, now);
 	else
 		eci_spawn_output(c->spawn, which, c->mesh->read_buf, (size_t)n, now);
 }
@@ -139,7 +146,7 @@ void eci_carrier_read(struct eci_carrier *c)
 		return;
 	}
 	uint64_t now = eci_now_ms();
-	eci_link_feed(c->link, m->read_buf, (size_t)n, now);
+	feed(c, (size_t)n, now);
 	if (m->work || m->booting || eci_router_tick(m->router, now) < m->wake_at_ms)
 		eci_mesh_wake(m);
 }

@@ -264,3 +264,17 @@ Test(proc, at_the_limit_of_descriptors)
 	cr_expect(descriptors() == before, "%d, %d before", descriptors(), before);
 	cr_expect(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "a child was left");
 }
+
+Test(proc, a_full_pipe_holds_more)
+{
+	int p[2], old;
+	cr_assert_eq(pipe(p), 0);
+	old = fcntl(p[1], F_GETPIPE_SZ);
+	eci_proc_widen(p[1]);
+	cr_expect(fcntl(p[0], F_GETPIPE_SZ) >= old);
+	if (geteuid() == 0) /* nobody limits it */
+		cr_expect_eq(fcntl(p[0], F_GETPIPE_SZ), 262144);
+	close(p[0]);
+	close(p[1]);
+	eci_proc_widen(-1); /* nothing */
+}
