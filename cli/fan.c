@@ -39,6 +39,11 @@ static int rank(enum ectx_status s)
 	return rank(ECTX_INTERNAL);
 }
 
+enum ectx_status eci_fan_worse(enum ectx_status a, enum ectx_status b)
+{
+	return rank(b) > rank(a) ? b : a;
+}
+
 static void let_go(struct eci_fan *fan, struct eci_job *job)
 {
 	if (!job->future)
@@ -53,8 +58,7 @@ static void let_go(struct eci_fan *fan, struct eci_job *job)
 
 static void finish(struct eci_fan *fan, struct eci_job *job, const struct eci_outcome *end)
 {
-	if (rank(end->status) > rank(fan->worst))
-		fan->worst = end->status;
+	fan->worst = eci_fan_worse(fan->worst, end->status);
 	if (end->status == ECTX_OK && fan->value)
 		fan->value(fan, job, end->value);
 	eci_report_result(&fan->report, job, end);
