@@ -74,21 +74,27 @@ static void finish_error(struct eci_fan *fan, struct eci_job *job, const ectx_er
 }
 
 /* The limit of -t is the user's: it says "not reached in time", not "the work took too long". */
-static void finish_connect(struct eci_fan *fan, struct eci_job *job, const ectx_error *e)
+ectx_error eci_connect_error(const ectx_error *e, long connect_ms)
 {
 	ectx_error mine = *e;
-	if (e->code == ECTX_E_DEADLINE && fan->opts->connect_ms >= 0) {
+	if (e->code == ECTX_E_DEADLINE && connect_ms >= 0) {
 		mine.status = ECTX_UNREACHABLE;
 		mine.code = ECTX_E_CONNECT_TIMEOUT;
 		if (mine.phase == ECTX_PHASE_NONE)
 			mine.phase = ECTX_PHASE_CONNECT;
 		if (!mine.limit_ms)
-			mine.limit_ms = (uint32_t)fan->opts->connect_ms;
+			mine.limit_ms = (uint32_t)connect_ms;
 		if (!mine.after_ms)
 			mine.after_ms = mine.limit_ms;
 		snprintf(mine.hint, sizeof mine.hint,
 			 "not connected within -t: a slow way, a firewall, or a host that is down");
 	}
+	return mine;
+}
+
+static void finish_connect(struct eci_fan *fan, struct eci_job *job, const ectx_error *e)
+{
+	ectx_error mine = eci_connect_error(e, fan->opts->connect_ms);
 	finish_error(fan, job, &mine);
 }
 

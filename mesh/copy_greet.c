@@ -29,7 +29,8 @@ static void failed(struct eci_copy *k, struct eci_copy_peer *p, const ectx_error
 	if (e->code == ECTX_E_DEADLINE && k->o->connect_timeout_ms >= 0) {
 		mine.code = ECTX_E_CONNECT_TIMEOUT;
 		mine.status = ectx_code_status(mine.code);
-		mine.phase = ECTX_PHASE_CONNECT;
+		if (mine.phase == ECTX_PHASE_NONE || mine.phase == ECTX_PHASE_CALL)
+			mine.phase = ECTX_PHASE_CONNECT;
 		(void)snprintf(mine.hint, sizeof mine.hint,
 			       "not connected within the limit that was given: a slow way, a firewall, or a host that "
 			       "is down");
