@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define WAIT_MS 200u
+#define HAVE_MS 30000 /* some bytes to somebody who waits for them */
 #define PATH_LONGEST ECI_PLACE_LONGEST
 
 struct fetch {
@@ -75,6 +76,7 @@ static int place_of(struct fetch *f, const ectx_value *v)
 {
 	size_t n = 0;
 	const uint8_t *p = ectx_value_bytes(v, &n);
+	f->place[0] = 0;
 	if (!p || n >= sizeof f->path)
 		return ENAMETOOLONG;
 	memcpy(f->path, p, n);
@@ -97,7 +99,7 @@ static void failed(struct fetch *f, const char *at, const char *why)
 	size_t n = f->missing ? strlen(f->missing) : 0;
 	if (n && !strncmp(f->path, f->missing, n))
 		return; /* its folder is not there: that was said */
-	eci_copy_failed_here(&f->k, f->c, at ? at : f->path, why);
+	eci_copy_failed_here(&f->k, f->c, at && *at ? at : f->path, why);
 }
 
 static void say_have(struct fetch *f)
@@ -108,8 +110,10 @@ static void say_have(struct fetch *f)
 	ectx_error e = {0};
 	bool good = v && ectx_array_push(v, ectx_int((int64_t)n)) &&
 		    ectx_array_push(v, n ? ectx_bytes(sum, sizeof sum) : ectx_null());
-	while (good && !f->k.stop && ectx_channel_send(f->ch, v, WAIT_MS, &e) == ECTX_DEADLINE)
-		ectx_error_clear(&e);
+	if (!good || ectx_channel_send(f->ch, v, HAVE_MS, &e) != ECTX_OK) {
+		eci_copy_refused(&f->k, f->c, f->path, good ? ectx_code_name(e.code) : "no memory");
+		f->refused = true;
+	}
 	ectx_error_clear(&e);
 	ectx_value_free(v);
 }

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +17,10 @@
 void eci_set_mtime(int fd, const char *place, double mtime)
 {
 	struct timespec t[2];
-	double seconds = floor(mtime); /* before 1970 as well: tv_nsec is never below 0 */
-	t[0].tv_sec = t[1].tv_sec = (time_t)seconds;
-	t[0].tv_nsec = t[1].tv_nsec = (long)((mtime - seconds) * 1e9);
+	time_t seconds = (time_t)mtime;
+	seconds -= (double)seconds > mtime; /* before 1970 as well: tv_nsec is never below 0 */
+	t[0].tv_sec = t[1].tv_sec = seconds;
+	t[0].tv_nsec = t[1].tv_nsec = (long)((mtime - (double)seconds) * 1e9);
 	if (fd >= 0)
 		(void)futimens(fd, t);
 	else
