@@ -100,8 +100,7 @@ static void add(struct cp *cp, enum ectx_status status, const ectx_copy_result *
 	cp->sum.entries += r->entries;
 	cp->sum.bytes += r->bytes;
 	cp->sum.failed += r->failed;
-	if (status != ECTX_OK && (cp->worst == ECTX_OK || cp->worst == ECTX_FAILED))
-		cp->worst = status;
+	cp->worst = eci_fan_worse(cp->worst, status);
 	(void)pthread_mutex_unlock(&cp->lock);
 }
 
@@ -118,7 +117,7 @@ static void send_all(struct cp *cp, const char *const *sources, const char *dest
 		if (v[n])
 			n++;
 		else
-			cp->worst = (enum ectx_status)eci_complain(&e);
+			cp->worst = eci_fan_worse(cp->worst, (enum ectx_status)eci_complain(&e));
 	}
 	if (n) {
 		enum ectx_status status = ectx_copy_to(v, n, sources, dest, &cp->options, &r, &e);
@@ -146,7 +145,7 @@ static void *fetch(void *arg)
 		if (c)
 			add(cp, ectx_copy_from(c, cp->sources, dest, &cp->options, &r, &e), &r);
 		else
-			on_failed(cp, NULL, NULL, &e);
+			on_failed(cp, NULL, NULL, &e), add(cp, e.status, &r);
 		ectx_error_clear(&e);
 		free(dest);
 	}
@@ -246,6 +245,9 @@ int eci_cmd_cp(const struct eci_opts *o)
 		else
 			sources[i] = from ? (colon[1] ? colon + 1 : ".") : o->args[i];
 	}
+	for (size_t i = 0; i <= last && !status; i++)
+		if (!o->args[i][0])
+			status = eci_usage("cp: a path is empty");
 	char *names = eci_copy(targets, n);
 	if (!status && !n)
 		status = eci_usage("cp: no targets before the colon of %s", targets);

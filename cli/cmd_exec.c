@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/fan.h"
@@ -40,6 +41,9 @@ int eci_cmd_exec(const struct eci_opts *o)
 	const char *in_shell[] = {"sh", "-c", o->args[0], NULL};
 	bool shell = o->nargs == 1 && strpbrk(o->args[0], SHELL_SYNTAX);
 	struct eci_feed feed = {0};
+	struct stat st;
+	if (o->input && fstat(0, &st) == 0 && S_ISDIR(st.st_mode))
+		return eci_usage("exec --stdin: standard input is a folder");
 	ectx_exec x = {.input = o->input,
 		       .argv = shell ? in_shell : (const char *const *)o->args,
 		       .env = o->env.v,

@@ -124,10 +124,29 @@ static int complain(const char *node, ectx_error *e)
 	return status;
 }
 
+/* Connects the exit, for what needs it at once; a signal ends the waiting. 0; or an exit status, told already. */
+static int reach(const struct eci_opts *o, ectx_context *c, const char *exit)
+{
+	ectx_future *f = ectx_connect_start(c, o->connect_ms);
+	int status = f ? 0 : ECTX_INTERNAL;
+	if (f && !eci_session_wait(f)) {
+		status = ECTX_INTERRUPTED;
+	} else if (f && ectx_future_error(f)->status != ECTX_OK) {
+		ectx_error e = eci_connect_error(ectx_future_error(f), o->connect_ms);
+		e.detail = NULL; /* the future's */
+		status = complain(exit, &e);
+	}
+	ectx_future_free(f);
+	return status;
+}
+
 static int run_tunnel(struct eci_session *s, const struct eci_opts *o, const char *exit, const ectx_tunnel_options *t)
 {
 	ectx_error e = {0};
 	ectx_context *c = ectx_context_get(s->mesh, exit, &e);
+	int status = c && t->kind == ECTX_TUNNEL_REMOTE ? reach(o, c, exit) : 0;
+	if (status)
+		return status;
 	ectx_tunnel *tunnel = c ? ectx_tunnel_open(c, t, o->connect_ms, &e) : NULL;
 	if (!tunnel)
 		return complain(exit, &e);
@@ -223,7 +242,7 @@ static int connect_to(struct eci_session *s, const struct eci_opts *o, const cha
 	serve(s->mesh, o, f);
 	int status = 0;
 	if (ectx_future_done(f) && ectx_future_error(f)->status != ECTX_OK) {
-		e = *ectx_future_error(f);
+		e = eci_connect_error(ectx_future_error(f), o->connect_ms);
 		e.detail = NULL;
 		status = complain(o->args[0], &e);
 	}

@@ -39,6 +39,11 @@ static int rank(enum ectx_status s)
 	return rank(ECTX_INTERNAL);
 }
 
+enum ectx_status eci_fan_worse(enum ectx_status a, enum ectx_status b)
+{
+	return rank(b) > rank(a) ? b : a;
+}
+
 static void let_go(struct eci_fan *fan, struct eci_job *job)
 {
 	if (!job->future)
@@ -53,8 +58,7 @@ static void let_go(struct eci_fan *fan, struct eci_job *job)
 
 static void finish(struct eci_fan *fan, struct eci_job *job, const struct eci_outcome *end)
 {
-	if (rank(end->status) > rank(fan->worst))
-		fan->worst = end->status;
+	fan->worst = eci_fan_worse(fan->worst, end->status);
 	if (end->status == ECTX_OK && fan->value)
 		fan->value(fan, job, end->value);
 	eci_report_result(&fan->report, job, end);
@@ -70,21 +74,27 @@ static void finish_error(struct eci_fan *fan, struct eci_job *job, const ectx_er
 }
 
 /* The limit of -t is the user's: it says "not reached in time", not "the work took too long". */
-static void finish_connect(struct eci_fan *fan, struct eci_job *job, const ectx_error *e)
+ectx_error eci_connect_error(const ectx_error *e, long connect_ms)
 {
 	ectx_error mine = *e;
-	if (e->code == ECTX_E_DEADLINE && fan->opts->connect_ms >= 0) {
+	if (e->code == ECTX_E_DEADLINE && connect_ms >= 0) {
 		mine.status = ECTX_UNREACHABLE;
 		mine.code = ECTX_E_CONNECT_TIMEOUT;
 		if (mine.phase == ECTX_PHASE_NONE)
 			mine.phase = ECTX_PHASE_CONNECT;
 		if (!mine.limit_ms)
-			mine.limit_ms = (uint32_t)fan->opts->connect_ms;
+			mine.limit_ms = (uint32_t)connect_ms;
 		if (!mine.after_ms)
 			mine.after_ms = mine.limit_ms;
 		snprintf(mine.hint, sizeof mine.hint,
 			 "not connected within -t: a slow way, a firewall, or a host that is down");
 	}
+	return mine;
+}
+
+static void finish_connect(struct eci_fan *fan, struct eci_job *job, const ectx_error *e)
+{
+	ectx_error mine = eci_connect_error(e, fan->opts->connect_ms);
 	finish_error(fan, job, &mine);
 }
 

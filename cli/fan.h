@@ -83,6 +83,10 @@ struct eci_fan {
 	bool stop; /* ^C: start no more */
 	enum ectx_status worst;
 };
+/* A failure to connect, as it is told under -t; its detail is still e's. */
+ectx_error eci_connect_error(const ectx_error *e, long connect_ms);
+/* Which of two says more: the order of exit statuses when several came. */
+enum ectx_status eci_fan_worse(enum ectx_status a, enum ectx_status b);
 /* Runs it all. Returns the exit status: the worst of all targets. Failure blocks are printed, the summary is not. */
 enum ectx_status eci_fan_run(struct eci_fan *fan);
 void eci_fan_deinit(struct eci_fan *fan);

@@ -5,6 +5,7 @@
  * more says so with an event when it does again. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/fan.h"
@@ -50,6 +51,10 @@ void eci_feed_read(struct eci_fan *fan)
 	ssize_t n = read(0, feed->chunk, CHUNK);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
+	if (n < 0) { /* part of it was given: not what was meant to be run */
+		fan->worst = ECTX_INTERNAL;
+		eci_usage("reading standard input: %s", strerror(errno));
+	}
 	feed->n = n > 0 ? (size_t)n : 0;
 	feed->over = n <= 0;
 	for (size_t i = 0; i < fan->n; i++)

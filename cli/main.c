@@ -2,9 +2,12 @@
  *
  * The program is a client of the public library like any other: it includes include/econtext/ only. All state is in the
  * command's own frame, except what is the process's anyway: its two outputs (out.c) and its signals (signals.c). */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/fan.h"
 
@@ -98,8 +101,19 @@ static int help(char **argv)
 	return done();
 }
 
+/* A standard descriptor that we were started without would be taken by the next one that is opened: what is read from a
+ * closed stdin would be the loop's, what is printed would go to an ssh. An empty stdin is a closed one, writing to a
+ * closed stdout stays an error, and who closed stderr wants to hear nothing. */
+static void fill_standard(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY) != fd)
+			_exit(ECTX_INTERNAL);
+}
+
 int main(int argc, char **argv)
 {
+	fill_standard();
 	if (argc < 2) {
 		eci_usage("no command; see econtext help");
 		return ECTX_USAGE;

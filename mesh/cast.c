@@ -91,6 +91,16 @@ static size_t dry(struct eci_cast *c, size_t n, bool leave)
 	return count;
 }
 
+void eci_cast_leave(struct eci_cast *c, size_t i)
+{
+	eci_lock(c->mesh);
+	c->v[i].in = false;
+	c->ins--;
+	if (c->ins && announce(c))
+		c->ins = 0;
+	eci_unlock(c->mesh);
+}
+
 static bool sleep_until(struct eci_cast *c, uint64_t deadline)
 {
 	if (c->mesh->dirty) {

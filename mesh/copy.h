@@ -27,7 +27,8 @@ struct eci_sources {
 	size_t n, cap;
 	uint64_t total; /* bytes of files */
 };
-/* Called for what cannot be read. */
+/* Called for what cannot be read: errno, or what is neither a file, a folder nor a link. */
+#define ECI_SOURCE_KIND (-1)
 typedef void (*eci_source_failed)(void *arg, const char *full, int error);
 int eci_sources_walk(struct eci_sources *s, const char *const *paths, eci_source_failed failed,
 		     void *arg); /* -1: memory */
@@ -74,7 +75,8 @@ int eci_cast_init(struct eci_cast *c, ectx_mesh *m, uint32_t gid, struct eci_cas
 /* n <= ECI_CAST_CHUNK bytes to all that are in. Blocks while one of them has no room, up to wait_ms: 1 sent, 0 not yet,
  * -1 nobody is in. Members that are behind for too long, or dead, leave. */
 int eci_cast_write(struct eci_cast *c, const uint8_t *p, size_t n, unsigned wait_ms);
-void eci_cast_end(struct eci_cast *c); /* END to all that are in */
+void eci_cast_leave(struct eci_cast *c, size_t i); /* one that is in is not any more */
+void eci_cast_end(struct eci_cast *c);             /* END to all that are in */
 void eci_cast_deinit(struct eci_cast *c);
 
 /* ---- a channel from within ---- */

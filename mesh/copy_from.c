@@ -1,8 +1,10 @@
 /* Copies from a context: `get` there, and what it sends written here.
  *
  * The far end is not trusted with our disk: a path is relative, no part of it is "..", and what would pass through a
- * symbolic link that it has just made is opened without following one. A file is written under a name of its own beside
- * its place, checked, and renamed; what fails leaves nothing. */
+ * symbolic link that it has just made is opened without following one. Files are written by copy_in.c.
+ *
+ * Below a folder that could not be made nothing can come: that is said once, for the folder, and only counted after. */
+#include "mesh/copy_in.h"
 #include "mesh/copy_run.h"
 
 #include <errno.h>
@@ -13,23 +15,20 @@
 #include <unistd.h>
 
 #define WAIT_MS 200u
-#define PATH_LONGEST 4096u
+#define HAVE_MS 30000 /* some bytes to somebody who waits for them */
+#define PATH_LONGEST ECI_PLACE_LONGEST
 
 struct fetch {
 	struct eci_copy k;
 	ectx_context *c;
 	ectx_channel *ch;
-	const char *dest, *algorithm;
-	bool into; /* dest is a folder that things come into */
-	/* the file that is coming */
-	int fd;
-	char place[PATH_LONGEST], part[PATH_LONGEST + 40], path[PATH_LONGEST];
-	uint64_t size, at;
-	unsigned mode;
-	double mtime;
-	struct eci_digest *digest;
-	int error; /* why it does not */
-	const char *why;
+	char *dest;
+	const char *algorithm;
+	bool into, folder; /* dest is one that things come into; it is there */
+	bool refused;      /* nothing can come */
+	char path[PATH_LONGEST], place[PATH_LONGEST];
+	struct eci_incoming file; /* that is coming */
+	char *missing;            /* a folder that is not there, with a slash */
 	/* folders, whose modes and times come last */
 	struct folder {
 		char *place;
@@ -77,6 +76,7 @@ static int place_of(struct fetch *f, const ectx_value *v)
 {
 	size_t n = 0;
 	const uint8_t *p = ectx_value_bytes(v, &n);
+	f->place[0] = 0;
 	if (!p || n >= sizeof f->path)
 		return ENAMETOOLONG;
 	memcpy(f->path, p, n);
@@ -91,126 +91,81 @@ static int place_of(struct fetch *f, const ectx_value *v)
 	return plain_way(f, f->place) ? 0 : ELOOP;
 }
 
-static void set_times(int fd, const char *place, double mtime)
-{
-	struct timespec t[2];
-	t[0].tv_sec = t[1].tv_sec = (time_t)mtime;
-	t[0].tv_nsec = t[1].tv_nsec = (long)((mtime - (double)t[0].tv_sec) * 1e9);
-	if (fd >= 0)
-		(void)futimens(fd, t);
-	else
-		(void)utimensat(AT_FDCWD, place, t, AT_SYMLINK_NOFOLLOW);
-}
-
 /* ---- entries ---- */
 
-static void failed(struct fetch *f, const char *why)
+/* at: what it is about, NULL: the other end's path. */
+static void failed(struct fetch *f, const char *at, const char *why)
 {
-	eci_copy_failed_here(&f->k, f->c, f->path, why);
+	size_t n = f->missing ? strlen(f->missing) : 0;
+	if (n && !strncmp(f->path, f->missing, n))
+		return; /* its folder is not there: that was said */
+	eci_copy_failed_here(&f->k, f->c, at && *at ? at : f->path, why);
 }
 
-static void drop(struct fetch *f)
+static void say_have(struct fetch *f)
 {
-	if (f->fd >= 0) {
-		(void)close(f->fd);
-		(void)unlink(f->part);
+	uint8_t sum[ECI_DIGEST_SIZE];
+	uint64_t n = eci_incoming_have(&f->file, sum);
+	ectx_value *v = ectx_array();
+	ectx_error e = {0};
+	bool good = v && ectx_array_push(v, ectx_int((int64_t)n)) &&
+		    ectx_array_push(v, n ? ectx_bytes(sum, sizeof sum) : ectx_null());
+	if (!good || ectx_channel_send(f->ch, v, HAVE_MS, &e) != ECTX_OK) {
+		eci_copy_refused(&f->k, f->c, f->path, good ? ectx_code_name(e.code) : "no memory");
+		f->refused = true;
 	}
-	f->fd = -1;
-	eci_digest_end(f->digest, NULL);
-	f->digest = NULL;
+	ectx_error_clear(&e);
+	ectx_value_free(v);
 }
 
 static void begin_file(struct fetch *f, const ectx_value *v)
 {
+	struct eci_incoming *in = &f->file;
 	int64_t mode = 0, size = 0;
-	struct stat st;
-	drop(f);
-	f->error = place_of(f, ectx_array_at(v, 1));
-	f->why = NULL;
+	eci_incoming_drop(in);
+	in->error = place_of(f, ectx_array_at(v, 1));
 	(void)ectx_value_int(ectx_array_at(v, 2), &mode);
-	f->mtime = ectx_value_float(ectx_array_at(v, 3));
 	(void)ectx_value_int(ectx_array_at(v, 4), &size);
-	f->mode = (unsigned)mode & 0777; /* no set-user-id of a stranger's choosing */
-	f->size = (uint64_t)size;
-	f->at = 0;
-	if (!f->error && lstat(f->place, &st) == 0 && S_ISDIR(st.st_mode))
-		f->error = EISDIR;
-	if (f->error)
-		return;
-	const char *slash = strrchr(f->place, '/');
-	int folder = slash ? (int)(slash - f->place) + 1 : 0;
-	(void)snprintf(f->part, sizeof f->part, "%.*s.%.200s.econtext-%ld", folder, f->place, f->place + folder,
-		       (long)getpid());
-	f->fd = open(f->part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (f->fd < 0)
-		f->error = errno;
-	f->digest = f->algorithm ? eci_digest_new(f->algorithm) : NULL;
+	in->mtime = ectx_value_float(ectx_array_at(v, 3));
+	in->mode = (unsigned)mode & 0777; /* no set-user-id of a stranger's choosing */
+	in->size = (uint64_t)size;
+	in->algorithm = f->algorithm;
+	in->keep = f->k.o->resume;
+	memcpy(in->place, f->place, sizeof in->place);
+	eci_incoming_begin(in);
+	if (ectx_value_bool(ectx_array_at(v, 6)))
+		say_have(f);
 }
 
-static void give_up(struct fetch *f, int error)
+static void from(struct fetch *f, const ectx_value *v)
 {
-	drop(f);
-	f->error = error;
-}
-
-static void add_piece(struct fetch *f, const uint8_t *p, size_t n)
-{
-	f->at += n;
-	atomic_fetch_add(&f->k.done, n);
-	if (f->fd < 0)
-		return;
-	if (f->digest)
-		eci_digest_add(f->digest, p, n);
-	while (n) {
-		ssize_t w = write(f->fd, p, n);
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0) {
-			give_up(f, errno);
-			return;
-		}
-		p += w;
-		n -= (size_t)w;
-	}
-}
-
-static void add_hole(struct fetch *f, uint64_t n)
-{
-	static const uint8_t zeros[4096];
-	f->at += n;
-	atomic_fetch_add(&f->k.done, n);
-	if (f->fd >= 0 && lseek(f->fd, (off_t)n, SEEK_CUR) < 0)
-		give_up(f, errno);
-	for (; n && f->digest; n -= n < sizeof zeros ? n : sizeof zeros)
-		eci_digest_add(f->digest, zeros, n < sizeof zeros ? (size_t)n : sizeof zeros);
+	int64_t n = 0;
+	(void)ectx_value_int(ectx_array_at(v, 1), &n);
+	eci_incoming_from(&f->file, (uint64_t)n);
+	atomic_fetch_add(&f->k.done, (uint64_t)n);
 }
 
 static void end_file(struct fetch *f, const ectx_value *digest)
 {
-	uint8_t mine[ECI_DIGEST_SIZE];
-	size_t len = 0;
-	const uint8_t *sum = ectx_value_bytes(digest, &len);
-	bool summed = f->digest != NULL;
-	eci_digest_end(f->digest, summed ? mine : NULL);
-	f->digest = NULL;
-	if (!f->error && f->at != f->size)
-		f->why = "it changed while it was read";
-	else if (!f->error && summed && (!sum || len != sizeof mine || memcmp(mine, sum, sizeof mine)))
-		f->why = "the digest is wrong";
-	if (!f->error && !f->why && (ftruncate(f->fd, (off_t)f->size) || fchmod(f->fd, f->mode)))
-		f->error = errno;
-	if (f->fd >= 0)
-		set_times(f->fd, f->place, f->mtime);
-	if (!f->error && !f->why && rename(f->part, f->place))
-		f->error = errno;
-	if (f->error || f->why) {
-		drop(f);
-		failed(f, f->why ? f->why : strerror(f->error));
+	const char *why = eci_incoming_end(&f->file, digest);
+	if (why)
+		failed(f, f->place, why);
+	else
+		eci_copy_arrived(&f->k);
+}
+
+/* More came of one pattern: dest is a folder, then. */
+static void several(struct fetch *f)
+{
+	if (f->into)
 		return;
+	f->into = true;
+	if (mkdir(f->dest, 0777) && !f->folder) {
+		eci_copy_refused(&f->k, f->c, f->dest,
+				 errno == EEXIST ? "the pattern stands for several, and this is not a folder"
+						 : strerror(errno));
+		f->refused = true;
 	}
-	(void)close(f->fd);
-	f->fd = -1;
-	eci_copy_arrived(&f->k);
 }
 
 static void take_folder(struct fetch *f, const ectx_value *v)
@@ -219,10 +174,17 @@ static void take_folder(struct fetch *f, const ectx_value *v)
 	struct stat st;
 	int error = place_of(f, ectx_array_at(v, 1));
 	(void)ectx_value_int(ectx_array_at(v, 2), &mode);
-	if (!error && mkdir(f->place, 0700) && (errno != EEXIST || lstat(f->place, &st) || !S_ISDIR(st.st_mode)))
+	if (!error && mkdir(f->place, 0700)) {
 		error = errno;
+		if (error == EEXIST)
+			error = lstat(f->place, &st) == 0 && S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+	}
 	if (error) {
-		failed(f, strerror(error));
+		failed(f, f->place, strerror(error));
+		free(f->missing);
+		f->missing = malloc(strlen(f->path) + 2);
+		if (f->missing)
+			sprintf(f->missing, "%s/", f->path);
 		return;
 	}
 	if (f->nfolders == f->cap) {
@@ -243,17 +205,21 @@ static void take_folder(struct fetch *f, const ectx_value *v)
 
 static void take_link(struct fetch *f, const ectx_value *v)
 {
-	char target[PATH_LONGEST];
+	char target[PATH_LONGEST], part[PATH_LONGEST], extra[32];
 	size_t n = 0;
 	const char *p = ectx_value_bytes(ectx_array_at(v, 2), &n);
 	int error = place_of(f, ectx_array_at(v, 1));
 	(void)snprintf(target, sizeof target, "%.*s", (int)n, p ? p : "");
-	(void)snprintf(f->part, sizeof f->part, "%s.econtext-%ld", f->place, (long)getpid());
-	if (!error && (symlink(target, f->part) || rename(f->part, f->place)))
+	(void)snprintf(extra, sizeof extra, "%ld", (long)getpid());
+	error = error ? error : eci_incoming_part(part, f->place, extra);
+	if (!error && symlink(target, part)) {
 		error = errno;
+	} else if (!error && rename(part, f->place)) {
+		error = errno;
+		(void)unlink(part);
+	}
 	if (error) {
-		(void)unlink(f->part);
-		failed(f, strerror(error));
+		failed(f, f->place, strerror(error));
 	} else {
 		eci_copy_arrived(&f->k);
 	}
@@ -264,7 +230,7 @@ static void take_error(struct fetch *f, const ectx_value *v)
 	size_t n = 0;
 	const char *p = ectx_value_bytes(ectx_array_at(v, 1), &n), *text = ectx_value_text(ectx_array_at(v, 3));
 	(void)snprintf(f->path, sizeof f->path, "%.*s", (int)n, p ? p : "");
-	failed(f, text ? text : "it cannot be read");
+	failed(f, NULL, text ? text : "it cannot be read");
 }
 
 static void take(struct fetch *f, const ectx_value *v)
@@ -274,20 +240,27 @@ static void take(struct fetch *f, const ectx_value *v)
 	const char *what = ectx_value_text(ectx_array_at(v, 0));
 	if (ectx_value_kind(v) == ECTX_BYTES || ectx_value_kind(v) == ECTX_TEXT) {
 		const uint8_t *p = ectx_value_bytes(v, &n); /* Python 2 says bytes that are text as text */
-		add_piece(f, p, n);
+		eci_incoming_bytes(&f->file, p, n);
+		atomic_fetch_add(&f->k.done, n);
 	} else if (!what) {
 		return;
 	} else if (!strcmp(what, "file")) {
 		begin_file(f, v);
 	} else if (!strcmp(what, "hole")) {
-		if (ectx_value_int(ectx_array_at(v, 1), &hole) && hole > 0)
-			add_hole(f, (uint64_t)hole);
+		if (ectx_value_int(ectx_array_at(v, 1), &hole) && hole > 0) {
+			eci_incoming_hole(&f->file, (uint64_t)hole);
+			atomic_fetch_add(&f->k.done, (uint64_t)hole);
+		}
 	} else if (!strcmp(what, "done")) {
 		end_file(f, ectx_array_at(v, 1));
 	} else if (!strcmp(what, "dir")) {
 		take_folder(f, v);
 	} else if (!strcmp(what, "link")) {
 		take_link(f, v);
+	} else if (!strcmp(what, "from")) {
+		from(f, v);
+	} else if (!strcmp(what, "several")) {
+		several(f);
 	} else if (!strcmp(what, "error")) {
 		take_error(f, v);
 	}
@@ -308,6 +281,7 @@ static ectx_value *get_args(const struct fetch *f, const char *const *sources)
 	if (good)
 		list = NULL;
 	good = good && ectx_array_push(a, f->algorithm ? ectx_text(f->algorithm) : ectx_null());
+	good = good && ectx_array_push(a, ectx_bool(f->k.o->resume));
 	ectx_value_free(list);
 	if (good)
 		return a;
@@ -317,21 +291,22 @@ static ectx_value *get_args(const struct fetch *f, const char *const *sources)
 
 static void settle(struct fetch *f)
 {
-	drop(f);
+	eci_incoming_drop(&f->file);
 	while (f->nfolders) {
 		struct folder *d = &f->folders[--f->nfolders];
 		(void)chmod(d->place, d->mode);
-		set_times(-1, d->place, d->mtime);
+		eci_set_mtime(-1, d->place, d->mtime);
 		free(d->place);
 	}
 	free(f->folders);
+	free(f->missing);
 }
 
 static void run(void *arg)
 {
 	struct fetch *f = arg;
 	enum ectx_status r = ECTX_OK;
-	while (!f->k.stop) {
+	while (!f->k.stop && !f->refused) {
 		ectx_value *v = NULL;
 		ectx_error e = {0};
 		r = ectx_channel_receive(f->ch, &v, WAIT_MS, &e);
@@ -348,22 +323,6 @@ static void run(void *arg)
 	settle(f);
 }
 
-static enum ectx_status ask_algorithm(struct fetch *f, ectx_error *err)
-{
-	static const char *const names[] = {"blake2b", "sha256"};
-	ectx_value *v = NULL;
-	enum ectx_status r =
-		ectx_call(f->c, "econtext_files:algorithms", NULL, NULL, f->k.o->connect_timeout_ms, &v, err);
-	for (size_t i = 0; i < ectx_value_count(v); i++)
-		for (size_t a = 0; a < 2; a++) {
-			const char *s = ectx_value_text(ectx_array_at(v, i));
-			if (!f->algorithm && s && !strcmp(s, names[a]))
-				f->algorithm = names[a];
-		}
-	ectx_value_free(v);
-	return r;
-}
-
 static void fetch_all(struct fetch *f, const char *const *sources)
 {
 	ectx_value *args = get_args(f, sources);
@@ -376,9 +335,11 @@ static void fetch_all(struct fetch *f, const char *const *sources)
 		eci_copy_thread(&f->k, run, f);
 	ectx_error ignored = {0};
 	eci_copy_wait(&f->k);
-	while (call && !f->k.stop && !ectx_future_wait(call, WAIT_MS))
+	while (call && !f->k.stop && !f->refused && !ectx_future_wait(call, WAIT_MS))
 		;
-	if (!call) {
+	if (f->refused) {
+		; /* said already; what still runs there ends with its channel */
+	} else if (!call) {
 		ignored.status = ECTX_INTERNAL;
 		ignored.code = ECTX_E_NO_MEMORY;
 		eci_copy_failed(&f->k, f->c, NULL, &ignored);
@@ -389,37 +350,59 @@ static void fetch_all(struct fetch *f, const char *const *sources)
 	ectx_future_free(call);
 }
 
+/* dest without slashes at its end; a link that is named means what it leads to. */
+static int take_dest(struct fetch *f, const char *dest)
+{
+	struct stat st, itself;
+	size_t n = strlen(dest);
+	f->folder = stat(dest, &st) == 0 && S_ISDIR(st.st_mode);
+	f->into = f->folder || (n && dest[n - 1] == '/');
+	bool leads = !f->folder && lstat(dest, &itself) == 0 && S_ISLNK(itself.st_mode) && stat(dest, &st) == 0;
+	f->dest = leads ? realpath(dest, NULL) : NULL;
+	if (!f->dest)
+		f->dest = strdup(dest);
+	n = f->dest ? strlen(f->dest) : 0;
+	while (n > 1 && f->dest[n - 1] == '/')
+		f->dest[--n] = 0;
+	return f->dest ? 0 : -1;
+}
+
+/* The folder that things come into; not before the context is there, so that nothing is left of one that is not. */
+static bool make_dest(struct fetch *f, const char *const *sources)
+{
+	f->into = f->into || (sources[0] && sources[1]);
+	if (!f->into || f->folder || mkdir(f->dest, 0777) == 0)
+		return true;
+	struct stat st;
+	int error = errno;
+	if (error == EEXIST && stat(f->dest, &st) == 0)
+		error = S_ISDIR(st.st_mode) ? 0 : ENOTDIR; /* another was quicker */
+	if (error)
+		eci_copy_refused(&f->k, NULL, f->dest, strerror(error));
+	return !error;
+}
+
 enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, const char *dest,
 				const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err)
 {
 	struct fetch *f = calloc(1, sizeof *f);
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
-	struct stat st;
 	if (!f || eci_copy_begin(&f->k, options, c->mesh)) {
 		free(f);
 		eci_error_from(err, &fail, NULL);
 		return err->status;
 	}
-	size_t n = strlen(dest);
-	char *trimmed = strdup(dest);
-	while (trimmed && n > 1 && trimmed[n - 1] == '/')
-		trimmed[--n] = 0;
 	f->c = c;
-	f->dest = trimmed ? trimmed : dest;
-	f->fd = -1;
-	bool folder = stat(dest, &st) == 0 && S_ISDIR(st.st_mode);
-	f->into = folder || (sources[0] && sources[1]) || dest[strlen(dest) - 1] == '/';
-	ectx_error e = {0};
-	if (f->into && !folder && mkdir(dest, 0777)) {
-		eci_copy_failed_here(&f->k, NULL, dest, strerror(errno));
-	} else if (ask_algorithm(f, &e) != ECTX_OK) {
-		eci_copy_failed(&f->k, c, NULL, &e);
-		ectx_error_clear(&e);
-	} else {
+	f->file.fd = -1;
+	struct eci_copy_peer peer = {.c = c};
+	if (take_dest(f, dest))
+		eci_copy_failed_here(&f->k, NULL, dest, "no memory");
+	else if (eci_copy_greet(&f->k, &peer, 1) && make_dest(f, sources)) {
+		f->algorithm = peer.algorithm;
 		fetch_all(f, sources);
 	}
 	enum ectx_status status = eci_copy_finish(&f->k, result, err);
-	free(trimmed);
+	free(f->dest);
 	free(f);
 	return status;
 }

@@ -128,13 +128,24 @@ void eci_copy_failed(struct eci_copy *k, ectx_context *c, const char *path, cons
 	(void)pthread_mutex_unlock(&k->lock);
 }
 
-void eci_copy_failed_here(struct eci_copy *k, ectx_context *c, const char *path, const char *why)
+static void tell_failed(struct eci_copy *k, ectx_context *c, const char *path, const char *why, const char *hint)
 {
 	struct eci_fail fail = {0};
 	ectx_error e = {0};
 	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_COPY_FAILED, "%s: %s", path, why);
+	(void)snprintf(fail.hint, sizeof fail.hint, "%s", hint);
 	eci_error_from(&e, &fail, c);
 	eci_copy_failed(k, c, path, &e);
+}
+
+void eci_copy_failed_here(struct eci_copy *k, ectx_context *c, const char *path, const char *why)
+{
+	tell_failed(k, c, path, why, "");
+}
+
+void eci_copy_refused(struct eci_copy *k, ectx_context *c, const char *path, const char *why)
+{
+	tell_failed(k, c, path, why, "nothing was copied there");
 }
 
 void eci_copy_arrived(struct eci_copy *k)

@@ -28,8 +28,21 @@ enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, e
 /* Something failed: path NULL: all of c. Any thread. e is copied (without its detail). */
 void eci_copy_failed(struct eci_copy *k, ectx_context *c, const char *path, const ectx_error *e);
 void eci_copy_failed_here(struct eci_copy *k, ectx_context *c, const char *path, const char *why);
+/* Of all that was to come to path. */
+void eci_copy_refused(struct eci_copy *k, ectx_context *c, const char *path, const char *why);
 void eci_copy_arrived(struct eci_copy *k);
 /* Waits as long as the limit wants before n more bytes; false: give up. */
 bool eci_copy_pace(struct eci_copy *k, size_t n);
+
+/* Whom a copy is with. */
+struct eci_copy_peer {
+	ectx_context *c;
+	const char *algorithm; /* of digests; NULL: none */
+	bool gone;             /* it cannot be reached; told already */
+	ectx_future *call;
+};
+/* Connects n of them side by side, and finds the best algorithm that all have, else for each its own. How many are
+ * there; 0 too when the user has given up meanwhile. */
+size_t eci_copy_greet(struct eci_copy *k, struct eci_copy_peer *v, size_t n);
 
 #endif

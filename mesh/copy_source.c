@@ -76,7 +76,7 @@ static int add(struct eci_sources *s, char *full, char *path, bool follow, eci_s
 		e = NULL;
 	}
 	if (e && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)) {
-		failed(arg, full, EINVAL);
+		failed(arg, full, ECI_SOURCE_KIND);
 		e = NULL;
 	}
 	if (!e) {

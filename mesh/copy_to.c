@@ -15,6 +15,9 @@
 #define OPEN_MS 60000 /* for `put` to begin: a context that runs calls may be busy */
 #define WAIT_MS 200u
 
+/* How far an answer goes, its fourth item. */
+enum { ANSWER_ONE, ANSWER_ALL, ANSWER_BELOW };
+
 struct target {
 	struct eci_copy *k;
 	struct job *job;
@@ -22,8 +25,9 @@ struct target {
 	ectx_channel *ch;
 	ectx_future *call;
 	const char *algorithm;
-	size_t next; /* entry that will be answered next */
-	bool gone;   /* nothing more is to be done here */
+	size_t next;  /* entry that will be answered next */
+	bool refused; /* it said that nothing at all can come there */
+	bool gone;    /* nothing more is to be done here */
 };
 
 struct job { /* of one ectx_copy_to() */
@@ -98,11 +102,25 @@ static void answered(struct target *t, const ectx_value *v)
 	if (t->next == s->n)
 		return;
 	const char *path = s->v[t->next++].path;
-	const char *text = ectx_value_kind(v) == ECTX_ARRAY ? ectx_value_text(ectx_array_at(v, 1)) : NULL;
-	if (ectx_value_kind(v) == ECTX_NULL)
+	if (ectx_value_kind(v) == ECTX_NULL) {
 		eci_copy_arrived(&t->job->k);
-	else
-		eci_copy_failed_here(&t->job->k, t->c, path, text ? text : "it did not arrive");
+		return;
+	}
+	bool said = ectx_value_kind(v) == ECTX_ARRAY;
+	const char *text = said ? ectx_value_text(ectx_array_at(v, 1)) : NULL;
+	size_t n = 0;
+	const char *there = said ? ectx_value_bytes(ectx_array_at(v, 2), &n) : NULL;
+	char *place = there && n ? strndup(there, n) : NULL;
+	int64_t how = ANSWER_ONE;
+	if (said)
+		(void)ectx_value_int(ectx_array_at(v, 3), &how);
+	text = text ? text : "it did not arrive";
+	if (how == ANSWER_ALL && !t->refused)
+		eci_copy_refused(&t->job->k, t->c, place ? place : path, text);
+	else if (how == ANSWER_ONE)
+		eci_copy_failed_here(&t->job->k, t->c, place ? place : path, text);
+	t->refused |= how == ANSWER_ALL;
+	free(place);
 }
 
 /* Takes answers, up to wait_ms for each; false: there will be none any more. */
@@ -115,6 +133,8 @@ static bool take_answers(struct target *t, long wait_ms)
 		if (r == ECTX_OK && v) {
 			answered(t, v);
 			ectx_value_free(v);
+			if (t->refused)
+				return false;
 			continue;
 		}
 		ectx_error_clear(&e);
@@ -125,12 +145,14 @@ static bool take_answers(struct target *t, long wait_ms)
 /* The end of a put that was told all: its last answers, its outcome. */
 static void conclude(struct target *t)
 {
-	while (!t->job->k.stop && take_answers(t, WAIT_MS))
+	while (!t->job->k.stop && !t->refused && take_answers(t, WAIT_MS))
 		;
-	while (!t->job->k.stop && !ectx_future_wait(t->call, WAIT_MS))
+	while (!t->job->k.stop && !t->refused && !ectx_future_wait(t->call, WAIT_MS))
 		;
 	const ectx_error *e = ectx_future_error(t->call);
-	if (ectx_future_done(t->call) && e->status != ECTX_OK) {
+	if (t->refused) {
+		; /* said already; what still runs there ends with its channel */
+	} else if (ectx_future_done(t->call) && e->status != ECTX_OK) {
 		eci_copy_failed(&t->job->k, t->c, NULL, e);
 	} else if (!t->job->k.stop) {
 		struct eci_sources *s = &t->job->s;
@@ -222,7 +244,8 @@ static uint64_t *ask_have(struct target *t)
 static void unreadable(void *arg, const char *full, int error)
 {
 	struct job *j = arg;
-	eci_copy_failed_here(&j->k, NULL, full, strerror(error));
+	eci_copy_failed_here(&j->k, NULL, full,
+			     error == ECI_SOURCE_KIND ? "neither a file nor a folder" : strerror(error));
 }
 
 /* Sends what the feeder has; false: the channel is closed, or the user has given up. */
@@ -288,6 +311,10 @@ static void cast_rest(struct job *j, struct eci_cast *cast, struct target **of)
 		of[i] = of[cast->n - 1];
 		cast->n--;
 		i--;
+		if (t->refused) {
+			conclude(t);
+			continue;
+		}
 		let_go(t);
 		eci_copy_thread(&j->k, alone, t);
 	}
@@ -308,9 +335,12 @@ static void cast_all(struct job *j, struct eci_cast *cast, struct target **of, s
 				break;
 			cast_rest(j, cast, of);
 		}
-		for (size_t i = 0; i < cast->n; i++)
+		for (size_t i = 0; i < cast->n; i++) {
 			if (cast->v[i].in)
 				(void)take_answers(of[i], 0);
+			if (cast->v[i].in && of[i]->refused)
+				eci_cast_leave(cast, i);
+		}
 		atomic_fetch_add(&j->k.done, (f->sent - told) * cast->ins);
 		told = f->sent;
 		if (!cast->ins || j->k.stop)
@@ -364,54 +394,20 @@ static void together(void *arg)
 
 /* ---- begin ---- */
 
-static bool has(const ectx_value *list, const char *name)
-{
-	for (size_t i = 0; i < ectx_value_count(list); i++) {
-		const char *s = ectx_value_text(ectx_array_at(list, i));
-		if (s && !strcmp(s, name))
-			return true;
-	}
-	return false;
-}
-
-/* Connects all, and asks each what digests it has. How many there are. */
+/* Connects all. How many there are. */
 static size_t greet(struct job *j)
 {
-	static const char *const names[] = {"blake2b", "sha256"};
-	size_t there = 0;
-	for (size_t i = 0; i < j->n; i++)
-		j->v[i].call =
-			ectx_call_start(j->v[i].c, "econtext_files:algorithms", NULL, NULL, j->k.o->connect_timeout_ms);
-	for (size_t i = 0; i < j->n; i++) {
-		struct target *t = &j->v[i];
-		while (t->call && !j->k.stop && !ectx_future_wait(t->call, WAIT_MS))
-			if (j->k.o->progress && j->k.o->progress(j->k.o->arg, 0, 0))
-				j->k.stop = true;
-		if (!t->call)
-			fail_code(t, ECTX_E_NO_MEMORY, "");
-		else if (j->k.stop)
-			t->gone = true;
-		else if (ectx_future_error(t->call)->status != ECTX_OK)
-			eci_copy_failed(&j->k, t->c, NULL, ectx_future_error(t->call)), t->gone = true;
-		else
-			there++;
-		for (size_t a = 0; !t->gone && a < 2 && !t->algorithm; a++)
-			if (has(ectx_future_value(t->call), names[a]))
-				t->algorithm = names[a];
+	struct eci_copy_peer *v = calloc(j->n, sizeof *v);
+	for (size_t i = 0; v && i < j->n; i++)
+		v[i].c = j->v[i].c;
+	size_t there = v ? eci_copy_greet(&j->k, v, j->n) : 0;
+	for (size_t i = 0; v && i < j->n; i++) {
+		j->v[i].gone = v[i].gone;
+		j->v[i].algorithm = v[i].algorithm;
 	}
-	for (size_t a = 0; a < 2; a++) { /* one that all have, for a group */
-		bool all = true;
-		for (size_t i = 0; i < j->n; i++)
-			all &= j->v[i].gone || has(ectx_future_value(j->v[i].call), names[a]);
-		for (size_t i = 0; all && i < j->n; i++)
-			j->v[i].algorithm = names[a];
-		if (all)
-			break;
-	}
-	for (size_t i = 0; i < j->n; i++) {
-		ectx_future_free(j->v[i].call);
-		j->v[i].call = NULL;
-	}
+	if (!v)
+		fail_code(&j->v[0], ECTX_E_NO_MEMORY, "");
+	free(v);
 	return there;
 }
 

@@ -147,6 +147,7 @@ ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_m
 	if (fits) {
 		encode(&f->request, x);
 		f->input = x->input;
+		f->terminal = x->rows && x->cols;
 		fits = !f->request.failed;
 	}
 	if (!fits) { /* it is the caller's alone yet */

@@ -94,6 +94,7 @@ struct ectx_future {
 	uint32_t slot;
 	struct eci_stream *out, *err; /* exec, run */
 	bool answered, out_open, err_open, input, input_ended, input_wanted;
+	bool terminal, line_open;           /* its input is a terminal, whose last line has begun */
 	struct eci_opening *opening;        /* open: what, and the names that are being asked for */
 	struct eci_channel_place *channels; /* call: those among its arguments */
 	size_t nchannels;

@@ -89,6 +89,9 @@ static void refused(struct ectx_future *f, struct eci_cbor *c)
 	else
 		eci_fail_set(&fail, ECTX_PHASE_CONNECT, ECTX_E_OPEN_FAILED, "%s%s%s", o->host ? o->host : "",
 			     o->host ? ": " : "", text);
+	if (!strcmp(o->what, "listen"))
+		(void)snprintf(fail.hint, sizeof fail.hint,
+			       "the exit cannot listen there: another program does, or it is no address of its own");
 	eci_future_fail(f, &fail, f->context);
 }
 

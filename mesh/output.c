@@ -7,6 +7,8 @@
 #include "mesh/event.h"
 #include "mesh/stream.h"
 
+#define END_OF_FILE 4 /* what termios(3) calls VEOF, as terminals are made */
+
 static void closed(struct ectx_future *f)
 {
 	if (f->answered && !f->out_open && !f->err_open)
@@ -101,6 +103,10 @@ long ectx_future_write(ectx_future *f, const void *p, size_t n, long timeout_ms)
 			taken = 0;
 		if (taken == 0)
 			f->input_wanted = true;
+		if (taken > 0) {
+			char last = ((const char *)p)[taken - 1];
+			f->line_open = f->terminal && last != '\n' && last != '\r' && last != END_OF_FILE;
+		}
 	}
 	eci_unlock(f->mesh);
 	return taken;
@@ -119,9 +125,19 @@ void ectx_future_end_input(ectx_future *f)
 	eci_unlock(f->mesh);
 }
 
-/* The END of a future that was told so before the other end said where to. */
+/* The END of a future that was told so before the other end said where to, or before it had room for what a terminal
+ * needs: its end-of-file character (which the agent writes) is an end only where a line begins; behind "abc" it just
+ * hands that over, and a second one is the end. */
 void eci_outputs_end_input(struct ectx_future *f)
 {
-	if (f->input_ended && f->out && eci_stream_far(f->out))
-		(void)eci_stream_end(f->out, eci_now_ms());
+	if (!f->input_ended || !f->out || !eci_stream_far(f->out))
+		return;
+	if (f->line_open) {
+		const char end = END_OF_FILE;
+		if (!eci_stream_room(f->out))
+			return;
+		f->line_open = false;
+		(void)eci_stream_send(f->out, &end, 1, eci_now_ms());
+	}
+	(void)eci_stream_end(f->out, eci_now_ms());
 }

@@ -185,7 +185,15 @@ static int listen_here(struct ectx_tunnel *t, const char *text, struct eci_fail 
 		name_it(t);
 		return 0;
 	}
-	set_fail(fail, ECTX_E_SYSTEM, text, strerror(r ? error : errno));
+	error = r ? error : errno;
+	if (t->at.port >= 0)
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_SYSTEM, "%s port %d: %s",
+			     *t->at.host ? t->at.host : "127.0.0.1", t->at.port, strerror(error));
+	else
+		set_fail(fail, ECTX_E_SYSTEM, t->at.host, strerror(error));
+	if (error == EADDRINUSE)
+		(void)snprintf(fail->hint, sizeof fail->hint, "another program listens there: choose another%s",
+			       t->at.port >= 0 ? " port, or 0 for any" : " path");
 	return -1;
 }
 
@@ -252,6 +260,23 @@ static void on_again(struct ev_loop *loop, ev_timer *w, int events)
 		ask_again(t, "no memory");
 }
 
+/* "HOST PORT" as we write it; of one IPv6 address agents have several spellings. */
+static char *address_there(const struct ectx_tunnel *t, const char *text)
+{
+	char where[300], host[INET6_ADDRSTRLEN];
+	struct in6_addr six;
+	const char *space = t->at.port < 0 ? NULL : strrchr(text, ' ');
+	if (!space) {
+		(void)snprintf(where, sizeof where, t->at.port < 0 ? "unix:%s" : "%s", text);
+		return strdup(where);
+	}
+	(void)snprintf(where, sizeof where, "%.*s:%s", (int)(space - text), text, space + 1);
+	(void)snprintf(host, sizeof host, "%.*s", (int)(space - text), text);
+	if (inet_pton(AF_INET6, host, &six) == 1 && inet_ntop(AF_INET6, &six, host, sizeof host))
+		(void)snprintf(where, sizeof where, "[%s]:%s", host, space + 1);
+	return strdup(where);
+}
+
 /* Blocks. The lock is not held. */
 static int listen_there(struct ectx_tunnel *t, const char *text, long timeout_ms, ectx_error *err,
 			struct eci_fail *fail)
@@ -274,14 +299,8 @@ static int listen_there(struct ectx_tunnel *t, const char *text, long timeout_ms
 	eci_lock(t->mesh);
 	bool good = f->error.status == ECTX_OK;
 	if (good) {
-		char where[300];
-		char *space;
 		t->events = eci_open_take(f);
-		(void)snprintf(where, sizeof where, t->at.port < 0 ? "unix:%s" : "%s", eci_open_text(f));
-		space = t->at.port < 0 ? NULL : strrchr(where, ' ');
-		if (space)
-			*space = ':';
-		t->address = strdup(where);
+		t->address = address_there(t, eci_open_text(f));
 		t->first_known = true;
 	} else {
 		*err = f->error;

@@ -19,8 +19,8 @@ extern "C" {
 /* Zero-initialise it and set what is wanted. The functions are called in the thread that called, or (failed) in a
  * thread of the copy, one at a time. */
 typedef struct ectx_copy_options {
-	bool resume;             /* keep what has come of a file that fails, and go on from there next time */
-	uint64_t limit;          /* bytes a second, of all together; 0: none */
+	bool resume;    /* keep what has come of a file that fails, and go on from there next time; either way */
+	uint64_t limit; /* bytes a second, of all together; 0: none */
 	long connect_timeout_ms; /* to reach the contexts; < 0: none. 0 as everywhere: do not wait */
 	/* Now and then, at least every quarter of a second: bytes done, of total (0: not known). Not 0: give up. */
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
@@ -38,13 +38,15 @@ typedef struct ectx_copy_result {
 } ectx_copy_result;
 
 /* Sends sources (NULL-terminated, of this machine) to dest at each of n contexts: into it if it is a folder, ends in
- * "/" or there are several sources; else as it. To several it is sent once over each link, at the pace of the slowest;
- * one that takes nothing for half a second is left to itself and served after. Blocks until all is done. ECTX_OK, or
- * the worst status of what was told to failed(); then *err is the first. */
+ * "/" or there are several sources; else as it, or as what a link of that name leads to. To several it is sent once
+ * over each link, at the pace of the slowest; one that takes nothing for half a second is left to itself and served
+ * after. Blocks until all is done. ECTX_OK, or the worst status of what was told to failed(); then *err is the first.
+ */
 enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const char *const *sources, const char *dest,
 			      const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err);
 
-/* Fetches sources (NULL-terminated paths or patterns there) from one context to dest here, by the same rules. Several
+/* Fetches sources (NULL-terminated paths or patterns there) from one context to dest here, by the same rules; a pattern
+ * that stands for several is several sources. Modes come without set-user-id, set-group-id and sticky. Several
  * threads may fetch from several contexts at once. */
 enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, const char *dest,
 				const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err);

@@ -1,8 +1,11 @@
 """The far end of `econtext cp`: files to and from a context (any Python), over a channel of values.
 
 To here, per entry: ['dir', path, mode, mtime], ['link', path, target], or ['file', path, mode, mtime, size, offset], pieces of
-bytes or ['hole', n], ['done', digest]. Back, for each in its order: None, or [errno, text]. From here it is the same, the
-other way, with ['error', path, errno, text] in between. Paths are bytes, relative, and never lead out of their root.
+bytes or ['hole', n], ['done', digest]. Back, for each in its order: None, or [errno, text, place, how]: how is 1 when the same
+goes for all the rest, 2 when it is below a folder that was said to be missing. From here it is the same, the other way, with
+['error', path, errno, text] in between, ['several'] first when a pattern stands for more than one, and with resume, for
+what is worth it, a seventh item of 'file': then [bytes, digest] of what is there already is waited for, and answered with
+['from', offset]. Paths are bytes, relative, and never lead out of their root.
 
 A file is written beside its place, checked, and then renamed; what fails leaves nothing (with resume: what has come, under
 a name of its own, for the next try). A channel that ends early is a failure like any other.
@@ -14,7 +17,7 @@ import sys
 
 PIECE = 65536
 BYTES = type(os.sep.encode('ascii'))
-DOT, SLASH, PART = [x.encode('ascii') for x in ('.', '/', '.econtext-part')]
+DOT, SLASH, PART, EMPTY = [x.encode('ascii') for x in ('.', '/', '.econtext-part', '')]
 ZEROS = (chr(0) * PIECE).encode('ascii')
 
 
@@ -61,19 +64,34 @@ def inside(root, path):
     return os.path.join(root, path)
 
 
+def folder_error(path):
+    """Why there can be nothing in this folder; None: there can."""
+    try:
+        if not stat.S_ISDIR(os.stat(path).st_mode):
+            raise OSError(errno.ENOTDIR, '')
+    except OSError:
+        return complaint() + [path]
+
+
 class Target:
-    """Where a first part of a path comes to lie: in dest if that is a folder, else it is dest."""
+    """Where a first part of a path comes to lie: in dest if that is a folder, else it is dest. broken: why nothing can."""
 
     def __init__(self, dest, single):
         dest = raw(dest)
         self.dest = os.path.expanduser(dest)
         self.into = dest.endswith(SLASH) or os.path.isdir(self.dest) or not single
-        if self.into and not os.path.isdir(self.dest):
+        if self.into:
             try:
-                os.mkdir(self.dest)
-            except OSError:
-                if not os.path.isdir(self.dest):        # another was quicker
-                    raise
+                os.path.isdir(self.dest) or os.mkdir(self.dest)
+                self.broken = None
+            except OSError:             # perhaps another was quicker
+                self.broken = complaint() + [self.dest]
+            if not self.broken or self.broken[0] == errno.EEXIST:
+                self.broken = folder_error(self.dest)
+        else:
+            if os.path.islink(self.dest) and os.path.exists(self.dest):
+                self.dest = os.path.realpath(self.dest)     # who names a link means what it leads to
+            self.broken = folder_error(os.path.dirname(self.dest) or DOT)
 
     def place(self, path):
         if self.into:
@@ -82,9 +100,34 @@ class Target:
         return rest and inside(self.dest, SLASH.join(rest)) or self.dest
 
 
+def part_name(place, extra):
+    """Beside a place, and of a length that is allowed."""
+    folder, name = os.path.split(place)
+    return os.path.join(folder, DOT + name[:200] + extra)
+
+
+def linker():
+    """What gives a name to a file without one: f(fd, path). None: nothing does here."""
+    if hasattr(os, 'O_TMPFILE'):
+        return lambda fd, path: os.link('/proc/self/fd/%d' % fd, path, src_dir_fd=fd, follow_symlinks=True)
+    try:
+        linkat = __import__('ctypes').CDLL(None).linkat
+    except Exception:
+        return None
+
+    def link(fd, path):
+        if linkat(-100, ('/proc/self/fd/%d' % fd).encode('ascii'), -100, path, 0x400):      # AT_FDCWD, AT_SYMLINK_FOLLOW
+            raise OSError(errno.EIO, 'linkat')
+    return link
+
+
 def write_all(fd, s):
     while s:
         s = s[os.write(fd, s):]
+
+
+def own_extra(x):
+    return ('.econtext-%d-%d' % (os.getpid(), id(x))).encode('ascii')
 
 
 class Incoming:
@@ -92,11 +135,12 @@ class Incoming:
 
     def __init__(self, place, mode, mtime, size, offset, algorithm, keep):
         self.place, self.mode, self.mtime, self.size, self.keep = place, mode, mtime, size, keep
-        folder, name = os.path.split(place)
+        folder = os.path.dirname(place)
         if os.path.isdir(place):
             raise OSError(errno.EISDIR, 'is a folder')
-        extra = keep and PART or ('.econtext-%d-%d' % (os.getpid(), id(self))).encode('ascii')
-        self.part = os.path.join(folder, DOT + name[:200] + extra)
+        if os.path.lexists(place) and not os.path.isfile(place) and not os.path.islink(place):
+            raise Refused('what is there is neither a file nor a link')
+        self.part = part_name(place, keep and PART or own_extra(self))
         self.sum = hasher(algorithm)
         self.at = 0
         self.named = True               # the part has a name already
@@ -122,7 +166,11 @@ class Incoming:
         """A file without a name (open(2), O_TMPFILE): one that is cut off by force leaves nothing. -1: not here."""
         try:
             os.stat('/proc/self/fd')
-            fd = os.open(folder or DOT, os.O_TMPFILE | os.O_RDWR, 384)
+            self.link = linker()
+            if not self.link:
+                return -1
+            # (Python 2 does not know its number. A kernel that does not, either, finds a folder and says so.)
+            fd = os.open(folder or DOT, getattr(os, 'O_TMPFILE', os.O_DIRECTORY | 4194304) | os.O_RDWR, 384)
             self.named = False
             return fd
         except (AttributeError, EnvironmentError):
@@ -151,7 +199,7 @@ class Incoming:
             raise Refused('the digest is wrong: it was changed meanwhile, or on the way')
         os.ftruncate(self.fd, self.size)
         if not self.named:
-            os.link('/proc/self/fd/%d' % self.fd, self.part, src_dir_fd=self.fd, follow_symlinks=True)
+            self.link(self.fd, self.part)
             self.named = True
         os.close(self.fd)
         self.fd = -1
@@ -178,11 +226,9 @@ class Receiver:
         self.failed = 0
         self.now = None                 # the file that is coming, or why it does not
         self.times = []                 # of folders: set last, as what is put into them changes them
-        self.target = self.broken = None
-        try:
-            self.target = Target(dest, single)
-        except Exception:
-            self.broken = complaint()
+        self.missing = None             # a folder that is not there, with a slash
+        self.place = EMPTY              # of what is coming
+        self.target = Target(dest, single)
 
     def take(self, x):
         """True: its answer is due."""
@@ -201,21 +247,29 @@ class Receiver:
                 now.finish(x[1])
                 self.now = None
             return True
-        if self.broken:
-            self.now = self.broken
-        elif what == 'file':
-            self.now = Incoming(self.target.place(x[1]), x[2], x[3], x[4], x[5], self.algorithm, self.resume)
+        self.place = x[1]
+        if self.target.broken:
+            self.now = self.target.broken + [1]
+            return what != 'file'
+        if self.missing and x[1].startswith(self.missing):
+            self.now = [0, 'its folder is not there', x[1], 2]
+            return what != 'file'
+        place = self.place = self.target.place(x[1])
+        if what == 'file':
+            self.now = Incoming(place, x[2], x[3], x[4], x[5], self.algorithm, self.resume)
         elif what == 'dir':
-            place = self.target.place(x[1])
             try:
-                os.mkdir(place, 448)
+                os.path.isdir(place) or os.mkdir(place, 448)
             except OSError:
-                if not os.path.isdir(place):
+                e = folder_error(place)
+                if e:
+                    self.missing = x[1] + SLASH
+                    if sys.exc_info()[1].errno == errno.EEXIST:
+                        raise OSError(e[0], '')
                     raise
             self.times.append((place, x[2], x[3]))
         elif what == 'link':
-            place = self.target.place(x[1])
-            part = place + ('.econtext-%d-%d' % (os.getpid(), id(self))).encode('ascii')
+            part = part_name(place, own_extra(self))
             os.symlink(x[2], part)
             try:
                 os.rename(part, place)
@@ -230,7 +284,7 @@ class Receiver:
                 due = self.take(x)
             except Exception:
                 self.drop()
-                self.now = complaint()
+                self.now = complaint() + [self.place, 0]
                 due = not isinstance(x, BYTES) and x[0] not in ('hole', 'file')
             if due:
                 self.failed += self.now and 1 or 0
@@ -278,16 +332,12 @@ def digest_of(fd, size, algorithm):
 def have(dest, single, entries, algorithm):
     """For each [path, size]: [bytes of a part that are here, their digest], or [-1, digest] of a whole file of that size."""
     out = []
-    try:
-        target = Target(dest, single)
-    except Exception:
-        return [[0, None]] * len(entries)
+    target = Target(dest, single)
     for path, size in entries:
         got = [0, None]
         try:
             place = target.place(path)
-            folder, name = os.path.split(place)
-            for f, whole in ((place, 1), (os.path.join(folder, DOT + name[:200] + PART), 0)):
+            for f, whole in ((place, 1), (part_name(place, PART), 0)):
                 if os.path.isfile(f) and (os.path.getsize(f) == size or not whole):
                     n = min(os.path.getsize(f), size)
                     fd = os.open(f, os.O_RDONLY)
@@ -304,23 +354,40 @@ def have(dest, single, entries, algorithm):
 
 # ---- from here ----
 
-def send_file(channel, full, path, st, algorithm):
-    fd = os.open(full, os.O_RDONLY)
-    try:
-        send_open_file(channel, fd, path, st, algorithm)
-    finally:
-        os.close(fd)
+class Sender:
+    def __init__(self, channel, algorithm, resume):
+        self.channel, self.algorithm, self.resume = channel, algorithm, resume
 
+    def skip(self, fd, size):
+        """The far end may have the beginning: a hasher that has seen so much of it, and how much."""
+        n, digest = self.channel.recv()
+        h = hasher(self.algorithm)
+        got = 0
+        while h and digest and got < n <= size:
+            s = os.read(fd, min(PIECE, n - got))
+            if not s:
+                break
+            h.update(s)
+            got += len(s)
+        if not got or got != n or h.digest() != digest:
+            os.lseek(fd, 0, 0)
+            got, h = 0, hasher(self.algorithm)
+        self.channel.send(['from', got])
+        return h, got
 
-def send_open_file(channel, fd, path, st, algorithm):
-    try:
+    def send_file(self, fd, path, st):
+        channel = self.channel
         size = os.fstat(fd).st_size
-        channel.send(['file', path, stat.S_IMODE(st.st_mode), st.st_mtime, size, 0])
-        h = hasher(algorithm)
+        ask = self.resume and size >= PIECE
+        channel.send(['file', path, stat.S_IMODE(st.st_mode), st.st_mtime, size, 0] + [True] * ask)
+        h = hasher(self.algorithm)
+        if ask:
+            h, n = self.skip(fd, size)
+            size -= n
         while size:
             s = os.read(fd, min(PIECE, size))
             if not s:
-                raise Refused('it became shorter while it was read')
+                break
             size -= len(s)
             if h:
                 h.update(s)
@@ -328,41 +395,56 @@ def send_open_file(channel, fd, path, st, algorithm):
                 channel.send(['hole', PIECE])
             else:
                 channel.send(s)
-        channel.send(['done', h and h.digest()])
-    except Refused:
-        channel.send(['done', None])
-        raise
+        # The far end counts too: what became shorter, it says so.
+        channel.send(['done', not size and h and h.digest() or None])
+
+    def send_tree(self, full, path):
+        channel = self.channel
+        try:
+            st = os.lstat(full)
+            if stat.S_ISLNK(st.st_mode):
+                channel.send(['link', path, raw(os.readlink(full))])
+            elif stat.S_ISDIR(st.st_mode):
+                names = os.listdir(full)
+                channel.send(['dir', path, stat.S_IMODE(st.st_mode), st.st_mtime])
+                for x in sorted(names):
+                    self.send_tree(os.path.join(full, x), os.path.join(path, x))
+            elif stat.S_ISREG(st.st_mode):
+                fd = os.open(full, os.O_RDONLY)
+                try:
+                    self.send_file(fd, path, st)
+                finally:
+                    os.close(fd)
+            else:
+                raise Refused('neither a file nor a folder')
+        except (EnvironmentError, Refused):
+            channel.send(['error', full] + complaint())
 
 
-def send_tree(channel, full, path, algorithm):
-    try:
-        st = os.lstat(full)
-        if stat.S_ISLNK(st.st_mode):
-            channel.send(['link', path, raw(os.readlink(full))])
-        elif stat.S_ISDIR(st.st_mode):
-            names = os.listdir(full)
-            channel.send(['dir', path, stat.S_IMODE(st.st_mode), st.st_mtime])
-            for x in sorted(names):
-                send_tree(channel, os.path.join(full, x), os.path.join(path, x), algorithm)
-        elif stat.S_ISREG(st.st_mode):
-            send_file(channel, full, path, st, algorithm)
-        else:
-            raise Refused('neither a file nor a folder')
-    except (EnvironmentError, Refused):
-        channel.send(['error', full] + complaint())
+def last_name(path):
+    """'a/b/' and 'a/b' are b; '.', '..' and '/' are what they lead to."""
+    name = os.path.basename(path.rstrip(SLASH))
+    if name in (EMPTY, DOT, DOT + DOT):
+        name = os.path.basename(os.path.realpath(path))
+    return name or 'root'.encode('ascii')
 
 
-def get(channel, paths, algorithm):
+def get(channel, paths, algorithm, resume):
     """Sends these, each under its last name; patterns are expanded."""
     import glob
+    found = []
     for x in paths:
         x = os.path.expanduser(raw(x))
-        found = os.path.lexists(x) and [x] or sorted(glob.glob(x))
-        if not found:
+        found.append((x, os.path.lexists(x) and [x] or sorted(glob.glob(x))))
+    if len(found) == 1 and len(found[0][1]) > 1:
+        channel.send(['several'])
+    sender = Sender(channel, algorithm, resume)
+    for x, fulls in found:
+        if not fulls:
             channel.send(['error', x, errno.ENOENT, os.strerror(errno.ENOENT)])
-        for full in found:
-            name = os.path.basename(full.rstrip(SLASH)) or DOT
+        for full in fulls:
+            name = last_name(full)
             if os.path.islink(full) and os.path.exists(full):
                 full = os.path.realpath(full)
-            send_tree(channel, full, name, algorithm)
+            sender.send_tree(full, name)
     channel.end()

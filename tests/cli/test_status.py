@@ -33,7 +33,7 @@ class Statuses(Case):
         self.assertTrue(end.err.startswith('%s %s\n' % (word, targets)), end)
         self.assertIn('\n  phase    %s' % phase, end.err)
         end = self.ends(status, 'call', '--json', '-w', targets, *(more or ('os:getpid',)))
-        self.assertEqual(end.events()[-2]['error']['code'], code)
+        self.assertEqual([x for x in end.events() if x['event'] == 'result'][-1]['error']['code'], code)
         return end
 
     def test_0(self):

@@ -69,7 +69,8 @@ def test_remote(place):
     with Server(exchange_server) as server:
         at = remote(place, '127.0.0.1:%d' % server.port)[1]
         carries(server, lambda: dial(at))
-        at = remote(place, '127.0.0.1:%d' % server.port, '[::1]:0')[1]
+        program, at = remote(place, '127.0.0.1:%d' % server.port, '[::1]:0')
+        expect('listening at [::1]:' in program.said(), program.said())
         carries(server, lambda: dial(at), (1,))
 
 

@@ -1,7 +1,15 @@
 """Channels: values from called code, while it runs, from any thread, of any size; and how they end."""
 import json
+import os
+import queue
+import shutil
+import subprocess
+import threading
+import time
 
-from support import MIB, expect
+from support import MIB, below, expect, until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 MODULE = '''
 import threading
@@ -90,3 +98,45 @@ def test_empty(place):
 def test_never_begun(place):
     status, out, err = call(place, './m.py:nosuch', '@channel')
     expect(status == 1 and 'nosuch' in err and not out, status, out, err)
+
+
+def test_the_example_follows(place):
+    """A line in pieces, bytes that are no text, a file that is rotated (gone for a moment) and one that is cut."""
+    shutil.copy(os.path.join(HERE, '../../examples/follow.py'), place.path('follow.py'))
+    log = place.path('log')
+
+    def add(data):
+        with open(log, 'ab') as f:
+            f.write(data)
+
+    add(b'old\n')
+    program = place.start('call', '-w', 'leaf1', './follow.py:follow', log, '@channel', stdout=subprocess.PIPE)
+    lines = queue.Queue()
+    threading.Thread(target=lambda: [lines.put(x) for x in program.process.stdout], daemon=True).start()
+    expect(until(lambda: any(os.path.exists(log) and holds(pid, log) for pid in below(program.pid))), 'it does not begin', program.said())
+
+    def next_is(text):
+        got = lines.get(timeout=20)
+        expect(got == b'leaf1: "%s"\n' % text, 'not', text, 'but', got, program.said())
+
+    time.sleep(0.3)
+    add(b'par')
+    time.sleep(0.5)
+    add(b't\nca\xe9\n')
+    next_is(b'part')
+    next_is('ca\N{REPLACEMENT CHARACTER}'.encode())
+    os.rename(log, log + '.1')
+    time.sleep(0.5)
+    add(b'new\n')
+    next_is(b'new')
+    os.truncate(log, 0)
+    time.sleep(0.5)
+    add(b'cut\n')
+    next_is(b'cut')
+
+
+def holds(pid, path):
+    try:
+        return any(os.readlink('/proc/%d/fd/%s' % (pid, x)) == path for x in os.listdir('/proc/%d/fd' % pid))
+    except OSError:
+        return False

@@ -156,7 +156,26 @@ def test_address_in_use(place):
         for way in '-L', '-R':
             program = place.start('tunnel', way, '%s:%s' % (to, to), '--exit', 'leaf1')
             status = program.wait()
-            expect(status in (1, 7) and 'Address already in use' in program.said(), way, status, program.said())
+            expect(status in (1, 7) and '127.0.0.1 port %d: Address already in use' % server.port in program.said(), way, status, program.said())
+            expect('another program' in program.said(), way, program.said())
+
+
+def test_interrupted_while_it_connects(place):
+    """What needs its exit at once, and waits for it, does not wait with a signal; and -t says that it was not reached."""
+    with open(place.path('topology.yaml'), 'a') as f:
+        f.write('  slow: {ssh: {host: 127.0.0.1, port: 1, program: %s}}\n' % place.path('ssh'))
+    with open(place.path('ssh'), 'w') as f:
+        f.write('#!/bin/sh\nexec sleep 60\n')
+    os.chmod(place.path('ssh'), 0o755)
+    for args in ('tunnel', '-R', '0:127.0.0.1:1', '--exit', 'slow'), ('connect', 'slow', '127.0.0.1', '1'):
+        for number in signal.SIGINT, signal.SIGTERM:
+            program = place.start(*args)
+            expect(until(lambda: below(program.pid)), 'it does not start')
+            began = time.monotonic()
+            status = program.ends(number)
+            expect(status in (130, -number) and time.monotonic() - began < 4, args, status, time.monotonic() - began)
+        program = place.start(args[0], '-t', '500ms', *args[1:])
+        expect(program.wait() == 3 and 'UNREACHABLE slow' in program.said(), args, program.said())
 
 
 def test_a_tunnel_through_nobody(place):

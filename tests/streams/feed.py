@@ -114,3 +114,26 @@ def test_signals(place):
             until(lambda: program.said())
         status = program.ends(number)
         expect(status in (130, -number), number, status, program.said())
+
+
+def test_pty_in_the_middle_of_a_line(place):
+    """A terminal's end-of-file character is an end at the start of a line only."""
+    for targets, n in ('leaf1', 1), (THREE, 3):
+        for data in b'x', b'one\ntwo', b'9' * 70 + (b'\n' + b'9' * 70) * 300:
+            status, out, err = place.run('exec', '-w', targets, '--pty', '--stdin', '--', 'sh', '-c', 'stty -echo; echo ready; wc -c',
+                                         data=data)
+            counts = [text for text in out.decode().replace('\r', '').splitlines() if text.endswith(': %d' % len(data))]
+            expect(status == 0 and len(counts) == n, targets, len(data), status, out[-300:], err)
+
+
+def test_stdin_that_is_none(place):
+    """Closed, it is empty; a folder is no input."""
+    closed = ['sh', '-c', 'exec "$0" "$@" <&-', place.program, 'exec', '-w', 'leaf1', '--stdin', '--', 'wc', '-c']
+    done = subprocess.run(closed, env=place.env, cwd=place.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+    expect((done.returncode, done.stdout) == (0, b'leaf1: 0\n'), done)
+    fd = os.open(place.folder, os.O_RDONLY)
+    done = subprocess.run(closed[3:], env=place.env, stdin=fd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+    os.close(fd)
+    expect(done.returncode == 2 and b'is a folder' in done.stderr, done)
+    done = subprocess.run(['sh', '-c', 'exec "$0" "$@" >&-'] + closed[3:5] + ['-w', 'leaf1', 'echo', 'x'], env=place.env, stderr=subprocess.PIPE, timeout=20)
+    expect(done.returncode == 7 and b'writing' in done.stderr, done)

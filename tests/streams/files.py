@@ -111,7 +111,7 @@ def test_what_fails_is_named_and_leaves_nothing(place):
     os.mkdir(place.path('d'))
     for dest in '/nosuch/f', '/proc/f', place.path('f/under'):
         status, out, err = place.run('cp', 'f', 'leaf1:' + dest)
-        expect(status == 1 and 'leaf1' in err and 'copy-failed' not in err and 'f: ' in err, dest, status, err)
+        expect(status == 1 and 'leaf1' in err and 'copy-failed' not in err and os.path.dirname(dest) in err, dest, status, err)
     os.mkdir(place.path('d/f'))
     write(place.path('d/f/keep'), b'')
     status, out, err = place.run('cp', 'f', 'leaf1:' + place.path('d/f/../f'))

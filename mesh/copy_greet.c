@@ -1,0 +1,79 @@
+/* The beginning of a copy: its contexts are asked what digests they have, which also connects them, all at the same
+ * time.
+ *
+ * What the user gave as a limit is for connecting: who is not there in time was not reached, and nothing has run. */
+#include "mesh/copy_run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define WAIT_MS 200u
+
+static const char *const names[] = {"blake2b", "sha256"}; /* best first */
+#define NAMES (sizeof names / sizeof *names)
+
+static bool has(const ectx_value *list, const char *name)
+{
+	for (size_t i = 0; i < ectx_value_count(list); i++) {
+		const char *s = ectx_value_text(ectx_array_at(list, i));
+		if (s && !strcmp(s, name))
+			return true;
+	}
+	return false;
+}
+
+static void failed(struct eci_copy *k, struct eci_copy_peer *p, const ectx_error *e)
+{
+	ectx_error mine = *e;
+	p->gone = true;
+	if (e->code == ECTX_E_DEADLINE && k->o->connect_timeout_ms >= 0) {
+		mine.code = ECTX_E_CONNECT_TIMEOUT;
+		mine.status = ectx_code_status(mine.code);
+		if (mine.phase == ECTX_PHASE_NONE || mine.phase == ECTX_PHASE_CALL)
+			mine.phase = ECTX_PHASE_CONNECT;
+		(void)snprintf(mine.hint, sizeof mine.hint,
+			       "not connected within the limit that was given: a slow way, a firewall, or a host that "
+			       "is down");
+	}
+	eci_copy_failed(k, p->c, NULL, &mine);
+}
+
+static void await(struct eci_copy *k, struct eci_copy_peer *p)
+{
+	static const ectx_error no_memory = {.status = ECTX_INTERNAL, .code = ECTX_E_NO_MEMORY};
+	while (p->call && !k->stop && !ectx_future_wait(p->call, WAIT_MS))
+		if (k->o->progress && k->o->progress(k->o->arg, 0, 0))
+			k->stop = true;
+	if (!p->call)
+		failed(k, p, &no_memory);
+	else if (k->stop)
+		p->gone = true;
+	else if (ectx_future_error(p->call)->status != ECTX_OK)
+		failed(k, p, ectx_future_error(p->call));
+	for (size_t a = 0; !p->gone && a < NAMES && !p->algorithm; a++)
+		if (has(ectx_future_value(p->call), names[a]))
+			p->algorithm = names[a];
+}
+
+size_t eci_copy_greet(struct eci_copy *k, struct eci_copy_peer *v, size_t n)
+{
+	size_t there = 0;
+	for (size_t i = 0; i < n; i++)
+		v[i].call = ectx_call_start(v[i].c, "econtext_files:algorithms", NULL, NULL, k->o->connect_timeout_ms);
+	for (size_t i = 0; i < n; i++) {
+		await(k, &v[i]);
+		there += !v[i].gone;
+	}
+	for (size_t a = 0; a < NAMES; a++) { /* one that all have, for a group */
+		bool all = true;
+		for (size_t i = 0; i < n; i++)
+			all &= v[i].gone || has(ectx_future_value(v[i].call), names[a]);
+		for (size_t i = 0; all && i < n; i++)
+			v[i].algorithm = names[a];
+		if (all)
+			break;
+	}
+	for (size_t i = 0; i < n; i++)
+		ectx_future_free(v[i].call);
+	return k->stop ? 0 : there;
+}

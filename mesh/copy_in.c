@@ -1,0 +1,243 @@
+/* A file that comes here: written beside its place, checked, renamed.
+ *
+ * It has no name until it is whole (open(2), O_TMPFILE), where the file system can do that: then not even kill -9
+ * leaves half of it. With resume it has one from the start, and what is there of an earlier time is offered to the
+ * other end, which says where it goes on; a whole file of the right size in its place is such a beginning too.
+ *
+ * Invariant: fd >= 0 exactly while bytes are wanted; `error` or `why` says why they are not. */
+#include "mesh/copy_in.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void eci_set_mtime(int fd, const char *place, double mtime)
+{
+	struct timespec t[2];
+	time_t seconds = (time_t)mtime;
+	seconds -= (double)seconds > mtime; /* before 1970 as well: tv_nsec is never below 0 */
+	t[0].tv_sec = t[1].tv_sec = seconds;
+	t[0].tv_nsec = t[1].tv_nsec = (long)((mtime - (double)seconds) * 1e9);
+	if (fd >= 0)
+		(void)futimens(fd, t);
+	else
+		(void)utimensat(AT_FDCWD, place, t, AT_SYMLINK_NOFOLLOW);
+}
+
+int eci_incoming_part(char part[ECI_PLACE_LONGEST], const char *place, const char *extra)
+{
+	const char *slash = strrchr(place, '/');
+	int folder = slash ? (int)(slash - place) + 1 : 0;
+	int n = snprintf(part, ECI_PLACE_LONGEST, "%.*s.%.200s.econtext-%s", folder, place, place + folder, extra);
+	return n < 0 || (size_t)n >= ECI_PLACE_LONGEST ? ENAMETOOLONG : 0;
+}
+
+static int nameless(const char *place)
+{
+	const char *slash = strrchr(place, '/');
+	char folder[ECI_PLACE_LONGEST];
+	(void)snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - place) + 1 : 1, slash ? place : ".");
+	return access("/proc/self/fd", X_OK) ? -1 : open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+static void again(struct eci_incoming *f)
+{
+	eci_digest_end(f->digest, NULL);
+	f->digest = f->algorithm ? eci_digest_new(f->algorithm) : NULL;
+	f->at = 0;
+}
+
+static void open_part(struct eci_incoming *f)
+{
+	static const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+	again(f);
+	f->fd = f->keep ? -1 : nameless(f->place);
+	f->named = f->fd < 0;
+	if (f->fd < 0)
+		f->fd = open(f->part, flags | (f->keep ? 0 : O_EXCL), 0600);
+	if (f->fd < 0)
+		f->error = errno;
+}
+
+void eci_incoming_begin(struct eci_incoming *f)
+{
+	char extra[32] = "part";
+	struct stat st;
+	f->why = NULL;
+	f->whole = false;
+	f->at = 0;
+	f->fd = -1;
+	bool there = lstat(f->place, &st) == 0;
+	if (there && S_ISDIR(st.st_mode))
+		f->error = EISDIR;
+	else if (there && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+		f->why = "what is there is neither a file nor a link";
+	if (!f->keep)
+		(void)snprintf(extra, sizeof extra, "%ld", (long)getpid());
+	if (!f->error && !f->why)
+		f->error = eci_incoming_part(f->part, f->place, extra);
+	if (!f->error && !f->why)
+		open_part(f);
+}
+
+/* ---- resume ---- */
+
+static bool count(struct eci_incoming *f, int fd, uint64_t n, uint8_t sum[ECI_DIGEST_SIZE])
+{
+	uint8_t *piece = malloc(ECI_COPY_PIECE);
+	struct eci_digest *d = piece ? eci_digest_new(f->algorithm) : NULL;
+	ssize_t got = 1;
+	while (d && n && got > 0) {
+		got = pread(fd, piece, n < ECI_COPY_PIECE ? (size_t)n : ECI_COPY_PIECE, (off_t)f->at);
+		if (got <= 0)
+			break;
+		eci_digest_add(d, piece, (size_t)got);
+		eci_digest_add(f->digest, piece, (size_t)got);
+		f->at += (uint64_t)got;
+		n -= (uint64_t)got;
+	}
+	bool good = d && n == 0;
+	eci_digest_end(d, sum);
+	free(piece);
+	return good;
+}
+
+uint64_t eci_incoming_have(struct eci_incoming *f, uint8_t sum[ECI_DIGEST_SIZE])
+{
+	struct stat st;
+	if (f->fd < 0 || !f->digest)
+		return 0;
+	int there = open(f->place, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	f->whole = there >= 0 && fstat(there, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == f->size;
+	uint64_t n = f->whole ? f->size : fstat(f->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	n = n < f->size ? n : f->size;
+	if (!n || !count(f, f->whole ? there : f->fd, n, sum)) {
+		again(f);
+		f->whole = false;
+		n = 0;
+	}
+	if (there >= 0)
+		(void)close(there);
+	return n;
+}
+
+void eci_incoming_from(struct eci_incoming *f, uint64_t n)
+{
+	if (f->fd < 0)
+		return;
+	if (!n || n != f->at) {
+		f->whole = false;
+		again(f);
+	}
+	if (!f->whole && (ftruncate(f->fd, (off_t)f->at) || lseek(f->fd, (off_t)f->at, SEEK_SET) < 0))
+		f->error = errno;
+}
+
+/* ---- bytes ---- */
+
+void eci_incoming_drop(struct eci_incoming *f)
+{
+	struct stat st;
+	bool kept = f->keep && !f->whole && f->fd >= 0 && fstat(f->fd, &st) == 0 && st.st_size;
+	if (f->fd >= 0) {
+		(void)close(f->fd);
+		if (f->named && !kept)
+			(void)unlink(f->part);
+	}
+	f->fd = -1;
+	eci_digest_end(f->digest, NULL);
+	f->digest = NULL;
+}
+
+static void give_up(struct eci_incoming *f, int error)
+{
+	eci_incoming_drop(f);
+	f->error = error;
+}
+
+void eci_incoming_bytes(struct eci_incoming *f, const uint8_t *p, size_t n)
+{
+	f->at += n;
+	if (f->fd < 0)
+		return;
+	if (f->digest)
+		eci_digest_add(f->digest, p, n);
+	while (n) {
+		ssize_t w = write(f->fd, p, n);
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0) {
+			give_up(f, errno);
+			return;
+		}
+		p += w;
+		n -= (size_t)w;
+	}
+}
+
+void eci_incoming_hole(struct eci_incoming *f, uint64_t n)
+{
+	static const uint8_t zeros[4096];
+	f->at += n;
+	if (f->fd >= 0 && lseek(f->fd, (off_t)n, SEEK_CUR) < 0)
+		give_up(f, errno);
+	for (; n && f->digest; n -= n < sizeof zeros ? n : sizeof zeros)
+		eci_digest_add(f->digest, zeros, n < sizeof zeros ? (size_t)n : sizeof zeros);
+}
+
+/* ---- the end ---- */
+
+static void check(struct eci_incoming *f, const ectx_value *digest)
+{
+	uint8_t mine[ECI_DIGEST_SIZE];
+	size_t len = 0;
+	const uint8_t *sum = ectx_value_bytes(digest, &len);
+	bool summed = f->digest != NULL;
+	eci_digest_end(f->digest, summed ? mine : NULL);
+	f->digest = NULL;
+	if (f->error || f->why)
+		return;
+	if (f->at != f->size)
+		f->why = "it changed while it was read";
+	else if (summed && (!sum || len != sizeof mine || memcmp(mine, sum, sizeof mine)))
+		f->why = "the digest is wrong";
+	if (f->why)
+		f->keep = false; /* nothing to go on from */
+}
+
+/* Gives it its name. */
+static int put_in_place(struct eci_incoming *f)
+{
+	char itself[40];
+	if (ftruncate(f->fd, (off_t)f->size) || fchmod(f->fd, f->mode))
+		return errno;
+	eci_set_mtime(f->fd, f->place, f->mtime);
+	(void)snprintf(itself, sizeof itself, "/proc/self/fd/%d", f->fd);
+	if (!f->named && linkat(AT_FDCWD, itself, AT_FDCWD, f->part, AT_SYMLINK_FOLLOW))
+		return errno;
+	f->named = true;
+	return rename(f->part, f->place) ? errno : 0;
+}
+
+const char *eci_incoming_end(struct eci_incoming *f, const ectx_value *digest)
+{
+	check(f, digest);
+	if (!f->error && !f->why && f->whole) {
+		(void)chmod(f->place, f->mode);
+		eci_set_mtime(-1, f->place, f->mtime);
+		eci_incoming_drop(f);
+		return NULL;
+	}
+	if (!f->error && !f->why)
+		f->error = put_in_place(f);
+	if (f->error || f->why) {
+		eci_incoming_drop(f);
+		return f->why ? f->why : strerror(f->error);
+	}
+	(void)close(f->fd);
+	f->fd = -1;
+	return NULL;
+}

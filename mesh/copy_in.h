@@ -1,0 +1,40 @@
+/* mesh: a file that comes here from a context (copy_in.c). */
+#ifndef ECI_MESH_COPY_IN_H
+#define ECI_MESH_COPY_IN_H
+
+#include "mesh/copy.h"
+
+#define ECI_PLACE_LONGEST 4096u
+
+struct eci_incoming {
+	int fd;           /* -1: nothing is written, because of error, or all of it is there */
+	bool named;       /* `part` is in its folder */
+	bool keep, whole; /* resume; the file in its place is it already, as far as one knows */
+	char place[ECI_PLACE_LONGEST], part[ECI_PLACE_LONGEST];
+	const char *algorithm;
+	struct eci_digest *digest;
+	uint64_t size, at;
+	unsigned mode;
+	double mtime;
+	int error; /* why it does not come */
+	const char *why;
+};
+
+/* What it is called before it is renamed: beside `place`, and no longer than a name may be. 0 or an errno. */
+int eci_incoming_part(char part[ECI_PLACE_LONGEST], const char *place, const char *extra);
+
+/* For a file whose place, size, mode, mtime, algorithm and keep are set. What goes wrong is kept in `error`. */
+void eci_incoming_begin(struct eci_incoming *f);
+/* What is here of it already: bytes and their digest, or 0. */
+uint64_t eci_incoming_have(struct eci_incoming *f, uint8_t sum[ECI_DIGEST_SIZE]);
+/* The other end begins at n, which is what was had, or 0. */
+void eci_incoming_from(struct eci_incoming *f, uint64_t n);
+void eci_incoming_bytes(struct eci_incoming *f, const uint8_t *p, size_t n);
+void eci_incoming_hole(struct eci_incoming *f, uint64_t n);
+/* All has come: NULL, and it is in its place; or why not, and it is gone. */
+const char *eci_incoming_end(struct eci_incoming *f, const ectx_value *digest);
+void eci_incoming_drop(struct eci_incoming *f); /* of one that did not end; harmless else */
+
+void eci_set_mtime(int fd, const char *place, double mtime); /* fd -1: by its name */
+
+#endif

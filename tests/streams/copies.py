@@ -1,0 +1,210 @@
+"""cp as its users do it: names of every kind, old times, patterns, what is there already, resuming either way, being killed, nodes
+that are not there. What does not come is said once, by the name of where it was to be, and leaves nothing."""
+import json
+import os
+import signal
+import stat
+import subprocess
+import time
+
+from files import THREE, listing, read, same, write
+from support import DATA, MIB, W, alive, below, expect, until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def failures(err):
+    return err.count('FAILED') + err.count('UNREACHABLE')
+
+
+def odd(place, name):
+    root = place.path(name)
+    for n in b'sp ace', b'new\nline', b'-rf', b'caf\xe9\xff', b'n' * 255, b'"q\'$`;*?[a]', b'\x1b[31m', b'a:b', b'...', b'~', b'.hidden':
+        write(os.path.join(root, os.fsdecode(n)), n)
+    write(os.path.join(root, 'older'), b'', mtime=-86400.5)
+    os.symlink('older', os.path.join(root, 'l' * 255))
+    os.makedirs(os.path.join(root, 'closed/in'))
+    os.chmod(os.path.join(root, 'closed/in'), 0o500)
+    os.chmod(os.path.join(root, 'closed'), 0o500)
+    return root
+
+
+def test_odd_names_and_times(place):
+    root = odd(place, 'src')
+    for targets, dest in ('leaf1', 'one'), (THREE, 'three'):
+        status, out, err = place.run('cp', root, targets + ':' + place.path(dest))
+        expect((status, err) == (0, ''), status, err)
+        same(root, place.path(dest))
+    status, out, err = place.run('cp', 'leaf1:' + root, 'back')
+    expect((status, err) == (0, ''), status, err)
+    same(root, place.path('back'))
+
+
+def test_a_folder_by_dots(place):
+    write(place.path('src/a/f'), b'1')
+    for source, dest, where in ('src/a/.', 'new', 'new/f'), ('src/a/..', 'other', 'other/a/f'), ('src/a/', './', 'a/f'):
+        status, out, err = place.run('cp', 'leaf1:' + place.path(source), dest)
+        expect((status, err) == (0, '') and read(place.path(where)) == b'1', source, status, err)
+
+
+def test_a_pattern_for_several(place):
+    for i in range(3):
+        write(place.path('src/%d.log' % i), b'%d' % i)
+    status, out, err = place.run('cp', 'leaf1:' + place.path('src/*.log'), 'new')
+    expect((status, err) == (0, '') and sorted(os.listdir(place.path('new'))) == ['0.log', '1.log', '2.log'], status, err)
+    write(place.path('file'), b'keep')
+    status, out, err = place.run('cp', 'leaf1:' + place.path('src/*.log'), 'file')
+    expect(status == 1 and failures(err) == 1 and 'not a folder' in err and read(place.path('file')) == b'keep', status, err)
+
+
+def test_what_is_there_already(place):
+    """Neither a pipe is replaced nor a folder, either way; a link that is named is what it leads to."""
+    write(place.path('f'), DATA[:W])
+    os.mkfifo(place.path('pipe'))
+    os.makedirs(place.path('d/f'))
+    for args in ('f', 'leaf1:' + place.path('pipe')), ('leaf1:' + place.path('f'), 'pipe'):
+        status, out, err = place.run('cp', *args)
+        expect(status == 1 and 'pipe: what is there is neither a file nor a link' in err, args, status, err)
+        expect(stat.S_ISFIFO(os.lstat(place.path('pipe')).st_mode), 'it was replaced')
+    for args in ('f', 'leaf1:' + place.path('d')), ('leaf1:' + place.path('f'), 'd'):
+        status, out, err = place.run('cp', *args)
+        expect(status == 1 and 'd/f: Is a directory' in err, args, status, err)
+    write(place.path('real'), b'old')
+    os.symlink('real', place.path('link'))
+    for args in ('f', 'leaf1:' + place.path('link')), ('leaf1:' + place.path('f'), 'link'):
+        write(place.path('real'), b'old')
+        status, out, err = place.run('cp', *args)
+        expect((status, err) == (0, '') and os.path.islink(place.path('link')), args, status, err)
+        expect(read(place.path('real')) == DATA[:W], args, 'other bytes')
+    status, out, err = place.run('cp', 'pipe', 'f', 'leaf1:' + place.path('to/'))
+    expect(status == 1 and 'pipe: neither a file nor a folder' in err and read(place.path('to/f')) == DATA[:W], status, err)
+
+
+def test_what_cannot_be_is_said_once(place):
+    for i in range(20):
+        write(place.path('src/sub/%d' % i), DATA[:W])
+    write(place.path('file'), b'')
+    write(place.path('half/src/sub'), b'a file, where a folder must be')
+    for targets, dest, says in (('leaf1', '/nosuch/x/', '/nosuch/x/: No such file'), ('leaf1', '/nosuch/x', '/nosuch: No such file'),
+                                ('leaf1', place.path('file') + '/', 'file/: Not a directory'),
+                                ('leaf1', place.path('file'), 'file: Not a directory'),
+                                ('leaf1', place.path('half'), 'half/src/sub: Not a directory'),
+                                (THREE, '/nosuch/x/', '/nosuch/x/: No such file')):
+        status, out, err = place.run('cp', 'src', targets + ':' + dest)
+        expect(status == 1 and failures(err) == 1 and says in err, targets, dest, status, err)  # the three read the same
+    for dest, says in ('/nosuch/x/', '/nosuch/x: No such file'), ('file/', 'file: Not a directory'), ('file', 'file: Not a directory'), (
+            'half', 'half/src/sub: Not a directory'):
+        status, out, err = place.run('cp', 'leaf1:' + place.path('src'), dest)
+        expect(status == 1 and failures(err) == 1 and says in err, dest, status, err)
+    for args in ('', 'leaf1:/tmp'), ('leaf1:/etc/passwd', ''):
+        status, out, err = place.run('cp', *args)
+        expect(status == 2 and 'a path is empty' in err, args, status, err)
+
+
+def test_resume_from_there(place):
+    write(place.path('src/f'), DATA[:3 * MIB])
+    write(place.path('src/small'), b'1')
+    for part, comes in ((DATA[:MIB], 2 * MIB), (b'x' + DATA[1:MIB], 3 * MIB), (DATA[:3 * MIB] + b'more', 0), (b'', 3 * MIB)):
+        write(place.path('d/src/.f.econtext-part'), part)
+        status, out, err = place.run('cp', '--resume', '--stats', place.path('stats'), 'leaf1:' + place.path('src'), 'd')
+        expect((status, err) == (0, ''), status, out, err)
+        same(place.path('src'), place.path('d/src'))
+        came = carried(place)
+        expect(comes <= came < comes + 300000, 'of', comes, 'bytes came', came)
+        os.unlink(place.path('d/src/f'))
+    write(place.path('d/src/f'), DATA[:3 * MIB], mode=0o600, mtime=1e9)  # it is there, whole
+    status, out, err = place.run('cp', '--resume', '--stats', place.path('stats'), 'leaf1:' + place.path('src'), 'd')
+    expect((status, err) == (0, '') and carried(place) < 300000, status, err, carried(place))
+    same(place.path('src'), place.path('d/src'))
+    write(place.path('d/src/f'), DATA[1:3 * MIB + 1])  # as long, and another
+    status, out, err = place.run('cp', '--resume', 'leaf1:' + place.path('src'), 'd')
+    expect((status, err) == (0, ''), status, err)
+    same(place.path('src'), place.path('d/src'))
+
+
+def carried(place):
+    """Bytes that came to this end."""
+    with open(place.path('stats')) as f:
+        return [x for x in map(json.loads, f) if x['name'] == 'master'][0]['bytes_in']
+
+
+def test_killed(place):
+    """By force in the middle: nothing is left either way, or with --resume what the next one goes on from."""
+    write(place.path('f'), DATA[:3 * MIB])
+    os.mkdir(place.path('d'))
+    for args in ('f', 'leaf1:' + place.path('d/')), ('leaf1:' + place.path('f'), 'd/'):
+        for options in (), ('--resume',):
+            program = place.start('cp', '--limit', '1M', *options + args)
+            expect(until(lambda: any(size(place, pid) > W for pid in [program.pid] + below(program.pid))), 'nothing comes', program.said())
+            mine = below(program.pid)
+            program.process.kill()
+            program.process.wait()
+            expect(until(lambda: not any(map(alive, mine))), 'something goes on')
+            left = os.listdir(place.path('d'))
+            expect(left == (['.f.econtext-part'] if options else []), args, options, left)
+        status, out, err = place.run('cp', '--resume', *args)
+        expect(status == 0 and os.listdir(place.path('d')) == ['f'] and read(place.path('d/f')) == DATA[:3 * MIB], status, err)
+        os.unlink(place.path('d/f'))
+
+
+def test_killed_in_an_old_python(place):
+    """Python 2 knows no file without a name; it makes one all the same."""
+    found = subprocess.run([os.path.join(HERE, '../../scripts/pythons')], stdout=subprocess.PIPE, text=True).stdout.split()
+    if place.agent != 'python' or '2.7' not in found:
+        return
+    with open(place.path('topology.yaml'), 'a') as f:
+        f.write('  old: {local: {}, python: %s}\n' % found[found.index('2.7') + 1])
+    write(place.path('f'), DATA[:3 * MIB])
+    os.mkdir(place.path('d'))
+    program = place.start('cp', '--limit', '1M', 'f', 'old:' + place.path('d/'))
+    expect(until(lambda: any(size(place, pid) > W for pid in below(program.pid))), 'nothing comes', program.said())
+    mine = below(program.pid)
+    program.process.kill()
+    program.process.wait()
+    expect(until(lambda: not any(map(alive, mine))), 'something goes on')
+    expect(os.listdir(place.path('d')) == [], os.listdir(place.path('d')))
+    status, out, err = place.run('cp', 'f', 'old:' + place.path('d/'))
+    expect((status, err) == (0, '') and read(place.path('d/f')) == DATA[:3 * MIB], status, err)
+    expect(os.listdir(place.path('d')) == ['f'], os.listdir(place.path('d')))
+
+
+def size(place, pid):
+    """Of the file in d that this process writes, with a name or without."""
+    most = 0
+    try:
+        for fd in os.listdir('/proc/%d/fd' % pid):
+            link = '/proc/%d/fd/%s' % (pid, fd)
+            if os.readlink(link).startswith(place.path('d/')):
+                most = max(most, os.stat(link).st_size)
+    except OSError:
+        pass
+    return most
+
+
+def test_a_node_that_is_not_there(place):
+    with open(place.path('topology.yaml'), 'a') as f:
+        f.write('  gone: {ssh: {host: 127.0.0.1, port: 1, program: %s}}\n' % place.path('ssh'))
+    write(place.path('ssh'), b'#!/bin/sh\necho "ssh: connect to host 127.0.0.1 port 1: Connection refused" >&2\nexit 255\n', 0o755)
+    write(place.path('f'), b'1')
+    status, out, err = place.run('cp', 'leaf1,gone,leaf2:' + place.path('f'), 'all')
+    expect(status == 3 and failures(err) == 1 and sorted(listing(place.path('all'))) == ['leaf1', 'leaf1/f', 'leaf2', 'leaf2/f'], status, err)
+    status, out, err = place.run('cp', 'gone:' + place.path('f'), 'none/')
+    expect(status == 3 and not os.path.exists(place.path('none')), status, err)
+    status, out, err = place.run('cp', 'f', 'leaf1,gone,leaf2:' + place.path('d/'))
+    expect(status == 3 and failures(err) == 1 and os.listdir(place.path('d')) == ['f'], status, err)
+
+
+def test_a_node_that_is_slow(place):
+    """-t is of connecting; ^C does not wait for it."""
+    with open(place.path('topology.yaml'), 'a') as f:
+        f.write('  slow: {ssh: {host: 127.0.0.1, port: 1, program: %s}}\n' % place.path('ssh'))
+    write(place.path('ssh'), b'#!/bin/sh\nexec sleep 60\n', 0o755)
+    write(place.path('f'), b'1')
+    for args in ('f', 'slow:/tmp/'), ('slow:/etc/passwd', 'x'):
+        status, out, err = place.run('cp', '-t', '500ms', *args)
+        expect(status == 3 and 'UNREACHABLE slow' in err and 'may still have run' not in err, args, status, err)
+        program = place.start('cp', *args)
+        expect(until(lambda: below(program.pid)), 'it does not start')
+        began = time.monotonic()
+        program.process.send_signal(signal.SIGINT)
+        expect(program.wait() == 130 and time.monotonic() - began < 4, args, program.said(), time.monotonic() - began)
