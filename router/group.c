@@ -75,7 +75,7 @@ int eci_router_group(struct eci_router *r, uint32_t gid, const struct eci_interv
 {
 	if (!group_find(r, gid) && r->ngroups == ECI_GROUPS_MAX)
 		return -6;
-	struct eci_link **links = eci_mem_alloc((r->nkids + 1u) * sizeof *links);
+	struct eci_link **links = eci_mem_alloc((r->nroutes + 1u) * sizeof *links);
 	struct eci_group *g = links ? group_new(r, gid) : NULL;
 	if (!g) {
 		eci_mem_free(links);
@@ -84,8 +84,7 @@ int eci_router_group(struct eci_router *r, uint32_t gid, const struct eci_interv
 	eci_router_enter(r, now_ms);
 	uint32_t nlinks = 0;
 	int rc = 0;
-	for (uint32_t i = 0; i < r->nkids; i++) {
-		struct eci_link *l = r->kids[i];
+	for (struct eci_link *l = NULL; (l = eci_router_next_link(r, l)) != NULL;) {
 		uint32_t count = l->broken ? 0 : cut(l, v, n, NULL);
 		bool had = false;
 		for (uint32_t k = 0; k < g->nlinks; k++)

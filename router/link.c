@@ -55,8 +55,7 @@ struct eci_link *eci_router_add_child(struct eci_router *r, uint32_t lo, uint32_
 	l->peer = lo;
 	l->iv[0] = (struct eci_interval){lo, hi};
 	l->niv = 1;
-	if (eci_kid_add(r, l) || eci_route_rebuild(r, l)) {
-		eci_kid_remove(r, l);
+	if (eci_route_rebuild(r, l)) {
 		eci_link_free(l);
 		return NULL;
 	}
@@ -202,7 +201,6 @@ void eci_link_lost(struct eci_link *l, const char *reason, const char *evidence,
 		eci_pause_clear(l, true);
 		eci_group_forget(r, l);
 		eci_route_remove(r, l);
-		eci_kid_remove(r, l);
 		for (uint32_t i = 0; i < n; i++)
 			eci_lost_add(r, gone[i].lo, gone[i].hi, evidence);
 	}

@@ -170,8 +170,6 @@ struct eci_router {
 	struct eci_link *parent;
 	struct eci_route *routes; /* sorted by lo, disjoint */
 	uint32_t nroutes, routes_cap;
-	struct eci_link **kids; /* sorted by peer */
-	uint32_t nkids, kids_cap;
 	struct eci_lost *lost; /* ring of ECI_LOST_KEPT, or NULL before the first loss */
 	uint32_t nlost, lost_at;
 
