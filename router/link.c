@@ -100,7 +100,7 @@ int eci_link_start(struct eci_link *l, const void *hello, size_t n, uint64_t now
 	l->hello_end = l->written + eci_buf_len(&l->out) + eci_buf_len(&l->raw);
 	eci_router_enter(l->router, now_ms);
 	l->started = true;
-	l->frames_out++;
+	l->stats.frames_out++;
 	eci_beat_start(l);
 	eci_wake(l);
 	eci_router_leave(l->router);
@@ -171,7 +171,7 @@ void eci_link_feed(struct eci_link *l, const uint8_t *p, size_t n, uint64_t now_
 		return;
 	eci_router_enter(l->router, now_ms);
 	l->heard = now_ms;
-	l->bytes_in += n;
+	l->stats.bytes_in += n;
 	if (!l->started || l->written < l->hello_end)
 		eci_link_break(l, "early-bytes", "bytes from the child before its HELLO was written");
 	while (n && !l->broken) {
@@ -233,9 +233,8 @@ bool eci_link_up(const struct eci_link *l)
 
 void eci_link_get_stats(const struct eci_link *l, struct eci_link_stats *out)
 {
-	*out = (struct eci_link_stats){.peer = l->peer, .frames_in = l->frames_in, .frames_out = l->frames_out};
-	out->bytes_in = l->bytes_in;
-	out->bytes_out = l->bytes_out;
+	*out = l->stats;
+	out->peer = l->peer;
 	out->bulk_queued_bytes = l->bulk_bytes + l->local_bulk;
 	out->queued_bytes = out->bulk_queued_bytes + eci_buf_len(&l->out) + eci_buf_len(&l->raw) +
 			    eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls;

@@ -219,7 +219,7 @@ static void first(struct eci_link *l, const struct eci_frame *f)
 
 void eci_receive(struct eci_link *l, struct eci_frame *f)
 {
-	l->frames_in++;
+	l->stats.frames_in++;
 	if (!l->up) {
 		first(l, f);
 		return;

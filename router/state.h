@@ -120,8 +120,8 @@ struct eci_link {
 	uint64_t ping_next; /* ms */
 	uint64_t ping_last; /* ms of the last PING */
 
-	uint64_t frames_in, frames_out, bytes_in, bytes_out;
 	uint32_t rtt_ms;
+	struct eci_link_stats stats; /* the four that are counted */
 };
 
 struct eci_route {
