@@ -83,7 +83,8 @@ bool eci_cbor_next(struct eci_cbor *c, struct eci_cbor_item *it); /* one head; f
 bool eci_cbor_skip(struct eci_cbor *c);                           /* one whole item */
 /* Typed getters: consume one item; on another type set bad and return 0/false. A false getter leaves outputs zeroed. */
 uint64_t eci_cbor_get_uint(struct eci_cbor *c);
-int64_t eci_cbor_get_int(struct eci_cbor *c); /* bad outside int64 */
+uint32_t eci_cbor_get_u32(struct eci_cbor *c); /* bad above UINT32_MAX */
+int64_t eci_cbor_get_int(struct eci_cbor *c);  /* bad outside int64 */
 bool eci_cbor_get_bool(struct eci_cbor *c);
 size_t eci_cbor_get_array(struct eci_cbor *c);
 size_t eci_cbor_get_map(struct eci_cbor *c);

@@ -198,6 +198,14 @@ uint64_t eci_cbor_get_uint(struct eci_cbor *c)
 	return it.u64;
 }
 
+uint32_t eci_cbor_get_u32(struct eci_cbor *c)
+{
+	uint64_t v = eci_cbor_get_uint(c);
+
+	c->bad = c->bad || v > UINT32_MAX;
+	return (uint32_t)v;
+}
+
 int64_t eci_cbor_get_int(struct eci_cbor *c)
 {
 	struct eci_cbor_item it;

@@ -110,8 +110,11 @@ uint64_t eci_router_tick(struct eci_router *r, uint64_t now_ms)
 		/* Raised first: what happens meanwhile may lower it again. */
 		uint64_t next = ECI_NEVER;
 		r->due = ECI_NEVER;
-		for (uint32_t i = 0; i < r->nkids; i++)
-			next = earlier(next, tick_link(r->kids[i]));
+		uint32_t id = 0; /* a child may go while it is looked at */
+		for (struct eci_link *l; (l = eci_kid_above(r, id)) != NULL;) {
+			id = l->peer;
+			next = earlier(next, tick_link(l));
+		}
 		if (r->parent)
 			next = earlier(next, tick_link(r->parent));
 		eci_due(r, next);

@@ -75,7 +75,7 @@ int eci_router_group(struct eci_router *r, uint32_t gid, const struct eci_interv
 {
 	if (!group_find(r, gid) && r->ngroups == ECI_GROUPS_MAX)
 		return -6;
-	struct eci_link **links = eci_mem_alloc((r->nkids + 1u) * sizeof *links);
+	struct eci_link **links = eci_mem_alloc((r->nroutes + 1u) * sizeof *links);
 	struct eci_group *g = links ? group_new(r, gid) : NULL;
 	if (!g) {
 		eci_mem_free(links);
@@ -84,8 +84,7 @@ int eci_router_group(struct eci_router *r, uint32_t gid, const struct eci_interv
 	eci_router_enter(r, now_ms);
 	uint32_t nlinks = 0;
 	int rc = 0;
-	for (uint32_t i = 0; i < r->nkids; i++) {
-		struct eci_link *l = r->kids[i];
+	for (struct eci_link *l = NULL; (l = eci_router_next_link(r, l)) != NULL;) {
 		uint32_t count = l->broken ? 0 : cut(l, v, n, NULL);
 		bool had = false;
 		for (uint32_t k = 0; k < g->nlinks; k++)
@@ -130,11 +129,10 @@ static struct eci_interval *read_group(const struct eci_frame *f, uint32_t *gid,
 	*n = 0;
 	if (eci_cbor_get_array(&c) < 2)
 		return NULL;
-	uint64_t id = eci_cbor_get_uint(&c);
+	*gid = eci_cbor_get_u32(&c);
 	size_t items = eci_cbor_get_array(&c);
-	if (c.bad || id > UINT32_MAX || items % 2)
+	if (c.bad || items % 2)
 		return NULL;
-	*gid = (uint32_t)id;
 	struct eci_interval *v = eci_mem_alloc((items / 2 + 1) * sizeof *v);
 	if (!v) {
 		*n = 1;
@@ -157,11 +155,11 @@ void eci_group_got(struct eci_router *r, struct eci_link *l, const struct eci_fr
 	if (f->handle == ECI_H_UNGROUP) {
 		struct eci_cbor c = eci_cbor_of(f);
 		size_t items = eci_cbor_get_array(&c);
-		uint64_t gid = eci_cbor_get_uint(&c);
-		if (!items || c.bad || gid > UINT32_MAX)
+		uint32_t gid = eci_cbor_get_u32(&c);
+		if (!items || c.bad)
 			eci_link_break(l, "bad-body", "UNGROUP does not decode");
 		else
-			eci_router_ungroup(r, (uint32_t)gid, r->now);
+			eci_router_ungroup(r, gid, r->now);
 		return;
 	}
 	uint32_t gid;

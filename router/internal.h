@@ -37,8 +37,7 @@ int eci_link_grant(struct eci_link *l, uint32_t lo, uint32_t hi); /* 0, -1, -3 c
 void eci_lost_add(struct eci_router *r, uint32_t lo, uint32_t hi, const char *evidence);
 const char *eci_lost_find(const struct eci_router *r, uint32_t id); /* evidence, or NULL */
 struct eci_link *eci_kid_find(const struct eci_router *r, uint32_t peer);
-int eci_kid_add(struct eci_router *r, struct eci_link *l);
-void eci_kid_remove(struct eci_router *r, struct eci_link *l);
+struct eci_link *eci_kid_above(const struct eci_router *r, uint32_t id); /* the next in order; 0: the first; NULL */
 
 /* ---- router.c ---- */
 void eci_router_enter(struct eci_router *r, uint64_t now_ms);

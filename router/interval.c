@@ -186,56 +186,24 @@ const char *eci_lost_find(const struct eci_router *r, uint32_t id)
 	return NULL;
 }
 
-/* Index of the first child whose id is not below peer. */
-static uint32_t kid_at(const struct eci_router *r, uint32_t peer)
-{
-	uint32_t a = 0, b = r->nkids;
-	while (a < b) {
-		uint32_t m = a + (b - a) / 2;
-		if (r->kids[m]->peer < peer)
-			a = m + 1;
-		else
-			b = m;
-	}
-	return a;
-}
-
 struct eci_link *eci_kid_find(const struct eci_router *r, uint32_t peer)
 {
 	struct eci_link *l = eci_route_find(r, peer); /* a child owns its id */
 	return l && l->peer == peer ? l : NULL;
 }
 
-int eci_kid_add(struct eci_router *r, struct eci_link *l)
+/* Each child is met once, where its own id is: there the routes are in the order of the children. */
+struct eci_link *eci_kid_above(const struct eci_router *r, uint32_t id)
 {
-	if (r->nkids == r->kids_cap) {
-		uint32_t cap = r->kids_cap ? r->kids_cap * 2 : 8;
-		struct eci_link **grown = eci_mem_grow(r->kids, r->nkids * sizeof *grown, cap * sizeof *grown);
-		if (!grown)
-			return -1;
-		r->kids = grown;
-		r->kids_cap = cap;
-	}
-	uint32_t i = kid_at(r, l->peer);
-	memmove(r->kids + i + 1, r->kids + i, (r->nkids - i) * sizeof *r->kids);
-	r->kids[i] = l;
-	r->nkids++;
-	return 0;
-}
-
-void eci_kid_remove(struct eci_router *r, struct eci_link *l)
-{
-	uint32_t i = kid_at(r, l->peer);
-	if (i == r->nkids || r->kids[i] != l)
-		return;
-	memmove(r->kids + i, r->kids + i + 1, (r->nkids - i - 1) * sizeof *r->kids);
-	r->nkids--;
+	for (uint32_t i = route_above(r, id); i < r->nroutes; i++)
+		if (r->routes[i].lo <= r->routes[i].link->peer && r->routes[i].hi >= r->routes[i].link->peer)
+			return r->routes[i].link;
+	return NULL;
 }
 
 struct eci_link *eci_router_next_link(struct eci_router *r, struct eci_link *prev)
 {
-	uint32_t i = prev ? kid_at(r, prev->peer) + 1 : 0;
-	return i < r->nkids ? r->kids[i] : NULL;
+	return eci_kid_above(r, prev ? prev->peer : 0); /* no child is 0: that is the master */
 }
 
 struct eci_link *eci_router_link_to(struct eci_router *r, uint32_t dst)

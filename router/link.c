@@ -55,8 +55,7 @@ struct eci_link *eci_router_add_child(struct eci_router *r, uint32_t lo, uint32_
 	l->peer = lo;
 	l->iv[0] = (struct eci_interval){lo, hi};
 	l->niv = 1;
-	if (eci_kid_add(r, l) || eci_route_rebuild(r, l)) {
-		eci_kid_remove(r, l);
+	if (eci_route_rebuild(r, l)) {
 		eci_link_free(l);
 		return NULL;
 	}
@@ -101,7 +100,7 @@ int eci_link_start(struct eci_link *l, const void *hello, size_t n, uint64_t now
 	l->hello_end = l->written + eci_buf_len(&l->out) + eci_buf_len(&l->raw);
 	eci_router_enter(l->router, now_ms);
 	l->started = true;
-	l->frames_out++;
+	l->stats.frames_out++;
 	eci_beat_start(l);
 	eci_wake(l);
 	eci_router_leave(l->router);
@@ -172,7 +171,7 @@ void eci_link_feed(struct eci_link *l, const uint8_t *p, size_t n, uint64_t now_
 		return;
 	eci_router_enter(l->router, now_ms);
 	l->heard = now_ms;
-	l->bytes_in += n;
+	l->stats.bytes_in += n;
 	if (!l->started || l->written < l->hello_end)
 		eci_link_break(l, "early-bytes", "bytes from the child before its HELLO was written");
 	while (n && !l->broken) {
@@ -202,7 +201,6 @@ void eci_link_lost(struct eci_link *l, const char *reason, const char *evidence,
 		eci_pause_clear(l, true);
 		eci_group_forget(r, l);
 		eci_route_remove(r, l);
-		eci_kid_remove(r, l);
 		for (uint32_t i = 0; i < n; i++)
 			eci_lost_add(r, gone[i].lo, gone[i].hi, evidence);
 	}
@@ -235,9 +233,8 @@ bool eci_link_up(const struct eci_link *l)
 
 void eci_link_get_stats(const struct eci_link *l, struct eci_link_stats *out)
 {
-	*out = (struct eci_link_stats){.peer = l->peer, .frames_in = l->frames_in, .frames_out = l->frames_out};
-	out->bytes_in = l->bytes_in;
-	out->bytes_out = l->bytes_out;
+	*out = l->stats;
+	out->peer = l->peer;
 	out->bulk_queued_bytes = l->bulk_bytes + l->local_bulk;
 	out->queued_bytes = out->bulk_queued_bytes + eci_buf_len(&l->out) + eci_buf_len(&l->raw) +
 			    eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls;

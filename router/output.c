@@ -108,7 +108,7 @@ void eci_link_wrote(struct eci_link *l, size_t n, uint64_t now_ms)
 	eci_buf_drain(&l->out, n);
 	trim(&l->out);
 	l->written += n;
-	l->bytes_out += n;
+	l->stats.bytes_out += n;
 	while (l->sent && l->sent->end <= l->written) {
 		struct eci_item *it = l->sent;
 		l->sent = it->next;

@@ -153,7 +153,7 @@ static void release_held(struct eci_link *l, struct eci_flow *w)
 		if (eci_fifo_put(&l->call, &it->f))
 			eci_link_break(l, "queue-overflow", "no memory");
 		else
-			l->frames_out++;
+			l->stats.frames_out++;
 		l->held_calls -= eci_wire(it->f.len);
 		w->head = it->next;
 		eci_mem_free(it);
@@ -208,7 +208,7 @@ int eci_bulk_emit(struct eci_link *l)
 		return -1;
 	w->deficit -= eci_wire(n);
 	it->off += n;
-	l->frames_out++;
+	l->stats.frames_out++;
 	eci_credit_sent(l, eci_wire(n));
 	if (it->off == it->f.len)
 		emitted(l, w, it);

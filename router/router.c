@@ -42,8 +42,8 @@ void eci_router_free(struct eci_router *r)
 {
 	if (!r)
 		return;
-	while (r->nkids)
-		eci_link_free(r->kids[--r->nkids]);
+	for (struct eci_link *l; (l = eci_kid_above(r, 0)) != NULL; eci_link_free(l))
+		eci_route_remove(r, l);
 	if (r->parent)
 		eci_link_free(r->parent);
 	while (r->self) {
@@ -55,7 +55,6 @@ void eci_router_free(struct eci_router *r)
 	eci_group_free_all(r);
 	eci_collect_forget(r, NULL);
 	eci_buf_deinit(&r->scratch);
-	eci_mem_free(r->kids);
 	eci_mem_free(r->routes);
 	eci_mem_free(r->lost);
 	eci_mem_free(r);
@@ -220,7 +219,7 @@ static void first(struct eci_link *l, const struct eci_frame *f)
 
 void eci_receive(struct eci_link *l, struct eci_frame *f)
 {
-	l->frames_in++;
+	l->stats.frames_in++;
 	if (!l->up) {
 		first(l, f);
 		return;

@@ -141,13 +141,12 @@ uint64_t eci_router_tick(struct eci_router *r, uint64_t now_ms);
 
 /* ---- figures ---- */
 struct eci_link_stats {
-	uint32_t peer;
-	uint64_t frames_in, frames_out, bytes_in, bytes_out;
-	size_t queued_bytes, bulk_queued_bytes;
-	uint32_t rtt_us; /* last heartbeat or 0 (ms resolution times 1000) */
-	uint32_t hop_window, hop_inflight;
+	uint64_t peer; /* from here on in the order of a row of STATS (service/stats.c) */
+	uint64_t frames_in, frames_out, bytes_in, bytes_out, queued_bytes;
+	uint64_t rtt_us; /* last heartbeat or 0 (ms resolution times 1000); the row's last */
+	uint64_t bulk_queued_bytes, hop_window, hop_inflight;
 };
-struct eci_router_stats {
+struct eci_router_stats { /* in the order of STATS too */
 	uint64_t bad_src, bad_auth, bad_reply, no_group, dropped_logs;
 };
 void eci_link_get_stats(const struct eci_link *l, struct eci_link_stats *out);

@@ -97,7 +97,7 @@ int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 			eci_link_break(l, "queue-overflow", "no memory");
 		return -1;
 	}
-	l->frames_out++;
+	l->stats.frames_out++;
 	eci_wake(l);
 	return 0;
 }

@@ -120,8 +120,8 @@ struct eci_link {
 	uint64_t ping_next; /* ms */
 	uint64_t ping_last; /* ms of the last PING */
 
-	uint64_t frames_in, frames_out, bytes_in, bytes_out;
 	uint32_t rtt_ms;
+	struct eci_link_stats stats; /* the four that are counted */
 };
 
 struct eci_route {
@@ -170,8 +170,6 @@ struct eci_router {
 	struct eci_link *parent;
 	struct eci_route *routes; /* sorted by lo, disjoint */
 	uint32_t nroutes, routes_cap;
-	struct eci_link **kids; /* sorted by peer */
-	uint32_t nkids, kids_cap;
 	struct eci_lost *lost; /* ring of ECI_LOST_KEPT, or NULL before the first loss */
 	uint32_t nlost, lost_at;
 

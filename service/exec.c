@@ -177,60 +177,22 @@ static void failed(struct eci_job *j, const char *what, int err, uint64_t now_ms
 /* ---- requests ---- */
 
 struct request {
-	struct eci_job_request q;
+	char **argv, **env, **cwd;
 	uint32_t far[2];
-	char **cwd; /* the allocation of q.cwd */
+	uint32_t pty, rows, cols, input;
 };
 
-static uint32_t take_u32(struct eci_cbor *c)
-{
-	uint64_t n = eci_cbor_get_uint(c);
-	c->bad = c->bad || n > UINT32_MAX;
-	return (uint32_t)n;
-}
-
-static void take_pair(struct request *r, struct eci_cbor *c, uint64_t key)
-{
-	switch (key) {
-	case 0:
-		r->q.argv = eci_words_argv(c);
-		break;
-	case 1:
-		r->q.env = eci_words_env(c);
-		c->bad = c->bad || !r->q.env;
-		break;
-	case 2:
-		r->cwd = eci_words_one(c);
-		c->bad = c->bad || !r->cwd;
-		break;
-	case 3:
-	case 4:
-		r->far[key - 3] = take_u32(c);
-		break;
-	case 5:
-		r->q.pty = true;
-		c->bad = c->bad || eci_cbor_get_array(c) != 2;
-		r->q.rows = take_u32(c);
-		r->q.cols = take_u32(c);
-		break;
-	case 6:
-		r->q.input = eci_cbor_get_bool(c);
-		break;
-	default:
-		(void)eci_cbor_skip(c);
-	}
-}
+static const struct eci_word exec_words[] = {
+	{ECI_FIELD_ARGV, offsetof(struct request, argv)},  {ECI_FIELD_ENV, offsetof(struct request, env)},
+	{ECI_FIELD_WORD, offsetof(struct request, cwd)},   {ECI_FIELD_U32, offsetof(struct request, far[0])},
+	{ECI_FIELD_U32, offsetof(struct request, far[1])}, {ECI_FIELD_SIZE, offsetof(struct request, pty)},
+	{ECI_FIELD_BOOL, offsetof(struct request, input)},
+};
 
 static bool parse(struct request *r, struct eci_cbor *c)
 {
-	for (size_t pairs = eci_cbor_get_map(c); pairs && !c->bad; pairs--) {
-		uint64_t key = eci_cbor_get_uint(c);
-		if (key == 0 || !eci_cbor_get_null(c))
-			take_pair(r, c, key);
-	}
-	if (r->cwd)
-		r->q.cwd = r->cwd[0];
-	return !c->bad && r->q.argv && r->far[0] && r->far[1];
+	return eci_words_read(c, r, exec_words, sizeof exec_words / sizeof *exec_words) && r->argv && r->far[0] &&
+	       r->far[1];
 }
 
 static struct eci_job *find(const struct eci_jobs *all, uint32_t src, uint64_t slot)
@@ -272,17 +234,20 @@ static void start(struct eci_jobs *all, const struct eci_frame *f, struct eci_cb
 	else if (all->n >= ECI_JOBS_MAX || find(all, f->src, f->reply_to) || (j = job_new(all, f, &r)) == NULL)
 		eci_router_dead(all->router, f, "busy", "too many commands", now_ms);
 	if (j) {
-		j->input = r.q.input;
+		struct eci_job_request q = {.argv = r.argv, .env = r.env, .rows = r.rows, .cols = r.cols};
+		q.cwd = r.cwd ? r.cwd[0] : NULL;
+		q.pty = r.pty;
+		q.input = j->input = r.input;
 		if (j->input) /* an empty frame: whoever writes the input learns where to */
 			(void)eci_stream_send(j->outs[0].stream, NULL, 0, now_ms);
-		j->proc = all->host->start(all->ctx, j, &r.q, &err, &at_cwd);
+		j->proc = all->host->start(all->ctx, j, &q, &err, &at_cwd);
 		if (!j->proc)
-			failed(j, at_cwd ? r.q.cwd : r.q.argv[0], err, now_ms);
-		else if (r.q.pty)
+			failed(j, at_cwd ? q.cwd : q.argv[0], err, now_ms);
+		else if (q.pty)
 			eci_job_ended(j, ERR, now_ms);
 	}
-	eci_mem_free(r.q.argv);
-	eci_mem_free(r.q.env);
+	eci_mem_free(r.argv);
+	eci_mem_free(r.env);
 	eci_mem_free(r.cwd);
 }
 

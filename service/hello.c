@@ -16,26 +16,19 @@ static bool take_key(struct eci_cbor *c, uint64_t *key)
 	return true;
 }
 
-static uint32_t take_u32(struct eci_cbor *c)
-{
-	uint64_t n = eci_cbor_get_uint(c);
-	c->bad = c->bad || n > UINT32_MAX;
-	return (uint32_t)n;
-}
-
 static void take_value(struct eci_hello *h, struct eci_cbor *c, uint64_t key)
 {
 	size_t items;
 	switch (key) {
 	case 1:
 		items = eci_cbor_get_array(c);
-		h->lo = take_u32(c);
-		h->size = take_u32(c);
+		h->lo = eci_cbor_get_u32(c);
+		h->size = eci_cbor_get_u32(c);
 		for (; items > 2; items--)
 			(void)eci_cbor_skip(c);
 		break;
 	case 2:
-		h->idle_ms = take_u32(c);
+		h->idle_ms = eci_cbor_get_u32(c);
 		break;
 	case 4:
 		(void)eci_cbor_get_text(c, &h->title, &h->title_len);

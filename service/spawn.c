@@ -249,31 +249,20 @@ void eci_spawn_up(struct eci_spawn *s, const uint8_t *hello, size_t n, uint64_t 
 /* ---- requests ---- */
 
 struct request {
-	uint64_t id, size, mode;
 	char **argv, **env;
+	uint32_t id, size, mode;
+};
+
+static const struct eci_word spawn_words[] = {
+	{ECI_FIELD_U32, offsetof(struct request, id)},    {ECI_FIELD_U32, offsetof(struct request, size)},
+	{ECI_FIELD_ARGV, offsetof(struct request, argv)}, {ECI_FIELD_ENV, offsetof(struct request, env)},
+	{ECI_FIELD_U32, offsetof(struct request, mode)},
 };
 
 /* False when it does not decode. */
 static bool parse_spawn(struct request *q, struct eci_cbor *c)
 {
-	size_t pairs = eci_cbor_get_map(c);
-	for (size_t i = 0; i < pairs && !c->bad; i++) {
-		uint64_t key = eci_cbor_get_uint(c);
-		if (key == 0)
-			q->id = eci_cbor_get_uint(c);
-		else if (key == 1)
-			q->size = eci_cbor_get_uint(c);
-		else if (key == 2 && !q->argv)
-			q->argv = eci_words_argv(c);
-		else if (key == 3 && !eci_cbor_get_null(c)) {
-			q->env = eci_words_env(c);
-			c->bad = c->bad || !q->env;
-		} else if (key == 4)
-			q->mode = eci_cbor_get_uint(c);
-		else
-			(void)eci_cbor_skip(c);
-	}
-	return !c->bad && q->argv && q->mode <= 2;
+	return eci_words_read(c, q, spawn_words, sizeof spawn_words / sizeof *spawn_words) && q->argv && q->mode <= 2;
 }
 
 static void failed_to_start(struct eci_spawn *s, const char *program, int err, uint64_t now_ms)
@@ -286,12 +275,11 @@ static void failed_to_start(struct eci_spawn *s, const char *program, int err, u
 /* The block must be this router's to give: no link's, and promised to no other process. */
 static bool is_free(const struct eci_spawns *all, const struct request *q)
 {
-	if (q->id > UINT32_MAX || q->size > UINT32_MAX ||
-	    !eci_router_is_free(all->router, (uint32_t)q->id, (uint32_t)q->size))
+	if (!eci_router_is_free(all->router, q->id, q->size))
 		return false;
 	for (uint32_t i = 0; i < CHAINS; i++)
 		for (const struct eci_spawn *s = all->by_id[i]; s; s = s->next)
-			if (q->id < (uint64_t)s->id + s->size && s->id < q->id + q->size)
+			if (q->id < (uint64_t)s->id + s->size && s->id < (uint64_t)q->id + q->size)
 				return false;
 	return true;
 }
@@ -301,16 +289,14 @@ static void spawn(struct eci_spawns *all, const struct eci_frame *f, struct eci_
 	struct request q = {0};
 	bool good = parse_spawn(&q, c);
 	struct eci_spawn *s = NULL;
-	uint32_t id = (uint32_t)q.id;
 	if (!good || !f->reply_to || !is_free(all, &q)) {
 		eci_router_dead(all->router, f, "bad-body", "SPAWN", now_ms);
 	} else if ((s = eci_mem_alloc(sizeof *s)) == NULL) {
 		eci_router_dead(all->router, f, "busy", "no memory", now_ms);
 	} else {
-		*s = (struct eci_spawn){
-			.all = all, .id = id, .size = (uint32_t)q.size, .owner = f->src, .slot = f->reply_to};
-		s->next = *chain(all, id);
-		*chain(all, id) = s;
+		*s = (struct eci_spawn){.all = all, .id = q.id, .size = q.size, .owner = f->src, .slot = f->reply_to};
+		s->next = *chain(all, q.id);
+		*chain(all, q.id) = s;
 		s->listed = true;
 		int err = 0, pid = 0;
 		all->dials++;

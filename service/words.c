@@ -1,4 +1,5 @@
-/* argv and environment, out of a checked body into what exec(2) takes.
+/* Requests to start something: a map with integer keys, out of a checked body into a struct, by a table that says which
+ * key is what; argv and environment into what exec(2) takes.
  *
  * One allocation holds the pointers and, behind them, the strings. It needs no counting first: in the body each string
  * has a head of at least one byte, which pays for its NUL, and a pair's second head pays for the `=`; so what is left
@@ -32,7 +33,7 @@ static bool take_pair(struct eci_cbor *c, char **to)
 	return take(c, to);
 }
 
-static char **words(struct eci_cbor *c, size_t n, bool (*one)(struct eci_cbor *, char **))
+static char **strings(struct eci_cbor *c, size_t n, bool (*one)(struct eci_cbor *, char **))
 {
 	size_t room = (size_t)(c->end - c->p);
 	char **v = c->bad || n > room ? NULL : eci_mem_alloc((n + 1) * sizeof *v + room);
@@ -54,17 +55,56 @@ static char **words(struct eci_cbor *c, size_t n, bool (*one)(struct eci_cbor *,
 char **eci_words_argv(struct eci_cbor *c)
 {
 	size_t n = eci_cbor_get_array(c);
-	return n ? words(c, n, take) : NULL;
+	return n ? strings(c, n, take) : NULL;
 }
 
 char **eci_words_env(struct eci_cbor *c)
 {
-	return words(c, eci_cbor_get_map(c), take_pair);
+	return strings(c, eci_cbor_get_map(c), take_pair);
 }
 
-char **eci_words_one(struct eci_cbor *c)
+static void read_word(struct eci_cbor *c, uint8_t type, uint8_t *to)
 {
-	return words(c, 1, take);
+	uint32_t *number = (uint32_t *)(void *)to;
+	char ***list = (char ***)(void *)to;
+	switch (type) {
+	case ECI_FIELD_U32:
+		*number = eci_cbor_get_u32(c);
+		return;
+	case ECI_FIELD_BOOL:
+		*number = eci_cbor_get_bool(c);
+		return;
+	case ECI_FIELD_SIZE:
+		number[0] = 1;
+		c->bad = c->bad || eci_cbor_get_array(c) != 2;
+		number[1] = eci_cbor_get_u32(c);
+		number[2] = eci_cbor_get_u32(c);
+		return;
+	case ECI_FIELD_ARGV:
+		*list = eci_words_argv(c);
+		break;
+	case ECI_FIELD_ENV:
+		*list = eci_words_env(c);
+		break;
+	default:
+		*list = strings(c, 1, take);
+		break;
+	}
+	c->bad = c->bad || !*list;
+}
+
+bool eci_words_read(struct eci_cbor *c, void *to, const struct eci_word *words, size_t n)
+{
+	for (size_t pairs = eci_cbor_get_map(c); pairs && !c->bad; pairs--) {
+		uint64_t key = eci_cbor_get_uint(c);
+		if (eci_cbor_get_null(c))
+			continue;
+		if (key < n)
+			read_word(c, words[key].type, (uint8_t *)to + words[key].at);
+		else
+			(void)eci_cbor_skip(c);
+	}
+	return !c->bad;
 }
 
 void eci_words_why(struct eci_buf *b, const char *what, const char *why, int err)

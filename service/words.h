@@ -1,4 +1,5 @@
-/* service: argv and environment as they travel (docs/protocol.md sections 7 and 9). Freestanding. */
+/* service: requests to start something, with their argv and environment, as they travel (docs/protocol.md sections 7
+ * and 9). Freestanding. */
 #ifndef ECI_SERVICE_WORDS_H
 #define ECI_SERVICE_WORDS_H
 
@@ -11,7 +12,21 @@ char **eci_words_argv(struct eci_cbor *c);
 char **eci_words_env(struct eci_cbor *c);
 /* Writes why a program did not start, as EXEC's answer and SPAWN's event have it: "WHAT: WHY" and the errno. */
 void eci_words_why(struct eci_buf *b, const char *what, const char *why, int err);
-/* The word at the cursor, as an argv of one. */
-char **eci_words_one(struct eci_cbor *c);
+
+/* What a request's map has under one of its keys, and where in the struct it goes. Keys that are not there, or null,
+ * leave what is there. */
+enum eci_field {
+	ECI_FIELD_U32,  /* uint32_t */
+	ECI_FIELD_BOOL, /* uint32_t, 0 or 1 */
+	ECI_FIELD_ARGV, /* char **, eci_mem_free() it; so are the next two */
+	ECI_FIELD_ENV,
+	ECI_FIELD_WORD, /* an argv of one */
+	ECI_FIELD_SIZE  /* uint32_t[3]: 1, and an array of two numbers */
+};
+struct eci_word {
+	uint8_t type, at; /* enum eci_field, offset */
+};
+/* Reads the map at the cursor into *to; key k is words[k]. False when it does not decode: then some were read. */
+bool eci_words_read(struct eci_cbor *c, void *to, const struct eci_word *words, size_t n);
 
 #endif

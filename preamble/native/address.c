@@ -101,22 +101,14 @@ bool native_address_unix(struct native_address *a, const char *path, size_t n)
 	return true;
 }
 
-/* By subtraction: not all of these processors divide. */
+/* A tenth by multiplication: not all of these processors divide. */
 char *native_digits(char *to, uint32_t v, bool hex)
 {
-	static const uint32_t powers[] = {1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000,
-					  100,        10,        1,        4096,    256,    16,    1};
-	const uint32_t *top = powers + (hex ? 10 : 0);
-	while (*top > 1 && v < *top)
-		top++;
-	for (;; top++) {
-		unsigned d = 0;
-		for (; v >= *top; v -= *top)
-			d++;
-		*to++ = "0123456789abcdef"[d];
-		if (*top == 1)
-			return to;
-	}
+	uint32_t rest = hex ? v >> 4 : (uint32_t)(v * (uint64_t)0xCCCCCCCD >> 35);
+	if (rest)
+		to = native_digits(to, rest, hex);
+	*to++ = "0123456789abcdef"[v - rest * (hex ? 16 : 10)];
+	return to;
 }
 
 size_t native_address_text(const struct native_address *a, char out[NATIVE_ADDRESS_TEXT])

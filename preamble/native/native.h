@@ -75,7 +75,7 @@ size_t native_mem_kept(void); /* bytes that wait for reuse */
 void native_mem_trim(void);   /* gives them back */
 
 /* ---- address.c ---- */
-char *native_digits(char *to, uint32_t v, bool hex); /* hex: of 16 bits; without a NUL; its end */
+char *native_digits(char *to, uint32_t v, bool hex); /* without a NUL; its end */
 
 /* ---- procs.c ---- */
 extern const struct eci_spawn_host native_spawn_host;
