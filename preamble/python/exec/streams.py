@@ -16,7 +16,7 @@ EXEC_WATCH = []                    # the pipe to the watcher, once there is one
 GUARD = allocate()
 exec_die = die
 exec_cancel = H[26]
-exec_credit = H.get(34)
+exec_credit = H.get(34, no_credit)
 SIGNAL = sys.modules.get('_signal') or sys.modules.get('signal')  # every interpreter has loaded it
 
 
@@ -84,14 +84,14 @@ class Stream:
 
     def dead_end(self, kind, src, reply, body):
         # DEAD, from the receiver or a router on the way: never from below. Or stdin.
-        if kind & 4 and not ME <= src < ME + SIZE:
+        if kind & 4:
             self.stop()
-        elif self.input is None or src != self.dst:
+        elif self.input is None or src != self.dst or kind & 3 != 2:
             COUNT[2] += 1
         else:
             self.arrived += len(body)
             if self.arrived - self.given > self.window:
-                notice('bad-credit', src, reply or self.far)
+                notice('bad-credit', src, self.far)
                 return self.stop()
             if not body and not kind & 32:
                 return widen_stream(self, EXEC_STREAMS)
@@ -101,8 +101,6 @@ class Stream:
             rouse_it(self.came)
 
     def credit(self, n):
-        if n < 0:
-            raise ValueError
         if self.granted == self.used:
             self.starved = 1            # all that was granted is under way: the window may be too small
         self.granted = min(self.granted + n, self.used + 64 * STREAM_WINDOW)
@@ -188,10 +186,11 @@ class Stream:
 
 def take_credit(kind, src, reply, body):
     handle, n = decode(body)[:2]
-    x = EXEC_STREAMS.get(handle)
-    if x and x.dst == src:
-        x.credit(n)
-    elif x:
-        notice('no-authority', src, reply)
-    elif exec_credit:
+    x = EXEC_STREAMS.get(number(handle, 0, 1 << 32))
+    number(n)
+    if not x:
         exec_credit(kind, src, reply, body)
+    elif x.dst != src:
+        notice('no-authority', src, reply)
+    else:
+        x.credit(n)

@@ -23,7 +23,7 @@ RESTING = []                    # listeners that found no descriptor
 STREAM_LOCK = allocate()
 WRITING = allocate()
 flow_cancel = H[26]
-flow_credit = H.get(34)
+flow_credit = H.get(34, no_credit)
 
 
 def rouse(lock):
@@ -67,16 +67,18 @@ class Flow:
 
     def frame(self, kind, src, reply, body):
         if kind & 4:
-            if ME <= src < ME + SIZE:
-                COUNT[2] += 1
-            else:
-                self.lost(dict(enumerate(decode(body))).get(0))
-        elif src != self.dst:
+            # One that cannot be read is one all the same.
+            try:
+                body = decode(body)[0]
+            except:
+                body = 0
+            self.lost(body)
+        elif src != self.dst or kind & 3 != 2:
             COUNT[2] += 1
         else:
             self.arrived += len(body)
             if self.arrived - self.given > self.window or body and self.far_over:
-                notice('bad-credit', src, reply or self.far)
+                notice('bad-credit', src, self.far)
                 return self.lost('bad-credit')
             if body:
                 self.take(body)
@@ -138,5 +140,5 @@ class Flow:
 
     def reset(self, why):
         if self.near in H:
-            send(4, self.dst, self.far, 0, pack_value(['reset', self.far, ME, why]))
+            send(4, self.dst, self.far, 0, pack_value(['reset', ME, ME, why]))
             self.lost(why)
