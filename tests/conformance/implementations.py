@@ -72,14 +72,14 @@ def natives(folder):
             except (OSError, subprocess.TimeoutExpired):
                 continue
             if p.returncode == 0:       # its parent was gone at once
-                out.append(Implementation('native-' + arch, ['spawn', 'items', 'open', 'sockets'], command))
+                out.append(Implementation('native-' + arch, ['spawn', 'items', 'open', 'sockets', 'exec'], command))
                 break
     return out
 
 
 def python(version, path, agent):
     features = ['spawn', 'parts', 'calls', 'modules', 'logs', 'names'] + ['part-' + n for n in agent[1]]
-    features += ['open'] if 'stream' in agent[1] else []
+    features += [f for f, part in (('open', 'stream'), ('exec', 'exec')) if part in agent[1]]
     # What the first stage (docs/boot.md) does after its marker; the stage itself is transport's.
     line, rest = agent[0].split(b'\n', 1)
     return Implementation('python' + version, features, [path, '-c', line.decode()], rest, agent[1])

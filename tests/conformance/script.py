@@ -20,7 +20,7 @@ class Vector(object):
                 self.lacks.update(rest.split())
             elif word == 'boot':
                 self.boot = rest
-            elif word in ('relay', 'stream'):
+            elif word in ('relay', 'exec', 'stream'):
                 self.parts.append(word)
             elif word == 'slow':
                 self.slow = True
