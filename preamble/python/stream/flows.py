@@ -78,8 +78,7 @@ class Flow:
         else:
             self.arrived += len(body)
             if self.arrived - self.given > self.window or body and self.far_over:
-                notice('bad-credit', src, self.far)
-                return self.lost('bad-credit')
+                return self.reset('', 'bad-credit')
             if body:
                 self.take(body)
             elif not kind & 32:
@@ -138,7 +137,8 @@ class Flow:
         self.why = why or 'reset'
         self.fail()
 
-    def reset(self, why):
-        if self.near in H:
-            send(4, self.dst, self.far, 0, pack_value(['reset', ME, ME, why]))
-            self.lost(why)
+    def reset(self, why, reason='reset'):
+        # Out of the table first: what comes meanwhile must not find it and be the cause of a second notice.
+        if H.pop(self.near, 0):
+            send(4, self.dst, self.far, 0, pack_value([reason, ME, ME, why]))
+            self.lost(why or reason)
