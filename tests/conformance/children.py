@@ -1,5 +1,6 @@
 """A vector's words about the child links of an implementation, whose far ends the runner plays (part of Player)."""
 import os
+import select
 import socket
 import time
 from contextlib import suppress
@@ -133,9 +134,11 @@ class Children(object):
         c.link.wfd = os.open('/dev/null', os.O_WRONLY)
 
     def child_exit(self, c, rest):
-        self.let_go(c)
-        with suppress(OSError):     # who carries it may be quicker to end a process whose output has ended
+        with suppress(OSError):     # it may have been ended already
             c.control.send(bytes([self.value(rest or '0')]))
+        # Who carries it ends a process whose output has ended, after a while: so it is gone before its output ends.
+        select.select([c.control], [], [], self.limit)
+        self.let_go(c)
 
     def child_gone(self, c, rest):
         self.gone(c)
