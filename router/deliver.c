@@ -75,7 +75,7 @@ static bool read_int(const struct eci_frame *f, uint64_t *n)
 static const char *credit_refuse(struct eci_router *r, const struct eci_frame *f)
 {
 	uint64_t handle, n;
-	if (!eci_read_pair(f, &handle, &n) || handle > UINT32_MAX || n > UINT32_MAX)
+	if (!eci_read_pair(f, &handle, &n) || handle > UINT32_MAX)
 		return "bad-body";
 	struct eci_slot *s = eci_slot_find(r, (uint32_t)handle);
 	if (!s)
@@ -192,7 +192,7 @@ static void serve(struct eci_router *r, enum eci_origin from, struct eci_link *l
 		break;
 	case ECI_H_CREDIT:
 		if (!eci_stream_credit(r, f)) /* the slot is its sender's, but no stream */
-			eci_router_dead(r, f, "bad-body", "", r->now);
+			eci_router_dead(r, f, "no-handle", "", r->now);
 		break;
 	default:
 		if (!r->ops->deliver || !r->ops->deliver(r->ctx, from, l, f))

@@ -32,7 +32,7 @@ struct eci_stream {
 	uint32_t window;  /* the other end's: granted in all, at most ECI_STREAM_WINDOW_MAX */
 	uint32_t granted; /* of it, what the other end may still send */
 	uint32_t held;    /* arrived, not consumed */
-	uint32_t untried; /* of what was granted up to the last widening, not arrived */
+	uint32_t untried; /* of what was granted at first and up to the last widening, not arrived */
 	bool wants, far_ended, near_ended;
 	struct eci_stream *next_stalled; /* of router->stalled */
 	bool stalled;
@@ -53,7 +53,7 @@ struct eci_stream *eci_stream_new(struct eci_router *r, uint32_t peer, uint32_t 
 	if (!s)
 		return NULL;
 	*s = (struct eci_stream){.router = r, .ops = ops, .arg = arg, .peer = peer, .far = far};
-	s->credit = s->window = s->granted = ECI_STREAM_WINDOW;
+	s->credit = s->window = s->granted = s->untried = ECI_STREAM_WINDOW;
 	s->near = eci_slot_open(r, peer, ECI_SLOT_MANY, on_slot, s);
 	if (!s->near) {
 		eci_mem_free(s);
@@ -307,7 +307,11 @@ static void on_slot(void *arg, const struct eci_answer *a)
 	struct eci_router *r = s->router;
 	uint32_t near = s->near;
 	bool first = !s->far;
-	if (f->reply_to)
+	if (f->cls != ECI_BULK) {
+		r->stats.bad_reply++;
+		return;
+	}
+	if (first)
 		s->far = f->reply_to;
 	if (f->len > s->granted || (f->len && s->far_ended)) {
 		overrun(s);

@@ -267,8 +267,8 @@ static bool parse(struct request *r, const struct eci_frame *f)
 	if (!r->unix_socket)
 		r->number = eci_cbor_get_uint(&c);
 	r->far = eci_cbor_get_uint(&c);
-	return !c.bad && args == (r->unix_socket || r->kind == 'a' ? 1u : 2u) && r->far >= ECI_H_FIRST_SLOT &&
-	       r->far <= UINT32_MAX && (r->kind == 'a' || r->number < 65536) && r->kind;
+	return !c.bad && f->reply_to && args == (r->unix_socket || r->kind == 'a' ? 1u : 2u) &&
+	       r->far >= ECI_H_FIRST_SLOT && r->far <= UINT32_MAX && (r->kind == 'a' || r->number < 65536) && r->kind;
 }
 
 static void accept_it(struct sock *s, const struct request *r, const struct eci_frame *f)

@@ -123,7 +123,7 @@ class Streams(StreamCase):
         x = n.open('tcp', *self.serve(breaks).address)
         x.put(b'.')
         n.until(x.over)
-        self.assertEqual(x.dead, ['reset', x.handle, n.c.me, 'Connection reset by peer'])
+        self.assertEqual(x.dead, ['reset', n.c.me, n.c.me, 'Connection reset by peer'])
 
     def test_reset_by_us(self):
         n = self.ready()

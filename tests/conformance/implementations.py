@@ -5,7 +5,7 @@ import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WANTED = ('2.7', '3.6', '3.13')
-PARTS = ('relay', 'exec', 'stats')
+PARTS = ('relay', 'exec', 'stats', 'stream')
 
 
 class Implementation(object):
@@ -56,25 +56,30 @@ def c_host(program):
     return Implementation('c', ['spawn', 'items'], [program])
 
 
-QEMU = {'x86_64': [], 'i686': [], 'aarch64': ['qemu-aarch64-static'], 'armv7l': ['qemu-arm-static'], 'riscv64': ['qemu-riscv64-static']}
+QEMU = {'x86_64': [], 'i686': ['qemu-i386-static'], 'aarch64': ['qemu-aarch64-static'], 'armv7l': ['qemu-arm-static'], 'riscv64': ['qemu-riscv64-static']}
 
 
 def natives(folder):
     """The native agents that were built and can run here, the others' under qemu where it is there."""
     out = []
     for arch in sorted(QEMU):
-        command = ([] if arch == os.uname().machine else QEMU[arch]) + [os.path.join(folder, 'agent-' + arch)]
-        try:
-            p = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        if p.returncode == 0:       # its parent was gone at once
-            out.append(Implementation('native-' + arch, ['spawn', 'items'], command))
+        agent = [os.path.join(folder, 'agent-' + arch)]
+        commands = [agent] if arch in (os.uname().machine, 'i686') else []
+        commands += [QEMU[arch] + agent] if QEMU[arch] else []
+        for command in commands:
+            try:
+                p = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=10)
+            except (OSError, subprocess.TimeoutExpired):
+                continue
+            if p.returncode == 0:       # its parent was gone at once
+                out.append(Implementation('native-' + arch, ['spawn', 'items', 'open', 'sockets', 'exec'], command))
+                break
     return out
 
 
 def python(version, path, agent):
-    features = ['spawn', 'parts', 'calls', 'modules', 'logs'] + ['part-' + n for n in agent[1]]
+    features = ['spawn', 'parts', 'calls', 'modules', 'logs', 'names'] + ['part-' + n for n in agent[1]]
+    features += [f for f, part in (('open', 'stream'), ('exec', 'exec')) if part in agent[1]]
     # What the first stage (docs/boot.md) does after its marker; the stage itself is transport's.
     line, rest = agent[0].split(b'\n', 1)
     return Implementation('python' + version, features, [path, '-c', line.decode()], rest, agent[1])

@@ -5,7 +5,8 @@ decoder takes nothing that a sender must not send (section 2, deterministic enco
 implementation writes is checked for that too.
 
 An expression is Python's, with h'00ff' for bytes, true, false and null; in what is expected, `_` stands for anything,
-`...` at the end of an array for further items, `**rest` in a map for further keys.
+`...` at the end of an array for further items, `**rest` in a map for further keys, `$name` for anything, which has that name
+from then on.
 """
 import hashlib
 import math
@@ -140,6 +141,9 @@ def same(want, got):
         if Ellipsis not in want and len(got) != len(fixed):
             return False
         return all(k in got and same(want[k], got[k]) for k in fixed)
+    if isinstance(want, Kept):
+        want.names[want.name] = got
+        return True
     if isinstance(want, Choice):
         return any(same(x, got) for x in want.of)
     if isinstance(want, bool) or isinstance(got, bool):
@@ -160,6 +164,13 @@ class Choice(object):
         return 'either%r' % (self.of,)
 
 
+class Kept(object):
+    """$name: anything, kept under this name."""
+
+    def __init__(self, names, name):
+        self.names, self.name = names, name
+
+
 def nest(n):
     """n arrays within each other: depth n."""
     v = []
@@ -176,4 +187,5 @@ FIXED = {'true': True, 'false': False, 'null': None, '_': ANY, 'rest': REST, 'ne
 
 def evaluate(text, names):
     text = re.sub(r"\bh'([0-9a-fA-F ]*)'", lambda m: repr(bytes.fromhex(m.group(1))), text.strip())
-    return eval(text, dict(FIXED, **names))  # vectors are part of the tests: as trusted as this file
+    text = re.sub(r'(?<=[\[ ])\$([a-z]+)', r'kept("\1")', text)
+    return eval(text, dict(FIXED, kept=lambda name: Kept(names, name), **names))  # vectors are part of the tests: as trusted as this file

@@ -5,35 +5,30 @@ import re
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from contextlib import suppress
 
+from children import Children
 from notation import ANY, decode, encode, evaluate, same
+from sockets import Sockets, place_of, text
 from wire import ACK, CONTROL, DEAD, HANDLES, Failure, Frame, Link, kind_of
 
 FIELD = re.compile(r'([a-z]+)=(\S+)\s*')
-SLOT = 0x10000  # of the event slot of child N: SLOT + N
-
-
-class Child(int):
-    """A process that the implementation has started; as a number, the id of the context to be."""
-    link = err = tty = control = None
-    up = over = False
 
 
 class Capture(str):
     """`reply=$name` in what is expected: anything but 0, kept under this name."""
 
 
-class Player(object):
+class Player(Children, Sockets):
     def __init__(self, implementation, tools, limit=8.0):
         self.imp, self.tools, self.limit = implementation, tools, limit
-        self.names, self.children, self.over, self.probe = {}, {}, False, 1 << 30
+        self.names, self.children, self.connections, self.over, self.probe = {}, {}, {}, False, 1 << 30
         self.folder = tempfile.mkdtemp(prefix='ec')
         self.proc = self.link = self.listener = None
+        self.held = []
 
     # ---- life ----
 
@@ -41,8 +36,8 @@ class Player(object):
         place = vector.place
         try:
             self.boot(vector.boot)
-            if vector.relay:
-                self.part('relay')
+            for name in vector.parts:
+                self.part(name)
             for step in vector.steps:
                 place = step.place
                 self.step(step)
@@ -58,7 +53,8 @@ class Player(object):
 
     def boot(self, options):
         words = [w for w in options.split() if '=' not in w]
-        self.names = {'me': 8, 'size': 64, 'parent': 0, 'idle': 0, 'level': 10, 'extra': {}, 'part': self.imp.part}
+        self.names = {'me': 8, 'size': 64, 'parent': 0, 'idle': 0, 'level': 10, 'extra': {}, 'part': self.imp.part,
+                      'text': text, 'place_of': place_of, 'here': self.folder}
         for k, v in re.findall(r'([a-z]+)=(\S+)', options):
             self.names[k] = evaluate(v, self.names)
         n = self.names
@@ -129,6 +125,7 @@ class Player(object):
             for x in (c.link, c.err, c.tty, c.control):
                 if x:
                     x.close()
+        self.shut()
         if self.listener:
             self.listener.close()
         if self.proc:
@@ -151,6 +148,11 @@ class Player(object):
             elif word in self.children:
                 verb, _, rest = rest.partition(' ')
                 getattr(self, 'child_' + verb)(self.children[word], rest.strip())
+            elif word in self.connections:
+                verb, _, rest = rest.partition(' ')
+                getattr(self, 'socket_' + verb)(self.connections[word], rest.strip())
+            elif word == 'flow+end':
+                self.flow(rest, True)
             else:
                 getattr(self, 'do_' + word)(rest, step.block)
         except Exception as e:
@@ -372,129 +374,3 @@ class Player(object):
 
     def do_wait(self, rest, block):
         time.sleep(self.value(rest) / 1000.)
-
-    # ---- children ----
-
-    def do_child(self, rest, block):
-        """A child link that is up."""
-        self.do_spawn(rest, block)
-        name = rest.split()[0]
-        self.do_promote(name + ' ' + ' '.join(w for w in rest.split() if w.startswith('idle=')), block)
-        self.do_greet(name, block)
-
-    def do_spawn(self, rest, block):
-        name, ident, size, more = (rest.split(None, 3) + [''])[:4]
-        x, _ = self.fields(more)
-        c = Child(self.value(ident))
-        c.size, c.slot, c.name = self.value(size), x.get('slot', SLOT + c), name
-        body = {0: int(c), 1: c.size, 2: [self.tools.child.encode(), self.path().encode(), name.encode()], 4: x.get('mode', 0)}
-        if 'env' in x:
-            body[3] = x['env']
-        self.names['spawn'] = body
-        self.send(self.link, 'call SPAWN reply=%d spawn' % c.slot)
-        self.expect(self.link, 'call %d [0, _]' % c.slot)
-        self.children[name] = self.names[name] = c
-        self.meet(c)
-
-    def path(self):
-        if not self.listener:
-            self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.listener.bind(os.path.join(self.folder, 's'))
-            self.listener.listen(8)
-            self.listener.settimeout(self.limit)
-        return os.path.join(self.folder, 's')
-
-    def meet(self, c):
-        """The process has been started: it comes and hands its descriptors over."""
-        try:
-            c.control, _ = self.listener.accept()
-        except socket.timeout:
-            raise Failure('the process of child %d was not started' % c)
-        c.control.settimeout(self.limit)
-        name, fds, _, _ = socket.recv_fds(c.control, 64, 4)
-        if name.decode() != c.name:
-            raise Failure('the process of another child came')
-        c.link = Link('child ' + c.name, fds[0], fds[1])
-        c.link.peer = int(c)
-        c.err = Link('stderr of ' + c.name, fds[2], fds[2])
-        if len(fds) > 3:
-            c.tty = Link('terminal of ' + c.name, fds[3], fds[3])
-        self.link.others[c.control.fileno()] = lambda: self.let_go(c)
-
-    def let_go(self, c):
-        """Its process has ended: what we hold of its output must not keep the implementation waiting."""
-        c.err.close()
-        if c.tty:
-            c.link.close()
-            c.tty.close()
-        elif c.link.wfd >= 0:
-            os.close(c.link.wfd)
-            c.link.wfd = os.open('/dev/null', os.O_WRONLY)
-
-    def do_promote(self, rest, block):
-        name, more = (rest.split(None, 1) + [''])[:2]
-        x, _ = self.fields(more)
-        c = self.child(name)
-        self.names['hello'] = {0: 1, 1: [int(c), c.size], 2: x.get('idle', 0)}
-        self.send(self.link, 'call PROMOTE [%d, cbor(hello)]' % c)
-        self.expect(c.link, 'control HELLO hello')
-
-    def do_greet(self, rest, block):
-        name, body = (rest.split(None, 1) + [''])[:2]
-        c, body = self.child(name), body or '{0: 1, 1: "native", 2: "0", 3: "x86_64", 4: 77, 5: 0, 6: "there"}'
-        self.send(c.link, 'control HELLO ' + body)
-        self.expect(self.link, 'call %d [6, %s]' % (c.slot, body))
-        c.up = True
-
-    def child_quiet(self, c, rest):
-        self.quiet(c.link)
-
-    def child_event(self, c, rest):
-        """An event of this child; 5 and 8 are the last."""
-        self.expect(self.link, 'call %d %s' % (c.slot, rest))
-        c.over = c.over or rest[1:2] in '58'
-
-    def child_write(self, c, rest):
-        c.link.write(self.value(rest), self.limit)
-
-    def child_err(self, c, rest):
-        c.err.write(self.value(rest), self.limit)
-
-    def child_tty(self, c, rest):
-        c.tty.write(self.value(rest), self.limit)
-
-    def child_reads(self, c, rest):
-        self.reads(c.link, self.value(rest))
-
-    def child_ttyreads(self, c, rest):
-        self.reads(c.tty, self.value(rest))
-
-    def reads(self, link, want):
-        """These bytes and, as far as can be seen, no more."""
-        end = time.monotonic() + self.limit
-        while len(link.buf) < len(want) and not link.ended and link.wait(end):
-            pass
-        got, link.buf = link.buf[:len(want)], link.buf[len(want):]
-        if got != want:
-            raise Failure('%s: read %r, not %r' % (link.name, got[:80], want[:80]))
-
-    def child_eof(self, c, rest):
-        f = c.link.next(self.limit)
-        if f:
-            raise Failure('%s: wanted the end, got %s' % (c.link.name, f))
-
-    def child_acked(self, c, rest):
-        self.acked(c.link, rest)
-
-    def child_close(self, c, rest):
-        """It closes its output: the carrier has ended."""
-        os.close(c.link.wfd)
-        c.link.wfd = os.open('/dev/null', os.O_WRONLY)
-
-    def child_exit(self, c, rest):
-        self.let_go(c)
-        with suppress(OSError):     # who carries it may be quicker to end a process whose output has ended
-            c.control.send(bytes([self.value(rest or '0')]))
-
-    def child_gone(self, c, rest):
-        self.gone(c)

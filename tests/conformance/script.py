@@ -10,15 +10,18 @@ class Step(object):
 class Vector(object):
     def __init__(self, theme, place, name, steps):
         self.theme, self.place, self.name, self.steps = theme, place, name, steps
-        self.needs, self.boot, self.relay, self.slow, self.once = set(), '', False, False, False
+        self.needs, self.lacks, self.parts = set(), set(), []
+        self.boot, self.slow, self.once = '', False, False
         while steps:
             word, _, rest = steps[0].text.partition(' ')
             if word == 'needs':
                 self.needs.update(rest.split())
+            elif word == 'lacks':
+                self.lacks.update(rest.split())
             elif word == 'boot':
                 self.boot = rest
-            elif word == 'relay':
-                self.relay = True
+            elif word in ('relay', 'exec', 'stream'):
+                self.parts.append(word)
             elif word == 'slow':
                 self.slow = True
             elif word == 'once':
@@ -26,6 +29,9 @@ class Vector(object):
             else:
                 break
             del steps[0]
+
+    def is_for(self, features):
+        return self.needs <= features and not self.lacks & features
 
 
 def uncomment(line):

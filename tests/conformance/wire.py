@@ -12,8 +12,9 @@ HANDLES = {'HELLO': 1, 'PING': 2, 'PONG': 3, 'ACK': 4, 'PAUSE': 5, 'RESUME': 6, 
            'GROUP': 10, 'UNGROUP': 11, 'SPAWN': 16, 'RAW': 17, 'PROMOTE': 18, 'KILL': 19, 'PART': 24, 'CALL': 25,
            'CANCEL': 26, 'EXEC': 27, 'STATS': 28, 'OPEN': 29, 'GET_MODULE': 32, 'LOG': 33, 'CREDIT': 34}
 NAMES = dict((HANDLES[k], k) for k in HANDLES)
-CONTROL, CALL, BULK, DEAD = 0, 1, 2, 4
-ACK = 4
+CONTROL, CALL, BULK, DEAD, END = 0, 1, 2, 4, 32
+ACK, CREDIT = 4, 34
+COUNTED = 'a CREDIT that was added up'
 
 
 class Failure(Exception):
@@ -60,6 +61,7 @@ class Link(object):
     def __init__(self, name, rfd, wfd):
         self.name, self.rfd, self.wfd = name, rfd, wfd
         self.buf, self.ended, self.acks = b'', False, 0
+        self.credits = {}  # handle -> what CREDIT for it came to, of those that are added up
         self.others = {}  # descriptor -> what to do when it can be read, while this link is waited for
         for fd in (rfd, wfd):
             os.set_blocking(fd, False)
@@ -123,10 +125,25 @@ class Link(object):
                 raise Failure('%s: nothing came within %g s%s' % (self.name, limit, self.buf and ', but part of a frame' or ''))
 
     def next(self, limit):
-        """The next frame that is no ACK; ACKs may come together or late, so they are added up."""
+        """The next frame that is no ACK, nor CREDIT that is added up; these may come together or late."""
+        while True:
+            f = self.credit_or_frame(limit)
+            if f is not COUNTED:
+                return f
+
+    def credit_or_frame(self, limit):
+        """As `next`, but COUNTED for a CREDIT that is added up."""
         while True:
             f = self.frame(limit)
-            if f is None or f.handle != ACK or f.kind != CONTROL or f.reply:
+            if f is None or f.kind != CONTROL or f.reply:
+                return f
+            if f.handle == CREDIT:
+                far, n = decode(f.body)
+                if far not in self.credits or not n:
+                    return f
+                self.credits[far] += n
+                return COUNTED
+            if f.handle != ACK:
                 return f
             self.acks += decode(f.body)
 

@@ -16,7 +16,7 @@ EXEC_WATCH = []                    # the pipe to the watcher, once there is one
 GUARD = allocate()
 exec_die = die
 exec_cancel = H[26]
-exec_credit = H.get(34)
+exec_credit = H.get(34, no_credit)
 SIGNAL = sys.modules.get('_signal') or sys.modules.get('signal')  # every interpreter has loaded it
 
 
@@ -70,7 +70,7 @@ class Stream:
         self.far = handle
         self.near = id(self) % (1 << 31) + 256
         self.granted = STREAM_WINDOW
-        self.used = self.starved = self.cut = self.sent_end = 0
+        self.used = self.starved = self.cut = self.sent_end = self.far_over = self.lost = 0
         self.input = None               # of stdin: what came, and None for its end
         self.arrived = self.given = self.owed = 0
         self.window = self.tried = STREAM_WINDOW
@@ -84,25 +84,28 @@ class Stream:
 
     def dead_end(self, kind, src, reply, body):
         # DEAD, from the receiver or a router on the way: never from below. Or stdin.
-        if kind & 4 and not ME <= src < ME + SIZE:
-            self.stop()
-        elif self.input is None or src != self.dst:
+        if kind & 4:
+            self.lost = 1
+            self.forget()
+        elif src != self.dst or kind & 3 != 2 or self.input is None and not self.far_over:
             COUNT[2] += 1
         else:
             self.arrived += len(body)
-            if self.arrived - self.given > self.window:
-                notice('bad-credit', src, reply or self.far)
-                return self.stop()
-            if not body and not kind & 32:
-                return widen_stream(self, EXEC_STREAMS)
-            self.input.append(body)
-            if kind & 32:
-                self.input.append(None)
-            rouse_it(self.came)
+            if self.arrived - self.given > self.window or body and self.far_over:
+                notice('bad-credit', src, self.far)
+                self.lost = 1
+                self.forget()
+            elif body or kind & 32:
+                if body:
+                    self.input.append(body)
+                if kind & 32 and not self.far_over:
+                    self.far_over = 1
+                    self.input.append(None)
+                rouse_it(self.came)
+            else:
+                widen_stream(self, EXEC_STREAMS)
 
     def credit(self, n):
-        if n < 0:
-            raise ValueError
         if self.granted == self.used:
             self.starved = 1            # all that was granted is under way: the window may be too small
         self.granted = min(self.granted + n, self.used + 64 * STREAM_WINDOW)
@@ -144,7 +147,7 @@ class Stream:
             large(128, self.dst, self.far, self.near, s)
         if fd is not None:
             os.close(fd)
-        large(32, self.dst, self.far, self.near, EMPTY)
+        self.lost or large(32, self.dst, self.far, self.near, EMPTY)
         # With an input: that may go on. Were the handle gone, the dead notice to what still comes would overtake our output.
         self.sent_end = 1
         if self.input is None or self.cut or fd is None:
@@ -159,7 +162,9 @@ class Stream:
         while not self.cut and self.near in H:
             while not self.input and not self.cut:
                 self.came.acquire()
-            s = not self.cut and self.input.pop(0)
+            if self.cut:
+                break
+            s = self.input.pop(0)
             n = len(s or EMPTY)
             if s is None and tty:
                 s = pack('B', 4)
@@ -170,7 +175,7 @@ class Stream:
                 except (OSError, select.error):
                     if sys.exc_info()[1].args[0] not in (4, 11):
                         open_still = 0
-            if s is None:
+            if s is None or self.cut:
                 break
             self.given += n
             send(0, self.dst, 34, 0, pack_value([self.far, n]))
@@ -188,10 +193,11 @@ class Stream:
 
 def take_credit(kind, src, reply, body):
     handle, n = decode(body)[:2]
-    x = EXEC_STREAMS.get(handle)
-    if x and x.dst == src:
-        x.credit(n)
-    elif x:
-        notice('no-authority', src, reply)
-    elif exec_credit:
+    x = EXEC_STREAMS.get(number(handle, 0, 1 << 32))
+    number(n)
+    if not x:
         exec_credit(kind, src, reply, body)
+    elif x.dst != src:
+        notice('no-authority', src, reply)
+    else:
+        x.credit(n)

@@ -18,7 +18,7 @@ def get_module(c, src, reply, name):
         if src != PARENT:
             COUNT[2] += 1
             return
-        del H[slot], LOCAL[slot]
+        del H[slot]
         if kind & 4:
             for c, src, reply in WAITING.pop(name):
                 if c.ident in CHILDREN:
@@ -32,11 +32,7 @@ def get_module(c, src, reply, name):
 
     slot = id(answer) % (1 << 31) + 256
     H[slot] = answer
-    LOCAL[slot] = 1
     send(1, PARENT, 32, slot, pack_value([name]))
-
-
-LOCAL = {}
 
 
 def remember(e):

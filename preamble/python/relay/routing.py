@@ -4,13 +4,6 @@
 NEAR = 1, 2, 3, 4, 5, 6, 9, 10, 11, 32  # link-local handles, and GRANT, which every router on the way reads
 
 
-def number(n, low=0, high=1 << 64):
-    # n, if it is an integer from low to below high.
-    if isinstance(n, bool) or not isinstance(n, (int, type(1 << 64))) or not low <= n < high:
-        raise ValueError
-    return n
-
-
 def clock():
     return os.times()[4]
 
@@ -244,14 +237,10 @@ def hello(c, kind, dst, src, handle, body):
 def from_child(c, kind, src, handle, reply, body):
     # What a child may say to me; everything else is refused.
     near = src == c.ident
-    if kind & 4:
-        reply = 0
     try:
-        if handle > 255:
-            f = H.get(handle)
-            if f and handle not in LOCAL:
-                return f(kind, src, reply, body)
-            dead('no-handle', src, reply, ME, '')
+        if kind & 4 or handle > 255 and handle in H:
+            # An answer, or data: whatever I have opened, I have for somebody above, or asked there.
+            COUNT[2] += handle < 256 or handle in H
         elif handle == 3 and near:
             c.rtt = int((clock() - number(decode(body)) / 1000.) * 1e6)
         elif handle == 4 and near:
@@ -287,6 +276,8 @@ def from_child(c, kind, src, handle, reply, body):
             if len(name.encode('utf8')) > 255:
                 return dead('bad-body', src, reply, ME, '')
             get_module(c, src, reply, name)
+        elif handle == 34 and handle in H:
+            H[handle](kind, src, reply, body)
         elif handle in NEAR or handle in (7, 8, 16, 17, 18, 19, 24, 25, 26, 27, 28, 29):
             dead('no-authority', src, reply, ME, '')
         else:

@@ -11,6 +11,18 @@ def stamp():
     return getattr(x, 'monotonic', getattr(x, 'time', now))()
 
 
+def number(n, low=0, high=1 << 64):
+    # n, if it is an integer from low to below high.
+    if isinstance(n, bool) or not isinstance(n, (int, type(1 << 64))) or not low <= n < high:
+        raise ValueError
+    return n
+
+
+def no_credit(kind, src, reply, body):
+    # CREDIT for what no part knows.
+    notice('no-handle', src, reply)
+
+
 def new_hop(most):
     # Window; bytes sent when credit ran out (0: that is not measured at the moment); when; best time; whether one was too long;
     # the largest window.

@@ -43,7 +43,7 @@ class ChannelFlow(Flow):
         if self.near in H:
             self.end_sending()
             if not self.far_over:
-                large(4, self.dst, self.far, self.near, pack_value(['reset', self.far, ME, why]))
+                large(4, self.dst, self.far, self.near, pack_value(['reset', ME, ME, why]))
                 self.lost(why)
 
 

@@ -23,7 +23,7 @@ RESTING = []                    # listeners that found no descriptor
 STREAM_LOCK = allocate()
 WRITING = allocate()
 flow_cancel = H[26]
-flow_credit = H.get(34)
+flow_credit = H.get(34, no_credit)
 
 
 def rouse(lock):
@@ -67,17 +67,18 @@ class Flow:
 
     def frame(self, kind, src, reply, body):
         if kind & 4:
-            if ME <= src < ME + SIZE:
-                COUNT[2] += 1
-            else:
-                self.lost(dict(enumerate(decode(body))).get(0))
-        elif src != self.dst:
+            # One that cannot be read is one all the same.
+            try:
+                body = decode(body)[0]
+            except:
+                body = 0
+            self.lost(body)
+        elif src != self.dst or kind & 3 != 2:
             COUNT[2] += 1
         else:
             self.arrived += len(body)
             if self.arrived - self.given > self.window or body and self.far_over:
-                notice('bad-credit', src, reply or self.far)
-                return self.lost('bad-credit')
+                return self.reset('', 'bad-credit')
             if body:
                 self.take(body)
             elif not kind & 32:
@@ -136,7 +137,8 @@ class Flow:
         self.why = why or 'reset'
         self.fail()
 
-    def reset(self, why):
-        if self.near in H:
-            send(4, self.dst, self.far, 0, pack_value(['reset', self.far, ME, why]))
-            self.lost(why)
+    def reset(self, why, reason='reset'):
+        # Out of the table first: what comes meanwhile must not find it and be the cause of a second notice.
+        if H.pop(self.near, 0):
+            send(4, self.dst, self.far, 0, pack_value([reason, ME, ME, why]))
+            self.lost(why or reason)

@@ -12,6 +12,8 @@ def said(address):
 
 
 def path_of(x):
+    if not x:
+        raise EnvironmentError(22, '')
     if BYTES is str and isinstance(x, TEXT):
         x = x.encode('utf8')
     if BYTES is not str and isinstance(x, BYTES):
@@ -41,7 +43,7 @@ def open_socket(what, args):
         ways = [(1, path_of(args[0]))]
     else:
         host, port = args
-        ways = [(x[0], x[4]) for x in socket.getaddrinfo(host or None, port, 0, 1)]
+        ways = [(x[0], x[4]) for x in socket.getaddrinfo(host or '127.0.0.1', port, 0, 1)]
     for family, address in ways:
         x = socket.socket(family, 1)
         path = family == 1 and address[:1] != '\0' and address
@@ -107,13 +109,16 @@ def complaint(s):
 
 def open_stream(kind, src, reply, body):
     what, args, far = decode(body)[:3]
-    args = list(args)
-    if len(args) not in {'tcp': (2,), 'unix': (1,), 'listen': (1, 2), 'accept': (1,)}[what] or not 255 < far < 1 << 32:
+    n = len(args + [])
+    if not reply or n not in {'tcp': (2,), 'unix': (1,), 'listen': (1, 2), 'accept': (1,)}[isinstance(what, TEXT) and what]:
         raise ValueError
-    if what == 'accept' and args[0] + 0 < 0 or len(args) > 1 and not 0 <= args[1] + 0 < 65536:
+    number(far, 256, 1 << 32)
+    if what == 'accept':
+        number(args[0])
+    elif not isinstance(args[0], (TEXT, BYTES)):
         raise ValueError
-    if what != 'accept':
-        args[0] + args[0][:0]
+    elif n > 1:
+        number(args[1], 0, 65536)
     if len(FLOWS) + len(OPENING) + len(LISTENING) >= STREAMS_MAX:
         return notice('busy', src, reply)
     flag = OPENING[src, reply] = []
@@ -125,7 +130,7 @@ def open_stream(kind, src, reply, body):
 
 
 def cancel_stream(kind, src, reply, body):
-    x = src, decode(body)[0]
+    x = src, number(decode(body)[0])
     if x in LISTENING:
         LISTENING[x].close_it()
     elif x in OPENING:
@@ -136,14 +141,14 @@ def cancel_stream(kind, src, reply, body):
 
 def stream_credit(kind, src, reply, body):
     handle, n = decode(body)[:2]
-    x = FLOWS.get(handle)
+    x = FLOWS.get(number(handle, 0, 1 << 32))
+    number(n)
     if not x:
-        return flow_credit and flow_credit(kind, src, reply, body)
-    if x.dst != src:
-        return notice('no-authority', src, reply)
-    if n < 0:
-        raise ValueError
-    x.credit(n)
+        flow_credit(kind, src, reply, body)
+    elif x.dst != src:
+        notice('no-authority', src, reply)
+    else:
+        x.credit(n)
 
 
 def die(*rest):

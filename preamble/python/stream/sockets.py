@@ -106,7 +106,7 @@ class Listener:
 
     def frame(self, kind, src, reply, body):
         # Nobody hears of it any more.
-        if kind & 4 and not ME <= src < ME + SIZE:
+        if kind & 4:
             self.close_it()
 
     def close_it(self):
