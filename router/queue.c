@@ -138,7 +138,7 @@ bool eci_bulk_ready(struct eci_link *l)
 		l->turn->deficit += ECI_QUANTUM;
 	}
 	uint32_t size = eci_wire(piece(l->turn->head));
-	if (l->inflight == 0 || l->inflight + size <= l->window)
+	if (l->inflight + size <= l->window)
 		return true;
 	l->starved = true;
 	eci_beat_want(l);

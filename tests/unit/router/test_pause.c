@@ -93,6 +93,27 @@ Test(pause, a_paused_interval_is_skipped_and_its_siblings_are_not)
 	world_free(w);
 }
 
+Test(pause, both_ends_of_an_interval_and_nothing_beside_them)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	pause_(w, 100, 104);
+	for (uint32_t dst = 99; dst <= 104; dst++)
+		down(w, dst);
+	cr_assert(take(w, w->kid[2], &f) && f.dst == 99);
+	cr_assert(take(w, w->kid[2], &f) && f.dst == 104);
+	cr_assert_not(take(w, w->kid[2], &f));
+	resume(w, 100, 104);
+	int n = 0;
+	while (take(w, w->kid[2], &f)) {
+		cr_assert(f.dst >= 100 && f.dst <= 103);
+		feed_int(w, w->kid[2], 96, ECI_H_ACK, eci_wire(f.len));
+		n++;
+	}
+	cr_assert_eq(n, 4);
+	world_free(w);
+}
+
 Test(pause, what_waits_already_stops_too)
 {
 	struct world *w = world_relay();
