@@ -17,8 +17,8 @@ static void check_side(struct side *s)
 	CHECK(eci_buf_len(&s->pipe) <= s->cap);
 }
 
-/* PAUSE above the one mark, RESUME at the other and no later: below it a child link soon has nothing to send. A pause is
- * for a router's whole block, and what it stops are the flows to that block; a stream has one to itself. */
+/* PAUSE above the one mark, RESUME at the other and no later: below it a child link soon has nothing to send. A pause
+ * is for a router's whole block, and what it stops are the flows to that block; a stream has one to itself. */
 static bool is_block(const struct eci_pause *p)
 {
 	for (int i = 1; i < nnodes; i++)
@@ -33,8 +33,7 @@ static void check_flow(const struct eci_link *l, const struct eci_flow *w)
 	for (struct eci_pause *p = l->pauses; p; p = p->next)
 		stopped = stopped || (p->refs && w->dst - p->lo <= p->hi - p->lo);
 	CHECK(w->parked == stopped, "to %u", w->dst);
-	CHECK(w->head->f.handle == w->tail->f.handle, "streams %u and %u in one", w->head->f.handle,
-	      w->tail->f.handle);
+	CHECK(w->head->f.handle == w->tail->f.handle, "streams %u and %u in one", w->head->f.handle, w->tail->f.handle);
 }
 
 static void check_pauses(const struct eci_link *l)

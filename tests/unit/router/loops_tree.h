@@ -30,9 +30,9 @@ struct node {
 	struct eci_router *r;
 	int parent;
 	uint32_t id, size, own, given; /* own: ids that are no child's */
-	struct side down, up; /* to and from the parent; none at node 0 */
-	uint32_t peak;        /* pauses of its link at once */
-	bool stopped;         /* neither reads nor writes */
+	struct side down, up;          /* to and from the parent; none at node 0 */
+	uint32_t peak;                 /* pauses of its link at once */
+	bool stopped;                  /* neither reads nor writes */
 };
 
 static struct node nodes[NODES_MAX];
