@@ -5,7 +5,10 @@
  * sets the pace, up to a point: one that has no room for ECI_CAST_PATIENCE_MS while the others do leaves the group
  * (GROUP again, without it), and the others go on; what it missed is its caller's to send.
  *
- * Every member holds one window at most, as with a stream of its own. */
+ * Every member holds one window at most, as with a stream of its own; but this one is never widened, for as long as it
+ * is not above ECI_PAUSE_AT a member that stops is known by its credit. With more the router above it would say PAUSE,
+ * and what is for the group would stand still for all: then all have used their credit, and none can be told to leave.
+ */
 #include "mesh/copy.h"
 
 #include <errno.h>

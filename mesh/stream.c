@@ -18,13 +18,22 @@ static void tell(ectx_stream *x)
 		x->notify(x);
 }
 
+/* Both directions are over. Why is written once, and shown from then on only: it is read without the lock. */
+static void die(ectx_stream *x, const char *why)
+{
+	if (!x->dead)
+		(void)strncpy(x->why, why, sizeof x->why - 1);
+	x->dead = true;
+	(void)pthread_cond_signal(&x->writable);
+}
+
 static void on_data(void *arg, const uint8_t *p, size_t n)
 {
 	ectx_stream *x = arg;
 	if (eci_buf_append(&x->in, p, n)) {
 		eci_stream_free(x->s, "reset", "no memory", eci_now_ms());
 		x->s = NULL;
-		x->dead = true;
+		die(x, "no memory");
 	}
 	tell(x);
 }
@@ -49,9 +58,7 @@ static void on_room(void *arg)
 static void on_dead(void *arg, const struct eci_answer *a)
 {
 	ectx_stream *x = arg;
-	x->dead = true;
-	(void)strncpy(x->why, *a->evidence ? a->evidence : a->reason, sizeof x->why - 1);
-	(void)pthread_cond_signal(&x->writable);
+	die(x, *a->evidence ? a->evidence : a->reason);
 	if (x->has_room)
 		x->has_room(x);
 	tell(x);
@@ -143,17 +150,17 @@ void ectx_stream_end(ectx_stream *x)
 
 const char *ectx_stream_why(const ectx_stream *x)
 {
-	return x->why;
+	eci_lock(x->mesh);
+	const char *why = x->dead ? x->why : "";
+	eci_unlock(x->mesh);
+	return why;
 }
 
 void eci_stream_forget(struct ectx_stream *x, const char *why)
 {
 	eci_stream_free(x->s, "cancelled", NULL, eci_now_ms());
 	x->s = NULL;
-	x->dead = true;
-	if (!*x->why)
-		(void)strncpy(x->why, why, sizeof x->why - 1);
-	(void)pthread_cond_signal(&x->writable);
+	die(x, why);
 	DL_DELETE(x->mesh->streams, x);
 	x->prev = NULL;
 	tell(x);

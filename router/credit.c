@@ -1,8 +1,8 @@
 /* Hop credit: how many bytes of bulk may be on a link without an acknowledgement, and when acknowledgements go.
  *
- * The sender's side keeps `inflight` at or below `window` (or one frame, if that is larger: a window can never be
- * smaller than a frame, but in-flight 0 always may send). Without it everything would be swallowed by the carrier's
- * own buffers, and a control frame would have to wait behind megabytes that can no longer be reordered.
+ * The sender's side keeps `inflight` at or below `window`, which is never smaller than a frame: with nothing in flight
+ * one may always go. Without it everything would be swallowed by the carrier's own buffers, and a control frame would
+ * have to wait behind megabytes that can no longer be reordered.
  *
  * The receiver's side counts what it has taken (`unacked`) and what of it may be acknowledged (`owed`): from the parent
  * at once, since PAUSE is what holds a parent back; from a child when the frame has left, so that a child never fills
@@ -18,6 +18,8 @@
  * its own; it takes the time until everything in flight when it ran dry is acknowledged, which includes what the
  * parent's own next link adds: the pressure that should reach it. */
 #include "router/internal.h"
+
+_Static_assert(ECI_FRAME_HEADER + ECI_BULK_BODY_MAX <= ECI_HOP_WINDOW_MIN, "or nothing in flight could block a frame");
 
 void eci_credit_sent(struct eci_link *l, uint32_t size)
 {

@@ -103,7 +103,7 @@ void eci_pause_got(struct eci_link *l, uint32_t lo, uint32_t hi);
 void eci_resume_got(struct eci_link *l, uint32_t lo, uint32_t hi);
 void eci_pause_join(struct eci_link *l, struct eci_flow *w); /* a new flow */
 void eci_pause_count(struct eci_link *l, struct eci_flow *w, uint32_t added, uint32_t taken);
-void eci_pause_up(struct eci_link *l, bool on); /* tell our parent about the link's intervals */
+void eci_pause_move(struct eci_link *l, const struct eci_interval *v, uint32_t n); /* its intervals are to be these */
 void eci_pause_clear(struct eci_link *l, bool tell);
 
 /* ---- collect.c ---- */

@@ -146,15 +146,10 @@ int eci_link_grant(struct eci_link *l, uint32_t lo, uint32_t hi)
 	/* A block that a descendant owns is ours as well, else its frames would go back up once it is lost. */
 	if (!eci_iv_add(v, &n, lo, hi) || !eci_iv_add(r->own, &r->nown, lo, hi))
 		return -5;
-	/* The parent knows a paused link by its intervals: it must not see them change in between. */
-	bool paused = l->up_paused;
-	if (paused)
-		eci_pause_up(l, false);
+	eci_pause_move(l, v, n); /* the parent knows a paused link by its intervals */
 	memcpy(l->iv, v, sizeof v[0] * n);
 	l->niv = n;
 	(void)eci_route_rebuild(r, l);
-	if (paused)
-		eci_pause_up(l, true);
 	return 0;
 }
 

@@ -1,10 +1,12 @@
 /* PAUSE and RESUME: a reader that stops costs a bounded number of bytes in every router above it, and its siblings
  * nothing.
  *
- * Two things make a router say PAUSE to its parent. The bulk that waits for a child link as such (active_bytes) passes
- * ECI_PAUSE_AT: the link is slow, all its intervals are paused. Or the child itself said PAUSE for a part of its
+ * Three things make a router say PAUSE to its parent. The bulk that waits for a child link as such (active_bytes)
+ * passes ECI_PAUSE_AT: the link is slow, all its intervals are paused. Or the child itself said PAUSE for a part of its
  * interval, and what this router holds for that part passes ECI_PAUSE_AT in turn: only that part is paused upward.
  * What belongs to a paused part does not count for the link as such, else one stopped grandchild would pause them all.
+ * Or all that waits for the link, paused or not, passes ECI_HELD_AT: each part brings along a window of the parent's,
+ * what was on its way when it was paused, and many parts would pass any bound. All intervals of the link are paused.
  *
  * A flow belongs to at most one pause. It is parked (out of the round robin) while the child holds the pause; after
  * RESUME it sends again, but still belongs to the pause until that has drained to ECI_RESUME_AT and the parent was told
@@ -18,6 +20,9 @@
  * What this router sends itself is not counted: its own program holds it and is bounded by ECI_LOCAL_MAX. */
 #include "router/internal.h"
 
+_Static_assert(ECI_HELD_AT + ECI_HOP_WINDOW_MAX + ECI_FRAME_HEADER + ECI_BULK_BODY_MAX <= ECI_HELD_MAX,
+	       "or an honest parent could pass ECI_HELD_MAX");
+
 static bool covers(const struct eci_pause *p, const struct eci_flow *w)
 {
 	return p->whole || w->multicast || (w->dst >= p->lo && w->dst <= p->hi);
@@ -30,13 +35,18 @@ static void say(struct eci_link *l, uint32_t handle, uint32_t lo, uint32_t hi)
 		eci_tell(up, handle, lo, (uint64_t)hi + 1, true);
 }
 
-static void say_link(struct eci_link *l, uint32_t handle)
+static void say_all(struct eci_link *l, uint32_t handle, const struct eci_interval *v, uint32_t n)
 {
-	for (uint32_t i = 0; i < l->niv; i++)
-		say(l, handle, l->iv[i].lo, l->iv[i].hi);
+	for (uint32_t i = 0; i < n; i++)
+		say(l, handle, v[i].lo, v[i].hi);
 }
 
-void eci_pause_up(struct eci_link *l, bool on)
+static void say_link(struct eci_link *l, uint32_t handle)
+{
+	say_all(l, handle, l->iv, l->niv);
+}
+
+static void pause_up(struct eci_link *l, bool on)
 {
 	l->up_paused = on;
 	say_link(l, on ? ECI_H_PAUSE : ECI_H_RESUME);
@@ -55,10 +65,9 @@ static void weigh(struct eci_link *l)
 {
 	if (l->parent || !l->router->parent)
 		return;
-	if (!l->up_paused && l->active_bytes > ECI_PAUSE_AT)
-		eci_pause_up(l, true);
-	else if (l->up_paused && l->active_bytes <= ECI_RESUME_AT)
-		eci_pause_up(l, false);
+	bool full = l->bulk_bytes > ECI_HELD_AT;
+	if (l->up_paused ? !full && l->active_bytes <= ECI_RESUME_AT : full || l->active_bytes > ECI_PAUSE_AT)
+		pause_up(l, !l->up_paused);
 }
 
 /* Gives a flow to a pause, or to none. */
@@ -204,5 +213,14 @@ void eci_pause_clear(struct eci_link *l, bool tell)
 	}
 	l->npauses = 0;
 	if (tell && l->up_paused)
-		eci_pause_up(l, false);
+		pause_up(l, false);
+}
+
+void eci_pause_move(struct eci_link *l, const struct eci_interval *v, uint32_t n)
+{
+	const struct eci_pause *whole = pause_find(l, 0, 0, true);
+	for (int times = l->up_paused + (whole && whole->announced); times; times--) {
+		say_all(l, ECI_H_PAUSE, v, n);
+		say_link(l, ECI_H_RESUME);
+	}
 }

@@ -9,13 +9,11 @@
  * flow holds behind it are call frames to the same dst, which must not overtake it; they move to the call queue when
  * the large message is done.
  *
- * Bytes are counted where they lie: forwarded ones in the flow and the link (PAUSE looks at these), own ones in the
- * router (ECI_LOCAL_MAX), held calls in the link (ECI_QUEUE_MAX). */
+ * Bytes are counted where they lie: forwarded ones in the flow and the link (PAUSE looks at these, and past
+ * ECI_HELD_MAX they are refused), own ones in the router (ECI_LOCAL_MAX), held calls in the link (ECI_QUEUE_MAX). What
+ * children sent upward has no limit of its own: it is not acknowledged yet, and each child is held to its window
+ * (credit.c). */
 #include "router/internal.h"
-
-/* Forwarded bulk a link holds at most: PAUSE keeps an honest parent far below (a window of 16 MiB and 64 pauses of
- * 256 KiB make 32 MiB), so that only a parent that ignores PAUSE loses frames. */
-#define BULK_HARD_MAX (64u * 1024u * 1024u)
 
 int eci_fifo_put(struct eci_buf *b, const struct eci_frame *f)
 {
@@ -96,7 +94,7 @@ static int flow_append(struct eci_link *l, const struct eci_frame *f, bool large
 int eci_bulk_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local)
 {
 	size_t size = eci_wire(f->len);
-	if (local ? l->router->local_bytes + size > ECI_LOCAL_MAX : l->bulk_bytes + size > BULK_HARD_MAX)
+	if (local ? l->router->local_bytes + size > ECI_LOCAL_MAX : !l->parent && l->bulk_bytes + size > ECI_HELD_MAX)
 		return -4;
 	int rc = flow_append(l, f, false, eci_item_new(f, owed, local));
 	if (rc == 0 && local)
@@ -138,7 +136,7 @@ bool eci_bulk_ready(struct eci_link *l)
 		l->turn->deficit += ECI_QUANTUM;
 	}
 	uint32_t size = eci_wire(piece(l->turn->head));
-	if (l->inflight == 0 || l->inflight + size <= l->window)
+	if (l->inflight + size <= l->window)
 		return true;
 	l->starved = true;
 	eci_beat_want(l);

@@ -19,6 +19,9 @@
 #define ECI_PING_MAX 5000u    /* ms */
 #define ECI_EVIDENCE_MAX 200u /* bytes of evidence kept with a lost interval: a line of text */
 #define ECI_FLOW_BUCKETS 64u  /* chains of a link's flow table: short up to a few hundred streams */
+#define ECI_MIB (1024u * 1024u)
+#define ECI_HELD_MAX (64u * ECI_MIB)  /* forwarded bulk a child link holds: past it its parent ignores PAUSE */
+#define ECI_HELD_AT (47u * ECI_MIB)   /* above it the whole link is paused: a hop window and a frame may follow */
 #define ECI_LOCAL_MAX ECI_COLLECT_MAX /* own bulk that waits in this router: as much as a receiver would collect */
 #define ECI_SELF_MAX ECI_COLLECT_MAX  /* frames to oneself that wait: the same, one large message must fit */
 #define ECI_DROPPED_SOURCES 1024u     /* refused large messages remembered until their last fragment; 48 bytes each */

@@ -36,7 +36,7 @@ def grant_below(c, body):
     if len(below) > 32 or len(own) > 32:
         return 'block-exhausted'
     # The parent knows a paused link by its intervals.
-    for handle, v in (6, c.intervals), (5, below):
+    for handle, v in (5, below), (6, c.intervals):
         for x in c.paused and v or []:
             send(0, PARENT, handle, 0, pack_value(x))
     c.intervals, BLOCKS[:] = below, own

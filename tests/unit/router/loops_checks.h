@@ -11,10 +11,49 @@ static struct {
 static void check_side(struct side *s)
 {
 	s->most = s->from->window > s->most ? s->from->window : s->most;
-	CHECK(s->from->inflight <= (s->most > FRAME ? s->most : FRAME), "%u in flight", s->from->inflight);
+	CHECK(s->from->inflight <= s->most, "%u in flight", s->from->inflight);
 	CHECK(s->to->unacked <= s->from->inflight, "%u not acknowledged of %u", s->to->unacked, s->from->inflight);
 	CHECK(s->to->owed <= s->to->unacked && s->to->owed < ECI_ACK_AT);
 	CHECK(eci_buf_len(&s->pipe) <= s->cap);
+}
+
+/* PAUSE above the one mark, RESUME at the other and no later: below it a child link soon has nothing to send. A pause
+ * is for a router's whole block, and what it stops are the flows to that block; a stream has one to itself. */
+static bool is_block(const struct eci_pause *p)
+{
+	for (int i = 1; i < nnodes; i++)
+		if (nodes[i].id == p->lo && nodes[i].id + nodes[i].size - 1 == p->hi)
+			return true;
+	return false;
+}
+
+static void check_flow(const struct eci_link *l, const struct eci_flow *w)
+{
+	bool stopped = false;
+	for (struct eci_pause *p = l->pauses; p; p = p->next)
+		stopped = stopped || (p->refs && w->dst - p->lo <= p->hi - p->lo);
+	CHECK(w->parked == stopped, "to %u", w->dst);
+	CHECK(w->head->f.handle == w->tail->f.handle, "streams %u and %u in one", w->head->f.handle, w->tail->f.handle);
+}
+
+static void check_pauses(const struct eci_link *l)
+{
+	struct eci_flow *w = l->turn;
+	bool told = l->router->parent && !l->parent;
+	for (struct eci_pause *p = l->pauses; p; p = p->next) {
+		CHECK(is_block(p), "[%u, %u] is nobody's", p->lo, p->hi);
+		if (told)
+			CHECK(p->refs ? p->announced || p->held <= ECI_PAUSE_AT
+				      : p->announced && p->held > ECI_RESUME_AT,
+			      "%zu held", p->held);
+	}
+	if (told)
+		CHECK(l->up_paused ? l->active_bytes > ECI_RESUME_AT : l->active_bytes <= ECI_PAUSE_AT, "%zu wait",
+		      l->active_bytes);
+	for (bool more = w; more; w = w->next, more = w != l->turn)
+		check_flow(l, w);
+	for (w = l->parked; w; w = w->next)
+		check_flow(l, w);
 }
 
 /* What a relay holds for a child: what makes a PAUSE, the frame that did, and what its parent had sent by then, one
@@ -48,6 +87,8 @@ static void check(void)
 		check_side(&n->down);
 		check_side(&n->up);
 		check_held(n);
+		check_pauses(n->down.from);
+		check_pauses(n->up.from);
 		owed[n->parent] += n->up.to->unacked;
 		seen.grown += n->down.from->window > ECI_HOP_WINDOW_MIN || n->up.from->window > ECI_HOP_WINDOW_MIN;
 	}

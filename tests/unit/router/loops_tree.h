@@ -1,4 +1,5 @@
-/* Two to four routers as a tree, with pipes of every width between them. A router writes when it said that it has
+/* Two to four routers as a tree, with pipes of every width between them. Half of them own one id only, which is both
+ * ends of an interval at once. A router writes when it said that it has
  * something to write, and not else: so a wake-up that is missing is bytes that stand still. Every other seed is without
  * heartbeats, which would wake it all the same (and without which no window of a link downward grows). */
 #ifndef ECI_TESTS_LOOPS_TREE_H
@@ -28,10 +29,10 @@ struct side { /* one direction of a link: who writes, the pipe, who reads */
 struct node {
 	struct eci_router *r;
 	int parent;
-	uint32_t id, size, given;
-	struct side down, up; /* to and from the parent; none at node 0 */
-	uint32_t peak;        /* pauses of its link at once */
-	bool stopped;         /* neither reads nor writes */
+	uint32_t id, size, own, given; /* own: ids that are no child's */
+	struct side down, up;          /* to and from the parent; none at node 0 */
+	uint32_t peak;                 /* pauses of its link at once */
+	bool stopped;                  /* neither reads nor writes */
 };
 
 static struct node nodes[NODES_MAX];
@@ -130,7 +131,7 @@ static void tree_links(void)
 		struct node *n = &nodes[i], *p = &nodes[n->parent];
 		n->id = p->id + p->given;
 		p->given += n->size;
-		n->given = 8;
+		n->given = n->own;
 		side_init(&n->down);
 		side_init(&n->up);
 		n->r = eci_router_new(1, 0, &tree_ops, n);
@@ -158,12 +159,13 @@ static void tree_new(void)
 	nnodes = shapes[shape].n;
 	for (int i = nnodes - 1; i >= 0; i--) {
 		nodes[i].parent = shapes[shape].parent[i];
-		nodes[i].size += 8;
+		nodes[i].own = below(2) ? 8 : 1;
+		nodes[i].size += nodes[i].own;
 		if (i)
 			nodes[nodes[i].parent].size += nodes[i].size;
 	}
 	nodes[0].r = eci_router_new(0, 0, &tree_ops, &nodes[0]);
-	nodes[0].given = 8;
+	nodes[0].given = nodes[0].own;
 	tree_links();
 }
 

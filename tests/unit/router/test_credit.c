@@ -73,6 +73,19 @@ Test(credit, a_frame_goes_when_nothing_is_in_flight)
 	world_free(w);
 }
 
+Test(credit, the_window_to_its_last_byte)
+{
+	struct world *w = world_relay();
+	for (int i = 0; i < 3; i++)
+		down(w, ECI_HOP_WINDOW_MIN / 4 - ECI_FRAME_HEADER);
+	down(w, ECI_HOP_WINDOW_MIN / 4 - ECI_FRAME_HEADER + 1);
+	cr_assert_eq(drop_output(w, w->kid[0]), 3, "a byte too many");
+	feed_int(w, w->kid[0], 72, ECI_H_ACK, 1);
+	cr_assert_eq(drop_output(w, w->kid[0]), 1, "exactly the window");
+	cr_assert_eq(w->kid[0]->inflight, ECI_HOP_WINDOW_MIN);
+	world_free(w);
+}
+
 Test(credit, ack_for_more_than_is_in_flight)
 {
 	struct world *w = world_relay();

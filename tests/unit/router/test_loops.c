@@ -204,6 +204,26 @@ static void act_links(struct node *n, bool hurry)
 		drink(&n->up);
 }
 
+/* A window doubles, and not again before all that was granted was used: so many bytes must have come for so large a
+ * one. */
+static size_t widest(size_t got)
+{
+	size_t window = W;
+	for (size_t needs = 0; window < ECI_STREAM_WINDOW_MAX && got >= needs; window *= 2)
+		needs += window;
+	return window;
+}
+
+static void check_windows(void)
+{
+	size_t most[NODES_MAX] = {0};
+	for (int i = 0; i < nends; i++)
+		if (ends[i].s)
+			most[ends[i].node] += widest(ends[i].got) - W;
+	for (int i = 0; i < nnodes; i++)
+		CHECK(nodes[i].r->widened <= most[i], "%u, not %zu", nodes[i].r->widened, most[i]);
+}
+
 static void round_(bool hurry)
 {
 	now += 1 + below(6);
@@ -222,6 +242,7 @@ static void round_(bool hurry)
 		read_some(e);
 	}
 	check();
+	check_windows();
 }
 
 static void disturb(void)

@@ -93,6 +93,27 @@ Test(pause, a_paused_interval_is_skipped_and_its_siblings_are_not)
 	world_free(w);
 }
 
+Test(pause, both_ends_of_an_interval_and_nothing_beside_them)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	pause_(w, 100, 104);
+	for (uint32_t dst = 99; dst <= 104; dst++)
+		down(w, dst);
+	cr_assert(take(w, w->kid[2], &f) && f.dst == 99);
+	cr_assert(take(w, w->kid[2], &f) && f.dst == 104);
+	cr_assert_not(take(w, w->kid[2], &f));
+	resume(w, 100, 104);
+	int n = 0;
+	while (take(w, w->kid[2], &f)) {
+		cr_assert(f.dst >= 100 && f.dst <= 103);
+		feed_int(w, w->kid[2], 96, ECI_H_ACK, eci_wire(f.len));
+		n++;
+	}
+	cr_assert_eq(n, 4);
+	world_free(w);
+}
+
 Test(pause, what_waits_already_stops_too)
 {
 	struct world *w = world_relay();
@@ -265,7 +286,8 @@ Test(pause, a_lost_child_is_resumed_upward)
 	world_free(w);
 }
 
-/* The parent matches exact intervals: one that grows while paused is resumed as it was and paused as it is. */
+/* The parent matches exact intervals: one that grows while paused is paused as it is and then resumed as it was, never
+ * neither. */
 Test(pause, a_grant_while_paused)
 {
 	struct world *w = world_relay();
@@ -274,10 +296,31 @@ Test(pause, a_grant_while_paused)
 		down(w, 72);
 	cr_assert(said(w, ECI_H_PAUSE, 72, 80));
 	feed_pair(w, w->up, 72, 0, ECI_H_GRANT, 0, 4096, 8);
-	static const uint64_t want[][3] = {{ECI_H_RESUME, 72, 80}, {ECI_H_PAUSE, 72, 80}, {ECI_H_PAUSE, 4096, 4104}};
+	static const uint64_t want[][3] = {{ECI_H_PAUSE, 72, 80}, {ECI_H_PAUSE, 4096, 4104}, {ECI_H_RESUME, 72, 80}};
 	for (int i = 0; i < 3; i++)
 		cr_assert(said(w, (uint32_t)want[i][0], want[i][1], want[i][2]));
 	cr_assert_not(take(w, w->up, &f));
+	world_free(w);
+}
+
+/* The same of a link that is paused as a whole because it has too many pauses. */
+Test(pause, a_grant_while_the_65th_is_passed_on)
+{
+	struct world *w = world_relay();
+	uint32_t n = 0;
+	for (uint32_t lo = 97; n <= ECI_PAUSED_MAX; lo++)
+		for (uint32_t hi = lo + 1; hi < 110 && n <= ECI_PAUSED_MAX; hi++, n++)
+			pause_(w, lo, hi);
+	while (w->kid[2]->bulk_bytes <= ECI_PAUSE_AT)
+		down(w, 96);
+	cr_assert(said(w, ECI_H_PAUSE, 96, 112));
+	feed_pair(w, w->up, 96, 0, ECI_H_GRANT, 0, 112, 8);
+	cr_assert(said(w, ECI_H_PAUSE, 96, 120));
+	cr_assert(said(w, ECI_H_RESUME, 96, 112) && silent(w));
+	resume(w, 112, 113); /* no such one: it is the 65th's */
+	while (w->kid[2]->bulk_bytes > ECI_RESUME_AT)
+		cr_assert(silent(w) && read_frames(w, w->kid[2], 1) == 1);
+	cr_assert(said(w, ECI_H_RESUME, 96, 120) && silent(w));
 	world_free(w);
 }
 
@@ -293,7 +336,8 @@ Test(pause, a_parent_that_ignores_it)
 			busy = busy || (f.flags == ECI_F_DEAD && is_dead(w, &f, 0, 9, "busy", 72));
 	}
 	cr_assert(busy);
-	cr_assert_leq(w->kid[0]->bulk_bytes, 64u << 20);
+	cr_assert_leq(w->kid[0]->bulk_bytes, ECI_HELD_MAX);
+	cr_assert_gt(w->kid[0]->bulk_bytes, ECI_HELD_MAX - FULL);
 	cr_assert_eq(w->broken, 0);
 	world_free(w);
 }

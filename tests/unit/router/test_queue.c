@@ -112,6 +112,20 @@ Test(queue, bulk_is_shared_by_flows)
 	world_free(w);
 }
 
+/* A short stream beside a long one between the same two contexts. */
+Test(queue, streams_of_a_pair_take_turns)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	for (int i = 0; i < 3; i++)
+		bulk(w, 72, 300, ECI_BULK_BODY_MAX);
+	bulk(w, 72, 301, 1);
+	cr_assert(take(w, w->kid[0], &f) && f.handle == 300);
+	cr_assert(take(w, w->kid[0], &f) && f.handle == 301);
+	cr_assert(take(w, w->kid[0], &f) && f.handle == 300);
+	world_free(w);
+}
+
 Test(queue, order_within_a_flow)
 {
 	struct world *w = world_relay();

@@ -1,0 +1,221 @@
+/* Streams from several threads at once: each its own, or two at one stream, one that reads and one that writes. What is
+ * at the other end is a server in this process, which gives back what it gets, or does not read at all. */
+#include "mesh_support.h"
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+enum { THREADS = 8, ROUNDS = 6, LONG = 3 << 20 };
+
+/* ---- the other end ---- */
+struct server {
+	int fd;
+	char address[40];
+	bool deaf; /* accepts, and neither reads nor writes */
+};
+
+static void *give_back(void *arg)
+{
+	static _Thread_local char buf[65536];
+	int fd = (int)(intptr_t)arg;
+	ssize_t n;
+	while ((n = read(fd, buf, sizeof buf)) > 0)
+		for (ssize_t at = 0, m; at < n; at += m)
+			if ((m = send(fd, buf + at, (size_t)(n - at), MSG_NOSIGNAL)) <= 0)
+				break;
+	(void)close(fd);
+	return NULL;
+}
+
+static void *serve(void *arg)
+{
+	struct server *s = arg;
+	for (int fd; (fd = accept(s->fd, NULL, NULL)) >= 0;) {
+		pthread_t id;
+		if (!s->deaf && pthread_create(&id, NULL, give_back, (void *)(intptr_t)fd) == 0)
+			(void)pthread_detach(id);
+	}
+	return NULL;
+}
+
+/* Serves until the process ends, and a test is one. */
+static void server_open(struct server *s, bool deaf)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof a;
+	pthread_t id;
+	*s = (struct server){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .deaf = deaf};
+	cr_assert(bind(s->fd, (struct sockaddr *)&a, n) == 0 && listen(s->fd, 64) == 0 &&
+		  getsockname(s->fd, (struct sockaddr *)&a, &n) == 0);
+	(void)snprintf(s->address, sizeof s->address, "127.0.0.1:%u", (unsigned)ntohs(a.sin_port));
+	cr_assert(pthread_create(&id, NULL, serve, s) == 0 && pthread_detach(id) == 0);
+}
+
+/* ---- what the threads do ---- */
+struct user {
+	ectx_context *context;
+	const char *address;
+	ectx_stream *stream;
+	unsigned number;
+	size_t size, done; /* done: guarded by the joining */
+	int wrong, error;
+};
+
+static unsigned char byte_at(unsigned number, size_t i)
+{
+	return (unsigned char)(i * 31 + i / 251 + number * 7);
+}
+
+static void open_one(struct user *u)
+{
+	ectx_error err = {0};
+	u->wrong += ectx_stream_open(u->context, u->address, WITHIN, &u->stream, &err) != ECTX_OK;
+	if (u->wrong)
+		(void)fprintf(stderr, "%s: %s\n", ectx_context_name(u->context), err.saw);
+	ectx_error_clear(&err);
+}
+
+/* Writes `size` bytes and the end. */
+static void *write_all(void *arg)
+{
+	struct user *u = arg;
+	unsigned char buf[20000];
+	size_t at = 0;
+	while (at < u->size) {
+		size_t n = u->size - at < sizeof buf ? u->size - at : sizeof buf;
+		for (size_t i = 0; i < n; i++)
+			buf[i] = byte_at(u->number, at + i);
+		long m = ectx_stream_write(u->stream, buf, n, WITHIN);
+		if (m <= 0) {
+			u->error = errno;
+			break;
+		}
+		at += (size_t)m;
+	}
+	u->done = at;
+	ectx_stream_end(u->stream);
+	return NULL;
+}
+
+/* Reads to the end. */
+static void *read_all(void *arg)
+{
+	struct user *u = arg;
+	unsigned char buf[30000];
+	size_t at = 0;
+	long n;
+	while ((n = ectx_stream_read(u->stream, buf, sizeof buf, WITHIN)) > 0)
+		for (long i = 0; i < n; i++, at++)
+			u->wrong += buf[i] != byte_at(u->number, at);
+	u->error = n < 0 ? errno : 0;
+	u->done = at;
+	return NULL;
+}
+
+static void *open_to_free(void *arg)
+{
+	struct user *u = arg;
+	for (unsigned i = 0; i < ROUNDS && !u->wrong; i++) {
+		open_one(u);
+		if (u->wrong)
+			break;
+		u->size = i * 9000;
+		(void)write_all(u); /* less than a window: the other end's answer may wait */
+		if (i % 3 == 2) {   /* and may also find nobody */
+			ectx_stream_free(u->stream);
+			continue;
+		}
+		u->wrong += u->error != 0;
+		(void)read_all(u);
+		u->wrong += u->error != 0 || u->done != u->size || *ectx_stream_why(u->stream);
+		ectx_stream_free(u->stream);
+	}
+	return NULL;
+}
+
+Test(stream, eight_threads_each_with_its_own)
+{
+	static const char *const names[THREADS] = {"a", "b", "c", "d", "d", "b", "c", "a"};
+	struct world w = world_open();
+	struct server s;
+	struct user u[THREADS];
+	pthread_t id[THREADS];
+	server_open(&s, false);
+	for (unsigned i = 0; i < THREADS; i++) {
+		u[i] = (struct user){.context = get(w.mesh, names[i]), .address = s.address, .number = i};
+		cr_assert(pthread_create(&id[i], NULL, open_to_free, &u[i]) == 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		cr_assert(pthread_join(id[i], NULL) == 0);
+		cr_expect(u[i].wrong == 0, "thread %d", i);
+	}
+	world_close(&w);
+}
+
+Test(stream, one_reads_and_one_writes)
+{
+	static const char *const names[] = {"a", "c", "d"};
+	struct world w = world_open();
+	struct server s;
+	struct user in[3], out[3];
+	pthread_t id[6];
+	server_open(&s, false);
+	for (unsigned i = 0; i < 3; i++) {
+		out[i] = (struct user){.context = get(w.mesh, names[i]), .address = s.address, .number = i};
+		out[i].size = LONG;
+		open_one(&out[i]);
+		cr_assert(out[i].stream, "%s", names[i]);
+		in[i] = out[i];
+		cr_assert(pthread_create(&id[i], NULL, read_all, &in[i]) == 0);
+		cr_assert(pthread_create(&id[3 + i], NULL, write_all, &out[i]) == 0);
+	}
+	for (int i = 0; i < 6; i++)
+		cr_assert(pthread_join(id[i], NULL) == 0);
+	for (int i = 0; i < 3; i++) {
+		cr_expect(out[i].done == LONG && !out[i].error, "%s: %zu written", names[i], out[i].done);
+		cr_expect(in[i].done == LONG && !in[i].error && !in[i].wrong, "%s: %zu read", names[i], in[i].done);
+		ectx_stream_free(out[i].stream);
+	}
+	world_close(&w);
+}
+
+static void *ask_why(void *arg)
+{
+	struct user *u = arg;
+	for (int i = 0; i < 10 * WITHIN && !*ectx_stream_why(u->stream); i++)
+		nap_ms(1);
+	u->done = strlen(ectx_stream_why(u->stream));
+	return NULL;
+}
+
+/* Whoever sleeps in a stream is told when another thread ends it, and when its context is lost. */
+Test(stream, sleepers_are_told)
+{
+	struct world w = world_open();
+	struct server s;
+	pthread_t reader, writer, third;
+	server_open(&s, true);
+	struct user in = {.context = get(w.mesh, "d"), .address = s.address};
+	pid_t pid = pid_of(in.context);
+	open_one(&in);
+	cr_assert(in.stream != NULL);
+	struct user out = in, why = in;
+	out.size = SIZE_MAX;
+	cr_assert(pthread_create(&reader, NULL, read_all, &in) == 0);
+	cr_assert(pthread_create(&third, NULL, ask_why, &why) == 0);
+	cr_assert(pthread_create(&writer, NULL, write_all, &out) == 0);
+	nap_ms(300); /* nobody reads: it has come to a stand, most likely */
+	ectx_stream_end(in.stream);
+	cr_assert(pthread_join(writer, NULL) == 0);
+	cr_expect(out.error == EPIPE && out.done > 0, "%d", out.error);
+	cr_assert(kill(pid, SIGKILL) == 0);
+	cr_assert(pthread_join(reader, NULL) == 0 && pthread_join(third, NULL) == 0);
+	cr_expect(in.error == ECONNRESET && in.done == 0, "%d", in.error);
+	cr_expect(why.done > 0);
+	char byte;
+	cr_expect(ectx_stream_write(in.stream, "x", 1, 0) == -1 && errno == EPIPE);
+	cr_expect(ectx_stream_read(in.stream, &byte, 1, 0) == -1 && errno == ECONNRESET);
+	ectx_mesh_free(w.mesh);
+	ectx_stream_free(in.stream);
+	w.mesh = NULL;
+	world_close(&w);
+}
