@@ -231,7 +231,7 @@ static void on_unheard(void *arg, const struct eci_answer *a)
 	ask_again(t, *a->evidence ? a->evidence : a->reason);
 }
 
-static const struct eci_stream_ops remote_ops = {.data = on_came, .dead = on_unheard};
+static const struct eci_stream_ops remote_ops = {.data = on_came, .dead = on_unheard, .calls = true};
 
 static void listen_done(struct ectx_future *f)
 {

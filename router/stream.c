@@ -307,7 +307,7 @@ static void on_slot(void *arg, const struct eci_answer *a)
 	struct eci_router *r = s->router;
 	uint32_t near = s->near;
 	bool first = !s->far;
-	if (f->cls != ECI_BULK) {
+	if (f->cls != ECI_BULK && !(ECI_MASTER_TOO && s->ops->calls)) {
 		r->stats.bad_reply++;
 		return;
 	}

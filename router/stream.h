@@ -23,6 +23,7 @@ struct eci_stream_ops {
 		void *arg); /* the other end has done with all that was sent, and its END (eci_stream_settled()) */
 	/* Reset, or its way is lost: both directions are over. a is as a slot's (router.h). */
 	void (*dead)(void *arg, const struct eci_answer *a);
+	bool calls; /* frames of class call are data as well: what a listening socket announces (a master's only) */
 };
 
 /* A stream with peer, whose handle there is far, or 0 as long as that is not known (it is learned from the first
