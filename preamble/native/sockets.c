@@ -16,6 +16,7 @@
 #define SOCKS_MAX 4096u /* STREAMS_MAX */
 #define ARRIVED_MAX 64u /* a listening socket */
 #define PATIENCE 20000u /* ms: for connect(2), and of an ARRIVED one */
+#define REST 1000u      /* ms: of a LISTENING one that found no descriptor, of which poll would say so without end */
 #define BACKLOG 128
 
 enum { SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_ERROR = 4, SO_LINGER = 13, IPPROTO_TCP = 6, TCP_NODELAY = 1 };
@@ -32,7 +33,7 @@ struct sock {
 	struct eci_stream *stream;
 	struct sock *listener;
 	uint32_t number; /* ARRIVED: which; LISTENING: how many wait */
-	uint64_t until;
+	uint64_t until;  /* ms, 0 none: CONNECTING, ARRIVED: given up then; LISTENING: rests until then */
 	struct eci_buf q;
 	bool in_over, far_over, out_over, gone, reset;
 	bool file; /* LISTENING: there is one, which is ours to remove */
@@ -214,6 +215,8 @@ static void came(struct sock *l)
 	long fd = SYS4(NR_accept4, l->fd, &from, &from.len, SYS_NONBLOCK | SYS_CLOEXEC);
 	struct sock *s = fd < 0 ? NULL : sock_new(ARRIVED, (int)fd, NULL);
 	struct eci_buf b = ECI_BUF_NULL;
+	if (fd < 0 && fd != -SYS_EAGAIN)
+		l->until = native.now + REST;
 	if (!s) {
 		if (fd >= 0)
 			(void)SYS1(NR_close, fd);
@@ -447,7 +450,7 @@ static short events_of(struct sock *s)
 	if (s->state == CONNECTING)
 		return SYS_POLLOUT;
 	if (s->state == LISTENING)
-		return s->number < ARRIVED_MAX ? SYS_POLLIN : 0;
+		return s->number < ARRIVED_MAX && !s->until ? SYS_POLLIN : 0;
 	if (s->state == ARRIVED)
 		return 0;
 	return (short)((!s->in_over && eci_stream_room(s->stream) ? SYS_POLLIN : 0) |
@@ -476,6 +479,8 @@ static void serve(struct sock *s, bool ready)
 		bad(s, ETIMEDOUT);
 	else if (s->state == LISTENING && ready)
 		came(s);
+	else if (s->state == LISTENING && late)
+		s->until = 0;
 	else if (s->state == ARRIVED && late)
 		s->gone = true;
 	if (s->state != OPEN || !ready || s->gone || !s->stream)

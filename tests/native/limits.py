@@ -1,20 +1,23 @@
 """What a native agent does at its limits, and what is left of it and of what it started, whoever is killed."""
+import fcntl
 import hashlib
 import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 
-from agent import LIMIT, ME, Agent, children, marked, private_kib, remain, vanish
+from agent import BULK, DEAD, LIMIT, ME, Agent, children, decode, encode, marked, private_kib, remain, text_of, vanish
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 JOBS_MAX = 128
 IDLE_KIB = 256
 SLEEP = ['sleep', '300']
+F_GETPIPE_SZ = 1032     # fcntl has its name from Python 3.10 on
 
 
 def commands(s, name, command):
@@ -124,6 +127,41 @@ def descriptors(s, command):
     s.check('nothing is left', vanish(agent.mark), marked(agent.mark))
 
 
+def processor_seconds(pid):
+    return sum(int(n) for n in text_of('/proc/%d/stat' % pid).rsplit(b') ', 1)[1].split()[11:13]) / os.sysconf('SC_CLK_TCK')
+
+
+def listening(s, command):
+    """One that has no descriptor for a client leaves it in the kernel, is not busy with that, and takes it once it has."""
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+    agent = Agent(command, before=few)
+    slot, events = agent.new_slot(), agent.new_slot()
+    agent.send(29, ['listen', ['127.0.0.1', 0], events], reply=slot)
+    port = int(agent.value(slot)[2].split()[1])
+    clients = [socket.create_connection(('127.0.0.1', port), LIMIT) for _ in range(24)]
+    agent.echo()
+    time.sleep(.3)
+    agent.echo()
+    came = [decode(f.body)[0] for f in agent.kept if f.handle == events]
+    s.check('those that there are descriptors for', 4 < len(came) < 24, came)
+    before = processor_seconds(agent.pid)
+    time.sleep(1)
+    took = processor_seconds(agent.pid) - before
+    s.check('it is not busy', took < .2, took)
+    del agent.kept[:]
+    for n in came:      # accepted and reset: descriptors are free again
+        slot = agent.new_slot()
+        agent.send(29, ['accept', [n], 4000 + n], reply=slot)
+        far = agent.value(slot)[1]
+        agent.send(far, reply=4000 + n, kind=BULK | DEAD, body=encode(['reset', 0, 0, '']))
+    s.check('and takes the next', decode(agent.answer(events).body)[0] not in came, came)
+    for c in clients:
+        c.close()
+    agent.close()
+    s.check('nothing is left', vanish(agent.mark), marked(agent.mark))
+
+
 def silence(s, command):
     agent = Agent(command, idle=1000)
     agent.start(SLEEP)
@@ -148,6 +186,7 @@ def memory(s, command):
     s.check('idle: %d and %d KiB private' % sizes, 0 < max(sizes) <= IDLE_KIB, sizes)
     slots = [agent.start(['head', '-c', '250000', '/dev/zero']) for _ in range(8)]
     s.equal('much output', [agent.value(slot) for slot in slots], [[0, 0, 0]] * 8)
+    s.equal('a pipe that was full is wide', fcntl.fcntl(agent.proc.stdout, F_GETPIPE_SZ), 262144)
     busy = now = private_kib(agent.pid)
     end = time.monotonic() + LIMIT
     while now > 2 * IDLE_KIB and time.monotonic() < end:     # a link keeps its buffers
