@@ -97,12 +97,10 @@ bool eci_words_read(struct eci_cbor *c, void *to, const struct eci_word *words, 
 {
 	for (size_t pairs = eci_cbor_get_map(c); pairs && !c->bad; pairs--) {
 		uint64_t key = eci_cbor_get_uint(c);
-		if (eci_cbor_get_null(c))
-			continue;
-		if (key < n)
-			read_word(c, words[key].type, (uint8_t *)to + words[key].at);
-		else
+		if (key >= n)
 			(void)eci_cbor_skip(c);
+		else if (words[key].type < ECI_FIELD_MAY_BE_NULL || !eci_cbor_get_null(c))
+			read_word(c, words[key].type, (uint8_t *)to + words[key].at);
 	}
 	return !c->bad;
 }

@@ -13,12 +13,13 @@ char **eci_words_env(struct eci_cbor *c);
 /* Writes why a program did not start, as EXEC's answer and SPAWN's event have it: "WHAT: WHY" and the errno. */
 void eci_words_why(struct eci_buf *b, const char *what, const char *why, int err);
 
-/* What a request's map has under one of its keys, and where in the struct it goes. Keys that are not there, or null,
- * leave what is there. */
+/* What a request's map has under one of its keys, and where in the struct it goes. A key that is not there leaves what
+ * is there; so does null, from ECI_FIELD_MAY_BE_NULL on. */
 enum eci_field {
 	ECI_FIELD_U32,  /* uint32_t */
-	ECI_FIELD_BOOL, /* uint32_t, 0 or 1 */
-	ECI_FIELD_ARGV, /* char **, eci_mem_free() it; so are the next two */
+	ECI_FIELD_ARGV, /* char **, eci_mem_free() it; so are ENV and WORD */
+	ECI_FIELD_MAY_BE_NULL,
+	ECI_FIELD_BOOL = ECI_FIELD_MAY_BE_NULL, /* uint32_t, 0 or 1 */
 	ECI_FIELD_ENV,
 	ECI_FIELD_WORD, /* an argv of one */
 	ECI_FIELD_SIZE  /* uint32_t[3]: 1, and an array of two numbers */
