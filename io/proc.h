@@ -37,8 +37,8 @@ void eci_proc_kill(const struct eci_proc *p);
 void eci_proc_close(struct eci_proc *p);
 
 /* Makes a pipe hold 256 KiB, four times what it begins with: for bulk, its two ends wake each other as much less often.
- * Only for a pipe that was seen full, since what a user's pipes may hold together is limited (pipe(7)); where no more
- * is to be had, or fd is no pipe, nothing changes. */
+ * Only for a pipe that was seen full or half full, since what a user's pipes may hold together is limited (pipe(7));
+ * where no more is to be had, or fd is no pipe, nothing changes. */
 void eci_proc_widen(int fd);
 
 #endif

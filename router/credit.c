@@ -6,8 +6,8 @@
  *
  * The receiver's side counts what it has taken (`unacked`) and what of it may be acknowledged (`owed`): from the parent
  * at once, since PAUSE is what holds a parent back; from a child when the frame has left, so that a child never fills
- * more than one window of this router. An ACK goes at ECI_ACK_AT owed bytes, one for all
- * that a read or a write has settled, else within ECI_ACK_WITHIN ms (tick).
+ * more than one window of this router. An ACK goes at ECI_ACK_AT owed bytes, one for all that
+ * a read or a write has settled, else within ECI_ACK_WITHIN ms (tick).
  *
  * The window follows the link: it doubles when bulk waited for credit while the round trip is near its best, until a
  * round trip says for the first time that bytes pile up on the way; from then on it goes by quarters, so that it ends

@@ -6,6 +6,12 @@
 
 enum { SUMS = 5, FIGURES = 7, COUNTERS = 5 };
 
+/* Both are read as arrays. */
+#define PLACE(member) (offsetof(struct eci_link_stats, member) / sizeof(uint64_t))
+_Static_assert(PLACE(peer) == 0 && PLACE(frames_in) == 1 && PLACE(queued_bytes) == SUMS && PLACE(rtt_us) == FIGURES - 1,
+	       "the order of a row");
+_Static_assert(sizeof(struct eci_router_stats) == COUNTERS * sizeof(uint64_t), "the counters, and nothing else");
+
 static void put_list(struct eci_buf *b, const uint64_t *v, uint32_t n)
 {
 	eci_cbor_put_array(b, n);

@@ -216,8 +216,9 @@ static bool flush_queue(struct native_proc *c, struct eci_buf *q, int fd)
 	return true;
 }
 
-/* A pipe of a link that bulk has filled holds more from now on: its two ends wake each other a fourth as often. Not
- * before, since a user's pipes may hold 64 MiB in all (pipe(7)); no pipe, or no more to be had: it stays as it is. */
+/* A pipe of a link that bulk has filled, or half of it in one read, holds more from now on: its two ends wake each
+ * other a fourth as often. Not before, since a user's pipes may hold 64 MiB in all (pipe(7)); no pipe, or no more to be
+ * had: it stays as it is. */
 static void widen(int fd)
 {
 	(void)SYS3(NR_fcntl, fd, SYS_F_SETPIPE_SZ, PIPE_SIZE);

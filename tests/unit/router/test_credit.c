@@ -155,6 +155,37 @@ Test(credit, from_a_child_when_written_on)
 	world_free(w);
 }
 
+/* The next frame to l is an ACK of so many bytes, and the only one. */
+static bool one_ack(struct world *w, struct eci_link *l, uint64_t bytes)
+{
+	struct eci_frame f;
+	return take(w, l, &f) && f.handle == ECI_H_ACK && read_uint(&f) == bytes && !take(w, l, &f);
+}
+
+Test(credit, one_for_all_of_a_read_or_a_write)
+{
+	struct world *w = world_relay();
+	struct eci_frame f = {.cls = ECI_BULK, .hops = ECI_HOPS, .dst = 72, .handle = 300, .reply_to = 9};
+	uint8_t *read = malloc(3 * FULL);
+	const uint8_t *p;
+	f.len = ECI_BULK_BODY_MAX;
+	f.body = zeros;
+	for (uint8_t *at = read; at < read + 3 * FULL; at += FULL) {
+		eci_frame_pack(at, &f);
+		memcpy(at + ECI_FRAME_HEADER, zeros, f.len);
+	}
+	eci_link_feed(w->up, read, 3 * FULL, w->now);
+	cr_expect(one_ack(w, w->up, 3 * FULL), "to the parent");
+	for (int i = 0; i < 3; i++)
+		up(w, ECI_BULK_BODY_MAX);
+	cr_assert_eq(eci_link_output(w->up, &p, 65536), 3 * FULL);
+	eci_link_wrote(w->up, 3 * FULL, w->now);
+	cr_expect_eq(drop_output(w, w->kid[0]), 4, "what came down, and one ACK");
+	cr_expect_eq(w->kid[0]->unacked, 0);
+	free(read);
+	world_free(w);
+}
+
 Test(credit, from_a_child_when_taken_or_dropped)
 {
 	struct world *w = world_relay();
