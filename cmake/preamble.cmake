@@ -8,6 +8,7 @@ file(GLOB_RECURSE agent_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/preamble/p
 add_custom_command(
   OUTPUT ${ECONTEXT_GENERATED}/preamble_python.c
   COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/preamble/build.py --out ${ECONTEXT_GENERATED}/preamble_python.c
+    --dir ${ECONTEXT_GENERATED}/agent
   DEPENDS ${CMAKE_SOURCE_DIR}/preamble/build.py ${agent_sources}
   VERBATIM)
 # The native agent: freestanding, for every processor whose compiler is here, with flags of its own (never a sanitizer's).

@@ -1,14 +1,18 @@
 """Runs a module's test cases once for each Python that scripts/pythons finds; the agent is booted anew for each test."""
+import concurrent.futures
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
 sys.dont_write_bytecode = True
 import driver  # noqa: E402
 
+AT_ONCE = 3
 
 def pythons():
     """[(version as a tuple, path)], oldest first; AGENT_PYTHONS="2.7 3.13" takes only these, if any of them is here."""
@@ -62,15 +66,47 @@ def title(pid):
         return f.read().strip(b'\0').decode()
 
 
+def newest():
+    """The newest of those that this run takes, as a tuple: for what is long and the same in all of them."""
+    said = os.environ.get('AGENT_NEWEST')
+    return tuple(map(int, said.split('.'))) if said else pythons()[-1][0]
+
+
 def main(module):
-    suite, here = unittest.TestSuite(), pythons()
-    for version, path in here:
-        for name, cls in sorted(vars(sys.modules[module]).items()):
-            if isinstance(cls, type) and issubclass(cls, Case) and cls is not Case:
-                what = type('%s_%d_%d' % ((name,) + version), (cls,), {'python': path, 'version': version})
-                suite.addTests(unittest.defaultTestLoader.loadTestsFromTestCase(what))
+    here = pythons()
+    if len(here) > 1:
+        return side_by_side(['.'.join(map(str, v)) for v, path in here])
+    (version, path), suite = here[0], unittest.TestSuite()
+    for name, cls in sorted(vars(sys.modules[module]).items()):
+        if isinstance(cls, type) and issubclass(cls, Case) and cls is not Case:
+            what = type('%s_%d_%d' % ((name,) + version), (cls,), {'python': path, 'version': version})
+            suite.addTests(unittest.defaultTestLoader.loadTestsFromTestCase(what))
     r = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
     bad = len(r.failures) + len(r.errors)
     print('%d passed, %d failed%s' % (r.testsRun - bad - len(r.skipped), bad,
                                       ', %d skipped' % len(r.skipped) if r.skipped else ''))
     return 1 if bad or not r.testsRun else 0
+
+
+def side_by_side(versions):
+    """A process for each Python, AT_ONCE of them: they wait more than they work. What they say comes in order, then the sum."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = dict(os.environ, AGENT_NEWEST=versions[-1])
+        if 'AGENT_FILES' not in env:
+            subprocess.run([sys.executable, os.path.join(driver.ROOT, 'preamble', 'build.py'), '--dir', folder], check=True)
+            env['AGENT_FILES'] = folder
+
+        def one(version):
+            return subprocess.run([sys.executable, sys.argv[0]], env=dict(env, AGENT_PYTHONS=version),
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+        sums, bad = [0, 0, 0], 0
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            for p in pool.map(one, versions):
+                said = p.stdout.decode('utf-8', 'replace')
+                sys.stdout.write(said)
+                counts = re.findall(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', said, re.M)
+                sums = [a + int(b or 0) for a, b in zip(sums, counts[-1] if counts else (0, 1, 0))]
+                bad |= p.returncode
+    print('%d passed, %d failed%s' % (sums[0], sums[1], ', %d skipped' % sums[2] if sums[2] else ''))
+    return 1 if bad or sums[1] else 0

@@ -246,7 +246,7 @@ class Exec(support.Case):
             self.assertEqual((j.out, j.err, j.answer), (b'%d\n' % i, b'%d\n' % i, [0, i, 0]))
 
     def test_too_many(self):
-        if self.version != support.pythons()[-1][0]:
+        if self.version != support.newest():
             self.skipTest('many processes: with the newest only')
         c = self.ready()
         jobs = [self.start(c, ['sh', '-c', 'echo; exec sleep 1000'], 7000 + 2 * i, 7001 + 2 * i) for i in range(JOBS_MAX)]

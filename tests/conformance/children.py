@@ -116,7 +116,7 @@ class Children(object):
         end = time.monotonic() + self.limit
         while len(link.buf) < len(want) and not link.ended and link.wait(end):
             pass
-        got, link.buf = link.buf[:len(want)], link.buf[len(want):]
+        got, link.buf = bytes(link.buf[:len(want)]), link.buf[len(want):]
         if got != want:
             raise Failure('%s: read %r, not %r' % (link.name, got[:80], want[:80]))
 

@@ -351,7 +351,7 @@ class Player(Children, Sockets):
         if link.acks != want:
             raise Failure('%s: %d bytes acknowledged, %d were sent' % (link.name, link.acks, want))
         link.acks = 0
-        link.buf = b''.join(f.pack() for f in held) + link.buf
+        link.buf[:0] = b''.join(f.pack() for f in held)
 
     def do_ends(self, rest, block):
         """The parent link ends without another frame; `ends REASON`: and where it says why, this is why."""

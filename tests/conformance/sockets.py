@@ -259,7 +259,7 @@ class Sockets(object):
                 raise Failure('it ended at a credit of %d' % self.link.credits[far])
             if f is not COUNTED:
                 held.append(f)
-        self.link.buf = b''.join(f.pack() for f in held) + self.link.buf
+        self.link.buf[:0] = b''.join(f.pack() for f in held)
         if self.link.credits[far] > high:
             raise Failure('stream %d: a credit of %d' % (far, self.link.credits[far]))
 

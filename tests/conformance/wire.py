@@ -60,7 +60,7 @@ class Link(object):
 
     def __init__(self, name, rfd, wfd):
         self.name, self.rfd, self.wfd = name, rfd, wfd
-        self.buf, self.ended, self.acks = b'', False, 0
+        self.buf, self.ended, self.acks = bytearray(), False, 0
         self.credits = {}  # handle -> what CREDIT for it came to, of those that are added up
         self.others = {}  # descriptor -> what to do when it can be read, while this link is waited for
         for fd in (rfd, wfd):
@@ -110,12 +110,12 @@ class Link(object):
         end = time.monotonic() + limit
         while True:
             if len(self.buf) >= 28:
-                x = struct.unpack('>4B6I', self.buf[:28])
+                x = struct.unpack_from('>4B6I', self.buf)
                 if x[:2] != (0xec, 1) or x[2] & 0xc0 or x[2] & 3 == 3 or x[9] > 65536 >> (x[2] & 2):
                     raise Failure('%s: a header that no one may write: %s' % (self.name, self.buf[:28].hex()))
                 if len(self.buf) >= 28 + x[9]:
-                    f = Frame(*(x[2:9] + (self.buf[28:28 + x[9]],)))
-                    self.buf = self.buf[28 + x[9]:]
+                    f = Frame(*(x[2:9] + (bytes(self.buf[28:28 + x[9]]),)))
+                    del self.buf[:28 + x[9]]
                     return f
             if self.ended:
                 if self.buf:
