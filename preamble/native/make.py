@@ -9,6 +9,7 @@ runs of one compiler over one source give the same bytes: nothing of the time, t
 What is compiled is preamble/native/agent.c, which includes the shell, core/ and router/ and what of service/ it needs, at link
 time optimised as one program. Section headers are cut off: a kernel reads program headers only.
 """
+import concurrent.futures
 import os
 import shutil
 import struct
@@ -116,12 +117,11 @@ def option(argv, name):
 
 def main(argv):
     wanted = [argv[i + 1] for i, a in enumerate(argv) if a == '--arch']
-    made = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, prefix, flags in ARCHES:
-            elf = build(name, prefix, flags, folder) if not wanted or name in wanted else None
-            if elf:
-                made.append((name, elf, compress(elf)))
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        def one(arch):
+            elf = build(*arch, folder) if not wanted or arch[0] in wanted else None
+            return elf and (arch[0], elf, compress(elf))
+        made = [m for m in pool.map(one, ARCHES) if m]
     if '--sizes' in argv:
         for name, elf, packed in made:
             print('native %s %d (ELF %d)' % (name, len(packed), len(elf)))

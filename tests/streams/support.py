@@ -82,14 +82,17 @@ def memory(pids):
     return found
 
 
+def sanitized(build):
+    with open(os.path.join(build, 'CMakeCache.txt')) as f:
+        return bool(re.search(r'(?m)^ECONTEXT_SANITIZE:\w+=.+', f.read()))
+
+
 class Place:
     """A folder, and a topology whose contexts have one kind of agent: top, leaf[1-3] behind it, deep behind leaf1."""
 
     def __init__(self, build, agent):
         self.agent = agent
-        with open(os.path.join(build, 'CMakeCache.txt')) as f:
-            # What a sanitizer's allocator keeps says nothing about ours.
-            self.sanitized = bool(re.search(r'(?m)^ECONTEXT_SANITIZE:\w+=.+', f.read()))
+        self.sanitized = sanitized(build)  # what a sanitizer's allocator keeps says nothing about ours
         self.program = os.path.join(build, 'econtext')
         self.folder = tempfile.mkdtemp(prefix='econtext-streams-')
         self.env = {k: v for k, v in os.environ.items() if not k.startswith('ECONTEXT_')}

@@ -13,7 +13,7 @@
 #include "loops_checks.h"
 
 #if defined __SANITIZE_ADDRESS__
-#define SEEDS 500u
+#define SEEDS 200u
 #else
 #define SEEDS 5000u
 #endif
