@@ -1,5 +1,6 @@
 # Unit tests: tests/unit/LAYER/test_NOUN.c (Criterion) links LAYER and the layers under it only, so that a layer is
-# testable while those above it do not build. tests/unit/mesh links everything. Label threads: what runs under TSan as well.
+# testable while those above it do not build. tests/unit/mesh links everything. Label unit: what scripts/test runs under address
+# sanitizer only, where it finds most; threads: under TSan as well.
 # Criterion counts a test as passed before its process ends, so it is blind to what LeakSanitizer then reports: the text of the
 # report is what fails the test.
 set(leaks "ERROR: LeakSanitizer")
@@ -30,7 +31,7 @@ foreach(layer core router service transport topology io)
       target_link_libraries(${layer}_${name} PRIVATE PkgConfig::CBOR_ORACLE)
     endif()
     add_test(NAME ${layer}/${name} COMMAND ${layer}_${name})
-    set_tests_properties(${layer}/${name} PROPERTIES TIMEOUT 60 FAIL_REGULAR_EXPRESSION "${leaks}")
+    set_tests_properties(${layer}/${name} PROPERTIES LABELS unit TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}")
   endforeach()
 endforeach()
 add_custom_target(threaded) # what a build for TSan needs
@@ -42,7 +43,12 @@ foreach(test ${tests})
   target_link_libraries(mesh_${name} PRIVATE econtext_testing PkgConfig::CRITERION)
   add_dependencies(threaded mesh_${name})
   add_test(NAME mesh/${name} COMMAND mesh_${name})
-  set_tests_properties(mesh/${name} PROPERTIES LABELS threads COST 50 TIMEOUT 120 FAIL_REGULAR_EXPRESSION "${leaks}")
+  if(name MATCHES "leak|memory") # whose figures are those of a release build
+    set(labels threads)
+  else()
+    set(labels "threads;unit")
+  endif()
+  set_tests_properties(mesh/${name} PROPERTIES LABELS "${labels}" COST 50 TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}")
 endforeach()
 # Where relays matter, once more with Python relays; a sanitizer sees no more of them than of the native ones.
 foreach(name test_call test_exec test_loss)
@@ -50,7 +56,7 @@ foreach(name test_call test_exec test_loss)
     break()
   endif()
   add_test(NAME mesh/${name}-python COMMAND mesh_${name})
-  set_tests_properties(mesh/${name}-python PROPERTIES LABELS threads COST 50 TIMEOUT 120 FAIL_REGULAR_EXPRESSION "${leaks}"
+  set_tests_properties(mesh/${name}-python PROPERTIES LABELS threads COST 50 TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}"
     ENVIRONMENT MESH_TEST_NATIVE=never)
 endforeach()
 # The import scan against Python's own parser, over the standard library of the Python that is there.
@@ -70,3 +76,11 @@ endif()
 include(cmake/conformance.cmake)
 include(cmake/native_boot.cmake)
 include(cmake/agent_tests.cmake)
+# What scripts/test wants of a release build: all but the units.
+add_custom_target(programs DEPENDS conformance_host conformance_child conformance_agent imports_scan transport_play mesh_test_call
+  mesh_test_exec mesh_test_leak mesh_test_loss mesh_test_memory)
+foreach(target econtext econtext_program native_boot_standin native_boot_line)
+  if(TARGET ${target})
+    add_dependencies(programs ${target})
+  endif()
+endforeach()
