@@ -78,6 +78,8 @@ static void act_spawn(ectx_context *c, const struct eci_recipe *r)
 	if (c->parent)
 		eci_context_part(c->parent, "relay", &c->parent->has_relay);
 	uint64_t n = 0;
+	if (c->mesh->closing) /* the dialogue would try another way in: its process was killed */
+		return;
 	while (r->argv[n])
 		n++;
 	struct eci_buf b = ECI_BUF_NULL;

@@ -330,9 +330,9 @@ bool eci_carriers_end(ectx_mesh *m, bool kill)
 	struct eci_carrier *c;
 	DL_FOREACH(m->carriers, c)
 	{
-		if (kill) {
+		if (kill || !c->link) /* a login under way has nothing to end in order */
 			eci_proc_kill(&c->proc);
-		} else {
+		if (!kill) {
 			c->stdin_done = true;
 			mark_dirty(c);
 		}

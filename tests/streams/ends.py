@@ -161,11 +161,12 @@ def test_address_in_use(place):
 
 
 def test_interrupted_while_it_connects(place):
-    """What needs its exit at once, and waits for it, does not wait with a signal; and -t says that it was not reached."""
+    """What needs its exit at once, and waits for it, does not wait with a signal, nor dials once more when its way there is killed;
+    and -t says that it was not reached."""
     with open(place.path('topology.yaml'), 'a') as f:
         f.write('  slow: {ssh: {host: 127.0.0.1, port: 1, program: %s}}\n' % place.path('ssh'))
     with open(place.path('ssh'), 'w') as f:
-        f.write('#!/bin/sh\nexec sleep 60\n')
+        f.write('#!/bin/sh\necho dialled >>%s\nexec sleep 60\n' % place.path('dials'))
     os.chmod(place.path('ssh'), 0o755)
     for args in ('tunnel', '-R', '0:127.0.0.1:1', '--exit', 'slow'), ('connect', 'slow', '127.0.0.1', '1'):
         for number in signal.SIGINT, signal.SIGTERM:
@@ -176,6 +177,9 @@ def test_interrupted_while_it_connects(place):
             expect(status in (130, -number) and time.monotonic() - began < 4, args, status, time.monotonic() - began)
         program = place.start(args[0], '-t', '500ms', *args[1:])
         expect(program.wait() == 3 and 'UNREACHABLE slow' in program.said(), args, program.said())
+    with open(place.path('dials')) as f:
+        dials = len(f.readlines())
+    expect(dials == 6, 'dialled', dials, 'times, in six runs')
 
 
 def test_a_tunnel_through_nobody(place):

@@ -96,6 +96,8 @@ Test(exec, output_that_is_not_taken_stays_at_its_source)
 	struct world w = world_open();
 	ectx_context *b = get(w.mesh, "b");
 	ectx_event *taken[4096];
+	cr_expect(call_int(b, "work:add", "[1]") == 1); /* their Pythons are there: what is timed below are calls */
+	cr_expect(call_int(get(w.mesh, "a"), "work:add", "[1]") == 1);
 	ectx_future *f = sh(b, "echo $$ >&2; exec yes");
 	size_t n = 0, bytes = 0;
 	pid_t pid = 0;
