@@ -2,7 +2,7 @@
 """imports_oracle.py PROGRAM [FOLDER...]: compares the import scan with Python's own parser.
 
 PROGRAM (tests/agent/imports_scan.c) reads "SELF PACKAGE PATH" lines and prints for each the names the scan tells, on one
-line. FOLDERs default to a third (SHARE) of the standard library of this Python. For every file that parses: each name that the import nodes
+line. FOLDERs default to the standard library of this Python. For every file that parses: each name that the import nodes
 of its tree stand for must be told, and nearly nothing else; prints the differences, ends with 1 when a name is missing,
 or when more than one name in a thousand is too much.
 """
@@ -14,7 +14,6 @@ import sysconfig
 import warnings
 
 SPURIOUS_MAX = 0.001
-SHARE = 3  # every so many files: the whole of it takes twenty seconds
 NAME_MAX = 255
 SKIP = {'site-packages', 'dist-packages'}  # what happens to be installed beside it would make the time a lottery
 
@@ -71,7 +70,7 @@ def main():
     warnings.simplefilter('ignore')
     folders = sys.argv[2:] or [sysconfig.get_path('stdlib')]
     cases, told = [], 0
-    for path, self, package in list(sources(folders))[::1 if sys.argv[2:] else SHARE]:
+    for path, self, package in sources(folders):
         with open(path, 'rb') as f:
             source = f.read()
         try:
