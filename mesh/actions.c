@@ -75,11 +75,11 @@ static void put_env(struct eci_buf *b, const char *const *env)
 
 static void act_spawn(ectx_context *c, const struct eci_recipe *r)
 {
+	if (c->mesh->closing) /* the dialogue would try another way in: its process was killed */
+		return;
 	if (c->parent)
 		eci_context_part(c->parent, "relay", &c->parent->has_relay);
 	uint64_t n = 0;
-	if (c->mesh->closing) /* the dialogue would try another way in: its process was killed */
-		return;
 	while (r->argv[n])
 		n++;
 	struct eci_buf b = ECI_BUF_NULL;
