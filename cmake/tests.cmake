@@ -31,7 +31,12 @@ foreach(layer core router service transport topology io)
       target_link_libraries(${layer}_${name} PRIVATE PkgConfig::CBOR_ORACLE)
     endif()
     add_test(NAME ${layer}/${name} COMMAND ${layer}_${name})
-    set_tests_properties(${layer}/${name} PROPERTIES LABELS unit TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}")
+    if(name STREQUAL test_loops) # which tries more where it is fast
+      set(label model)
+    else()
+      set(label unit)
+    endif()
+    set_tests_properties(${layer}/${name} PROPERTIES LABELS ${label} TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}")
   endforeach()
 endforeach()
 add_custom_target(threaded) # what a build for TSan needs
@@ -78,7 +83,7 @@ include(cmake/native_boot.cmake)
 include(cmake/agent_tests.cmake)
 # What scripts/test wants of a release build: all but the units.
 add_custom_target(programs DEPENDS conformance_host conformance_child conformance_agent imports_scan transport_play mesh_test_call
-  mesh_test_exec mesh_test_leak mesh_test_loss mesh_test_memory)
+  mesh_test_exec mesh_test_leak mesh_test_loss mesh_test_memory router_test_loops)
 foreach(target econtext econtext_program native_boot_standin native_boot_line)
   if(TARGET ${target})
     add_dependencies(programs ${target})

@@ -14,6 +14,7 @@ import driver  # noqa: E402
 
 AT_ONCE = 3
 
+
 def pythons():
     """[(version as a tuple, path)], oldest first; AGENT_PYTHONS="2.7 3.13" takes only these, if any of them is here."""
     p = subprocess.run([os.path.join(driver.ROOT, 'scripts', 'pythons')], stdout=subprocess.PIPE, check=True)
