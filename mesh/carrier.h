@@ -16,7 +16,7 @@ struct eci_carrier {
 	struct eci_buf in_q, tty_q;
 	ev_io out, err, tty, in_w, tty_w, pid;
 	ev_timer poll;
-	bool exited, in_dead, is_dirty, stdin_done;
+	bool exited, in_dead, is_dirty, stdin_done, wide;
 	enum { DEAF, BY_LOOP, BY_LINKS, BORROWED } out_is; /* who hears its stdout */
 	struct eci_waiter *borrower;                       /* BORROWED */
 	int wait_status;

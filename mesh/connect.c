@@ -195,6 +195,7 @@ static void dial(ectx_context *c)
 	eci_dialogue_natives(c->dialogue, has_native);
 	c->state = ECI_DIALING;
 	c->mesh->booting++;
+	c->mesh->started |= !c->parent;
 	*(c->parent ? &c->parent->dials : &c->mesh->dials) += 1;
 	eci_actions_pump(c);
 }

@@ -12,8 +12,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define LINKS_TURN 16   /* reads of links before the loop looks at its other descriptors */
-#define READ_MAX 65536u /* a pipe's worth */
+/* Of links, before the loop looks at its other descriptors: a heartbeat of each of many, but not bulk for ever. */
+#define LINKS_TURN 1024          /* reads */
+#define BYTES_TURN (1024 * 1024) /* bytes */
+#define READ_MAX 65536u          /* a pipe's worth */
 
 void eci_carrier_check_end(struct eci_carrier *c)
 {
@@ -74,39 +76,50 @@ void eci_carrier_eof(struct eci_carrier *c, ev_io *w, int *fd)
 
 static void feed(struct eci_carrier *c, size_t n, uint64_t now)
 {
-	if (n > READ_MAX / 2)
+	if (n > READ_MAX / 2 && !c->wide) {
+		c->wide = true;
 		eci_proc_widen(c->proc.out);
+	}
 	eci_link_feed(c->link, c->mesh->read_buf, n, now);
 }
 
-void eci_carrier_readable(struct ev_loop *loop, ev_io *w, int events)
+/* Returns how many bytes there were. */
+static size_t hear(ev_io *w)
 {
-	(void)loop, (void)events;
 	struct eci_carrier *c = w->data;
 	int which = w == &c->out ? 1 : w == &c->err ? 2 : 3;
 	int *fd = which == 1 ? &c->proc.out : which == 2 ? &c->proc.err : &c->proc.tty;
 	ssize_t n = read(*fd, c->mesh->read_buf, READ_MAX);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return 0;
 	if (n <= 0) { /* a pty says EIO when its last user is gone */
 		eci_carrier_eof(c, w, fd);
 		eci_carrier_check_end(c);
-		return;
+		return 0;
 	}
 	uint64_t now = eci_now_ms();
 	if (which == 1 && c->link)
 		feed(c, (size_t)n, now);
 	else
 		eci_spawn_output(c->spawn, which, c->mesh->read_buf, (size_t)n, now);
+	return (size_t)n;
+}
+
+void eci_carrier_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)loop, (void)events;
+	(void)hear(w);
 }
 
 /* One at a time: what is read may free another. */
 static void on_links(struct ev_loop *loop, ev_io *w, int events)
 {
+	(void)loop, (void)events;
 	ectx_mesh *m = w->data;
 	struct epoll_event e;
-	for (int i = 0; i < LINKS_TURN && epoll_wait(m->links_fd, &e, 1, 0) == 1; i++)
-		eci_carrier_readable(loop, &((struct eci_carrier *)e.data.ptr)->out, events);
+	size_t bytes = 0;
+	for (int i = 0; i < LINKS_TURN && bytes < BYTES_TURN && epoll_wait(m->links_fd, &e, 1, 0) == 1; i++)
+		bytes += hear(&((struct eci_carrier *)e.data.ptr)->out);
 }
 
 int eci_links_open(ectx_mesh *m)

@@ -164,6 +164,7 @@ struct ectx_mesh {
 	uint32_t last_gid;
 	uint32_t next_id, dials; /* dials: children of the master in DIALING */
 	unsigned booting;        /* contexts whose dialogue has time limits */
+	bool started;            /* a process, in this round of the loop */
 	unsigned programs;
 	struct ectx_future *ops, *loose_ops, *hooked;
 	uint64_t ops_next_ms; /* no deadline is earlier than this */

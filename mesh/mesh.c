@@ -137,9 +137,11 @@ static const struct eci_router_ops router_ops = {
 
 /* ---- the loop ---- */
 
+/* All there is, up to the first that starts a process: that takes milliseconds (fork, and the wait for its exec), in
+ * which no link is read, and a hundred of them in a row are links that fall silent. */
 static void do_work(ectx_mesh *m)
 {
-	while (m->work) {
+	while (m->work && !m->started) {
 		ectx_context *c = m->work;
 		m->work = c->work_next;
 		c->in_work = false;
@@ -153,6 +155,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 	(void)w, (void)events;
 	ectx_mesh *m = ev_userdata(loop);
 	uint64_t now = eci_now_ms(), next;
+	m->started = false;
 	do {
 		do_work(m);
 		eci_futures_hooks(m);
@@ -164,7 +167,9 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 		uint64_t ops = now >= m->ops_next_ms ? eci_futures_expire(m, now) : m->ops_next_ms;
 		next = ops < next ? ops : next;
 		eci_carriers_flush(m, true);
-	} while (m->work || m->dirty || m->hooked || m->pumps_over);
+	} while ((m->work && !m->started) || m->dirty || m->hooked || m->pumps_over);
+	if (m->work)
+		next = now;
 	if (m->stop)
 		ev_break(loop, EVBREAK_ALL);
 	if (next == m->wake_at_ms && ev_is_active(&m->timer))
