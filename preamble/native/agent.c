@@ -167,7 +167,7 @@ static void read_up(void)
 {
 	long n = SYS3(NR_read, 0, native.buf, NATIVE_READ_MAX);
 	if (n > 0)
-		native_feed(native.up, 0, (size_t)n);
+		native_feed(native.up, 0, (size_t)n, &native.wide);
 	else if (n != -SYS_EAGAIN && n != -SYS_EINTR && !native.end)
 		native.end = "eof";
 }

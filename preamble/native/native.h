@@ -28,7 +28,7 @@ struct native_proc {
 	int slave;             /* the terminal's other side, held until the process has ended */
 	int status;
 	struct eci_buf in_q, tty_q;
-	bool paused, stdin_done, blocked, exited, over;
+	bool paused, stdin_done, blocked, exited, over, wide;
 	uint64_t end_at; /* ms: no longer waited for its outputs after this; 0: not yet */
 };
 
@@ -44,6 +44,7 @@ struct native_state {
 	size_t args_len;
 	const char *end; /* why we are about to end */
 	bool dirty;      /* a link has something to write */
+	bool wide;       /* the parent's pipe was widened */
 	uint64_t now;    /* ms, of this turn */
 	int watcher;     /* pipe to the watcher; -1 before there is one */
 	int signals;     /* signalfd for SIGCHLD */
@@ -83,7 +84,8 @@ extern const struct eci_job_host native_job_host;
 void native_procs_flush(void);
 /* Writes what a link has for this descriptor: 1 all of it, 0 the descriptor is full, -1 nobody reads it any more. */
 int native_flush(struct eci_link *link, int fd);
-void native_feed(struct eci_link *link, int fd, size_t n); /* n bytes that were read from there, in native.buf */
+/* n bytes that were read from there, in native.buf; wide: its pipe was widened. */
+void native_feed(struct eci_link *link, int fd, size_t n, bool *wide);
 void native_procs_watch(uint64_t *until);
 void native_procs_serve(int first, int last); /* their entries in native.poll: [first, last) */
 void native_procs_reap(void);

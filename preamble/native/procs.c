@@ -239,10 +239,12 @@ int native_flush(struct eci_link *link, int fd)
 	return 1;
 }
 
-void native_feed(struct eci_link *link, int fd, size_t n)
+void native_feed(struct eci_link *link, int fd, size_t n, bool *wide)
 {
-	if (n > NATIVE_READ_MAX / 2)
+	if (n > NATIVE_READ_MAX / 2 && !*wide) {
+		*wide = true;
 		widen(fd);
+	}
 	eci_link_feed(link, native.buf, n, native.now);
 }
 
@@ -315,7 +317,7 @@ static void take(struct native_proc *c, int which)
 	else if (c->job)
 		eci_job_output(c->job, which, native.buf, (size_t)n, native.now);
 	else if (which == OUT && c->link)
-		native_feed(c->link, c->out, (size_t)n);
+		native_feed(c->link, c->out, (size_t)n, &c->wide);
 	else
 		eci_spawn_output(c->spawn, which, native.buf, (size_t)n, native.now);
 }

@@ -157,8 +157,8 @@ static void take(struct sock *s)
 	size_t room = eci_stream_room(s->stream);
 	if (!room)
 		return;
-	if (room > ECI_BULK_BODY_MAX * 2)
-		room = ECI_BULK_BODY_MAX * 2;
+	if (room > NATIVE_READ_MAX)
+		room = NATIVE_READ_MAX;
 	long n = SYS3(NR_read, s->fd, native.buf, room);
 	if (n == -SYS_EAGAIN || n == -SYS_EINTR)
 		return;
