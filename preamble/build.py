@@ -170,13 +170,24 @@ class Renamer:
             if k[0]:
                 alike.setdefault(k[1], given[k])
         self.new, self.given = weight, given
-        used_attrs = set(self.attrs.values())
-        for n in sorted(names.attrs, key=lambda k: (-count[k], k)):
-            if n not in KEEP and not n.startswith('__') and n not in self.attrs:
-                self.attrs[n] = next(s for s in pool() if s not in used_attrs and not keyword.iskeyword(s))
-                used_attrs.add(self.attrs[n])
+        self.name_attrs(names.attrs, count)
         for k in new:
             self.globals[k[1]] = given[k]
+
+    def name_attrs(self, attrs, count):
+        used = set(self.attrs.values())
+        for n in sorted(attrs, key=lambda k: (-count[k], k)):
+            if n not in KEEP and not n.startswith('__') and n not in self.attrs:
+                self.attrs[n] = next(s for s in pool() if s not in used and not keyword.iskeyword(s))
+                used.add(self.attrs[n])
+
+    def foresee(self, sources):
+        """Names the attributes of all these at once: what they share speaks of objects that only a later one defines."""
+        attrs, count = set(), collections.Counter()
+        for source in sources:
+            attrs |= Names(ast.parse(source)).attrs
+            count.update(t.string for t in tokens(source) if t.type == tokenize.NAME)
+        self.name_attrs(attrs, count)
 
     def rename(self, source, name_of=None):
         self.plan(source)
@@ -357,6 +368,8 @@ def make():
         if name == CORE:
             source = reorder(source, order)
         small = render(renamer.rename(source))
+        if name == CORE:
+            renamer.foresee(filter(None, map(source_of, PARTS)))
         ast.parse(small)
         out[name] = (small, compress(small.encode('ascii')))
     line = LINE % len(out[CORE][1])
