@@ -185,26 +185,27 @@ class Streams(StreamCase):
 
     def test_widening(self):
         """An empty frame says that we stand still: as much again, if all was used and what came is consumed, and once."""
-        n = self.ready()
-        x = n.open('tcp', *self.serve(read_all).address)
-        x.put(b'')
-        n.idle(.2)
-        self.assertEqual(x.room, WINDOW, 'nothing was used')
-        for window in WINDOW, 2 * WINDOW:
-            self.assertEqual(x.send(bytes(window)), window)
-            n.idle(.2)
-            before = x.room
-            x.put(b'')
-            n.until(lambda: x.room > before)
-            self.assertEqual(x.room, before + window)
+        for parts in ('stream',), ('stream', 'relay'), ('relay', 'stream'), ('stream', 'exec', 'relay'):
+            n = self.ready(*parts)
+            x = n.open('tcp', *self.serve(read_all).address)
             x.put(b'')
             n.idle(.2)
-            self.assertEqual(x.room, before + window, 'said before it was known')
-        y = n.open('tcp', *self.serve(lambda x: time.sleep(60)).address)
-        y.fill()
-        y.put(b'')
-        n.idle(.3)
-        self.assertEqual(y.room, 0, 'who does not read gets no larger window')
+            self.assertEqual(x.room, WINDOW, 'nothing was used')
+            for window in WINDOW, 2 * WINDOW:
+                self.assertEqual(x.send(bytes(window)), window)
+                n.idle(.2)
+                before = x.room
+                x.put(b'')
+                n.until(lambda: x.room > before)
+                self.assertEqual(x.room, before + window)
+                x.put(b'')
+                n.idle(.2)
+                self.assertEqual(x.room, before + window, 'said before it was known')
+            y = n.open('tcp', *self.serve(lambda x: time.sleep(60)).address)
+            y.fill()
+            y.put(b'')
+            n.idle(.3)
+            self.assertEqual(y.room, 0, 'who does not read gets no larger window')
 
     def test_overflow(self):
         n = self.ready()

@@ -24,6 +24,7 @@ class Child:
     def shut(self, fd):
         watch(fd, 0)
         READERS.pop(fd, None)
+        WIDE.pop(fd, None)
         which = self.fds.pop(fd, 0)
         os.close(fd)
         if fd == self.out.fd:
@@ -39,6 +40,7 @@ class Child:
         self.reason = self.reason or reason
         if self.out.fd >= 0:
             watch(self.out.fd, 0)
+            WIDE.pop(self.out.fd, None)
             if self.out.fd not in self.fds:
                 os.close(self.out.fd)
             self.out.fd = -1
@@ -56,7 +58,7 @@ class Child:
     def take(self, fd):
         which = self.fds[fd]
         try:
-            s = os.read(fd, which > 1 and 4096 or 65536)
+            s = os.read(fd, which > 1 and 4096 or fd in WIDE and 126976 or 65536)
         except OSError:
             if sys.exc_info()[1].args[0] in (4, 11):
                 return
@@ -71,7 +73,7 @@ class Child:
             if len(s) > 65535:
                 widen(fd)
             if not self.gone:
-                self.rest = frames(self, self.rest + s)
+                self.rest = heard(self, self.rest, s)
             return
         if self.linked:
             self.evidence = (self.evidence + text(s.decode('utf8', 'replace'), 2000))[-1000:]

@@ -47,7 +47,7 @@ def turn():
     for fd, mask in ready:
         if fd == IN:
             try:
-                x = os.read(IN, 65536)
+                x = os.read(IN, IN in WIDE and 126976 or 65536)
             except OSError:
                 again()
                 continue
@@ -56,7 +56,7 @@ def turn():
             if len(x) > 65535:
                 widen(IN)
             LAST = now
-            REST = frames(None, REST + x)
+            REST = heard(None, REST, x)
         elif fd in READERS and mask & 27:
             READERS[fd](fd)
         elif fd in PIPES:

@@ -37,13 +37,6 @@ def byte_string(s):
     return major(64, len(s)) + s
 
 
-def joined_write(fd, v):
-    return os.write(fd, EMPTY.join(v))
-
-
-writev = getattr(os, 'writev', joined_write)    # Python 3.3 and later
-
-
 def widen(fd):
     # A pipe that bulk has filled: F_SETPIPE_SZ, of Linux 2.6.35 and later.
     if fd not in WIDE:

@@ -64,13 +64,40 @@ def route(*rest):
     route_from(None, *rest)
 
 
-def frames(link, s):
-    # All whole frames of s, from a child or (None) the parent; what is left over comes back. After a bad one, nothing is read
-    # any more. What `route_from` has let pass once, it lets pass again as long as no interval changes: a frame with the same
-    # dst, src and auth over the same link, if it is no grant, nor anything special, goes the short way, with one hop less and
-    # otherwise as it is. Bulk is only queued, and written when all of s is: several frames at once.
+def heard(link, s, x):
+    # s, what was left over, and x, what came, from a child or (None) the parent: all whole frames; what is left over comes back.
+    # Of the two only the frame that lies in both is put together. Bulk is only queued, and written when all of x is: several
+    # frames at once.
     at = 0
     outs = {}
+    while s and at < len(x):
+        n = 28
+        if len(s) > 27:
+            n += unpack('>I', s[24:28])[0]
+        y = x[at:at + max(n - len(s), 0)]
+        at += len(y)
+        s = frames(link, s + y, 0, outs)
+    if not s:
+        s = frames(link, x, at, outs)
+    for out in outs:
+        flush(out)
+        crowded(out.child)
+        LOCK.acquire()
+        v = out.queues[2]
+        for i in range(len(v) - 1, max(len(v) - outs[out], 0) - 1, -1):
+            # What has to wait does not keep all of x.
+            v[i] = v[i][0], EMPTY + v[i][1], v[i][2], v[i][3]
+        LOCK.release()
+    write_fresh()
+    return s
+
+
+def frames(link, s, at, outs):
+    # All whole frames of s from `at` on. After a bad one, nothing is read
+    # any more. What `route_from` has let pass once, it lets pass again as long as no interval changes: a frame with the same
+    # dst, src and auth over the same link, if it is no grant, nor anything special, goes the short way, with one hop less and
+    # otherwise as it is.
+    share = view(s)
     while len(s) - at > 27:
         magic, version, kind, hops, dst, src, auth, handle, reply, n = unpack('>4B6I', s[at:at + 28])
         if magic != 236 or version != 1 or kind & 195 > 2:
@@ -97,15 +124,12 @@ def frames(link, s):
                 if received(link, n):
                     return EMPTY
                 LOCK.acquire()
-                out.put(kind, pack('4B', 236, 1, kind, hops - 1), link, s[at + 4:at + n])
+                out.put(kind, pack('4B', 236, 1, kind, hops - 1), link, share[at + 4:at + n])
                 LOCK.release()
-                outs[out] = 1
+                outs[out] = outs.get(out, 0) + 1
             else:
                 out.straight(kind, pack('4B', 236, 1, kind, hops - 1) + s[at + 4:at + n])
         at += n
-    for out in outs:
-        flush(out)
-        crowded(out.child)
     return s[at:]
 
 

@@ -3,12 +3,47 @@
 # A hop's window follows its link as in router/credit.c, where the reasons are. What is measured here is the time until all that
 # was in flight when credit ran out is acknowledged. A stream's window is widened as in router/stream.c.
 thread.start_new_thread(__import__, ('time',))  # in a thread: the I/O thread imports nothing
+FRESH = H.setdefault('fresh', [])   # connections with something to write, once all that was read with it has been parsed
 
 
 def stamp():
     # Seconds, finer than `now` once the module is there.
     x = sys.modules.get('time')
     return getattr(x, 'monotonic', getattr(x, 'time', now))()
+
+
+def joined_write(fd, v):
+    return os.write(fd, EMPTY.join(v))
+
+
+writev = getattr(os, 'writev', joined_write)    # Python 3.3 and later
+view = getattr(sys.modules.get('builtins'), 'memoryview', None) # what slices without a copy
+try:
+    EMPTY.join([view(EMPTY)])                   # 3.4 and later
+except TypeError:
+    def view(s):
+        return s
+
+
+def write_fresh():
+    while FRESH:
+        FRESH.pop().write_out()
+
+
+def parse(s):
+    # As the core's, but what is left over is copied once.
+    at = 0
+    while len(s) - at > 27:
+        x = unpack('>4B6I', s[at:at + 28])
+        n = x[9] + 28
+        if x[:2] != (236, 1) or x[2] & 195 > 2 or x[9] > 65536 >> (x[2] & 2):
+            die()
+        if n > len(s) - at:
+            break
+        route(*x[2:9] + (s[at + 28:at + n],))
+        at += n
+    write_fresh()
+    return s[at:]
 
 
 def number(n, low=0, high=1 << 64):
@@ -59,26 +94,50 @@ def bulk_kind(kind, more):
     return more and (kind & 128 and 2 or 18) or kind & 36 | 2
 
 
+def up_all(v):
+    # As `up`, of several frames in pieces, which are joined only if they have to be.
+    if 16 in H:
+        return up(2, EMPTY.join(v))
+    s = EMPTY
+    LOCK.acquire()
+    try:
+        n = writev(OUT, v)
+        if n < sum([len(x) for x in v]):
+            s = EMPTY.join(v)[n:]
+    except:
+        again()
+        s = EMPTY.join(v)
+    while s:
+        try:
+            s = s[os.write(OUT, s):]
+        except:
+            again()
+            select.select([], [OUT], [], IDLE)[1] or die()
+    LOCK.release()
+
+
 def bulk_large(kind, dst, handle, reply, body):
     # As the core's, but the last frame keeps END, nothing is a frame too, and up to four are written at once. Once `relay` is
     # here it has the credit.
     global SENT
     LARGE.acquire()
     v = []
+    share = view(body)
     for i in range(0, len(body) or 1, 16384):
-        s = body[i:i + 16384]
+        s = share[i:i + 16384]
         n = len(s) + 28
-        while len(v) > 3 or SENT > ACKED and SENT - ACKED + n > LEAF_HOP[0] and 16 not in H:
+        while len(v) > 7 or SENT > ACKED and SENT - ACKED + n > LEAF_HOP[0] and 16 not in H:
             if v:
-                up(2, EMPTY.join(v))    # before anything is waited for
+                up_all(v)       # before anything is waited for
                 v = []
             else:
                 ran_dry(LEAF_HOP, SENT)
                 CREDIT.acquire()
         SENT += n
         more = i + 16384 < len(body)
-        v.append(pack('>4B6I', 236, 1, bulk_kind(kind, more), 64, dst, ME, ME, handle, reply, n - 28) + s)
-    up(2, EMPTY.join(v))
+        v.append(pack('>4B6I', 236, 1, bulk_kind(kind, more), 64, dst, ME, ME, handle, reply, n - 28))
+        v.append(s)
+    up_all(v)
     LARGE.release()
 
 

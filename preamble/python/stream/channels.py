@@ -22,7 +22,7 @@ class ChannelFlow(Flow):
     def finish(self):
         rouse(self.can_read)
 
-    def ready(self):
+    def ready(self, n):
         rouse(self.can_write)
 
     def fail(self):

@@ -92,7 +92,7 @@ class Flow:
         if self.granted == self.used:
             self.starved = 1            # all that was granted is under way: the window may be too small
         self.granted = min(self.granted + n, self.used + STREAM_MAX)
-        self.ready()
+        self.ready(n)
 
     def free_room(self):
         return self.granted - self.used

@@ -7,37 +7,56 @@ class Connection(Flow):
         sock.setblocking(0)
         keep(self.fd)
         self.queue = []
+        self.fresh = []
         self.gone = 0
         Flow.__init__(self, dst, far)
 
     def take(self, s):
+        self.fresh.append(s)
+        if len(self.fresh) < 2:
+            FRESH.append(self)
+
+    def write_out(self):
+        # In the I/O thread. (The mover takes `fresh` for what is still to be written, too.)
+        v = self.fresh
         if not self.queue:
-            s = self.put(s)
-        if s:
-            self.queue.append(s)
+            v = self.put(v)
+        self.queue += v
+        self.fresh = []
+        if v or self.far_over:
             changed(self)
 
-    def put(self, s):
-        # What the socket does not take now. (The lock: while the I/O thread writes, the mover must not close, for the
+    def put(self, v):
+        # What of them the socket does not take now. (The lock: while the I/O thread writes, the mover must not close, for the
         # descriptor may be another connection's then.)
-        n = bad = 0
+        i = n = bad = 0
         WRITING.acquire()
         try:
-            n = self.gone and len(s) or os.write(self.fd, s)
+            if self.gone:
+                n = sum([len(s) for s in v])
+            else:
+                n = writev(self.fd, len(v) > 500 and [EMPTY.join(v)] or v)
         except OSError:
             bad = sys.exc_info()[1].args[0]
         WRITING.release()
         if bad not in (0, 4, 11):
             self.broken(bad)
-            return EMPTY
+            return []
         self.consumed(n)
-        return s[n:]
+        while i < len(v) and n >= len(v[i]):
+            n -= len(v[i])
+            i += 1
+        if i < len(v):
+            return [v[i][n:]] + v[i + 1:]
+        return []
 
     def finish(self):
         changed(self)
 
-    def ready(self):
-        changed(self)
+    def ready(self, n):
+        # Of credit before these n bytes there was none: only then the mover does not read. (It counts first what it uses.)
+        if self.free_room() <= n:
+            changed(self)
 
     def fail(self):
         # Its peer shall see a reset too.
@@ -56,14 +75,11 @@ class Connection(Flow):
 
     def move(self, mask):
         # In the mover.
-        if mask & 4:
-            while self.queue and not self.gone:
-                s = self.put(self.queue[0])
-                if s:
-                    self.queue[0] = s
-                    break
-                del self.queue[0]
-        if mask & 27 and not self.over and not self.gone and self.free_room() > 0:
+        if mask & 4 and not self.gone:
+            v = self.queue[:64]         # the I/O thread appends meanwhile
+            self.queue[:len(v)] = self.put(v)
+        again = 4
+        while again and mask & 27 and not self.over and not self.gone and self.free_room() > 0:
             try:
                 s = os.read(self.fd, min(self.free_room(), 65536))
             except OSError:
@@ -75,10 +91,12 @@ class Connection(Flow):
                 self.emit_bytes(s)
             else:
                 self.end_sending()
+            again = len(s) > 65535 and again - 1        # there is more, it seems: not asked of poll
+            s = EMPTY           # two at once are more than malloc keeps (M_TRIM_THRESHOLD)
 
     def tidy(self):
         # In the mover, after anything has changed. True: the socket is closed.
-        if self.far_over == 1 and not self.queue and not self.gone:
+        if self.far_over == 1 and not self.fresh and not self.queue and not self.gone:
             self.far_over = 2
             try:
                 self.sock.shutdown(1)
