@@ -207,7 +207,7 @@ static int declare(char *text, size_t cap, unsigned depth, const char *agent, co
 {
 	int n = snprintf(text, cap, "econtext: 1\ndefaults: {python: \"%s\"}\nnodes:\n", python);
 	for (unsigned i = 1; i <= depth && n > 0 && (size_t)n < cap; i++) {
-		char via[16] = "";
+		char via[24] = "";
 		if (i > 1)
 			snprintf(via, sizeof via, "via: n%u, ", i - 1);
 		int more = snprintf(text + n, cap - (size_t)n, "  n%u: {%slocal: {}, agent: [%s]}\n", i, via,
