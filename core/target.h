@@ -38,10 +38,19 @@ struct eci_target {
 	const char *secret;         /* name of the secret that answers its password prompt; NULL */
 	const char *python;         /* interpreter to use instead of looking for one; NULL */
 	const char *title;          /* NULL: default */
+	const char *image;          /* local: its parent's native agent, to be executed as it is; NULL */
 	struct eci_agents agents;
 	enum eci_hostkey hostkey;
 	bool feed; /* forced command that runs a shell: first stage goes on stdin */
 	struct eci_timeouts timeout;
 };
+
+/* A native agent that its parent may execute in place of a shell. Who names a program or an interpreter wants that one
+ * to be started. */
+static inline bool eci_target_takes_image(const struct eci_target *t)
+{
+	return t->method == ECI_LOCAL && !t->program && !t->python && t->agents.count &&
+	       t->agents.kind[0] == ECI_AGENT_NATIVE;
+}
 
 #endif

@@ -141,7 +141,8 @@ static void send_agent(ectx_context *c, const struct eci_action *a)
 static void act_promote(ectx_context *c, const struct eci_action *a)
 {
 	c->native = a->agent == ECI_AGENT_NATIVE;
-	send_agent(c, a);
+	if (!a->is_there)
+		send_agent(c, a);
 	struct eci_buf hello = ECI_BUF_NULL;
 	eci_hello_put(c, &hello);
 	struct eci_buf b = body_for(c, 2);
@@ -149,7 +150,8 @@ static void act_promote(ectx_context *c, const struct eci_action *a)
 	eci_buf_deinit(&hello);
 	to_parent(c, ECI_H_PROMOTE, &b);
 	const char *machine = strchr(a->system, ' ');
-	(void)snprintf(c->arch, sizeof c->arch, "%.31s", machine ? machine + 1 : a->system);
+	machine = a->is_there ? eci_image_machine(c) : machine ? machine + 1 : a->system;
+	(void)snprintf(c->arch, sizeof c->arch, "%.31s", machine);
 	eci_context_promoted(c);
 }
 

@@ -186,6 +186,7 @@ static void dial(ectx_context *c)
 	c->started_ms = now;
 	c->event_slot = eci_slot_open(c->mesh->router, eci_context_id(c->parent), ECI_SLOT_MANY, on_event, c);
 	int made = eci_first_stage(stage, sizeof stage, nonce, c->target.python);
+	c->target.image = eci_image_for(c);
 	c->dialogue = made < 0 ? NULL : eci_dialogue_new(&c->target, nonce, stage, now);
 	if (!c->dialogue || !c->event_slot) {
 		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "first stage of %s", c->name);

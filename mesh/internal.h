@@ -165,6 +165,8 @@ struct ectx_mesh {
 	uint32_t next_id, dials; /* dials: children of the master in DIALING */
 	unsigned booting;        /* contexts whose dialogue has time limits */
 	bool started;            /* a process, in this round of the loop */
+	int image_fd;            /* image.c; -1: there is none */
+	char image[40], machine[32];
 	unsigned programs;
 	struct ectx_future *ops, *loose_ops, *hooked;
 	uint64_t ops_next_ms; /* no deadline is earlier than this */
@@ -196,6 +198,12 @@ void eci_carriers_flush(ectx_mesh *m, bool in_loop);
 void eci_carrier_wake(void *mesh, struct eci_link *link); /* router op */
 void eci_carrier_broken(void *mesh, struct eci_link *link, const char *reason, const char *detail);
 bool eci_carriers_end(ectx_mesh *m, bool kill); /* true: none is left */
+
+/* ---- image.c ---- */
+#define ECI_IMAGE_UNTRIED (-2)
+const char *eci_image_for(ectx_context *c);           /* the native agent that its parent can execute; NULL: none */
+const char *eci_image_machine(const ectx_context *c); /* as uname -m names it */
+void eci_image_close(ectx_mesh *m);
 
 /* ---- context.c ---- */
 ectx_context *eci_context_of_id(ectx_mesh *m, uint32_t id);

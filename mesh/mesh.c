@@ -292,6 +292,7 @@ static void destroy(ectx_mesh *m)
 	eci_spawns_free(m->spawns); /* frees carriers, which need the loop */
 	if (m->links_fd >= 0)
 		(void)close(m->links_fd);
+	eci_image_close(m);
 	if (m->loop)
 		ev_loop_destroy(m->loop);
 	while (m->contexts) {
@@ -367,6 +368,7 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 		m->event_limit = o->event_limit ? o->event_limit : ECI_EVENT_LIMIT;
 		m->next_id = ECI_BLOCK_FACTOR;
 		m->event_fd = m->links_fd = -1;
+		m->image_fd = ECI_IMAGE_UNTRIED;
 		if (make_parts(m, o) && start_loop(m) == 0) {
 			*out = m;
 			return 0;

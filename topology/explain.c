@@ -118,6 +118,10 @@ static void text_one(FILE *f, const ectx_topology *t, const struct eci_plan *p, 
 		if (!argv)
 			fprintf(f, " %s to %s", eci_method_name(item->target.method), item->name);
 		fprintf(f, "\n  %-*s %s agent\n", LABEL_WIDTH, "", agents_text(item->target.agents));
+		if (eci_target_takes_image(&item->target) &&
+		    (!i || p->items[w.item[i - 1]].target.agents.kind[0] == ECI_AGENT_NATIVE))
+			fprintf(f, "  %-*s (neither, where %s can execute the native agent that it has)\n", LABEL_WIDTH,
+				"", i ? p->items[w.item[i - 1]].name : "the master");
 		free(argv);
 		total += trips;
 	}

@@ -11,6 +11,8 @@
  *  - Another attempt is made in three cases, each bounded: a connection dropped before authentication (three times), a
  *    tool that wants a terminal (once), and a login that gives no marker (once, fed; only ssh and su start a login
  * shell, which could ignore our command).
+ *  - A target with an image is no dialogue at all: once it has started it is the agent. If it does not start, a shell
+ * is.
  *  - Silence is measured from the last byte, so that a slow profile is not cut short; but not for ever, as a shell may
  *    print for ever.
  */
@@ -59,7 +61,8 @@ static void spawn(struct eci_dialogue *d, uint64_t now_ms)
 	eci_tail_clear(&d->words);
 	eci_recipe_deinit(&d->recipe);
 	eci_dlg_enter(d, ECI_DLG_SPAWNING, now_ms);
-	int r = eci_recipe_make(&d->recipe, d->t, d->mode, d->feed, d->stage);
+	int r = d->image ? eci_recipe_image(&d->recipe, d->t)
+			 : eci_recipe_make(&d->recipe, d->t, d->mode, d->feed, d->stage);
 	if (!r) {
 		eci_dlg_push(d, (struct eci_action){.kind = ECI_ACT_SPAWN, .recipe = &d->recipe});
 		return;
@@ -102,6 +105,7 @@ struct eci_dialogue *eci_dialogue_new(const struct eci_target *t, const char *no
 	eci_sudo_prompt(d->sudo_prompt, stage);
 	d->mode = eci_recipe_first_mode(t);
 	d->feed = t->feed;
+	d->image = t->image != NULL;
 	spawn(d, now_ms);
 	return d;
 }
@@ -158,6 +162,12 @@ void eci_dialogue_started(struct eci_dialogue *d, uint64_t now_ms)
 	if (d->state != ECI_DLG_SPAWNING)
 		return;
 	d->quiet_ms = now_ms;
+	if (d->image) {
+		d->agent = ECI_AGENT_NATIVE;
+		eci_dlg_enter(d, ECI_DLG_BOOT, now_ms);
+		eci_dlg_push(d, (struct eci_action){.kind = ECI_ACT_PROMOTE, .agent = d->agent, .is_there = true});
+		return;
+	}
 	eci_dlg_enter(d, d->t->method == ECI_LOCAL ? ECI_DLG_SHELL : ECI_DLG_LOGIN, now_ms);
 	if (!d->t->secret || !eci_asks_on_stdin(d->t))
 		eci_dlg_feed(d);
@@ -230,8 +240,20 @@ static void flush_lines(struct eci_dialogue *d, uint64_t now_ms)
 			eci_dlg_line(d, d->lines[i].text, now_ms);
 }
 
+/* The image cannot be executed there: as if there were none. */
+static bool try_without_image(struct eci_dialogue *d, uint64_t now_ms)
+{
+	if (d->state != ECI_DLG_SPAWNING || !d->image)
+		return false;
+	d->image = false;
+	spawn(d, now_ms);
+	return true;
+}
+
 void eci_dialogue_exited(struct eci_dialogue *d, int wait_status, uint64_t now_ms)
 {
+	if (try_without_image(d, now_ms))
+		return;
 	if (d->state == ECI_DLG_SPAWNING)
 		eci_dialogue_started(d, now_ms);
 	flush_lines(d, now_ms);
@@ -254,7 +276,7 @@ void eci_dialogue_spawn_failed(struct eci_dialogue *d, int err, const char *text
 	enum { NOT_FOUND = 2 }; /* ENOENT on every system; the number is the relay's, not ours */
 	char saw[256];
 	const char *program = d->recipe.argv ? d->recipe.argv[0] : "";
-	if (d->state != ECI_DLG_SPAWNING)
+	if (d->state != ECI_DLG_SPAWNING || try_without_image(d, now_ms))
 		return;
 	/* A relay may say which program it was, or just why. */
 	size_t n = 0;

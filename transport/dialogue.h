@@ -9,7 +9,7 @@
 #include "transport/scan.h"
 
 /* Permitted transitions:
- *   SPAWNING -> LOGIN | SHELL | OVER
+ *   SPAWNING -> LOGIN | SHELL | OVER | BOOT and SPAWNING (an image)
  *   LOGIN    -> SHELL | BOOT | ENDING | SPAWNING | PAUSE | OVER
  *   SHELL    -> LOGIN (a password prompt after all) | BOOT | ENDING | SPAWNING | OVER
  *   PAUSE    -> SPAWNING | OVER
@@ -41,6 +41,7 @@ struct eci_dialogue {
 	/* the attempt */
 	enum eci_spawn_mode mode;
 	bool feed, feed_owed; /* owed: the first stage was not written yet */
+	bool image;           /* the target's image is started, and no shell */
 	bool answered;
 	unsigned dials;        /* attempts that were dropped before authentication */
 	bool respawn;          /* ENDING: to SPAWN again, not to fail */

@@ -109,6 +109,24 @@ int eci_recipe_make(struct eci_recipe *out, const struct eci_target *t, enum eci
 	return 0;
 }
 
+int eci_recipe_image(struct eci_recipe *out, const struct eci_target *t)
+{
+	static const char *const no_env[] = {NULL};
+	/* Its last argument is room for the title, as with every loader (preamble/loader.c). */
+	static const char room[] = "                                                                                 "
+				   "                             ";
+	*out = (struct eci_recipe){.env = no_env, .mode = ECI_SPAWN_PIPES};
+	size_t n = strlen(t->image) + 1;
+	char **argv = eci_mem_alloc(3 * sizeof *argv + n + sizeof room);
+	if (!argv)
+		return ECI_RECIPE_NO_MEMORY;
+	argv[0] = memcpy(argv + 3, t->image, n);
+	argv[1] = memcpy(argv[0] + n, room, sizeof room);
+	argv[2] = NULL;
+	out->argv = argv;
+	return 0;
+}
+
 void eci_recipe_deinit(struct eci_recipe *r)
 {
 	eci_mem_free(r->argv);

@@ -27,6 +27,9 @@ void eci_recipe_become(struct eci_argv *a, const struct eci_target *t, bool feed
 const char *const *eci_recipe_ssh_env(void);
 const char *const *eci_recipe_become_env(void);
 
+/* The same for the target's image: no stage, no shell. */
+int eci_recipe_image(struct eci_recipe *out, const struct eci_target *t);
+
 /* NULL, or why this target is not turned into an argv ("host name begins with '-'"). */
 const char *eci_recipe_refusal(const struct eci_target *t, const char *stage);
 

@@ -63,6 +63,7 @@ struct eci_action {
 	size_t len;
 	const char *secret;
 	enum eci_agent agent; /* PROMOTE */
+	bool is_there;        /* PROMOTE: that agent runs already, nothing makes it */
 	char interpreter[16]; /* PROMOTE: python3, python, python2, or the override's last part; for the native agent
 				 also perl and sh */
 	char system[64];      /* PROMOTE: `uname -sm` */

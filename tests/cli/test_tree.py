@@ -1,5 +1,6 @@
 """tree and trace: all contexts with their counters, the hops of a way; JSON is one object a line and nothing else."""
 import json
+import os
 
 from support import Case
 
@@ -41,6 +42,19 @@ class Tree(Case):
         hops = [json.loads(line) for line in self.ends(0, 'trace', '--json', '-w', 'n2').out.splitlines()]
         self.assertEqual([(h['target'], h['hop'], h['name']) for h in hops], [('n2', 1, 'top'), ('n2', 2, 'mid'), ('n2', 3, 'n2')])
         self.assertTrue(all(h['rtt_us'] > 0 for h in hops))
+
+
+class NoShell(Case):
+    """A native agent below the master, or below a native one, on the same machine is executed and needs no shell to start it."""
+
+    def test_native_below_native(self):
+        self.topology('econtext: 1\ndefaults: {agent: native}\nnodes:\n  top: {local: {}}\n  mid: {via: top, local: {}}\n  n: {via: mid, local: {}}\n'
+                      '  asks: {via: mid, local: {}, python: /usr/bin/python3}\n')
+        self.env['PATH'] = self.path('nothing')
+        self.assertEqual(self.ends(0, 'exec', '-w', 'top,mid,n', '--', '/bin/echo', 'here').out.count('here'), 3)
+        tree = [json.loads(line) for line in self.ends(0, 'tree', '--json', '-w', 'n').out.splitlines()]
+        self.assertEqual([(one['agent'], one['arch']) for one in tree[1:]], [('native', os.uname().machine)] * 3)
+        self.assertIn('sh: No such file', self.ends(3, 'exec', '-w', 'asks', '--', '/bin/true').err)
 
 
 class Preamble(Case):

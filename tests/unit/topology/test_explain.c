@@ -292,6 +292,40 @@ Test(show, agents_as_they_are_built_in_or_written)
 	ectx_topology_free(t);
 }
 
+Test(plan, a_native_agent_that_its_parent_has)
+{
+	ectx_error err = {0};
+	const char *text = "econtext: 1\n"
+			   "defaults: {agent: native}\n"
+			   "nodes:\n"
+			   "  top: {local: {}}\n"
+			   "  under: {via: top, local: {}}\n"
+			   "  named: {via: top, local: {}, python: python3}\n"
+			   "  py: {via: top, local: {}, agent: python}\n"
+			   "  below: {via: py, local: {}}\n"
+			   "  far: {}\n";
+	const char *const names[] = {"top", NULL}, *const under[] = {"under", NULL};
+	const char *const others[] = {"named", "py", "below", "far"};
+	ectx_topology *t = ectx_topology_parse(text, strlen(text), "f.yaml", &err);
+	cr_assert(t, "%s", err.saw);
+	char *out = ectx_topology_plan(t, names, false, &err);
+	has(out, " (neither, where the master can execute the native agent that it has)\n");
+	free(out);
+	out = ectx_topology_plan(t, under, false, &err);
+	has(out, " (neither, where top can execute the native agent that it has)\n");
+	free(out);
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		const char *const one[] = {others[i], NULL};
+		out = ectx_topology_plan(t, one, false, &err);
+		cr_assert(out, "%s", err.saw);
+		cr_expect_eq(strstr(out, "where the master") != NULL, i != 3, "%s", out); /* top is on the way */
+		cr_expect_null(strstr(out, "where top"), "%s", out);
+		cr_expect_null(strstr(out, "where py"), "%s", out);
+		free(out);
+	}
+	ectx_topology_free(t);
+}
+
 Test(show, of_no_names_is_of_all)
 {
 	ectx_topology *t = parse();

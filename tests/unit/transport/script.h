@@ -2,8 +2,8 @@
  *
  *   > started                       > err|out|tty TEXT       > exit N     > signal N      > at MS      > up
  *   > nospawn ERRNO TEXT            > nosecret WHY           > lost REASON [EVIDENCE]     > relay TEXT
- *   = spawn pipes|pty|ctty [feed]   = kill   = write stdin|tty TEXT   = answer stdin|tty SECRET   = promote INTERPRETER
- * [native] = fail|next PHASE CODE [TEXT in saw, or TEXT$ the whole of it]
+ *   = spawn pipes|pty|ctty [feed|image]   = kill   = write stdin|tty TEXT   = answer stdin|tty SECRET   = promote
+ * INTERPRETER|image [native] = fail|next PHASE CODE [TEXT in saw, or TEXT$ the whole of it]
  *
  * Every action must be asked for by a line, in order, right behind the event that causes it. The same script is played
  * with its bytes whole, one by one, and cut at random, and must do the same each time. */
@@ -18,6 +18,7 @@
 
 #define SCRIPT_NONCE "k3j9x2ab"
 #define SCRIPT_STAGE "echo EC:k3j9x2ab:$p:`uname -sm`;read -r l"
+#define SCRIPT_IMAGE "/proc/7/fd/5"
 #define SCRIPT_MARK "EC:k3j9x2ab:python3:Linux x86_64\n"
 
 struct script {
@@ -60,6 +61,12 @@ static inline bool is_fed(const struct eci_recipe *r)
 	return true;
 }
 
+static inline bool is_image(const struct eci_recipe *r)
+{
+	return !strcmp(r->argv[0], SCRIPT_IMAGE) && r->argv[1] && strspn(r->argv[1], " ") >= 100 && !r->argv[1][110] &&
+	       !r->argv[2];
+}
+
 /* One line for an action, as above. */
 static inline void script_describe(const struct eci_action *a, char *out, size_t cap)
 {
@@ -69,7 +76,10 @@ static inline void script_describe(const struct eci_action *a, char *out, size_t
 	case ECI_ACT_NONE:
 		break;
 	case ECI_ACT_SPAWN:
-		snprintf(out, cap, "spawn %s%s", modes[a->recipe->mode], is_fed(a->recipe) ? " feed" : "");
+		snprintf(out, cap, "spawn %s%s", modes[a->recipe->mode],
+			 is_image(a->recipe) ? " image"
+			 : is_fed(a->recipe) ? " feed"
+					     : "");
 		break;
 	case ECI_ACT_KILL:
 		snprintf(out, cap, "kill");
@@ -81,7 +91,8 @@ static inline void script_describe(const struct eci_action *a, char *out, size_t
 		snprintf(out, cap, "answer %s %s", to, a->secret);
 		break;
 	case ECI_ACT_PROMOTE:
-		snprintf(out, cap, "promote %s%s", a->interpreter, a->agent == ECI_AGENT_NATIVE ? " native" : "");
+		snprintf(out, cap, "promote %s%s", a->is_there ? "image" : a->interpreter,
+			 a->agent == ECI_AGENT_NATIVE ? " native" : "");
 		break;
 	case ECI_ACT_NEXT_AGENT:
 	case ECI_ACT_FAIL:

@@ -126,3 +126,32 @@ Test(agents, a_reason_longer_than_what_is_kept_is_cut)
 	said[n + 5000] = 0;
 	cr_expect_eq(failure_of(said).code, ECTX_E_BOOT_EXITED);
 }
+
+#define IMAGE LOCAL, .image = SCRIPT_IMAGE
+#define IMAGE_START "= spawn pipes image"
+
+static const struct script images[] = {
+	{"it starts", {IMAGE, NATIVE_FIRST}, {IMAGE_START, "> started", "= promote image native", "> up"}},
+	{"no shell's limits",
+	 {IMAGE, NATIVE},
+	 {IMAGE_START, "> started", "= promote image native", "> at 19999", "> at 20000", "= kill", "> signal 9",
+	  "= fail boot boot-timeout"}},
+	{"a shell, where it may not be executed",
+	 {IMAGE, NATIVE_FIRST},
+	 {IMAGE_START, "> nospawn 13 Permission denied", START, MARK, "= promote python3 native", "> up"}},
+	{"a shell, where it ends before it starts",
+	 {IMAGE, NATIVE},
+	 {IMAGE_START, "> exit 127", START, MARK, "= promote python3 native"}},
+	{"no shell either",
+	 {IMAGE, NATIVE},
+	 {IMAGE_START, "> nospawn 2 No such file", "= spawn pipes", "> nospawn 2 No such file",
+	  "= fail shell no-program sh: No such file$"}},
+	{"it dies, python next",
+	 {IMAGE, NATIVE_FIRST},
+	 {IMAGE_START, "> started", "= promote image native", "> lost eof", "= next boot boot-exited"}},
+	{"it dies, native only",
+	 {IMAGE, NATIVE},
+	 {IMAGE_START, "> started", "= promote image native", "> err Killed\n", "> lost eof",
+	  "= fail boot boot-exited Killed"}},
+};
+PLAY(images, images)
