@@ -77,7 +77,7 @@ def heard(link, s, x):
         y = x[at:at + max(n - len(s), 0)]
         at += len(y)
         s = frames(link, s + y, 0, outs)
-    if not s:
+    if not s and not (link and link.gone):
         s = frames(link, x, at, outs)
     for out in outs:
         flush(out)
