@@ -34,8 +34,10 @@ void eci_stats_put(struct eci_buf *b, struct eci_router *r, const struct eci_sta
 	struct eci_link_stats row;
 	uint32_t rows = 0;
 	struct eci_link *l = eci_router_parent(r);
-	if (l)
-		add(keys, l);
+	if (l) { /* its frames and bytes are counted by the parent, the other way round: in its row of us */
+		eci_link_get_stats(l, &row);
+		keys[SUMS - 1] = row.queued_bytes;
+	}
 	for (l = NULL; (l = eci_router_next_link(r, l)) != NULL; rows++)
 		add(keys, l);
 	eci_cbor_put_map(b, SUMS + 5);

@@ -89,8 +89,11 @@ def test_to_three_at_once(place):
     expect(not [x for x in os.listdir(place.path('all')) if x.startswith('.')], os.listdir(place.path('all')))
     total = sum(os.path.getsize(os.path.join(f, x)) for f, _, v in os.walk(root) for x in v if not os.path.islink(os.path.join(f, x)))
     with open(place.path('stats')) as f:
-        top = [x for x in map(json.loads, f) if x['name'] == 'master'][0]
-    expect(top['bytes_out'] < (total + 3 * MIB) * 1.02 + 400000, 'over the first link', top['bytes_out'], 'of', total)
+        rows = {x['name']: x for x in map(json.loads, f)}
+    first = rows['master']['bytes_out']
+    expect(first < (total + 3 * MIB) * 1.02 + 400000, 'over the first link', first, 'of', total)
+    for name, way, links in ('top', 'bytes_in', 1), ('top', 'bytes_out', 3), ('leaf1', 'bytes_in', 1), ('leaf3', 'bytes_in', 1):
+        expect(.85 < rows[name][way] / links / first < 1.15, name, way, rows[name][way], 'over each link', first)
 
 
 def test_names(place):

@@ -239,6 +239,8 @@ def multicast(kind, hops, dst, src, auth, handle, reply, body):
         if x == ME:
             me = 1
         elif x in CHILDREN and hops > 1:
+            CHILDREN[x].frames_out += 1
+            CHILDREN[x].bytes_out += len(body) + 28
             forward(None, CHILDREN[x].out, kind, hops, dst, src, auth, handle, reply, body)
     if me and handle not in NEAR:
         return deliver(kind & 247, src, handle, reply, body)
