@@ -215,7 +215,7 @@ static void came(struct sock *l)
 	long fd = SYS4(NR_accept4, l->fd, &from, &from.len, SYS_NONBLOCK | SYS_CLOEXEC);
 	struct sock *s = fd < 0 ? NULL : sock_new(ARRIVED, (int)fd, NULL);
 	struct eci_buf b = ECI_BUF_NULL;
-	if (fd < 0 && fd != -SYS_EAGAIN)
+	if (fd < 0 && fd != -SYS_EAGAIN && fd != -SYS_ECONNABORTED)
 		l->until = native.now + REST;
 	if (!s) {
 		if (fd >= 0)

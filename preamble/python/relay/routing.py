@@ -93,10 +93,9 @@ def heard(link, s, x):
 
 
 def frames(link, s, at, outs):
-    # All whole frames of s from `at` on. After a bad one, nothing is read
-    # any more. What `route_from` has let pass once, it lets pass again as long as no interval changes: a frame with the same
-    # dst, src and auth over the same link, if it is no grant, nor anything special, goes the short way, with one hop less and
-    # otherwise as it is.
+    # All whole frames of s from `at` on. After a bad one, nothing is read any more. What `route_from` has let pass once, it lets
+    # pass again as long as no interval changes: a frame with the same dst, src and auth over the same link, if it is no grant,
+    # nor anything special, goes the short way, with one hop less and otherwise as it is.
     share = view(s)
     while len(s) - at > 27:
         magic, version, kind, hops, dst, src, auth, handle, reply, n = unpack('>4B6I', s[at:at + 28])

@@ -150,8 +150,9 @@ class Listener:
             sock, peer = self.sock.accept()
         except:
             # It went again; or there is no descriptor, and poll would say so without end.
-            self.rests = now() + 1
-            RESTING.append(self)
+            if sys.exc_info()[1].args[:1] not in ((11,), (103,)):   # EAGAIN, ECONNABORTED
+                self.rests = now() + 1
+                RESTING.append(self)
             return
         keep(sock.fileno())
         NUMBERS[1] += 1
