@@ -1,5 +1,5 @@
-/* mesh, internal: what the four files that connect a context share: connect.c (its life), actions.c (what the dialogue
- * wants, as frames), hello.c and ids.c. The mesh's lock is held. */
+/* mesh, internal: what the files that connect a context share: connect.c (its life), actions.c (what the dialogue
+ * wants, as frames), image.c, hello.c and ids.c. The mesh's lock is held. */
 #ifndef ECI_MESH_CONNECT_H
 #define ECI_MESH_CONNECT_H
 
@@ -15,6 +15,12 @@ bool eci_ids_take(ectx_context *c);             /* gives c its block, out of its
 void eci_hello_put(const ectx_context *c, struct eci_buf *b);  /* what c is told first */
 uint64_t eci_hello_take(ectx_context *c, struct eci_cbor *b);  /* what it answers, into c; its protocol version */
 void eci_text_take(struct eci_cbor *b, char *out, size_t cap); /* the next item, a text, escaped */
+
+/* image.c */
+#define ECI_IMAGE_UNTRIED (-2)
+const char *eci_image_for(ectx_context *c);           /* the native agent that its parent can execute; NULL: none */
+const char *eci_image_machine(const ectx_context *c); /* as uname -m names it */
+void eci_image_close(ectx_mesh *m);
 
 /* actions.c */
 void eci_actions_pump(ectx_context *c); /* does what the dialogue wants by now */

@@ -126,6 +126,7 @@ struct eci_plan_node {
 struct ectx_mesh {
 	atomic_uint refs; /* the program's own, and one a future and an event that it holds: see eci_mesh_unref() */
 	pthread_mutex_t lock;
+	atomic_uint lock_wanted; /* callers that wait for it */
 	pthread_t thread;
 	struct ev_loop *loop;
 	ev_async wake;
@@ -145,6 +146,9 @@ struct ectx_mesh {
 	ev_io links_w;
 	struct eci_nudge *nudges;    /* not in use */
 	struct eci_pump *pumps_over; /* wait for the loop to end them */
+	size_t pumps_left;           /* bytes that may still be read in this turn of the loop */
+	unsigned pumps_round;
+	bool pumps_wait; /* some were not read in this turn */
 	struct ectx_tunnel *tunnels;
 	struct ectx_stream *streams;
 
@@ -198,12 +202,6 @@ void eci_carriers_flush(ectx_mesh *m, bool in_loop);
 void eci_carrier_wake(void *mesh, struct eci_link *link); /* router op */
 void eci_carrier_broken(void *mesh, struct eci_link *link, const char *reason, const char *detail);
 bool eci_carriers_end(ectx_mesh *m, bool kill); /* true: none is left */
-
-/* ---- image.c ---- */
-#define ECI_IMAGE_UNTRIED (-2)
-const char *eci_image_for(ectx_context *c);           /* the native agent that its parent can execute; NULL: none */
-const char *eci_image_machine(const ectx_context *c); /* as uname -m names it */
-void eci_image_close(ectx_mesh *m);
 
 /* ---- context.c ---- */
 ectx_context *eci_context_of_id(ectx_mesh *m, uint32_t id);

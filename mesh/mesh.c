@@ -14,6 +14,8 @@
  * SIGPIPE: masked in the private thread; a caller's thread masks it around its writes and swallows one that was raised.
  */
 #include "mesh/event.h"
+#include "mesh/connect.h"
+#include "mesh/pump.h"
 #include "mesh/tunnel.h"
 #include "mesh/secret.h"
 #include "preamble/preamble.h"
@@ -21,6 +23,7 @@
 #include "io/roots.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +32,7 @@
 #include <unistd.h>
 
 #define READ_BUF 65536u
+#define LOCK_YIELDS 64
 
 uint64_t eci_now_ms(void)
 {
@@ -41,7 +45,11 @@ uint64_t eci_now_ms(void)
 
 void eci_lock(ectx_mesh *m)
 {
+	if (pthread_mutex_trylock(&m->lock) == 0)
+		return;
+	(void)atomic_fetch_add(&m->lock_wanted, 1);
 	(void)pthread_mutex_lock(&m->lock);
+	(void)atomic_fetch_sub(&m->lock_wanted, 1);
 }
 
 static void flush_from_caller(ectx_mesh *m)
@@ -74,9 +82,13 @@ static void release(struct ev_loop *loop)
 	(void)pthread_mutex_unlock(&m->lock);
 }
 
+/* A mutex is not fair: a loop that has more to do at once would take it again before those that it has just woken run.
+ */
 static void acquire(struct ev_loop *loop)
 {
 	ectx_mesh *m = ev_userdata(loop);
+	for (int i = 0; i < LOCK_YIELDS && atomic_load(&m->lock_wanted); i++)
+		(void)sched_yield();
 	(void)pthread_mutex_lock(&m->lock);
 	m->sleeping = false;
 }
@@ -156,6 +168,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 	ectx_mesh *m = ev_userdata(loop);
 	uint64_t now = eci_now_ms(), next;
 	m->started = false;
+	eci_pumps_turn(m);
 	do {
 		do_work(m);
 		eci_futures_hooks(m);
@@ -361,6 +374,7 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 	if (m) {
 		make_locks(m);
 		atomic_init(&m->refs, 1);
+		atomic_init(&m->lock_wanted, 0);
 		m->topology = o->topology;
 		m->log_level = o->log_level ? o->log_level : 20;
 		m->ask = o->ask;

@@ -13,6 +13,7 @@ struct eci_pump {
 	ev_io rd, wr;
 	struct eci_buf q; /* for out */
 	bool in_over, far_over, out_over, over;
+	unsigned round;                 /* in which it was read last */
 	bool far_ends_all;              /* the far end's END ends it */
 	bool wants_settled, settled;    /* it ends when the far end has done with what was sent */
 	char why[160];                  /* how it ended; "" well */
@@ -27,6 +28,7 @@ void eci_pump_init(struct eci_pump *p, ectx_mesh *m, int in, int out, bool owned
 void eci_pump_start(struct eci_pump *p, struct eci_stream *s);
 /* Ends it now: the stream is reset with this text (NULL: cancelled); end() is not called. */
 void eci_pump_close(struct eci_pump *p, const char *why);
-void eci_pumps_run(ectx_mesh *m); /* the loop's thread: ends of those that are over */
+void eci_pumps_turn(ectx_mesh *m); /* the loop's thread, before it looks at descriptors */
+void eci_pumps_run(ectx_mesh *m);  /* the loop's thread: ends of those that are over */
 
 #endif
