@@ -134,6 +134,8 @@ struct ectx_mesh {
 	ev_prepare prepare;
 	uint64_t wake_at_ms; /* when the loop will wake by itself */
 	bool closing, stop, sleeping;
+	bool started;    /* a process, in this turn of the loop */
+	bool pumps_wait; /* some were not read in this turn */
 
 	struct eci_router *router;
 	struct eci_spawns *spawns;
@@ -148,7 +150,6 @@ struct ectx_mesh {
 	struct eci_pump *pumps_over; /* wait for the loop to end them */
 	size_t pumps_left;           /* bytes that may still be read in this turn of the loop */
 	unsigned pumps_round;
-	bool pumps_wait; /* some were not read in this turn */
 	struct ectx_tunnel *tunnels;
 	struct ectx_stream *streams;
 
@@ -168,7 +169,6 @@ struct ectx_mesh {
 	uint32_t last_gid;
 	uint32_t next_id, dials; /* dials: children of the master in DIALING */
 	unsigned booting;        /* contexts whose dialogue has time limits */
-	bool started;            /* a process, in this round of the loop */
 	int image_fd;            /* image.c; -1: there is none */
 	char image[40], machine[32];
 	unsigned programs;
