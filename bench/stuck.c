@@ -44,7 +44,7 @@ static int serve(ectx_mesh *mesh, const char *port)
 	char to[32], line[32];
 	snprintf(to, sizeof to, "127.0.0.1:%.8s", port);
 	ectx_context *deep = ectx_context_get(mesh, "deep", &err), *sibling = ectx_context_get(mesh, "sibling", &err);
-	if (!deep || !sibling || ectx_connect(deep, LIMIT_MS, &err) || block(sibling, 0, &err))
+	if (!deep || !sibling || ectx_connect(deep, LIMIT_MS, &err) || ectx_connect(sibling, LIMIT_MS, &err))
 		return fail("connect", &err);
 	ectx_tunnel *tunnel =
 		ectx_tunnel_open(deep, &(ectx_tunnel_options){.listen = "127.0.0.1:0", .connect = to}, LIMIT_MS, &err);

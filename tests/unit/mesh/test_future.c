@@ -68,6 +68,7 @@ Test(future, many_threads_may_wait_for_one)
 	struct waiter t[8];
 	pthread_t id[8];
 	ectx_future *f, *never;
+	cr_expect(call_int(get(w.mesh, "a"), "work:add", "[1]") == 1);
 	hold(&w, get(w.mesh, "a"), &f);
 	never = start(get(w.mesh, "a"), "work:add", "[1]", WITHIN); /* waits behind f */
 	for (int i = 0; i < 8; i++) {
@@ -78,7 +79,8 @@ Test(future, many_threads_may_wait_for_one)
 	ectx_future_cancel(f);
 	for (int i = 0; i < 8; i++) {
 		cr_assert(pthread_join(id[i], NULL) == 0);
-		cr_expect(t[i].got == 1, "%ld", t[i].got);
+		/* Or what was cancelled had not begun there, and the one behind it is done as well. */
+		cr_expect(t[i].got == 1 || (t[i].got == 0 && ectx_future_done(never)), "%ld", t[i].got);
 	}
 	release(&w);
 	cr_expect(error_of(never)->status == ECTX_OK);
