@@ -149,7 +149,7 @@ static const struct eci_router_ops router_ops = {
 
 /* ---- the loop ---- */
 
-/* All there is, up to the first that starts a process: that takes milliseconds (fork, and the wait for its exec), in
+/* All there is, up to the first that starts a process: that takes milliseconds (until its exec), in
  * which no link is read, and a hundred of them in a row are links that fall silent. */
 static void do_work(ectx_mesh *m)
 {

@@ -11,8 +11,7 @@
  *  - Another attempt is made in three cases, each bounded: a connection dropped before authentication (three times), a
  *    tool that wants a terminal (once), and a login that gives no marker (once, fed; only ssh and su start a login
  * shell, which could ignore our command).
- *  - A target with an image is no dialogue at all: once it has started it is the agent. If it does not start, a shell
- * is.
+ *  - A target with an image needs no dialogue: once started it is the agent. If it does not start, a shell is tried.
  *  - Silence is measured from the last byte, so that a slow profile is not cut short; but not for ever, as a shell may
  *    print for ever.
  */
