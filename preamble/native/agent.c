@@ -15,6 +15,7 @@
 #include "service/stats.h"
 
 #define QUIET_MS 1000u /* of sleep, after which no bulk is expected */
+#define TURN_US 128u   /* about what a turn takes beside its sleep */
 
 enum { UP_IN, UP_OUT, WATCHER, SIGNALS, FIRST };
 
@@ -181,6 +182,12 @@ static void sleep_until(uint64_t until)
 	if (SYS5(NR_ppoll, native.poll, native.npoll, t, 0, 8) < 0)
 		for (int i = 0; i < native.npoll; i++)
 			native.poll[i].revents = 0;
+	/* A system call costs about what a frame costs here, so the clock is read once a millisecond: the kernel has
+	 * left in t what it did not wait (ppoll(2), "C library/kernel differences"). */
+	native.unread_us += ms * 1000 - ((uint32_t)t[0] * 1000000 + (uint32_t)t[1] / 1000) + TURN_US;
+	if (native.unread_us < 1000)
+		return;
+	native.unread_us = 0;
 	uint64_t woke = clock_ms();
 	if (woke - native.now >= QUIET_MS)
 		native_mem_trim();

@@ -42,12 +42,13 @@ struct native_state {
 	char *const *environ;
 	char *args; /* our own argument area, for the title */
 	size_t args_len;
-	const char *end; /* why we are about to end */
-	bool dirty;      /* a link has something to write */
-	bool wide;       /* the parent's pipe was widened */
-	uint64_t now;    /* ms, of this turn */
-	int watcher;     /* pipe to the watcher; -1 before there is one */
-	int signals;     /* signalfd for SIGCHLD */
+	const char *end;    /* why we are about to end */
+	bool dirty;         /* a link has something to write */
+	bool wide;          /* the parent's pipe was widened */
+	uint64_t now;       /* ms, of this turn */
+	uint32_t unread_us; /* since the clock was read, about */
+	int watcher;        /* pipe to the watcher; -1 before there is one */
+	int signals;        /* signalfd for SIGCHLD */
 	int npoll, poll_cap;
 	struct native_poll *poll;
 	uint8_t buf[NATIVE_READ_MAX];
