@@ -236,6 +236,8 @@ static void send_cancel(struct ectx_future *f)
 	if (f->state != ECI_OP_RUNNING || !f->slot || !eci_context_reachable(f->at) ||
 	    (f->kind != ECI_OP_CALL && f->kind != ECI_OP_EXEC && f->kind != ECI_OP_RUN && f->kind != ECI_OP_OPEN))
 		return;
+	if (f->kind == ECI_OP_CALL || f->kind == ECI_OP_RUN)
+		eci_context_part(f->at, "cancel", &f->at->has_cancel);
 	struct eci_buf b = ECI_BUF_NULL;
 	eci_cbor_put_array(&b, 1);
 	eci_cbor_put_uint(&b, f->slot);

@@ -51,9 +51,9 @@ struct ectx_context {
 	uint32_t event_slot;
 	struct eci_dialogue *dialogue;
 	uint64_t started_ms;
-	bool has_relay, has_exec, has_stats, has_stream; /* parts sent to this incarnation */
-	bool native;                                     /* this incarnation runs the native agent; from BOOTING on */
-	bool worker_id_taken;                            /* id + 1 was given to a worker of this incarnation */
+	bool has_relay, has_exec, has_stats, has_stream, has_cancel; /* parts sent to this incarnation */
+	bool native;          /* this incarnation runs the native agent; from BOOTING on */
+	bool worker_id_taken; /* id + 1 was given to a worker of this incarnation */
 	bool in_work;
 	ectx_context *work_next;
 	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
@@ -132,10 +132,10 @@ struct ectx_mesh {
 	ev_async wake;
 	ev_timer timer;
 	ev_prepare prepare;
-	uint64_t wake_at_ms; /* when the loop will wake by itself */
-	bool closing, stop, sleeping;
-	bool started;    /* a process, in this turn of the loop */
-	bool pumps_wait; /* some were not read in this turn */
+	uint64_t wake_at_ms;                   /* when the loop will wake by itself */
+	bool closing, stop, sleeping, sigpipe; /* sigpipe: a write met EPIPE since it was cleared */
+	bool started;                          /* a process, in this turn of the loop */
+	bool pumps_wait;                       /* some were not read in this turn */
 
 	struct eci_router *router;
 	struct eci_spawns *spawns;

@@ -29,7 +29,7 @@ import zlib
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = os.path.join(HERE, 'python', 'names.json')
 SERVED = os.path.join(HERE, 'served')   # modules that are no part of the agent: embedded as they are
-CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream')
+CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream', 'cancel')
 # A piece is python/NAME.py, or the chapters of folder python/NAME/ in this order, joined.
 CHAPTERS = {
     'core': 'state values frames modules logs main'.split(),
@@ -43,8 +43,8 @@ KEEP = set('''slave run find_module find_spec load_module create_module exec_mod
     ask Reader emit write flush encode Channel ChannelClosed'''.split())
 # Runs with any of the interpreters; reads exactly N bytes, ends at the end of input, waits if stdin was left non-blocking.
 # (At the end of input it adds a number to bytes: a TypeError.)
-LINE = ('import os,zlib,fcntl;fcntl.fcntl(0,4,0);n=%d;b="".encode();'
-        'exec("while len(b)<n:b+=os.read(0,n-len(b))or n");exec(zlib.decompress(b))')
+LINE = ('import os,zlib,fcntl;fcntl.fcntl(0,4,0);b="".encode();'
+        'exec("while len(b)<%(n)d:b+=os.read(0,%(n)d-len(b))or 0");exec(zlib.decompress(b,-15))')
 
 
 class Names(ast.NodeVisitor):
@@ -371,8 +371,9 @@ def make():
         if name == CORE:
             renamer.foresee(filter(None, map(source_of, PARTS)))
         ast.parse(small)
-        out[name] = (small, compress(small.encode('ascii')))
-    line = LINE % len(out[CORE][1])
+        packed = compress(small.encode('ascii'))
+        out[name] = (small, packed[2:-4] if name == CORE else packed)     # its LINE needs no header, no checksum
+    line = LINE % {'n': len(out[CORE][1])}
     return line, out
 
 

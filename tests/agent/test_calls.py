@@ -5,6 +5,7 @@ import os
 import platform
 import socket
 import sys
+import time
 
 import driver
 import support
@@ -158,6 +159,7 @@ class Calls(support.Case):
 
     def test_order_and_cancel(self):
         c = self.boot()
+        c.part('cancel')
         c.serve('w', 'import sys\ndone = []\ndef wait():\n    return sys.stdin.read()\ndef go(n):\n    done.append(n)\n    return done\n'
                 'import time\ndef slow():\n    time.sleep(.3)\n    return go("slow")\n')
         slots = [c.request(25, ['w', f, a, {}]) for f, a in (('slow', []), ('go', [1]), ('go', [2]), ('go', [3]))]
@@ -168,6 +170,65 @@ class Calls(support.Case):
         self.assertEqual(f.value()[0], 'cancelled')
         self.assertEqual([c.answer(s).value()[1] for s in (slots[0], slots[1], slots[3])],
                          [['slow'], ['slow', 1], ['slow', 1, 3]])
+
+    def test_no_stall(self):
+        """The main thread reads the link, unless a call takes long: no hand-over loses a call until select(2) gives up, on one
+        processor neither. (Long calls, short ones, and those that come while another runs.)"""
+        for parts in (), ('relay',), ('stream',):
+            c = self.boot()
+            c.serve('w', 'import time\ndef slow(s):\n    time.sleep(s)\n    return s\n')
+            for name in parts:
+                c.part(name)
+            os.sched_setaffinity(c.hello.value()[4], [min(os.sched_getaffinity(0))])     # before there is a second thread
+            slow = 0
+            for i in range(400):
+                begun = time.time()
+                slots = [c.request(25, ['w', 'slow', [.003], {}])] if i % 10 == 9 else []
+                slots += [c.request(25, ['os', 'getpid', [], {}]) for _ in range(1 + (i % 7 == 6))]
+                for x in slots:
+                    self.assertEqual(c.answer(x).value()[0], 0)
+                slow += time.time() - begun > .8
+            self.assertLess(slow, 4, parts)
+
+    def test_parts_come_at_any_time(self):
+        """The relay's thread takes over whichever of the core's two reads the link."""
+        def before(c):
+            c.part('relay')
+
+        def after(c):
+            c.call('time', 'sleep', .01)
+            c.part('relay')
+
+        def meanwhile(c):
+            slot = c.request(25, ['time', 'sleep', [.3], {}])
+            time.sleep(.1)
+            c.part('relay')
+            c.answer(slot)
+
+        for order in before, after, meanwhile:
+            c = self.boot()
+            order(c)
+            for i in range(20):
+                self.assertEqual(c.call('operator', 'neg', i), [0, -i])
+            long = c.request(25, ['time', 'sleep', [.5], {}])
+            queued = c.request(25, ['operator', 'neg', [1], {}])
+            self.assertEqual(c.answer(c.request(7, b'meanwhile', raw=True)).body, b'meanwhile')   # ECHO
+            self.assertFalse([f for f in c.later if f.handle in (long, queued)])
+            self.assertEqual([c.answer(x).value() for x in (long, queued)], [[0, None], [0, -1]])
+
+    def test_fork_comes_back(self):
+        """A fork of called code that returns, or raises, neither answers nor reads the link."""
+        c = self.boot()
+        c.serve('w', 'import os\ndef fork():\n    pid = os.fork()\n    if not pid:\n        print("from the child")\n    return pid\n'
+                'def fail():\n    pid = os.fork()\n    if not pid:\n        raise ValueError\n    os.waitpid(pid, 0)\n    return pid\n')
+        for name in 'fork', 'fail', 'fork':
+            ok, pid = c.call('w', name)
+            self.assertEqual(ok, 0)
+            self.assertGreater(pid, 0)
+            if name == 'fork':
+                self.assertEqual(c.call('os', 'waitpid', pid, 0), [0, [pid, 0]])
+        for i in range(200):
+            self.assertEqual(c.call('operator', 'neg', i), [0, -i])
 
     def test_bad_calls(self):
         c = self.boot()

@@ -225,7 +225,7 @@ def agent(top):
     sys.path.insert(0, os.path.join(top, 'preamble'))
     sys.dont_write_bytecode = True
     import build
-    yield 'preamble/build.py (LINE)', build.LINE % 1
+    yield 'preamble/build.py (LINE)', build.LINE % {'n': 1}
 
 
 def main(argv):

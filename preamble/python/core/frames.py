@@ -76,7 +76,7 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
     f.register(0, 0)
     x = os.fork()
     while x:
-        (os.waitpid(x, 1)[0] or f.poll(256) and select.select([], [], [], 1)) and die()
+        (os.waitpid(x, 1)[0] or f.poll(256) and [time.sleep(1)]) and die()
     x = os.uname()
     send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), x[1]]))))
     m[0] == 1 or die()
@@ -95,7 +95,7 @@ def route2(kind, hops, dst, src, auth, handle, reply, body):
     elif kind & 8:
         COUNT[3] += 1
     elif dst != ME:
-        notice(('no-route', 'no-authority')[handle < 7 or handle in (10, 11, 32)], src, reply, dst)
+        notice(('no-route', 'no-authority')[handle in (10, 11, 32) or handle < 7], src, reply, dst)
     else:
         deliver(kind, src, handle, reply, body)
 
@@ -156,15 +156,4 @@ def part(kind, src, reply, body):
 
 def call(kind, src, reply, body):
     module, name, args, kw = decode(body)[:4]
-    CALLS.append((src, reply, module, name.split('.'), args, kw))
-    if WORK.locked():
-        WORK.release()
-
-
-def cancel(kind, src, reply, body):
-    reply = decode(body)[0]
-    for x in CALLS[:]:
-        if x[:2] == (src, reply):
-            # The main thread may have taken it meanwhile: then remove raises and it goes on.
-            CALLS.remove(x)
-            notice('cancelled', src, reply)
+    CALLS.append([src, reply, module, name.split('.'), args, kw])

@@ -18,13 +18,16 @@ def drain(rounds):
     DRAIN.release()
 
 
-def start_logging():
-    # logging is slow to import: only contexts that are called pay for it.
+def prepare():
+    # For the first call. (logging is slow to import: only contexts that are called pay for it.)
+    global prepare
+    prepare = dict
+    thread.start_new_thread(loop, ())
     import logging
 
     def emit(record):
         # COUNT[5] is the time that records have used up, half a millisecond each: a second's burst, then 2,000 a second.
-        x = now()
+        x = os.times()[4]
         if COUNT[5] > x + 1:
             COUNT[4] += 1
         else:

@@ -1,4 +1,4 @@
-# Calls (docs/protocol.md section 8) in the main thread, the I/O thread's loop, and the start of both.
+# Calls (docs/protocol.md section 8), the two threads, and the start of both.
 
 def run_call(src, reply, module, name, args, kw):
     kind = 0
@@ -28,37 +28,42 @@ def run_call(src, reply, module, name, args, kw):
         sys.stderr.flush()
     except:
         pass
+    os.getpid() == PID or os._exit(0)   # a fork of called code that came back: the answer, and the link, are not its to use
     drain(5)
     if reply:
         send(1, src, reply, 0, body)
 
 
 def loop():
-    try:
-        while 1:
-            turn()
-    finally:
-        die()
+    # The second thread: while a call runs that takes longer than 1 ms, it reads. It waits for calls 64 ms at a time, so that
+    # short ones in a row wake it by a timer and not one by one.
+    while 1:
+        WORK.acquire()
+        for x in range(64):
+            time.sleep(.001)
+            while RUNNING:
+                turn()
 
 
 def turn():
     global LAST, OWED, REST
+    TURN.acquire()
     try:
-        ready = select.select([IN] + list(PIPES), [], [], 1)[0]
+        ready = select.select([IN] + list(PIPES), [], [], RUNNING or not CALLS)[0]
         if IN in ready:
             x = os.read(IN, 65536) or die()
-            LAST = now()
+            LAST = os.times()[4]
             REST = parse(REST + x)
             if OWED:
-                x = pack_value(OWED)
+                send(0, PARENT, 4, 0, pack_value(OWED))
                 OWED = 0
-                send(0, PARENT, 4, 0, x)
-        elif now() - LAST > IDLE:
+        elif os.times()[4] - LAST > IDLE:
             die()
         if ready != [IN]:
             drain(1)
     except:
         again()
+    TURN.release()
 
 
 def keep(fd):
@@ -66,7 +71,7 @@ def keep(fd):
     return fd
 
 
-H = {2: ping, 4: ack, 7: echo, 8: die, 24: part, 25: call, 26: cancel}
+H = {2: ping, 4: ack, 7: echo, 8: die, 24: part, 25: call}
 sys.path[:] = sys.path[1:] + [ROOT]  # the first was the working directory
 sys.path_importer_cache[ROOT] = SELF
 try:
@@ -90,15 +95,18 @@ for x, name in (1, 'stdout'), (2, 'stderr'):
         f.encode = lambda o, s: (isinstance(o, TEXT) and o.encode('utf8') or o, 0)
     else:
         f = os.fdopen(x, 'w', 1, 'utf8', 'backslashreplace')
-    H[name] = f                 # lest it be closed when called code puts another in its place
-    setattr(sys, name, f)
-LAST = now()                    # when the parent was last heard
-WORK.acquire()
-thread.start_new_thread(loop, ())
+    H[name] = sys.__dict__[name] = f    # in H lest it be closed when called code puts another in its place
+PID = os.getpid()
+LAST = os.times()[4]                    # when the parent was last heard
 # (Should this end by an exception, the process does, and the watcher ends the rest.)
-WORK.acquire()
-start_logging()
 while 1:
-    while CALLS:
-        run_call(*CALLS.pop(0))
-    WORK.acquire()
+    # 0 before it looks for a call: the second thread, should it read one now, finds it 0 then and leaves TURN to this one, which
+    # waits there. (The other way round it would sit in select for a second, and the call with it.)
+    RUNNING = 0
+    while not CALLS:
+        turn()
+    RUNNING = 1
+    if WORK.locked():
+        WORK.release()
+    prepare()
+    run_call(*CALLS.pop(0))

@@ -1,9 +1,11 @@
 # The Python agent's core: what every Python context runs, as sent by the first stage (docs/boot.md, docs/protocol.md).
 #
-# Two threads. The I/O thread reads the parent link, answers what needs no application code, and never executes an import
-# statement (on 2.x a thread that waits in one for a module holds the import lock, and the module comes through the I/O
-# thread). The main thread runs calls in their order and writes its answers itself. Invariant: the I/O thread never waits
-# for the main thread, so a context whose code hangs still ends when its parent does.
+# Two threads. Who holds TURN reads the parent link and answers what needs no application code; it is called the I/O thread
+# here and in the parts. It never executes an import statement (on 2.x a thread that waits in one for a module holds the
+# import lock, and the module comes through the I/O thread). The main thread is it while it has no call, so that a call costs
+# no hand-over from one thread to another (docs/adr/0006-who-reads.md). It runs calls in their order, and writes its answers
+# itself. The second thread, made for the first call, is the I/O thread from 1 ms after a call began until it has ended.
+# Invariant: the I/O thread never waits for called code, so a context whose code hangs still ends when its parent does.
 #
 # Every byte counts here (preamble/build.py minifies and compresses), so comments are free and code is not:
 # - one table H maps a handle to what takes it, f(kind, src, reply, body); slots and streams are in it too.
@@ -19,6 +21,7 @@ import codecs
 import select
 import struct
 import sys
+import time
 
 # The namespace of `python -c` becomes module econtext, so that it needs no name of its own on the command line.
 slave = True
@@ -40,9 +43,9 @@ ENTRIES = {}                    # module name -> entry of GET_MODULE
 COLLECT = {}                    # (src, handle, reply_to) -> [bytes, pieces...]; bytes < 0: thrown away
 PIPES = {}                      # captured descriptor -> logger, bytes of a cut character
 CALLS = []
-# WORK is locked while the main thread has nothing to do. LOCK: one writer at a time. LARGE: one large message at a time;
+# WORK is locked while the second thread waits for a call. TURN: see above. LOCK: one writer at a time. LARGE: one large message at a time;
 # it waits at CREDIT for an ACK. DRAIN: what was read from a pipe is sent before anything else is read there.
-WORK, LOCK, LARGE, CREDIT, DRAIN = [allocate() for x in range(5)]
+WORK, TURN, LOCK, LARGE, CREDIT, DRAIN = [allocate() for x in range(6)]
 
 
 def die(*rest):
@@ -50,11 +53,6 @@ def die(*rest):
     os.kill(0, 9)
 
 
-def now():
-    # Monotonic on every version, unlike the time module.
-    return os.times()[4]
-
-
 def again():
     # The exception at hand: interrupted or not ready is for another try, anything else is the end.
-    sys.exc_info()[1].args[0] in (4, 11) or die()
+    sys.exc_info()[1].args[:1] in ((4,), (11,)) or die()

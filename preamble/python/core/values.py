@@ -23,17 +23,17 @@ def pack_value(o, major=0, s=EMPTY):
         n = 0
         if o < 0:
             major = 32
-            o = -1 - o
+            o = ~o
         if o >> 64:
             while o:
                 s = pack('B', o & 255) + s
                 o >>= 8
             return pack('B', 194 + major // 32) + pack_value(len(s), 64, s)
         if o < 24:
-            return pack('B', major | o) + s
+            return pack('B', major + o) + s
         while o >> (8 << n):
             n += 1
-        return pack('>B' + 'BHIQ'[n], major | 24 + n, o) + s
+        return pack('>B' + 'BHIQ'[n], major + 24 + n, o) + s
     if isinstance(o, TEXT):
         major = 96
         s = o.encode('utf8')
@@ -51,7 +51,7 @@ def pack_value(o, major=0, s=EMPTY):
     elif isinstance(o, (list, tuple)):
         return pack_value(len(o), 128, EMPTY.join(pack_value(x) for x in o))
     else:
-        raise TypeError(type(o))
+        raise ValueError(type(o))
     return pack_value(len(s), major, s)
 
 
@@ -78,7 +78,7 @@ def decode(s):
         depth += 1
         major >>= 5
         if major < 2:
-            return (n, -1 - n)[major]
+            return (n, ~n)[major]
         if major < 4:
             return (BYTES, strict)[major - 2](take(n))
         if major < 5:
@@ -94,8 +94,8 @@ def decode(s):
             raise ValueError
         major = 0
         for x in unpack('%dB' % len(v), v):
-            major = major << 8 | x
-        return {2: major, 3: -1 - major}[n]
+            major = major * 256 + x
+        return {2: major, 3: ~major}[n]
 
     v = item(1)
     if at[0] != len(s) or at[0] > 1 << 26:

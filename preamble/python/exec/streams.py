@@ -15,7 +15,7 @@ EXEC_STREAMS = {}                    # own handle -> Stream
 EXEC_WATCH = []                    # the pipe to the watcher, once there is one
 GUARD = allocate()
 exec_die = die
-exec_cancel = H[26]
+exec_cancel = H.get(26, no_cancel)
 exec_credit = H.get(34, no_credit)
 SIGNAL = sys.modules.get('_signal') or sys.modules.get('signal')  # every interpreter has loaded it
 

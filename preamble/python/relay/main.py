@@ -37,7 +37,7 @@ def settle():
 BEAT = [0]
 
 
-def turn():
+def relay_turn():
     global LAST, REST
     try:
         ready = POLLER.poll(SOON[0] and 20 or 500)
@@ -78,12 +78,42 @@ def turn():
         heartbeat(now)
         if IDLE and now - LAST > IDLE:
             die()
+    if CALLS and QUIET.locked():
+        QUIET.release()
+
+
+def relay_loop():
+    global IO_THREAD
+    IO_THREAD = thread.get_ident()
+    # Whom this thread wakes has its processor only when it polls again, and who wakes this thread likewise: over three relays a
+    # call takes a third of the time. (SCHED_BATCH, sched(7).)
+    schedule(3)
+    try:
+        while 1:
+            relay_turn()
+    finally:
+        die()
+
+
+def turn():
+    # The core's two threads come here, one of them when all that was read with this part is done: a thread of its own reads
+    # from then on, so that no call delays what passes through. The main thread waits here for a call; the second one has no
+    # more to do.
+    global IO_THREAD
+    if not IO_THREAD:
+        IO_THREAD = 1
+        thread.start_new_thread(relay_loop, ())
+    while RUNNING:
+        time.sleep(1e6)
+    QUIET.acquire()
 
 
 BUSY = [0]
 NOW = [0]
 WAKE = os.pipe()
-IO_THREAD = thread.get_ident()
+IO_THREAD = 0
+QUIET = allocate()              # locked while nobody has seen a call
+QUIET.acquire()
 UP = Output(OUT, 1 << 22)
 fcntl.fcntl(OUT, 4, os.O_NONBLOCK)
 for x in WAKE:
@@ -98,6 +128,3 @@ large = relay_large
 # costs a frame of window; less would end the link.
 UP.sent += SENT
 UP.acked += ACKED
-# Whom this thread wakes has its processor only when it polls again, and who wakes this thread likewise: over three relays a
-# call takes a third of the time. (SCHED_BATCH, sched(7).)
-schedule(3)

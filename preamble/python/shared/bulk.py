@@ -2,14 +2,15 @@
 #
 # A hop's window follows its link as in router/credit.c, where the reasons are. What is measured here is the time until all that
 # was in flight when credit ran out is acknowledged. A stream's window is widened as in router/stream.c.
-thread.start_new_thread(__import__, ('time',))  # in a thread: the I/O thread imports nothing
 FRESH = H.setdefault('fresh', [])   # connections with something to write, once all that was read with it has been parsed
 
 
-def stamp():
-    # Seconds, finer than `now` once the module is there.
-    x = sys.modules.get('time')
-    return getattr(x, 'monotonic', getattr(x, 'time', now))()
+stamp = getattr(time, 'monotonic', time.time)   # finer than `now`; Python 3.3 and later cannot be set meanwhile
+
+
+def now():
+    # Monotonic on every version.
+    return os.times()[4]
 
 
 def joined_write(fd, v):
@@ -51,6 +52,11 @@ def number(n, low=0, high=1 << 64):
     if isinstance(n, bool) or not isinstance(n, (int, type(1 << 64))) or not low <= n < high:
         raise ValueError
     return n
+
+
+def no_cancel(kind, src, reply, body):
+    # CANCEL of what no part knows, any more or at all.
+    decode(body)[0]
 
 
 def no_credit(kind, src, reply, body):

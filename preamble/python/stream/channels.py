@@ -182,9 +182,7 @@ def stream_call(kind, src, reply, body):
         m[2 + (not isinstance(place, int))][place] = x
         thread.start_new_thread(large, (0, src, far, x.flow.near, EMPTY))
     module, name, args, kw = m[:4]
-    CALLS.append((src, reply, module, name.split('.'), args, kw))
-    if WORK.locked():
-        WORK.release()
+    CALLS.append([src, reply, module, name.split('.'), args, kw])
 
 
 H.update({8: die, 25: stream_call, 26: cancel_stream, 29: open_stream, 34: stream_credit})

@@ -22,7 +22,7 @@ NUMBERS = [0x90000000, 0]       # handles; connections that came
 RESTING = []                    # listeners that found no descriptor
 STREAM_LOCK = allocate()
 WRITING = allocate()
-flow_cancel = H[26]
+flow_cancel = H.get(26, no_cancel)
 flow_credit = H.get(34, no_credit)
 
 
