@@ -44,12 +44,14 @@ void eci_carrier_close_stdin(struct eci_carrier *c)
 
 /* ---- output: towards the process ---- */
 
-static ssize_t put(int fd, const uint8_t *p, size_t n)
+static ssize_t put(struct eci_carrier *c, int fd, const uint8_t *p, size_t n)
 {
 	ssize_t w;
 	do
 		w = write(fd, p, n);
 	while (w < 0 && errno == EINTR);
+	if (w < 0 && errno == EPIPE)
+		c->mesh->sigpipe = true;
 	return w;
 }
 
@@ -57,7 +59,7 @@ static ssize_t put(int fd, const uint8_t *p, size_t n)
 static bool flush_queue(struct eci_carrier *c, struct eci_buf *q, int fd, uint64_t now)
 {
 	while (eci_buf_len(q)) {
-		ssize_t n = fd < 0 ? -1 : put(fd, eci_buf_data(q), eci_buf_len(q));
+		ssize_t n = fd < 0 ? -1 : put(c, fd, eci_buf_data(q), eci_buf_len(q));
 		if (n < 0 && fd >= 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return false;
 		if (n < 0) /* nobody reads any more: its end is on its way, and says more than EPIPE does */
@@ -73,7 +75,7 @@ static bool flush_link(struct eci_carrier *c, uint64_t now)
 	const uint8_t *p;
 	size_t n;
 	while (c->link && !c->in_dead && (n = eci_link_output(c->link, &p, WRITE_MAX)) > 0) {
-		ssize_t w = put(c->proc.in, p, n);
+		ssize_t w = put(c, c->proc.in, p, n);
 		if (w < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
 			eci_proc_widen(c->proc.in);
 			return false;

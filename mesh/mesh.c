@@ -52,20 +52,26 @@ void eci_lock(ectx_mesh *m)
 	(void)atomic_fetch_sub(&m->lock_wanted, 1);
 }
 
+/* A SIGPIPE of ours must not reach the caller's program, nor be taken from it: one that it has blocked may wait
+ * already. (Each of these is a system call beside each call's one write: only what is needed is asked.) */
 static void flush_from_caller(ectx_mesh *m)
 {
 	sigset_t pipe, old, pending;
 	(void)sigemptyset(&pipe);
+	(void)sigemptyset(&pending);
 	(void)sigaddset(&pipe, SIGPIPE);
-	(void)sigpending(&pending);
 	(void)pthread_sigmask(SIG_BLOCK, &pipe, &old);
+	if (sigismember(&old, SIGPIPE))
+		(void)sigpending(&pending);
+	m->sigpipe = false;
 	eci_carriers_flush(m, false);
-	if (!sigismember(&pending, SIGPIPE)) {
+	if (m->sigpipe && !sigismember(&pending, SIGPIPE)) {
 		const struct timespec none = {0};
 		while (sigtimedwait(&pipe, NULL, &none) < 0 && errno == EINTR)
 			;
 	}
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!sigismember(&old, SIGPIPE))
+		(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 void eci_unlock(ectx_mesh *m)

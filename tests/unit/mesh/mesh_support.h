@@ -27,7 +27,7 @@
 #define WITHIN 60000 /* ms: none of this takes long; a test that hangs is to fail by itself */
 
 /*   master ── a ─┬─ b ── c          d: another child of the master; e is frozen in a test, so its idle is short
- *               ├─ k1 ... k3       silent, dumb: interpreters that say nothing, and that end at once
+ *               ├─ k1 ... k3       silent, dumb: interpreters that say nothing, and that end at once; deaf: below
  * Relays run the native agent, or Python where MESH_TEST_NATIVE is "never". */
 static const char nodes[] = "econtext: 1\n"
 			    "defaults: {native: %s}\n"
@@ -40,7 +40,24 @@ static const char nodes[] = "econtext: 1\n"
 			    "  f: {via: e, local: {}, timeout: {idle: 5s}}\n"
 			    "  k[1-3]: {via: a, local: {}}\n"
 			    "  silent: {local: {}, python: %s/silent, timeout: {boot: 1s}}\n"
-			    "  dumb: {via: a, local: {}, python: %s/dumb, timeout: {boot: 2s}}\n";
+			    "  dumb: {via: a, local: {}, python: %s/dumb, timeout: {boot: 2s}}\n"
+			    "  deaf: {local: {}, python: %s/deaf}\n";
+
+/* A Python behind a program that closes its stdin when there is a file `be-deaf` (`deaf-now`
+ * says that it has), and ends when there is a file `end`. */
+static const char deaf_py[] = "#!/usr/bin/env python3\n"
+			      "import os, select, subprocess, sys\n"
+			      "p = subprocess.Popen([sys.executable] + sys.argv[1:], stdin=-1, stdout=-1, bufsize=0)\n"
+			      "os.chdir(os.path.dirname(os.path.abspath(__file__)))\n"
+			      "ways = {0: p.stdin.fileno(), p.stdout.fileno(): 1}\n"
+			      "while not os.path.exists('end'):\n"
+			      "    for fd in select.select(list(ways), [], [], .02)[0]:\n"
+			      "        s = os.read(fd, 65536) or sys.exit()\n"
+			      "        os.write(ways[fd], s)\n"
+			      "    if 0 in ways and os.path.exists('be-deaf'):\n"
+			      "        del ways[0]\n"
+			      "        os.close(0)\n"
+			      "        open('deaf-now', 'w').close()\n";
 
 static const char work_py[] = "import os, time, threading, logging, sys\n"
 			      "def add(a, b=0): return a + b\n"
@@ -95,9 +112,10 @@ static inline struct world world_open(void)
 	(void)snprintf(w.dir, sizeof w.dir, "%s/mesh-test-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
 	cr_assert(mkdtemp(w.dir), "%s", w.dir);
 	const char *native = getenv("MESH_TEST_NATIVE");
-	(void)snprintf(text, sizeof text, nodes, native ? native : "auto", w.dir, w.dir);
+	(void)snprintf(text, sizeof text, nodes, native ? native : "auto", w.dir, w.dir, w.dir);
 	put_file(w.dir, "work.py", work_py, 0644);
 	put_file(w.dir, "silent", "#!/bin/sh\nexec sleep 1000\n", 0755);
+	put_file(w.dir, "deaf", deaf_py, 0755);
 	put_file(w.dir, "dumb", "#!/bin/sh\necho never again >&2\nexit 7\n", 0755);
 	w.topology = ectx_topology_parse(text, strlen(text), "test", &err);
 	cr_assert(w.topology, "%s", err.saw);

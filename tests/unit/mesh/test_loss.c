@@ -51,6 +51,49 @@ Test(loss, a_child_of_the_master_killed_during_a_call)
 	world_close(&w);
 }
 
+/* Calls that are written to a pipe which nobody reads any more. */
+static void call_the_deaf(const struct world *w)
+{
+	static const char *const files[] = {"be-deaf", "deaf-now", "end"};
+	char path[3][128];
+	for (int i = 0; i < 3; i++)
+		(void)snprintf(path[i], sizeof path[i], "%s/%s", w->dir, files[i]);
+	ectx_context *c = get(w->mesh, "deaf");
+	cr_assert(call_int(c, "work:add", "[1]") == 1);
+	put_file(w->dir, "be-deaf", "", 0644);
+	cr_assert(appears(path[1], 8000));
+	ectx_future *f = start(c, "work:add", "[1]", WITHIN), *behind = start(c, "work:add", "[1]", WITHIN);
+	put_file(w->dir, "end", "", 0644);
+	expect(f, ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "deaf");
+	expect(behind, ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "deaf");
+	for (int i = 0; i < 3; i++)
+		(void)unlink(path[i]);
+}
+
+static bool sigpipe_waits(void)
+{
+	sigset_t set;
+	cr_assert(sigpending(&set) == 0);
+	return sigismember(&set, SIGPIPE) == 1;
+}
+
+Test(loss, no_sigpipe_reaches_the_caller_and_none_is_taken_from_it)
+{
+	struct world w = world_open();
+	sigset_t pipe;
+	(void)sigemptyset(&pipe);
+	(void)sigaddset(&pipe, SIGPIPE);
+	(void)signal(SIGPIPE, SIG_DFL);
+	call_the_deaf(&w); /* this process lives */
+	cr_assert(pthread_sigmask(SIG_BLOCK, &pipe, NULL) == 0);
+	call_the_deaf(&w);
+	cr_expect(!sigpipe_waits(), "one of ours is left for the caller");
+	cr_assert(raise(SIGPIPE) == 0);
+	call_the_deaf(&w);
+	cr_expect(sigpipe_waits(), "the caller's own is gone");
+	world_close(&w);
+}
+
 Test(loss, a_call_that_ends_its_own_process)
 {
 	struct world w = world_open();
