@@ -45,6 +45,14 @@ def remain(mark, wanted, seconds=LIMIT):
     return sorted(marked(mark))
 
 
+def gather(mark, number):
+    """How many they are, once there are so many, or in the end: one that is being executed has no environment for a moment."""
+    end = time.monotonic() + LIMIT
+    while len(marked(mark)) < number and time.monotonic() < end:
+        time.sleep(.01)
+    return len(marked(mark))
+
+
 def vanish(mark):
     return remain(mark, []) == []
 

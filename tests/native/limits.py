@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from agent import BULK, DEAD, LIMIT, ME, Agent, children, decode, encode, marked, private_kib, remain, text_of, vanish
+from agent import BULK, DEAD, LIMIT, ME, Agent, children, decode, encode, gather, marked, private_kib, remain, text_of, vanish
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 JOBS_MAX = 128
@@ -98,7 +98,7 @@ def orphans(s, command):
         slot = agent.start(['setsid', 'sh', '-c', 'echo $$; exec sleep 300'])
         free = int(agent.answer(slot + 1).body)
         agent.echo()
-        before = len(marked(agent.mark))
+        before = gather(agent.mark, 7)
         os.kill(pid(agent), signal.SIGKILL)
         left = remain(agent.mark, [free])
         s.check('kill -9 of the %s ends what it started' % what, before >= 7 and left == [free], (before, left))
