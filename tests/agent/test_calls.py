@@ -188,7 +188,7 @@ class Calls(support.Case):
                 for x in slots:
                     self.assertEqual(c.answer(x).value()[0], 0)
                 slow += time.time() - begun > .8
-            self.assertLess(slow, 3, parts)
+                self.assertLess(slow, 3, parts)
 
     def test_parts_come_at_any_time(self):
         """The relay's thread takes over whichever of the core's two reads the link."""

@@ -106,6 +106,11 @@ def turn():
     while RUNNING:
         time.sleep(1e6)
     QUIET.acquire()
+    try:
+        # Should the second one have come to wait here as well (a call ended just then), whoever wakes first wakes the other.
+        CALLS and QUIET.release()
+    except:
+        pass                    # the relay's thread has meanwhile
 
 
 BUSY = [0]
