@@ -11,13 +11,16 @@ static inline int shell(ectx_mesh *m, ectx_context *c, const char *script, char 
 	ectx_future *f = ectx_exec_start(c, &(ectx_exec){.argv = argv}, WITHIN);
 	size_t n = 0;
 	ectx_event *e;
-	while ((e = ectx_event_next(m, ectx_future_done(f) ? 0 : 20)) || !ectx_future_done(f)) {
+	bool done;
+	do {
+		done = ectx_future_done(f); /* asked first: what it printed was queued before it was done */
+		e = ectx_event_next(m, done ? 0 : 20);
 		if (e && e->kind == ECTX_EVENT_OUTPUT && n + e->len < cap) {
 			memcpy(out + n, e->text, e->len);
 			n += e->len;
 		}
 		ectx_event_free(e);
-	}
+	} while (e || !done);
 	out[n && out[n - 1] == '\n' ? n - 1 : n] = 0;
 	int status = ectx_future_exit_status(f);
 	ectx_future_free(f);

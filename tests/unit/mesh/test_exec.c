@@ -11,7 +11,10 @@ struct output {
 static void collect(ectx_mesh *m, ectx_future *f, struct output *o)
 {
 	ectx_event *e;
-	while ((e = ectx_event_next(m, ectx_future_done(f) ? 0 : 20)) || !ectx_future_done(f)) {
+	bool done;
+	do {
+		done = ectx_future_done(f); /* asked first: what it printed was queued before it was done */
+		e = ectx_event_next(m, done ? 0 : 20);
 		if (e && e->kind == ECTX_EVENT_OUTPUT && e->future == f) {
 			cr_assert(e->stream == 1 || e->stream == 2);
 			char **t = &o->text[e->stream];
@@ -22,7 +25,7 @@ static void collect(ectx_mesh *m, ectx_future *f, struct output *o)
 			(*t)[o->len[e->stream]] = 0;
 		}
 		ectx_event_free(e);
-	}
+	} while (e || !done);
 }
 
 static ectx_future *sh(ectx_context *c, const char *script)
