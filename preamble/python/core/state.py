@@ -43,8 +43,8 @@ ENTRIES = {}                    # module name -> entry of GET_MODULE
 COLLECT = {}                    # (src, handle, reply_to) -> [bytes, pieces...]; bytes < 0: thrown away
 PIPES = {}                      # captured descriptor -> logger, bytes of a cut character
 CALLS = []
-# WORK is locked while the second thread waits for a call. TURN: see above. LOCK: one writer at a time. LARGE: one large message at a time;
-# it waits at CREDIT for an ACK. DRAIN: what was read from a pipe is sent before anything else is read there.
+# WORK: the second thread waits there for a call. TURN: see above. LOCK: one writer at a time. LARGE: one large message at a
+# time; it waits at CREDIT for an ACK. DRAIN: what was read from a pipe is sent before anything else is read there.
 WORK, TURN, LOCK, LARGE, CREDIT, DRAIN = [allocate() for x in range(6)]
 
 

@@ -5,7 +5,7 @@
 FRESH = H.setdefault('fresh', [])   # connections with something to write, once all that was read with it has been parsed
 
 
-stamp = getattr(time, 'monotonic', time.time)   # finer than `now`; Python 3.3 and later cannot be set meanwhile
+stamp = getattr(time, 'monotonic', time.time)   # finer than `now`; the first, of 3.3 and later, is never set
 
 
 def now():
