@@ -31,10 +31,11 @@ def odd(place, name):
 
 def test_odd_names_and_times(place):
     root = odd(place, 'src')
-    for targets, dest in ('leaf1', 'one'), (THREE, 'three'):
+    # The three are one machine here: without the slash a folder that one of them has just made would have the others' put in it.
+    for targets, dest, where in ('leaf1', 'one', 'one'), (THREE, 'three/', 'three/src'):
         status, out, err = place.run('cp', root, targets + ':' + place.path(dest))
         expect((status, err) == (0, ''), status, err)
-        same(root, place.path(dest))
+        same(root, place.path(where))
     status, out, err = place.run('cp', 'leaf1:' + root, 'back')
     expect((status, err) == (0, ''), status, err)
     same(root, place.path('back'))
