@@ -40,17 +40,21 @@ def marked(mark):
 def remain(mark, wanted, seconds=LIMIT):
     """Those that are left of them, once they are those that are wanted, or in the end."""
     end = time.monotonic() + seconds
-    while sorted(marked(mark)) != wanted and time.monotonic() < end:
+    while True:
+        found = sorted(marked(mark))
+        if found == wanted or time.monotonic() > end:
+            return found
         time.sleep(.01)
-    return sorted(marked(mark))
 
 
 def gather(mark, number):
     """How many they are, once there are so many, or in the end: one that is being executed has no environment for a moment."""
     end = time.monotonic() + LIMIT
-    while len(marked(mark)) < number and time.monotonic() < end:
+    while True:
+        found = len(marked(mark))
+        if found >= number or time.monotonic() > end:
+            return found
         time.sleep(.01)
-    return len(marked(mark))
 
 
 def vanish(mark):

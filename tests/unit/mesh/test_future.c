@@ -116,6 +116,9 @@ Test(future, cancel_and_free_in_every_state)
 	ectx_future_free(f);
 	ectx_future_free(ectx_trace_start(a, WITHIN));
 	ectx_future_free(ectx_tree_start(w.mesh, WITHIN));
+	f = ectx_trace_start(a, WITHIN); /* once it is answered, what was cancelled before it is */
+	cr_expect(error_of(f)->status == ECTX_OK);
+	ectx_future_free(f);
 	release(&w);
 	cr_expect(error_of(held)->status == ECTX_OK);
 	ectx_future_cancel(held);
