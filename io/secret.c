@@ -40,25 +40,26 @@ static int complain(char *why, size_t cap, const char *name, const char *what)
 	return -1;
 }
 
-/* Until end of file or a newline. */
+/* Until end of file or a newline; what comes before it must fit. */
 static int read_line(int fd, char *buf, size_t cap)
 {
 	size_t n = 0;
-	while (n + 1 < cap) {
+	char c;
+	for (;;) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		if (poll(&p, 1, COMMAND_MS) <= 0)
 			return -1;
-		ssize_t r = read(fd, buf + n, 1);
+		ssize_t r = read(fd, &c, 1);
 		if (r < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
-		if (r < 0)
+		if (r < 0 || (r > 0 && c != '\n' && n + 1 == cap))
 			return -1;
-		if (r == 0 || buf[n] == '\n')
+		if (r == 0 || c == '\n')
 			break;
-		n++;
+		buf[n++] = c;
 	}
 	buf[n] = 0;
-	return n + 1 < cap ? 0 : -1;
+	return 0;
 }
 
 static int from_file(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)

@@ -100,6 +100,28 @@ class Secrets(Case):
         self.declare('{command: [sh, -c, "exit 3"]}')
         self.assertIn('REFUSED pw-1', self.call(4, 'pw-1').err)
 
+    def test_longest(self):
+        """1,023 bytes, wherever they come from; one more is refused before anything is answered."""
+        word = 'w' * 1023
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        self.addCleanup(os.close, write)
+
+        def at_seven():
+            os.dup2(read, 7)
+        for more in '', 'w':
+            for source, how in ('{env: WORD}', {}), ('{file: pw.txt}', {}), ('{command: [cat, pw.txt]}', {}), \
+                    ('{fd: 7}', dict(preexec_fn=at_seven, close_fds=False)):
+                self.declare(source)
+                self.env['WORD'] = self.env['FAKE_PW'] = word + more
+                self.write('pw.txt', word + more + '\n', 0o600)
+                if how:
+                    os.write(write, (word + more + '\n').encode())
+                end = self.call(4 if more else 0, 'pw-1', **how)
+                if more:
+                    self.assertIn('secret word: ', end.err, source)
+        self.assertEqual([a for a in self.answers() if a], [word] * 4)
+
     def test_no_terminal(self):
         self.declare('{prompt: "the word"}')
         end = self.call(4, 'pw-1', start_new_session=True)
@@ -146,6 +168,13 @@ class Prompts(Secrets):
         self.assertEqual(shown.count('the word: '), 1, shown)
         self.assertNotIn('right', shown)  # no echo
         self.assertEqual(self.answers(), ['right word'] * 3)
+
+    def test_longest(self):
+        self.declare('{prompt: "the word"}')
+        self.env['FAKE_PW'] = 'w' * 1023
+        self.assertEqual(self.ask(b'w' * 1023 + b'\n', '-w', 'pw-1', 'builtins:len', '[]')[0], 0)
+        self.assertEqual(self.ask(b'w' * 1024 + b'\n', '-w', 'pw-1', 'builtins:len', '[]')[0], 4)
+        self.assertEqual([a for a in self.answers() if a], ['w' * 1023])
 
     def test_interrupted(self):
         self.declare('{prompt: "the word"}')
