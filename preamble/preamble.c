@@ -13,6 +13,8 @@
  * interpreter start. */
 #include "preamble/preamble.h"
 
+#include "core/interpreter.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +25,6 @@ extern const struct eci_part eci_generated_served[];
 extern const struct eci_native eci_generated_native[];
 
 static const char LOWER_DIGITS[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-static const char PATH_CHARS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/+-";
 
 const uint8_t *eci_preamble_python(size_t *len)
 {
@@ -99,7 +100,8 @@ static int write_stage(char *out, size_t cap, const char *nonce, const char *int
 	if (interpreter) {
 		size_t n = strlen(interpreter);
 		/* A leading dash would be an option of exec. */
-		if (n == 0 || n > ECI_INTERPRETER_MAX || strspn(interpreter, PATH_CHARS) != n || interpreter[0] == '-')
+		if (n == 0 || n > ECI_INTERPRETER_MAX || strspn(interpreter, ECI_INTERPRETER_CHARS) != n ||
+		    interpreter[0] == '-')
 			return -1;
 		snprintf(fixed, sizeof fixed, "p=%s", interpreter);
 		search = fixed;

@@ -10,7 +10,6 @@
 #define ECI_NONCE_LEN 8u         /* 36^8: no banner or earlier output hits it by accident */
 #define ECI_FIRST_STAGE_MAX 240u /* the command with a nonce; what every sshd, sudo and log can take */
 #define ECI_PYTHON_PREAMBLE_MAX 3600u
-#define ECI_INTERPRETER_MAX 200u /* a longer path to an interpreter is refused */
 
 struct eci_part {
 	const char *name;
@@ -54,7 +53,7 @@ int eci_preamble_loader(char *out, size_t cap, enum eci_loader kind, const struc
 const uint8_t *eci_preamble_loaded(enum eci_loader kind, const struct eci_native *native, size_t *len);
 
 /* FIRST STAGE text, NUL-terminated, into out. nonce: ECI_NONCE_LEN characters of [0-9a-z]. interpreter: NULL to search,
- * else a name or path of [A-Za-z0-9._/+-] that is taken as it is. Length of the text, or -1: cap is too small, or an
+ * else a name or path as core/interpreter.h allows, taken as it is. Length of the text, or -1: cap is too small, or an
  * argument has other characters (nothing may have a meaning for any shell). */
 int eci_first_stage(char *out, size_t cap, const char *nonce, const char *interpreter);
 /* The same as one command line: exec sh -c 'FIRST STAGE'. */

@@ -123,6 +123,7 @@ enum eci_type {
 	ECI_TYPE_WORD, /* text without blanks that does not start with "-" */
 	ECI_TYPE_HOST, /* a word; %n is the node's name */
 	ECI_TYPE_PATH,
+	ECI_TYPE_INTERPRETER, /* core/interpreter.h */
 	ECI_TYPE_NUMBER,
 	ECI_TYPE_BOOL,
 	ECI_TYPE_CHOICE,

@@ -37,14 +37,14 @@ static int read_ssh(struct eci_load *l, const struct eci_yaml *v);
 static int read_groups(struct eci_load *l, const struct eci_yaml *v);
 static int read_via(struct eci_load *l, const struct eci_yaml *v);
 
-#define COMMON                                                                                                 \
-	{SET("hostkey", CHOICE, HOSTKEY), .choices = "strict|accept-new|off"},                                 \
-		{.name = "timeout", .type = ECI_TYPE_MAP, .sub = timeout_keys}, {SET("python", PATH, PYTHON)}, \
-		{SET("title", TEXT, TITLE)}, {SET("feed", BOOL, FEED)},                                        \
-		{SET("dial_window", NUMBER, DIAL_WINDOW), .min = 1, .max = 256},                               \
-		{.name = "agent", .type = ECI_TYPE_SPECIAL, .read = read_agent},                               \
-		{SET("native", CHOICE, NATIVE), .choices = "never|auto|always"},                               \
-		{.name = "dial", .type = ECI_TYPE_SPECIAL, .read = read_dial}, LATER("auth"), LATER("grace"),  \
+#define COMMON                                                                                                        \
+	{SET("hostkey", CHOICE, HOSTKEY), .choices = "strict|accept-new|off"},                                        \
+		{.name = "timeout", .type = ECI_TYPE_MAP, .sub = timeout_keys}, {SET("python", INTERPRETER, PYTHON)}, \
+		{SET("title", TEXT, TITLE)}, {SET("feed", BOOL, FEED)},                                               \
+		{SET("dial_window", NUMBER, DIAL_WINDOW), .min = 1, .max = 256},                                      \
+		{.name = "agent", .type = ECI_TYPE_SPECIAL, .read = read_agent},                                      \
+		{SET("native", CHOICE, NATIVE), .choices = "never|auto|always"},                                      \
+		{.name = "dial", .type = ECI_TYPE_SPECIAL, .read = read_dial}, LATER("auth"), LATER("grace"),         \
 		LATER("use"), LATER("env"), LATER("role"), LATER("cache"), LATER("override")
 
 static const struct eci_key defaults_keys[] = {

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/interpreter.h"
+
 const char *eci_yaml_kind_name(const struct eci_yaml *v)
 {
 	static const char *const names[] = {"text", "a list", "a map"};
@@ -94,6 +96,13 @@ int eci_value_text(struct eci_load *l, enum eci_type type, const char *path, con
 		return wrong(l, path, v, "starts with \"-\"", "it would be read as an option");
 	if (type == ECI_TYPE_PATH)
 		return 0;
+	if (type == ECI_TYPE_INTERPRETER && v->text[strspn(v->text, ECI_INTERPRETER_CHARS)])
+		return wrong(l, path, v, "has characters that mean something to a shell",
+			     "use letters, digits and . _ / + - only");
+	if (type == ECI_TYPE_INTERPRETER)
+		return strlen(v->text) <= ECI_INTERPRETER_MAX ? 0
+							      : wrong(l, path, v, "is longer than 200 bytes",
+								      "name it by a shorter path: a link will do");
 	if (strpbrk(v->text, " \t"))
 		return wrong(l, path, v, "has blanks", "write one word");
 	if (type != ECI_TYPE_HOST)

@@ -182,6 +182,14 @@ Test(load, limits_of_values)
 	ectx_error e;
 	cr_expect(!parse(text, &e));
 	cr_expect(strstr(e.saw, "is no name of a node"));
+	memset(name, 'p', sizeof name);
+	name[200] = 0;
+	snprintf(text, sizeof text, NODES "  a: {python: %s}\n", name);
+	takes(text);
+	snprintf(text, sizeof text, NODES "  a: {python: %sp}\n", name);
+	cr_expect(!parse(text, &e));
+	cr_expect(strstr(e.saw, "is longer than 200 bytes"));
+	cr_expect_str_eq(e.hint, "name it by a shorter path: a link will do");
 	takes(NODES "  a: {ssh: {port: 1}}\n  b: {ssh: {port: 65535}}\n");
 	takes(NODES "  a: {dial_window: 1}\n  b: {dial_window: 256}\n");
 	takes(NODES
