@@ -12,6 +12,7 @@ uint32_t eci_ids_wanted(const ectx_context *c); /* size of the block that a new 
 bool eci_ids_take(ectx_context *c);             /* gives c its block, out of its parent's; false: none is left */
 
 /* hello.c */
+bool eci_overrides_fit(const char *const *prefixes);           /* in a HELLO; NULL: none */
 void eci_hello_put(const ectx_context *c, struct eci_buf *b);  /* what c is told first */
 uint64_t eci_hello_take(ectx_context *c, struct eci_cbor *b);  /* what it answers, into c; its protocol version */
 void eci_text_take(struct eci_cbor *b, char *out, size_t cap); /* the next item, a text, escaped */

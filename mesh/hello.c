@@ -1,8 +1,8 @@
 /* HELLO: what a new context is told about itself, and what it answers (docs/protocol.md section 6).
  *
  * At most 256 bytes, as it is part of what every boot sends: the title is cut, a name that is too long is left out, and
- * override prefixes go as far as there is room. What comes back is text of a machine that is not trusted: it is
- * escaped where it is taken. */
+ * a mesh whose override prefixes have no room in it is not made. What comes back is text of a machine that is not
+ * trusted: it is escaped where it is taken. */
 #include "mesh/connect.h"
 
 #include <pwd.h>
@@ -13,6 +13,7 @@
 
 #define TITLE_MAX 100u /* of HELLO's 256 bytes */
 #define NAME_MAX_SENT 40u
+#define OVERRIDES_MAX 80u /* a prefix and 2 for its head, all of them together */
 
 /* Who runs this program, by the name he goes by. */
 static void user_name(char *out, size_t cap)
@@ -60,13 +61,24 @@ static void title_of(const ectx_context *c, char *out, size_t cap)
 		(void)snprintf(out, cap, "econtext:%ld", (long)getpid());
 }
 
+bool eci_overrides_fit(const char *const *v)
+{
+	size_t n = 0;
+	for (; v && *v; v++) {
+		n += strlen(*v) + 2;
+		if (n > OVERRIDES_MAX || !eci_utf8_valid((const uint8_t *)*v, strlen(*v)))
+			return false;
+	}
+	return true;
+}
+
 void eci_hello_put(const ectx_context *c, struct eci_buf *b)
 {
 	char title[TITLE_MAX];
 	title_of(c, title, sizeof title);
-	size_t overrides = 0, room = 60; /* what does not fit is not sent: prefixes are few and short */
-	for (char **v = c->mesh->overrides; v[overrides] && strlen(v[overrides]) + 2 <= room; overrides++)
-		room -= strlen(v[overrides]) + 2;
+	size_t overrides = 0;
+	while (c->mesh->overrides[overrides])
+		overrides++;
 	eci_cbor_put_map(b, overrides ? 7 : 6);
 	eci_cbor_put_uint(b, 0);
 	eci_cbor_put_uint(b, ECI_PROTOCOL_VERSION);

@@ -376,6 +376,12 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 	const ectx_options *o = options ? options : &none;
 	struct eci_fail fail = {0};
 	*out = NULL;
+	if (!eci_overrides_fit(o->override)) {
+		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
+			     "override: prefixes are UTF-8, and 80 bytes together, with 2 more for each");
+		eci_error_from(err, &fail, NULL);
+		return -1;
+	}
 	ectx_mesh *m = eci_random_init() < 0 ? NULL : calloc(1, sizeof *m);
 	if (m) {
 		make_locks(m);

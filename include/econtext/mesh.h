@@ -21,7 +21,8 @@ typedef struct ectx_options {
 	const char *const *roots;      /* NULL-terminated folders that modules are served from; NULL: the current one */
 	const char *const *include;    /* NULL-terminated module prefixes to serve; NULL: all */
 	const char *const *exclude;    /* never served; NULL: none */
-	const char *const *override;   /* prefixes for which served modules win over the remote's own; NULL: none */
+	const char *const *override; /* prefixes for which served modules win over the remote's own, UTF-8, of 80 bytes
+					together at most, 2 more counted for each; NULL: none */
 	int log_level;     /* Python's numbers (10 debug ... 50 critical); records below are not sent; 0: 20 (info) */
 	const char *title; /* of remote processes in ps; NULL: the node's, else "econtext:%u@%h:%p" of this process */
 	/* Called for a secret {prompt: ...}: once per secret and mesh, in the thread that calls a start or blocking
@@ -36,7 +37,8 @@ typedef struct ectx_options {
 } ectx_options;
 
 /* Makes a mesh and starts its thread; connects to nothing. Does not block. options NULL: the defaults. 0 with *out,
- * which the caller gives to ectx_mesh_free(). -1 with *out NULL and *err: no-memory (also: no descriptor, no thread).
+ * which the caller gives to ectx_mesh_free(). -1 with *out NULL and *err: no-memory (also: no descriptor, no thread),
+ * bad-argument (override).
  */
 int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err);
 

@@ -47,6 +47,16 @@ class Usage(Case):
         self.refused('connect', 'top', 'host', says='connect takes NODE HOST PORT')
         self.refused('connect', 'tpo', 'host', '1', says='no node named "tpo"')
 
+    def test_overrides(self):
+        """As many as a HELLO has room for, beside the longest title and name."""
+        name = 'n' * 40
+        self.topology('econtext: 1\nnodes: {%s: {local: {}}}\n' % name)
+        top = ('call', '-w', name, '--title', 't' * 99)
+        for good in ('p' * 78,), ('p' * 38, 'q' * 38):
+            self.ends(0, *top, *['--override=' + x for x in good], 'os:getpid')
+        for bad in ('p' * 79,), ('p' * 38, 'q' * 39):
+            self.refused(*top, *['--override=' + x for x in bad], 'os:getpid', says='override: prefixes are UTF-8, and 80 bytes')
+
     def test_values(self):
         top = ('call', '-w', 'top')
         for bad in ('0', '16385', '-1', '1x', '', ' 1'):
