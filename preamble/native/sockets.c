@@ -41,7 +41,7 @@ struct sock {
 };
 
 static struct sock *socks;
-static uint32_t count, arrived;
+static uint32_t count, arrived; /* all but ARRIVED ones, which ARRIVED_MAX bounds; ARRIVED ones so far */
 
 static struct sock *sock_new(enum state state, int fd, const struct eci_frame *f)
 {
@@ -54,7 +54,7 @@ static struct sock *sock_new(enum state state, int fd, const struct eci_frame *f
 		s->slot = f->reply_to;
 	}
 	socks = s;
-	count++;
+	count += state != ARRIVED;
 	return s;
 }
 
@@ -424,7 +424,7 @@ static void close_it(struct sock *s)
 	}
 	remove_file(s);
 	eci_buf_deinit(&s->q);
-	count--;
+	count -= s->state != ARRIVED;
 	eci_mem_free(s);
 }
 
