@@ -37,8 +37,7 @@ def grant_below(c, body):
         return 'block-exhausted'
     # The parent knows a paused link by its intervals.
     for handle, v in (5, below), (6, c.intervals):
-        for x in c.paused and v or []:
-            send(0, PARENT, handle, 0, pack_value(x))
+        tell(handle, c.paused and v or [])
     c.intervals, BLOCKS[:] = below, own
     ROUTES.clear()
 

@@ -38,6 +38,9 @@ def forward(link, out, kind, hops, dst, src, auth, handle, reply, body):
         else:
             dead('busy', src, not kind & 4 and reply, dst, '')
         return
+    if kind & 2 and not link and out.held[2] + len(body) > 67108836:
+        # 64 MiB: the parent does not heed a PAUSE.
+        return dead('busy', src, not kind & 4 and reply, dst, '')
     s = pack('>4B6I', 236, 1, kind, hops - 1, dst, src, auth, handle, reply, len(body)) + body
     LOCK.acquire()
     out.put(kind, s, link)
@@ -52,12 +55,43 @@ def flush(out):
     LOCK.release()
 
 
+def tell(handle, v):
+    for x in v:
+        send(0, PARENT, handle, 0, pack_value(x))
+
+
 def crowded(c):
-    # Whether the parent is to hold back what is for c.
-    if c and not c.paused and c.out.held[2] > 262144:
-        c.paused = 1
-        for lo, hi in c.intervals:
-            send(0, PARENT, 5, 0, pack_value([lo, hi]))
+    # What the parent is to hold back: all that is for c, when too much waits for c as such, or 47 MiB altogether; and each part that
+    # c holds back itself, once too much waits for that. What belongs to a part does not count for c as such, else one reader behind
+    # c that stops would stop them all.
+    out = c and c.out
+    if not c or out.held[2] <= 65536 and not c.paused and not c.parts:
+        return
+    LOCK.acquire()
+    v = out.paused + c.parts
+    n = out.held[2]
+    full = n > 49283072
+    held = dict.fromkeys(v, 0)
+    for x in v and out.queues[2]:
+        dst, = unpack('>I', (x[0] + x[1][:4])[4:8])
+        for y in v:
+            if y[0] <= dst < y[1]:
+                held[y] += x[3]
+                n -= x[3]
+                break
+    LOCK.release()
+    for y in held:
+        if y not in out.paused:
+            if held[y] <= 65536:
+                c.parts.remove(y)
+                tell(6, [y])
+        elif held[y] > 262144 and y not in c.parts:
+            c.parts.append(y)
+            tell(5, [y])
+    full = full or n > (c.paused and 65536 or 262144)
+    if full != c.paused:
+        c.paused = full
+        tell(full and 5 or 6, c.intervals)
 
 
 def route(*rest):
@@ -109,7 +143,8 @@ def frames(link, s, at, outs):
         if at + n > len(s):
             break
         out = ROUTES.get((link, s[at + 4:at + 16]))
-        if not out or kind & 8 or hops < 2 or handle in NEAR or not kind & 2 and (kind > 1 or out.held != NONE):
+        if not out or kind & 8 or hops < 2 or handle in NEAR or not kind & 2 and (kind > 1 or out.held != NONE) \
+                or not link and out.held[2] > 67000000:
             route_from(link, kind, hops, dst, src, auth, handle, reply, s[at + 28:at + n])
             if link and link.gone:
                 return EMPTY
@@ -241,6 +276,7 @@ def multicast(kind, hops, dst, src, auth, handle, reply, body):
             CHILDREN[x].frames_out += 1
             CHILDREN[x].bytes_out += len(body) + 28
             forward(None, CHILDREN[x].out, kind, hops, dst, src, auth, handle, reply, body)
+            crowded(CHILDREN[x])
     if me and handle not in NEAR:
         return deliver(kind & 247, src, handle, reply, body)
     if me:
@@ -276,10 +312,7 @@ def from_child(c, kind, src, handle, reply, body):
             LOCK.acquire()
             c.out.pump()
             LOCK.release()
-            if c.paused and c.out.held[2] < 65536:
-                c.paused = 0
-                for lo, hi in c.intervals:
-                    send(0, PARENT, 6, 0, pack_value([lo, hi]))
+            crowded(c)
         elif handle in (5, 6) and near:
             lo, hi = map(number, decode(body)[:2])
             if not [x for x in c.intervals if x[0] <= lo < hi <= x[1]]:
@@ -296,6 +329,7 @@ def from_child(c, kind, src, handle, reply, body):
             LOCK.acquire()
             c.out.pump()
             LOCK.release()
+            crowded(c)
         elif handle == 32 and near:
             name = decode(body)[0]
             if len(name.encode('utf8')) > 255:

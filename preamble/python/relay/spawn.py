@@ -223,8 +223,7 @@ def finish(c):
     for fd in list(c.fds):
         c.shut(fd)
     c.end(c.reason)
-    for x in c.paused and c.intervals or ():
-        send(0, PARENT, 6, 0, pack_value(x))
+    tell(6, c.parts + (c.paused and c.intervals or []))
     del CHILDREN[c.ident]
     ROUTES.clear()
     for slot in list(WAITING):
