@@ -1,10 +1,16 @@
-# Unit tests: tests/unit/LAYER/test_NOUN.c (Criterion) links LAYER and the layers under it only, so that a layer is
+# Unit tests: tests/unit/LAYER/test_NOUN.c (Criterion; under a sanitizer a plain one of ours) links LAYER and the layers under it only, so that a layer is
 # testable while those above it do not build. tests/unit/mesh links everything. Label unit: what scripts/test runs under address
 # sanitizer only, where it finds most; threads: under TSan as well.
 # Criterion counts a test as passed before its process ends, so it is blind to what LeakSanitizer then reports: the text of the
 # report is what fails the test.
 set(leaks "ERROR: LeakSanitizer")
-pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET criterion)
+if(ECONTEXT_SANITIZE)
+  add_library(criterion INTERFACE)
+  target_include_directories(criterion BEFORE INTERFACE ${CMAKE_SOURCE_DIR}/tests/support/plain)
+else()
+  pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET criterion)
+  add_library(criterion ALIAS PkgConfig::CRITERION)
+endif()
 pkg_check_modules(CBOR_ORACLE IMPORTED_TARGET libcbor)
 set(under_core core)
 set(under_router core router)
@@ -26,7 +32,7 @@ foreach(layer core router service transport topology io)
       endif()
     endforeach()
     target_compile_options(${layer}_${name} PRIVATE -Wno-pedantic)
-    target_link_libraries(${layer}_${name} PRIVATE PkgConfig::CRITERION ${ECONTEXT_LIBS})
+    target_link_libraries(${layer}_${name} PRIVATE criterion ${ECONTEXT_LIBS})
     if(CBOR_ORACLE_FOUND)
       target_link_libraries(${layer}_${name} PRIVATE PkgConfig::CBOR_ORACLE)
     endif()
@@ -45,7 +51,7 @@ foreach(test ${tests})
   get_filename_component(name ${test} NAME_WE)
   add_executable(mesh_${name} ${test})
   target_compile_options(mesh_${name} PRIVATE -Wno-pedantic)
-  target_link_libraries(mesh_${name} PRIVATE econtext_testing PkgConfig::CRITERION)
+  target_link_libraries(mesh_${name} PRIVATE econtext_testing criterion)
   add_dependencies(threaded mesh_${name})
   add_test(NAME mesh/${name} COMMAND mesh_${name})
   if(name MATCHES "leak|memory") # whose figures are those of a release build

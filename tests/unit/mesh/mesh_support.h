@@ -7,11 +7,7 @@
 
 #include "econtext/econtext.h"
 
-#ifdef __SANITIZE_THREAD__
-#include "tests/support/plain_criterion.h"
-#else
 #include <criterion/criterion.h>
-#endif
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
