@@ -238,6 +238,27 @@ Test(ssh_config, jump_hosts_have_a_limit)
 	ectx_topology_free(t);
 }
 
+/* What ssh prints is read up to 64 KiB. Of more, what stands last may be what matters: it is refused. */
+Test(ssh_config, an_answer_has_a_limit)
+{
+	ectx_topology *t = ectx_topology_none();
+	char script[128], saw[400];
+	const int rest = (int)strlen("port 22\n.\nhostname h") - 1;
+	for (int past = 0; past <= 1; past++) {
+		snprintf(script, sizeof script, "echo 'port 22'; printf '%%%ds\\nhostname h'\n", 65536 - rest + past);
+		play_ssh(script);
+		if (past)
+			no_way(t, "a", "ssh -G a: an answer of more than 64 KiB", "");
+		else
+			path_is(t, "a", "a");
+	}
+	play_ssh("printf '%200000s\\n'; exit 255\n");
+	snprintf(saw, sizeof saw, "ssh -G a: %300s", "");
+	no_way(t, "a", saw, "ssh cannot read its configuration: try ssh -G a");
+	play_ssh(NULL);
+	ectx_topology_free(t);
+}
+
 Test(ssh_config, what_ssh_cannot_say)
 {
 	ectx_topology *t = ectx_topology_none();
