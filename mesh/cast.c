@@ -29,7 +29,7 @@ static int by_id(const void *a, const void *b)
 /* Tells the routers who is in. The lock is held. */
 static int announce(struct eci_cast *c)
 {
-	struct eci_interval *iv = calloc(c->n ? c->n : 1, sizeof *iv);
+	struct eci_interval *iv = calloc(c->n, sizeof *iv);
 	size_t n = 0;
 	for (size_t i = 0; iv && i < c->n; i++)
 		if (c->v[i].in)
@@ -37,9 +37,20 @@ static int announce(struct eci_cast *c)
 	int r = -1;
 	if (iv) {
 		qsort(iv, n, sizeof *iv, by_id);
-		r = n ? eci_router_group(c->mesh->router, c->gid, iv, n, eci_now_ms()) : 0;
+		r = eci_router_group(c->mesh->router, c->gid, iv, n, eci_now_ms());
 	}
 	free(iv);
+	return r;
+}
+
+/* The same; where that fails nobody is in: each is its caller's to send to. */
+static int announce_or_none(struct eci_cast *c)
+{
+	int r = c->ins ? announce(c) : 0;
+	for (size_t i = 0; r && i < c->n; i++)
+		c->v[i].in = false;
+	if (r)
+		c->ins = 0;
 	return r;
 }
 
@@ -63,11 +74,7 @@ int eci_cast_init(struct eci_cast *c, ectx_mesh *m, uint32_t gid, struct eci_cas
 		v[i].x->has_room = on_room;
 		c->ins += v[i].in;
 	}
-	int r = announce(c);
-	for (size_t i = 0; r && i < n; i++)
-		v[i].in = false;
-	if (r)
-		c->ins = 0;
+	int r = announce_or_none(c);
 	eci_unlock(m);
 	return r ? -1 : 0;
 }
@@ -89,8 +96,8 @@ static size_t dry(struct eci_cast *c, size_t n, bool leave)
 			count++;
 		}
 	}
-	if (c->ins != before && c->ins && announce(c))
-		c->ins = 0;
+	if (c->ins != before)
+		(void)announce_or_none(c);
 	return count;
 }
 
@@ -99,8 +106,7 @@ void eci_cast_leave(struct eci_cast *c, size_t i)
 	eci_lock(c->mesh);
 	c->v[i].in = false;
 	c->ins--;
-	if (c->ins && announce(c))
-		c->ins = 0;
+	(void)announce_or_none(c);
 	eci_unlock(c->mesh);
 }
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* Of links, before the loop looks at its other descriptors: a heartbeat of each of many, but not bulk for ever. */
-#define LINKS_TURN 1024          /* reads */
+#define LINKS_TURN 1024u         /* reads */
 #define BYTES_TURN (1024 * 1024) /* bytes */
 #define READ_MAX 65536u          /* a pipe's worth */
 
@@ -111,6 +111,11 @@ void eci_carrier_readable(struct ev_loop *loop, ev_io *w, int events)
 	(void)hear(w);
 }
 
+bool eci_links_turn_over(unsigned reads, size_t bytes)
+{
+	return reads >= LINKS_TURN || bytes >= BYTES_TURN;
+}
+
 /* One at a time: what is read may free another. */
 static void on_links(struct ev_loop *loop, ev_io *w, int events)
 {
@@ -118,7 +123,7 @@ static void on_links(struct ev_loop *loop, ev_io *w, int events)
 	ectx_mesh *m = w->data;
 	struct epoll_event e;
 	size_t bytes = 0;
-	for (int i = 0; i < LINKS_TURN && bytes < BYTES_TURN && epoll_wait(m->links_fd, &e, 1, 0) == 1; i++)
+	for (unsigned i = 0; !eci_links_turn_over(i, bytes) && epoll_wait(m->links_fd, &e, 1, 0) == 1; i++)
 		bytes += hear(&((struct eci_carrier *)e.data.ptr)->out);
 }
 

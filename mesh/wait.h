@@ -30,7 +30,8 @@ struct eci_wait_node { /* one future that a waiter waits for; lives on the waite
 void eci_waiter_wake(struct eci_waiter *w);
 void eci_nudges_free(ectx_mesh *m);
 
-int eci_links_open(ectx_mesh *m); /* 0, or -1: no descriptor */
+int eci_links_open(ectx_mesh *m);                       /* 0, or -1: no descriptor */
+bool eci_links_turn_over(unsigned reads, size_t bytes); /* so much of them is enough for one turn of the loop */
 /* The thread of w reads the link that leads to context id from now on: its descriptor, or -1 (there is none, or another
  * has it). Given back before w ends, unless w->carrier has become NULL. */
 int eci_carrier_borrow(ectx_mesh *m, uint32_t id, struct eci_waiter *w);

@@ -49,11 +49,12 @@ static int start(char *const argv[], int out, pid_t *pid)
 	return rc;
 }
 
-/* All output up to the limit; -1: the deadline passed. */
+/* All output up to the limit; 1: there was more of it, -1: the deadline passed. */
 static int collect(int fd, char *buf, size_t cap)
 {
 	int64_t end = now_ms() + DEADLINE_MS;
 	size_t n = 0;
+	bool more = false;
 	for (;;) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		int64_t left = end - now_ms();
@@ -69,9 +70,11 @@ static int collect(int fd, char *buf, size_t cap)
 			break;
 		if (got > 0 && n + 1 < cap)
 			n += (size_t)got;
+		else
+			more = more || got > 0;
 	}
 	buf[n] = 0;
-	return 0;
+	return more;
 }
 
 static int run(char *const argv[], char *buf, size_t cap, ectx_error *err)
@@ -92,14 +95,16 @@ static int run(char *const argv[], char *buf, size_t cap, ectx_error *err)
 	}
 	int rc = collect(fds[0], buf, cap), status = 0;
 	close(fds[0]);
-	if (rc)
+	if (rc < 0)
 		kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (rc) {
+	if (rc < 0) {
 		eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: no answer within 10 s", argv[4]);
 		return eci_fail_hint(err, "look for Match exec in ssh_config");
 	}
+	if (status == 0 && rc) /* half an answer may lack the jump host */
+		return eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: an answer of more than 64 KiB", argv[4]);
 	if (status == 0)
 		return 0;
 	eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: %.300s", argv[4], buf);
@@ -120,12 +125,12 @@ int eci_ssh_resolve(struct eci_arena *a, const char *user, const char *host, str
 	char *words[] = {eci_arena_strn(a, host, strlen(host)),
 			 user ? eci_arena_fmt(a, "-oUser=%s", user) : eci_arena_strn(a, "-x", 2)};
 	char *argv[] = {(char[]){"ssh"}, (char[]){"-G"}, words[1], (char[]){"--"}, words[0], NULL};
-	char *buf = malloc(OUTPUT_MAX);
+	char *buf = malloc(OUTPUT_MAX + 1);
 	if (!buf || !words[0] || !words[1]) {
 		free(buf);
 		return eci_fail_memory(err);
 	}
-	int rc = run(argv, buf, OUTPUT_MAX, err);
+	int rc = run(argv, buf, OUTPUT_MAX + 1, err);
 	if (rc == 0) {
 		const char *port = value(a, buf, "port");
 		memset(out, 0, sizeof *out);

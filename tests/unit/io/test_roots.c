@@ -289,6 +289,48 @@ Test(roots, size_limit)
 	eci_roots_free(r);
 }
 
+/* Whether there is Python below is searched 32 folders deep ... */
+Test(roots, depth_of_the_search)
+{
+	static const char *const names[] = {"deep", "deeper"};
+	char path[128];
+	int past, i, n;
+
+	for (past = 0; past <= 1; past++) {
+		struct eci_roots *r;
+
+		n = snprintf(path, sizeof(path), "one/%s/", names[past]);
+		for (i = 0; i < 32 + past; i++)
+			n += snprintf(path + n, sizeof(path) - (size_t)n, "d/");
+		snprintf(path + n, sizeof(path) - (size_t)n, "x.py");
+		put(path, "x");
+		r = open_roots();
+		cr_expect_str_eq(look(r, names[past]), past ? "missing" : "3 deep - [d]");
+		eci_roots_free(r);
+	}
+}
+
+/* ... and in 4,096 folders: the one asked for, the one with Python, and those before it in their order. */
+Test(roots, folders_of_the_search)
+{
+	struct eci_roots *r;
+	char path[64];
+	int i;
+
+	put("one/wide/z/x.py", "x");
+	for (i = 0; i < 4094; i++) {
+		snprintf(path, sizeof(path), "%s/one/wide/e%04d", top, i);
+		cr_assert_eq(mkdir(path, 0755), 0);
+	}
+	r = open_roots();
+	cr_expect_str_eq(look(r, "wide"), "3 wide - [z]");
+	eci_roots_free(r);
+	put("one/wide/f/", "");
+	r = open_roots();
+	cr_expect_str_eq(look(r, "wide"), "missing");
+	eci_roots_free(r);
+}
+
 Test(roots, no_folders)
 {
 	static const char *const none[] = {NULL}, *const absent[] = {"absent-folder", "/dev/null", NULL};

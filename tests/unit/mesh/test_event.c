@@ -1,4 +1,5 @@
 /* Events: log records, output, ends; the limit of records and one past it; the descriptor. */
+#include "mesh/event.h"
 #include "mesh_support.h"
 
 static bool readable(ectx_mesh *m)
@@ -99,6 +100,46 @@ Test(event, a_thread_that_waits_is_woken)
 	cr_assert(pthread_join(id, &got) == 0);
 	cr_assert(got && ((ectx_event *)got)->kind == ECTX_EVENT_LOG);
 	ectx_event_free(got);
+	world_close(&w);
+}
+
+/* As an agent's records come, without the agent. */
+static void records(ectx_mesh *m, int n, size_t len)
+{
+	static char text[65536];
+	ectx_context *a = get(m, "a");
+	eci_lock(m);
+	for (int i = 0; i < n; i++)
+		eci_event_log(m, a, 30, "w", 1, text, len, 0);
+	eci_unlock(m);
+}
+
+/* So many are kept, after so many were dropped. */
+static void are_kept(ectx_mesh *m, unsigned kept, uint64_t dropped, size_t bytes)
+{
+	eci_lock(m);
+	cr_expect(m->log_events == kept && m->dropped == dropped && m->log_bytes == bytes, "%u records, %d dropped",
+		  m->log_events, (int)m->dropped);
+	eci_unlock(m);
+}
+
+Test(event, sixteen_mebibytes_of_records_and_no_more)
+{
+	struct world w = world_open();
+	records(w.mesh, 256, 65536);
+	are_kept(w.mesh, 256, 0, 16u << 20);
+	records(w.mesh, 1, 1);
+	are_kept(w.mesh, 256, 1, (16u << 20) - 65536 + 1);
+	world_close(&w);
+}
+
+Test(event, sixty_five_thousand_records_where_nothing_is_said)
+{
+	struct world w = world_open();
+	records(w.mesh, 65536, 1);
+	are_kept(w.mesh, 65536, 0, 65536);
+	records(w.mesh, 1, 2);
+	are_kept(w.mesh, 65536, 1, 65537);
 	world_close(&w);
 }
 

@@ -217,6 +217,53 @@ Test(group, of_the_master)
 	world_free(w);
 }
 
+/* A part of the group that fills a frame to the byte is told; one that is a byte longer is refused, and a link that was
+ * a member is none any more, so that no copy goes where the routers below know of no group. */
+Test(group, whose_part_fills_a_frame)
+{
+	struct world *w = world_master();
+	struct eci_frame f;
+	struct eci_link *l = eci_router_add_child(w->r, 65536, 65536, w);
+	static struct eci_interval v[6553]; /* of 10 bytes each; with two heads and a gid of 2 bytes, 65,536 */
+	child_up(w, l);
+	for (uint32_t i = 0; i < 6553; i++)
+		v[i] = (struct eci_interval){65536 + 2 * i, 65536 + 2 * i};
+	cr_assert_eq(eci_router_group(w->r, 255, v, 6553, w->now), 0);
+	cr_assert(take(w, l, &f) && f.handle == ECI_H_GROUP && f.len == ECI_FRAME_BODY_MAX);
+	cr_assert_eq(eci_router_group(w->r, 256, v, 6552, w->now), 0);
+	cr_assert(take(w, l, &f) && f.handle == ECI_H_GROUP);
+	cr_assert_eq(eci_router_group(w->r, 256, v, 6553, w->now), -2);
+	cr_assert(take(w, l, &f) && f.handle == ECI_H_UNGROUP);
+	for (uint32_t gid = 256; gid >= 255; gid--)
+		cr_assert_eq(eci_router_send(w->r, ECI_CALL, ECI_F_MULTICAST, gid, ECI_H_CALL, 0, NULL, 0, w->now), 0);
+	cr_assert(take(w, l, &f) && f.dst == 255 && f.flags == ECI_F_MULTICAST);
+	cr_assert_not(take(w, l, &f), "256 has no member");
+	world_free(w);
+}
+
+/* Own bulk that waits; test_collect.c fills the limit with messages to one context. */
+Test(group, what_waits_for_one_is_bounded)
+{
+	static const uint8_t zeros[ECI_FRAME_BODY_MAX + 2];
+	struct world *w = world_master();
+	struct eci_interval v = {72, 87};
+	const size_t large = ECI_FRAME_BODY_MAX + 1, most = ECI_LOCAL_MAX - large;
+	static const int rc[] = {-4, 0, -4};
+	cr_assert_eq(eci_router_group(w->r, 9, &v, 1, w->now), 0);
+	w->r->local_bytes += most; /* stands for messages */
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(eci_router_send(w->r, ECI_CALL, ECI_F_MULTICAST, 9, ECI_H_CALL, 0, zeros,
+					     i ? large : large + 1, w->now),
+			     rc[i]);
+	cr_assert_eq(w->r->local_bytes, ECI_LOCAL_MAX, "once for two links");
+	w->r->local_bytes -= most;
+	eci_link_lost(w->kid[0], "eof", "", w->now);
+	cr_assert_eq(w->r->local_bytes, large);
+	eci_link_lost(w->kid[1], "eof", "", w->now);
+	cr_assert_eq(w->r->local_bytes, 0);
+	world_free(w);
+}
+
 /* A large multicast is put together beside a large message from the same source. */
 Test(group, collected_apart)
 {

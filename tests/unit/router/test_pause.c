@@ -9,6 +9,15 @@ static void down(struct world *w, uint32_t dst)
 	feed(w, w->up, ECI_BULK, 0, dst, 0, 300, 9, zeros, sizeof zeros);
 }
 
+/* So many bytes, headers included. */
+static void down_bytes(struct world *w, uint32_t dst, size_t bytes)
+{
+	for (size_t n; bytes; bytes -= n) {
+		n = bytes >= 2 * FULL ? FULL : bytes > FULL ? bytes / 2 : bytes;
+		feed(w, w->up, ECI_BULK, 0, dst, 0, 300, 9, zeros, n - ECI_FRAME_HEADER);
+	}
+}
+
 static void pause_(struct world *w, uint64_t lo, uint64_t hi)
 {
 	feed_pair(w, w->kid[2], ME, 96, ECI_H_PAUSE, 0, lo, hi);
@@ -152,6 +161,45 @@ Test(pause, a_paused_interval_is_passed_on_upward)
 	cr_assert_null(w->kid[2]->pauses);
 	cr_assert_eq(w->kid[2]->active_bytes, w->kid[2]->bulk_bytes);
 	world_free(w);
+}
+
+/* Of a link as such, and of a part that the child paused. */
+Test(pause, more_than_256_kib_to_the_byte)
+{
+	for (int part = 0; part <= 1; part++)
+		for (size_t past = 0; past <= 1; past++) {
+			struct world *w = world_relay();
+			if (part)
+				pause_(w, 104, 112);
+			down_bytes(w, 104, ECI_PAUSE_AT + past);
+			cr_assert_eq(w->kid[2]->bulk_bytes, ECI_PAUSE_AT + past);
+			cr_assert(past ? said(w, ECI_H_PAUSE, part ? 104 : 96, 112) : silent(w));
+			down_bytes(w, 104, ECI_FRAME_HEADER);
+			cr_assert(past ? silent(w) : said(w, ECI_H_PAUSE, part ? 104 : 96, 112));
+			world_free(w);
+		}
+}
+
+Test(pause, no_more_than_64_kib_to_the_byte)
+{
+	for (int part = 0; part <= 1; part++)
+		for (size_t past = 0; past <= 1; past++) {
+			struct world *w = world_relay();
+			if (part)
+				pause_(w, 104, 112);
+			down_bytes(w, 104, 12 * FULL);
+			down_bytes(w, 104, ECI_RESUME_AT + past);
+			cr_assert(said(w, ECI_H_PAUSE, part ? 104 : 96, 112));
+			if (part)
+				resume(w, 104, 112);
+			while (w->kid[2]->bulk_bytes > ECI_RESUME_AT + past)
+				cr_assert(silent(w) && read_frames(w, w->kid[2], 1) == 1);
+			cr_assert_eq(w->kid[2]->bulk_bytes, ECI_RESUME_AT + past);
+			if (past)
+				cr_assert(silent(w) && read_frames(w, w->kid[2], 1) == 1);
+			cr_assert(said(w, ECI_H_RESUME, part ? 104 : 96, 112));
+			world_free(w);
+		}
 }
 
 /* A parent that honours PAUSE after one more window; the stopped child never reads, its sibling reads everything. */

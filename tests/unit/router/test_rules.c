@@ -175,11 +175,54 @@ Test(rules, evidence_is_bounded_and_stays_text)
 	feed(w, w->up, ECI_CALL, 0, 72, 0, ECI_H_CALL, 302, nil, 1);
 	cr_assert(take(w, w->up, &f));
 	cr_assert_eq(eci_cbor_check(f.body, f.len, 100), 0);
-	cr_assert(strlen(dead_evidence(&f)) >= 198 && strlen(dead_evidence(&f)) <= ECI_EVIDENCE_MAX);
+	cr_assert_eq(strlen(dead_evidence(&f)), 199);
 	feed(w, w->up, ECI_CALL, 0, 80, 0, ECI_H_CALL, 302, nil, 1);
 	cr_assert(take(w, w->up, &f));
 	cr_assert_eq(eci_cbor_check(f.body, f.len, 100), 0);
 	cr_assert_str_eq(dead_evidence(&f), "caf? (latin-1)");
+	world_free(w);
+}
+
+Test(rules, evidence_of_a_loss_of_200_bytes_and_no_more)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	char text[ECI_EVIDENCE_MAX + 2];
+	for (int i = 0; i <= 1; i++) {
+		memset(text, 'x', sizeof text);
+		text[ECI_EVIDENCE_MAX + (size_t)i] = 0;
+		eci_link_lost(w->kid[i], "eof", text, w->now);
+		feed(w, w->up, ECI_CALL, 0, 72 + 8 * (uint32_t)i, 0, ECI_H_CALL, 302, nil, 1);
+		cr_assert(take(w, w->up, &f));
+		cr_assert_eq(strlen(dead_evidence(&f)), 200);
+	}
+	world_free(w);
+}
+
+/* What it is cut to, of so many bytes with a character of two bytes at `at`. */
+static size_t noticed(struct world *w, size_t n, size_t at)
+{
+	struct eci_frame f, in = {.cls = ECI_CALL, .dst = ME, .reply_to = 302};
+	char text[1200];
+	memset(text, 'x', sizeof text);
+	memcpy(text + at, "\xC3\xA9", 2);
+	text[n] = 0;
+	eci_router_dead(w->r, &in, "busy", text, w->now);
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 302, "busy", ME));
+	cr_assert_eq(eci_cbor_check(f.body, f.len, 100), 0);
+	size_t kept = strlen(dead_evidence(&f));
+	cr_assert_eq(memcmp(dead_evidence(&f), text, kept), 0);
+	return kept;
+}
+
+Test(rules, evidence_in_a_notice_of_1024_bytes_and_no_more)
+{
+	struct world *w = world_relay();
+	cr_assert_eq(noticed(w, 1024, 0), 1024);
+	cr_assert_eq(noticed(w, 1025, 0), 1024);
+	cr_assert_eq(noticed(w, 1024, 1022), 1024);
+	cr_assert_eq(noticed(w, 1025, 1022), 1024, "its last byte is the last that fits");
+	cr_assert_eq(noticed(w, 1025, 1023), 1023, "no half of it");
 	world_free(w);
 }
 

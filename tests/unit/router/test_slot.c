@@ -3,16 +3,21 @@
 
 static const uint8_t nil[] = {0xF6};
 
-static void notice(struct world *w, struct eci_link *l, uint32_t src, uint32_t slot)
+static void notice_of(struct world *w, struct eci_link *l, uint32_t src, uint32_t slot, const char *reason)
 {
 	struct eci_buf b = ECI_BUF_NULL;
 	eci_cbor_put_array(&b, 4);
-	eci_cbor_put_str(&b, "lost");
+	eci_cbor_put_str(&b, reason);
 	eci_cbor_put_uint(&b, 75);
 	eci_cbor_put_uint(&b, src);
 	eci_cbor_put_str(&b, "No route to host");
 	feed(w, l, ECI_CONTROL, ECI_F_DEAD, eci_router_id(w->r), src, slot, 0, eci_buf_data(&b), eci_buf_len(&b));
 	eci_buf_deinit(&b);
+}
+
+static void notice(struct world *w, struct eci_link *l, uint32_t src, uint32_t slot)
+{
+	notice_of(w, l, src, slot, "lost");
 }
 
 Test(slot, one_answer_from_its_respondent)
@@ -45,6 +50,21 @@ Test(slot, dead_notice_over_the_right_link)
 	cr_assert(a.times == 1 && a.dead && a.at == 72);
 	cr_assert_str_eq(a.reason, "lost");
 	cr_assert_str_eq(a.evidence, "No route to host");
+	world_free(w);
+}
+
+Test(slot, a_reason_of_32_bytes_and_no_more)
+{
+	struct world *w = world_master();
+	for (int n = 31; n <= 33; n++) {
+		struct answer a = {0};
+		char reason[40];
+		snprintf(reason, sizeof reason, "%0*d", n, 7);
+		notice_of(w, w->kid[0], 72, eci_slot_open(w->r, 75, ECI_SLOT_ONCE, on_answer, &a), reason);
+		cr_assert_eq(a.times, 1);
+		cr_assert_eq(strlen(a.reason), n > 32 ? 32u : (size_t)n);
+		cr_assert_eq(strncmp(a.reason, reason, strlen(a.reason)), 0);
+	}
 	world_free(w);
 }
 
@@ -217,6 +237,37 @@ Test(slot, frames_to_oneself_come_before_return_and_never_nested)
 	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 0, ECI_H_ECHO, s, big, 1000000, 1), 0);
 	cr_assert(a.times == 3 && a.len == 1000000);
 	free(big);
+	world_free(w);
+}
+
+/* Sends to itself, while a frame is under way and as much waits as leaves room for 10 bytes. */
+static uint8_t zeros[ECI_FRAME_BODY_MAX + 1];
+static int flood_rc[4];
+static bool flood_deliver(void *ctx, enum eci_origin from, struct eci_link *link, const struct eci_frame *f)
+{
+	static const size_t sizes[] = {11, 10, 0, ECI_FRAME_BODY_MAX + 1};
+	struct world *w = ctx;
+	(void)from, (void)link;
+	if (w->delivered++)
+		return true;
+	w->r->self_bytes += ECI_SELF_MAX - eci_wire(10); /* stands for frames: they would be 128 MiB */
+	for (int i = 0; i < 4; i++)
+		flood_rc[i] = eci_router_send(w->r, ECI_CALL, 0, 0, f->handle, 0, zeros, sizes[i], 1);
+	cr_assert_eq(w->r->self_bytes, ECI_SELF_MAX);
+	w->r->self_bytes -= ECI_SELF_MAX - eci_wire(10);
+	return true;
+}
+
+Test(slot, what_waits_for_oneself_is_bounded)
+{
+	static const struct eci_router_ops ops = {flood_deliver, NULL, NULL, NULL};
+	struct world *w = calloc(1, sizeof *w);
+	w->r = eci_router_new(0, 0, &ops, w);
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 0, ECI_H_SPAWN, 0, NULL, 0, 1), 0);
+	cr_assert_eq(flood_rc[0], -4, "a byte more");
+	cr_assert_eq(flood_rc[1], 0, "exactly all of it");
+	cr_assert(flood_rc[2] == -4 && flood_rc[3] == -4);
+	cr_assert(w->delivered == 2 && w->r->self_bytes == 0);
 	world_free(w);
 }
 

@@ -24,8 +24,8 @@ struct world {
 
 static char **split(const char *text)
 {
-	char **out = calloc(1, 16 * sizeof(*out) + strlen(text) + 1), *at = (char *)(out + 16), *word;
-	size_t n = 0;
+	size_t n = 0, most = strlen(text) / 2 + 2;
+	char **out = calloc(1, most * sizeof(*out) + strlen(text) + 1), *at = (char *)(out + most), *word;
 
 	strcpy(at, text);
 	while ((word = strsep(&at, " ")))
@@ -340,6 +340,70 @@ Test(responder, bounded_answer)
 	cr_expect_str_eq(ask(r, 1, "m09"), "m09/1", "was not marked as sent");
 	cr_expect_str_eq(ask(r, 1, "m00"), "m00/1 m10/1 m11/1 m12/1 m13/1 m14/1 m15/1 m16/1 m17/1");
 	eci_responder_free(r);
+}
+
+/* The children that the first entry of an answer tells. */
+static size_t children_told(struct eci_responder *r, const char *name)
+{
+	struct eci_buf out = ECI_BUF_NULL;
+	struct eci_cbor c;
+	size_t i, n;
+
+	cr_assert_eq(eci_responder_answer(r, 1, name, strlen(name), &out), 0);
+	c = eci_cbor_open(eci_buf_data(&out), eci_buf_len(&out));
+	cr_assert_eq(eci_cbor_get_array(&c), 1);
+	cr_assert_eq(eci_cbor_get_array(&c), 7);
+	for (i = 0; i < 5; i++)
+		eci_cbor_skip(&c);
+	n = eci_cbor_get_array(&c);
+	cr_assert(!c.bad);
+	eci_buf_deinit(&out);
+	return n;
+}
+
+/* "c c c ...": n children. */
+static char *many_children(size_t n)
+{
+	char *text = malloc(2 * n);
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		memcpy(text + 2 * i, "c ", 2);
+	text[2 * n - 1] = '\0';
+	return text;
+}
+
+Test(responder, children_of_one_entry)
+{
+	struct module packages[] = {{"at", ECI_MOD_PACKAGE, "", many_children(32768)},
+				    {"past", ECI_MOD_PACKAGE, "", many_children(32769)}};
+	struct world w = WORLD(packages);
+	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+
+	cr_expect_eq(children_told(r, "at"), 32768);
+	cr_expect_eq(children_told(r, "past"), 32768);
+	eci_responder_free(r);
+	free((char *)packages[0].children);
+	free((char *)packages[1].children);
+}
+
+/* 65,536 items beside the entry asked for, of which 8 are any entry's own. */
+Test(responder, items_of_one_answer)
+{
+	int past;
+
+	for (past = 0; past <= 1; past++) {
+		struct module modules[] = {{"prog", ECI_MOD_MODULE, "import one, two", NULL},
+					   {"one", ECI_MOD_PACKAGE, "", many_children(32768)},
+					   {"two", ECI_MOD_PACKAGE, "", many_children((size_t)(32768 - 16 + past))}};
+		struct world w = WORLD(modules);
+		struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+
+		cr_expect_str_eq(ask(r, 1, "prog"), past ? "prog/1 one/2" : "prog/1 one/2 two/2");
+		eci_responder_free(r);
+		free((char *)modules[1].children);
+		free((char *)modules[2].children);
+	}
 }
 
 /* A thousand links, each with its own set. */

@@ -14,6 +14,7 @@ static struct eci_spawns *spawns;
 static struct eci_spawn *one; /* what was started last, NULL: it was freed */
 static struct eci_link *link_of_one;
 static char asked[1024], events[1024]; /* what the host was asked, what the owner was told */
+static char last_detail[512];          /* of the last end of a link */
 static uint64_t now;
 static int start_errno;
 
@@ -104,6 +105,8 @@ static void on_event(void *arg, const struct eci_answer *a)
 	if (code == 8)
 		(void)eci_cbor_get_text(&c, &text, &n);
 	sprintf(events + strlen(events), "%u%s%.*s;", (unsigned)code, n ? " " : "", (int)n, text);
+	if (code == 8 && eci_cbor_skip(&c) && eci_cbor_get_text(&c, &text, &n))
+		sprintf(last_detail, "%.*s", (int)n, text);
 }
 
 static void setup(void)
@@ -329,4 +332,22 @@ Test(spawn, idle_0_has_no_heartbeat)
 	told("kill;", "");
 	eci_spawn_exited(one, 9, now);
 	told("detach;free;", "8 killed;");
+}
+
+/* One byte of each is its end here, so that 31 and 255 are told. */
+Test(spawn, why_it_ended_is_cut)
+{
+	char reason[40], text[300], want[64];
+	for (int past = 0; past <= 1; past++) {
+		snprintf(reason, sizeof reason, "%0*d", 31 + past, 1);
+		snprintf(text, sizeof text, "%0*d", 255 + past, 1);
+		spawn(0);
+		eci_spawn_broken(one, reason, text);
+		told("start ssh K=V 0;kill;", "0;");
+		eci_spawn_exited(one, 9, now);
+		snprintf(want, sizeof want, "8 %.31s;", reason);
+		told("free;", want);
+		text[255] = 0;
+		cr_assert_str_eq(last_detail, text);
+	}
 }

@@ -155,6 +155,36 @@ Test(nodeset, folding)
 	folds("x1234567890123456789012 x1234567890123456789013", "x1234567890123456789012,x1234567890123456789013");
 }
 
+/* All names of so many numbers, each 1 or 2, fold to `expected`, which stands for as many. */
+static void folds_numbers(int numbers, const char *expected)
+{
+	static char text[512][24];
+	const char *list[512];
+	size_t n = (size_t)1 << numbers;
+	for (size_t i = 0; i < n; i++) {
+		for (int k = 0; k < numbers; k++)
+			snprintf(text[i] + 2 * k, 3, "%c%d", 'a' + k, 1 + (i >> k & 1 ? 1 : 0));
+		list[i] = text[i];
+	}
+	char *got = ectx_nodeset_fold(list, n);
+	cr_expect_str_eq(got, expected);
+	cr_expect_eq(counts(got), n);
+	free(got);
+}
+
+#define EIGHT "a[1-2]b[1-2]c[1-2]d[1-2]e[1-2]f[1-2]g[1-2]h[1-2]"
+
+Test(nodeset, folding_has_limits)
+{
+	folds_numbers(8, EIGHT);
+	folds_numbers(9, EIGHT "i1," EIGHT "i2");
+	folds("x123456789012345678 x123456789012345679", "x[123456789012345678-123456789012345679]");
+	expands("x[123456789012345678-123456789012345679]", "x123456789012345678 x123456789012345679");
+	folds("x1234567890123456788 x1234567890123456789", "x1234567890123456788,x1234567890123456789");
+	expands("x1234567890123456788,x1234567890123456789", "x1234567890123456788 x1234567890123456789");
+	folds("x999999999999999999 x1000000000000000000", "x999999999999999999,x1000000000000000000");
+}
+
 static int compare(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);

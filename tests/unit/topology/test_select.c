@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "topology/topology.h"
+#include "topology/internal.h"
 
 static const char file[] = "econtext: 1\n"
 			   "nodes:\n"
@@ -116,6 +116,22 @@ Test(select, refusals)
 	ectx_topology_free(none);
 }
 
+/* 1,048,576 of them; one that was named before is none more. */
+Test(select, as_many_names_as_contexts)
+{
+	ectx_topology *t = parse();
+	struct eci_selection s = {.named_ok = true, .name_count = (1u << 20) - 1}; /* stands for names */
+	ectx_error e = {0};
+	cr_assert_eq(eci_selection_reset(t, &s), 0);
+	cr_expect_eq(eci_select_into(t, "bastion/x,bastion/x", &s, NULL, &e), 0, "%s", e.saw);
+	cr_expect(s.count == 1 && s.name_count == ECI_CONTEXTS_MAX);
+	cr_expect_neq(eci_select_into(t, "bastion/y", &s, NULL, &e), 0);
+	cr_expect_str_eq(e.saw, "more than 1048576 names");
+	cr_expect_eq(eci_select_into(t, "db1", &s, NULL, &e), 0, "a declared one is none of them");
+	eci_selection_deinit(&s);
+	ectx_topology_free(t);
+}
+
 /* ---- ways that no file declares ---- */
 
 static void path_is(const ectx_topology *t, const char *name, const char *expected)
@@ -171,6 +187,30 @@ Test(adhoc, is_at_most_63_hops)
 	snprintf(past, sizeof past, "%s/x", name);
 	snprintf(saw, sizeof saw, "\"%s\": more than 63 hops", past);
 	no_way(t, past, saw, WRITE);
+	ectx_topology_free(t);
+}
+
+Test(adhoc, a_name_is_at_most_255_bytes)
+{
+	static const char *const forms[][2] = {
+		{"bastion/%s", "a host"}, {"bastion/x:%s", "a user"}, {"bastion/%s@x", "a host"}};
+	ectx_topology *t = parse();
+	for (size_t i = 0; i < 3; i++) {
+		char word[257], name[300], saw[400];
+		struct eci_plan p;
+		ectx_error e = {0};
+		const char *one = name;
+		memset(word, 'x', sizeof word);
+		word[255] = 0;
+		snprintf(name, sizeof name, forms[i][0], word);
+		cr_assert_eq(eci_plan_make(t, &one, 1, &p, &e), 0, "%s", e.saw);
+		eci_plan_deinit(&p);
+		word[255] = 'x';
+		word[256] = 0;
+		snprintf(name, sizeof name, forms[i][0], word);
+		snprintf(saw, sizeof saw, "\"%s\": not a way to %s", name, forms[i][1]);
+		no_way(t, name, saw, WRITE);
+	}
 	ectx_topology_free(t);
 }
 
@@ -234,6 +274,27 @@ Test(ssh_config, jump_hosts_have_a_limit)
 	eci_plan_deinit(&p);
 	no_way(t, past, "\"h0\": ProxyJump of more than 16 hosts",
 	       "two hosts of ssh_config that jump through each other?");
+	play_ssh(NULL);
+	ectx_topology_free(t);
+}
+
+/* What ssh prints is read up to 64 KiB. Of more, what stands last may be what matters: it is refused. */
+Test(ssh_config, an_answer_has_a_limit)
+{
+	ectx_topology *t = ectx_topology_none();
+	char script[128], saw[400];
+	const int rest = (int)strlen("port 22\n.\nhostname h") - 1;
+	for (int past = 0; past <= 1; past++) {
+		snprintf(script, sizeof script, "echo 'port 22'; printf '%%%ds\\nhostname h'\n", 65536 - rest + past);
+		play_ssh(script);
+		if (past)
+			no_way(t, "a", "ssh -G a: an answer of more than 64 KiB", "");
+		else
+			path_is(t, "a", "a");
+	}
+	play_ssh("printf '%200000s\\n'; exit 255\n");
+	snprintf(saw, sizeof saw, "ssh -G a: %300s", "");
+	no_way(t, "a", saw, "ssh cannot read its configuration: try ssh -G a");
 	play_ssh(NULL);
 	ectx_topology_free(t);
 }
