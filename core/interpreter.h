@@ -1,5 +1,5 @@
-/* core: what may be named as an interpreter. It is written bare into a command line for any shell, so nothing in it may have a
- * meaning for one. */
+/* core: what may be named as an interpreter. It is written bare into a command line for any shell, so nothing in it may
+ * have a meaning for one. */
 #ifndef ECI_CORE_INTERPRETER_H
 #define ECI_CORE_INTERPRETER_H
 

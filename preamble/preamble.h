@@ -7,9 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ECI_NONCE_LEN 8u         /* 36^8: no banner or earlier output hits it by accident */
-#define ECI_FIRST_STAGE_MAX 240u /* the command with a nonce; what every sshd, sudo and log can take */
-#define ECI_PYTHON_PREAMBLE_MAX 3600u
+#define ECI_NONCE_LEN 8u /* 36^8: no banner or earlier output hits it by accident */
 
 struct eci_part {
 	const char *name;

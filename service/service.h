@@ -7,6 +7,7 @@
 #include "core/cbor.h"
 #include "core/fail.h"
 #include "econtext/value.h"
+#include "service/modcache.h" /* ECI_MODULE_NAME_MAX */
 
 /* ---- values <-> CBOR (value_cbor.c) ---- */
 /* Appends v. 0, or -1 (no memory, or deeper than ECI_CBOR_DEPTH_MAX). */
@@ -49,7 +50,6 @@ struct eci_source_ops {
 	int (*deflate)(void *ctx, const uint8_t *p, size_t n, struct eci_buf *out); /* zlib format, level 9 */
 	void (*digest)(void *ctx, const uint8_t *p, size_t n, uint8_t out[16]);     /* first half of SHA-256 */
 };
-#define ECI_MODULE_NAME_MAX 255u
 #define ECI_MODULE_BYTES_MAX (16u * 1024u * 1024u) /* inflated */
 struct eci_responder;
 struct eci_responder *eci_responder_new(const struct eci_source_ops *ops, void *ctx, const char *const *include,
