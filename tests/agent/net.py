@@ -255,7 +255,3 @@ class StreamCase(support.Case):
         path = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, path)
         return path
-
-    def newest_only(self):
-        if self.version != support.newest():
-            self.skipTest('long: with the newest only')
