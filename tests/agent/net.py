@@ -224,6 +224,11 @@ def read_all(x):
         out += s
 
 
+def drains(x):
+    while x.recv(1 << 20):
+        pass
+
+
 def sends_back(x):
     """All that came, once it has ended."""
     x.sendall(read_all(x))
@@ -255,7 +260,3 @@ class StreamCase(support.Case):
         path = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, path)
         return path
-
-    def newest_only(self):
-        if self.version != support.newest():
-            self.skipTest('long: with the newest only')

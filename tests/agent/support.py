@@ -44,6 +44,10 @@ class Case(unittest.TestCase):
             pass
         c.proc.wait()
 
+    def newest_only(self):
+        if self.version != newest():
+            self.skipTest('long: with the newest only')
+
     def until(self, what, true, seconds=10):
         """Waits for what is no event of the link: the end of processes."""
         end = time.monotonic() + seconds

@@ -10,11 +10,14 @@ import time
 import driver
 import support
 
+ITEMS_MAX = 1 << 20
 SAME = '''
 def same(*a, **k):
     return [a, k]
 def tell(o):
     return type(o).__name__, repr(o)
+def size(o):
+    return len(o)
 class A(object):
     class B(object):
         @staticmethod
@@ -87,6 +90,16 @@ class Calls(support.Case):
         self.assertNotEqual(v, v)
         self.assertEqual(c.call('m', 'same', k=1, other=[2]), [0, [[], {'k': 1, 'other': [2]}]])
         self.assertEqual(c.call('m', 'tell', b'\xff')[1][0], 'str' if self.version < (3,) else 'bytes')
+
+    def test_items(self):
+        """1,048,576 in a body: those of a list, and seven beside it, the last of which is one too many then."""
+        self.newest_only()
+        c = self.boot()
+        c.serve('m', SAME)
+        one = driver.enc(['m', 'size', [[0]], {}, 0])
+        for n, answer in (ITEMS_MAX - 7, [0, ITEMS_MAX - 7]), (ITEMS_MAX - 6, ['bad-body', c.me, c.me, '']):
+            body = one.replace(driver.enc([0]), driver.head(4, n) + bytes(n))
+            self.assertEqual(c.answer(c.request(25, body, raw=True)).value(), answer)
 
     def test_names(self):
         c = self.boot()

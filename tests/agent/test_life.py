@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Title, watcher and the end of the Python agent: whatever ends it ends what it started, within 2 s."""
+"""Title, watcher, what it keeps, and the end of the Python agent: whatever ends it ends what it started, within 2 s."""
 import os
 import signal
 import sys
@@ -143,6 +143,18 @@ class Life(support.Case):
             c = self.boot()
             c.link.write(bad)
             self.assertRaises(EOFError, lambda: [c.link.frame() for i in range(9)])
+
+    def test_routes_kept(self):
+        """A relay keeps what it found out about 4,096 destinations and its parent; then it begins anew."""
+        c = self.boot(size=16384)
+        c.part('relay')
+        c.serve('m', 'import sys\ndef largest():\n    return max([len(o) for o in vars(sys.modules["econtext"]).values() if isinstance(o, dict)])\n')
+        few = c.call('m', 'largest')[1]
+        self.assertLess(few, 200)
+        c.link.write(b''.join(driver.frame(driver.CALL, c.me + 1 + i, 5000, 0, b'') for i in range(4096)))
+        self.assertEqual(c.call('m', 'largest'), [0, 4097])
+        c.send(driver.CALL, 5000, 0, b'', dst=c.me + 1 + 4096, raw=True)
+        self.assertEqual(c.call('m', 'largest'), [0, few])
 
     def test_hello_first(self):
         """Another first frame, or the end of input at any place of the boot, ends it with nothing said."""

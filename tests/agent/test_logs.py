@@ -10,8 +10,8 @@ import logging, os, sys, threading, time
 log = logging.getLogger('app.db')
 def at(level, text):
     log.log(level, text)
-def names():
-    logging.getLogger('n' * 257).warning('x' * 40000)
+def named(name, text):
+    logging.getLogger(name).warning(text)
 def error():
     try:
         1 / 0
@@ -98,9 +98,12 @@ class Logs(support.Case):
 
     def test_bounds(self):
         c = self.boot()
-        c.call('m', 'names')
-        (level, name, text, dropped), = c.logs
-        self.assertEqual((name, len(text)), ('n' * 256, 32768))
+        for more in '', 'n':        # what is longer keeps its head and its tail
+            c.call('m', 'named', 'a' * 128 + more + 'z' * 128, 'a' * 16384 + more + 'z' * 16384)
+        for level, name, text, dropped in c.logs:
+            self.assertEqual((len(name), name), (256, 'a' * 128 + 'z' * 128))
+            self.assertEqual((len(text), text), (32768, 'a' * 16384 + 'z' * 16384))
+        self.assertEqual(len(c.logs), 2)
         del c.logs[:]
         c.call('m', 'error')
         self.assertIn('it failed\nTraceback', c.logs[0][2])

@@ -12,7 +12,7 @@ import time
 
 import driver
 import support
-from net import Far, Server, StreamCase, WINDOW, MOST, echoes, read_all, sends_back
+from net import Far, Server, StreamCase, WINDOW, MOST, drains, echoes, read_all, sends_back
 
 SIZES = (0, 1, WINDOW - 1, WINDOW, WINDOW + 1, 3 << 20)
 LINGER = struct.pack('2i', 1, 0)
@@ -206,6 +206,40 @@ class Streams(StreamCase):
             y.put(b'')
             n.idle(.3)
             self.assertEqual(y.room, 0, 'who does not read gets no larger window')
+
+    def spend(self, n, x):
+        """All credit that x has, several frames at once."""
+        frame = driver.frame(driver.BULK, n.c.me, x.near, x.handle, bytes(16384))
+        while x.room > 16383:
+            several = min(x.room // 16384, 16)
+            x.room -= several * 16384
+            n.c.link.write(frame * several)
+        if x.room:
+            x.put(bytes(x.room))
+
+    def widened(self, n, x, window):
+        """Its window, once all of it was used, which the sender says."""
+        self.spend(n, x)
+        n.until(lambda: x.room > window - 65536)    # all of it is consumed, and what is not said of it yet stays unsaid
+        before = x.room
+        x.put(b'')
+        self.assertEqual(n.answer(n.c.request(7, 1)).value(), 1)
+        return window + x.room - before
+
+    def test_widening_max(self):
+        """A window doubles up to 16 MiB; all together have no more than 64 MiB beyond what each has anyway."""
+        self.newest_only()
+        n, more = self.ready(), 0
+        for most in MOST, MOST, MOST, MOST, 1 << 20, 1 << 19:
+            x, window = n.open('tcp', *self.serve(drains).address), WINDOW
+            while window < most:
+                window *= 2
+                self.assertEqual(self.widened(n, x, window // 2), window)
+            more += window - WINDOW
+            if more == MOST - WINDOW:
+                self.assertEqual(self.widened(n, x, MOST), MOST)
+        self.assertEqual(more, 1 << 26)
+        self.assertEqual(self.widened(n, n.open('tcp', *self.serve(drains).address), WINDOW), WINDOW)
 
     def test_overflow(self):
         n = self.ready()

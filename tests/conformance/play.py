@@ -204,8 +204,8 @@ class Player(Children, Sockets):
         return encode(self.value(text)) if text else b''
 
     def send(self, link, text):
-        if text.startswith('large '):
-            return self.send_large(link, 'bulk ' + text[6:])
+        if text.startswith(('large ', 'large+')):
+            return self.send_large(link, 'bulk' + text[5:])
         f, body, wrong = self.frame(link, text, True)
         f.body = self.bytes_of(body)
         link.write(f.pack(**wrong), self.limit)
@@ -213,12 +213,14 @@ class Player(Children, Sockets):
     def send_large(self, link, text):
         """A message as fragments, as a sender cuts it (section 1.1)."""
         f, body, _ = self.frame(link, text, True)
-        whole, kind, out = self.bytes_of(body), f.kind, []
-        for i in range(0, len(whole), 16384):
-            f.body = whole[i:i + 16384]
-            f.kind = kind | (0x10 if i + 16384 < len(whole) else 0)
-            out.append(f.pack())
-        link.write(b''.join(out), self.limit)
+        whole, kind = self.bytes_of(body), f.kind
+        for at in range(0, len(whole), 1 << 20):
+            out = []
+            for i in range(at, min(at + (1 << 20), len(whole)), 16384):
+                f.body = whole[i:i + 16384]
+                f.kind = kind | (0x10 if i + 16384 < len(whole) else 0)
+                out.append(f.pack())
+            link.write(b''.join(out), self.limit)
 
     def expect(self, link, text):
         got = link.next(self.limit)

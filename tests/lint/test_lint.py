@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 """The lints can fail: each rule is broken once in a small tree of its own, and must be named with file and line."""
 import os
+import random
+import shutil
+import string
 import subprocess
 import sys
 import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD_PY = os.path.join(HERE, '..', '..', 'preamble', 'build.py')
+PYTHON_MAX = 3600
 
 
 def run(lint, files):
@@ -67,6 +72,35 @@ class Sizes(unittest.TestCase):
                                          ('core/a.c', self.function(100), 0, True), ('core/a.c', self.function(101), 1, False)):
             got, out = run('sizes.py', {path: text})
             self.assertEqual((got, 'note' in out), (status, note), out)
+
+
+class Preamble(unittest.TestCase):
+    """preamble/build.py refuses an agent that is too long to be sent: here one of little code and much that does not compress."""
+
+    def build(self, top, padding):
+        chapters = dict.fromkeys('state values frames modules logs'.split(), 'x = 1\n')
+        chapters.update(values='def f():\n    return x\n', main='y = "%s"\n' % padding)
+        for name, text in chapters.items():
+            with open(os.path.join(top, 'python', 'core', name + '.py'), 'w') as f:
+                f.write(text)
+        # No PATH: without zopfli, which takes its time.
+        return subprocess.run([sys.executable, '-B', os.path.join(top, 'build.py'), '--dir', top, '--strict'], stderr=subprocess.PIPE,
+                              env={'PATH': ''})
+
+    def test_python_max(self):
+        chance, seen, length = random.Random(1), {}, 4000
+        noise = ''.join(chance.choice(string.ascii_letters + string.digits) for _ in range(8000))
+        with tempfile.TemporaryDirectory() as top:
+            os.makedirs(os.path.join(top, 'python', 'core'))
+            shutil.copy(BUILD_PY, top)
+            while not {PYTHON_MAX, PYTHON_MAX + 1} <= set(seen) and len(seen) < 40:
+                done = self.build(top, noise[:length])
+                size = os.path.getsize(os.path.join(top, 'core.sent'))
+                seen[size] = done
+                length += (PYTHON_MAX + (PYTHON_MAX in seen) - size) * 5 // 4 or 1
+        self.assertEqual((seen[PYTHON_MAX].returncode, seen[PYTHON_MAX].stderr), (0, b''))
+        self.assertEqual(seen[PYTHON_MAX + 1].returncode, 1)
+        self.assertIn(b'is 3601 bytes, at most 3600 may be sent', seen[PYTHON_MAX + 1].stderr)
 
 
 if __name__ == '__main__':

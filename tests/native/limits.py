@@ -15,6 +15,7 @@ from agent import BULK, DEAD, LIMIT, ME, Agent, children, decode, encode, gather
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 JOBS_MAX = 128
+STREAMS_MAX = 4096
 IDLE_KIB = 256
 SLEEP = ['sleep', '300']
 F_GETPIPE_SZ = 1032     # fcntl has its name from Python 3.10 on
@@ -158,6 +159,36 @@ def listening(s, command):
     s.check('and takes the next', decode(agent.answer(events).body)[0] not in came, came)
     for c in clients:
         c.close()
+    agent.close()
+    s.check('nothing is left', vanish(agent.mark), marked(agent.mark))
+
+
+def streams(s, command):
+    """As many as there may be, and a connection that waits to be taken, which is none of them yet."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < STREAMS_MAX + 64:
+        s.skip('%d streams' % STREAMS_MAX, 'descriptors')
+        return
+    agent = Agent(command, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard)))
+    name = '@econtext-max-%d-' % os.getpid()
+
+    def listen(number):
+        slot = agent.new_slot()
+        agent.send(29, ['listen', [name + str(number)], 1000000 + number], reply=slot)
+        return slot
+
+    slots = [listen(i) for i in range(STREAMS_MAX - 1)]
+    s.check('all but one listen', all(agent.value(slot)[0] == 0 for slot in slots), '')
+    client = socket.socket(socket.AF_UNIX)
+    client.connect('\0' + name[1:] + '0')
+    s.equal('a connection waits', decode(agent.answer(1000000).body), [1, ''])
+    s.equal('the last of %d' % STREAMS_MAX, agent.value(listen(STREAMS_MAX))[0], 0)
+    s.equal('one past them', agent.value(listen(STREAMS_MAX + 1))[:2], ['dead', 'busy'])
+    agent.cancel(1000001)
+    agent.echo()    # by then it is closed
+    s.equal('one more when one has ended', agent.value(listen(STREAMS_MAX + 2))[0], 0)
+    s.equal('and not two', agent.value(listen(STREAMS_MAX + 3))[:2], ['dead', 'busy'])
+    client.close()
     agent.close()
     s.check('nothing is left', vanish(agent.mark), marked(agent.mark))
 

@@ -89,6 +89,18 @@ def test_unix_sockets_both_sides(place):
                 os.unlink(to)
 
 
+def test_unix_paths_of_107_bytes(place):
+    to = place.path('to').ljust(107, 'o')
+    with Server(exchange_server, to) as server:
+        for begin in place.path('at'), '@' + place.path('at'):
+            path = begin.ljust(107, 't')
+            program, at = local(place, to, path)
+            expect(at == path.replace('@', '\0'), at)
+            carries(server, lambda: dial(at), (1,))
+            status, _, err = place.run('tunnel', '-L', path + 't:' + to, '--exit', 'leaf1')
+            expect(status == 2 and "a unix socket's path has 107 bytes at most" in err, status, err)
+
+
 def test_named(place):
     with Server(exchange_server) as server:
         place.tunnels = {'web': '{listen: "127.0.0.1:0", exit: leaf2, connect: "127.0.0.1:%d"}' % server.port,

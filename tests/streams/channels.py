@@ -10,6 +10,7 @@ import time
 from support import MIB, below, expect, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+CHANNELS_MAX = 16
 
 MODULE = '''
 import threading
@@ -40,6 +41,9 @@ def two(a, b):
         return type(e).__name__
 def nothing(channel):
     pass
+def many(*channels):
+    for i, c in enumerate(channels):
+        c.send(i)
 '''
 
 
@@ -86,6 +90,13 @@ def test_large(place):
 def test_two(place):
     status, out, err = call(place, './m.py:two', '@channel', '@channel')
     expect(status == 0 and sorted(map(str, values(out))) == ['ChannelClosed', 'a', 'b'], status, out, err)
+
+
+def test_channels_max(place):
+    status, out, err = call(place, './m.py:many', *['@channel'] * CHANNELS_MAX)
+    expect(status == 0 and sorted(values(out)) == list(range(CHANNELS_MAX)), status, out, err)
+    status, out, err = call(place, './m.py:many', *['@channel'] * (CHANNELS_MAX + 1))
+    expect((status, out) == (2, []) and 'at most %d channels' % CHANNELS_MAX in err, status, out, err)
 
 
 def test_empty(place):

@@ -5,6 +5,8 @@ More of them, and for longer: ECONTEXT_CROWD=2000 ECONTEXT_CROWD_SECONDS=60 run 
 import asyncio
 import os
 import random
+import resource
+import select
 import socket
 import struct
 import threading
@@ -15,6 +17,7 @@ from support import (ABORT, DATA, LIMIT, MIB, W, Server, below, descriptors, dia
 
 MANY = int(os.environ.get('ECONTEXT_CROWD', 300))
 CHURN = float(os.environ.get('ECONTEXT_CROWD_SECONDS', 2.5))
+CONNS_MAX = 4096
 ROUNDS = 20
 A_ROUND = MIB // 4  # that a round may add to a process at most: 50 to 200 bytes for each of its connections, here
 
@@ -125,6 +128,36 @@ def test_many(place):
         expect(until(lambda: descriptors(pids) == first), 'descriptors:', first, 'then', descriptors(pids))
         grown.append(quiet(memory, pids))
         grows = {pid for pid in grows if grown[-1][pid] - grown[-2][pid] > A_ROUND}
+
+
+def test_conns_max(place):
+    """As many as a tunnel serves at once, here of clients that have not said yet where to; the next one waits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    expect(hard >= CONNS_MAX + 100, 'so many descriptors are not to be had:', hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    program = place.start('socks', '-D', '0', '--exit', 'leaf1')
+    proxy = program.at()
+    clients = [dial(proxy)]
+
+    def greet(sock, answered=True):
+        sock.sendall(b'\5\1\0')
+        expect(not answered or exactly(sock, 2) == b'\5\0', 'no answer')
+
+    try:
+        for i in range(CONNS_MAX):
+            clients.append(dial(proxy))
+            greet(clients[-1], i % 256 == 254)      # then all before it are accepted too
+        program.says(r'%d connections: no more until one ends \(the tunnel.s limit\)' % CONNS_MAX)
+        greet(clients[0])
+        poll = select.poll()
+        poll.register(clients[-1], select.POLLIN)
+        expect(not poll.poll(0), 'one too many is served')
+        clients.pop(0).close()
+        expect(exactly(clients[-1], 2) == b'\5\0', 'it is not served when another has ended')
+    finally:
+        for sock in clients:
+            sock.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def quiet(measure, pids):

@@ -2,6 +2,8 @@
 # from the parent is acknowledged at once, one from a child by `owe` when it goes no further, else by the Output that wrote it on.
 
 NEAR = 1, 2, 3, 4, 5, 6, 9, 10, 11, 32  # link-local handles, and GRANT, which every router on the way reads
+TAKEN_MAX = 0x1010000           # HOP_WINDOW_MAX + HOP_WINDOW_MIN: of bulk that was not acknowledged
+ROUTES_MAX = 4096               # of them kept
 
 
 def clock():
@@ -11,7 +13,7 @@ def clock():
 def child_of(dst):
     if dst in ROUTES:
         return ROUTES[dst]
-    if len(ROUTES) > 4096:
+    if len(ROUTES) > ROUTES_MAX:
         ROUTES.clear()
     ROUTES[dst] = None
     for c in list(CHILDREN.values()):
@@ -173,7 +175,7 @@ def received(link, n):
     BUSY[0] = 1
     if link:
         link.taken += n
-        if link.taken > 0x1010000:
+        if link.taken > TAKEN_MAX:
             broken(link, 'bad-credit')
             return 1
     else:
@@ -181,7 +183,7 @@ def received(link, n):
 
 
 def passed(link, out, *rest):
-    if len(ROUTES) > 4096:
+    if len(ROUTES) > ROUTES_MAX:
         ROUTES.clear()
     ROUTES[link, pack('>3I', *rest)] = out
 
@@ -205,7 +207,7 @@ def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
             return hello(link, kind, dst, src, handle, body)
         if kind & 2:
             link.taken += len(body) + 28
-            if link.taken > 0x1010000:
+            if link.taken > TAKEN_MAX:
                 return broken(link, 'bad-credit')
         if not link.holds(src):
             COUNT[0] += 1

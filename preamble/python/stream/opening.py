@@ -12,11 +12,14 @@ def said(address):
 
 
 def path_of(x):
-    if not x:
+    s = x
+    if isinstance(x, TEXT):
+        s = x.encode('utf8')
+    if not 0 < len(s) < 108:    # abstract ones too: a native agent keeps a byte for the end of each
         raise EnvironmentError(22, '')
-    if BYTES is str and isinstance(x, TEXT):
-        x = x.encode('utf8')
-    if BYTES is not str and isinstance(x, BYTES):
+    if BYTES is str:
+        x = s
+    elif x is s:
         x = os.fsdecode(x)
     if x[:1] == '@':
         return '\0' + x[1:]
