@@ -16,7 +16,11 @@ add_library(econtext_testing STATIC ${objects})
 target_link_libraries(econtext_testing PUBLIC ${ECONTEXT_LIBS})
 
 if(EXISTS ${CMAKE_SOURCE_DIR}/mesh/libecontext.map)
-  add_library(econtext SHARED ${objects})
+  if(ECONTEXT_SANITIZE) # whose libraries are the program's
+    add_library(econtext STATIC ${objects})
+  else()
+    add_library(econtext SHARED ${objects})
+  endif()
   target_link_libraries(econtext PRIVATE ${ECONTEXT_LIBS})
   set_target_properties(econtext PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 LINK_DEPENDS ${CMAKE_SOURCE_DIR}/mesh/libecontext.map)
   target_link_options(econtext PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/mesh/libecontext.map -Wl,--no-undefined)

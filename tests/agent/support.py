@@ -87,6 +87,8 @@ def main(module):
             what = type('%s_%d_%d' % ((name,) + version), (cls,), {'python': path, 'version': version})
             suite.addTests(unittest.defaultTestLoader.loadTestsFromTestCase(what))
     r = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
+    for why in sorted(set(why for test, why in r.skipped)):
+        print('skip: %s' % why)
     bad = len(r.failures) + len(r.errors)
     print('%d passed, %d failed%s' % (r.testsRun - bad - len(r.skipped), bad,
                                       ', %d skipped' % len(r.skipped) if r.skipped else ''))
