@@ -80,8 +80,13 @@ static bool flush_link(struct eci_carrier *c, uint64_t now)
 			eci_proc_widen(c->proc.in);
 			return false;
 		}
-		if (w < 0) {
+		if (w < 0) { /* its end is on its way; if not, it is ended */
 			c->in_dead = true;
+			if (!c->exited && !ev_is_active(&c->poll)) {
+				ev_timer_set(&c->poll, ECI_END_GRACE_S, ECI_REAP_POLL_S);
+				ev_timer_start(c->mesh->loop, &c->poll);
+				eci_mesh_wake(c->mesh);
+			}
 			break;
 		}
 		eci_link_wrote(c->link, (size_t)w, now);
@@ -162,7 +167,7 @@ static void on_poll(struct ev_loop *loop, ev_timer *w, int events)
 		ev_timer_stop(loop, w);
 		close_outputs(c);
 		eci_carrier_check_end(c);
-	} else if (c->proc.out < 0) {
+	} else if (c->proc.out < 0 || (c->link && c->in_dead)) {
 		eci_proc_kill(&c->proc);
 		reap(c);
 	} else {

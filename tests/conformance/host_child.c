@@ -148,6 +148,8 @@ static bool flush_link(struct host_child *c)
 			return false;
 		if (w < 0) {
 			close_fd(&c->proc.in);
+			if (!c->exited)
+				c->end_at = host_now() + GRACE_MS;
 			break;
 		}
 		eci_link_wrote(c->link, (size_t)w, host_now());

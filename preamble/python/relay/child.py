@@ -5,7 +5,7 @@ class Child:
     def __init__(self, ident, size, owner, slot):
         self.pid = self.ping = self.last = self.owed = self.unacked = self.ended = self.rtt = self.written = self.taken = 0
         self.frames_in = self.frames_out = self.bytes_in = self.bytes_out = 0
-        self.linked = self.heard = self.gone = self.promoted = self.paused = 0
+        self.linked = self.heard = self.gone = self.promoted = self.paused = self.deaf = 0
         self.status = self.idle = self.out = self.failed = self.carrier = None
         self.later = []         # until the process is there: requests that wait for it
         self.reason = self.evidence = ''
@@ -66,8 +66,9 @@ class Child:
             s = EMPTY
         if not s:
             return self.shut(fd)
-        self.last = NOW[0]
-        self.bytes_in += len(s)
+        if which == 1:
+            self.last = NOW[0]
+            self.bytes_in += len(s)
         if self.linked and which == 1:
             if self.out.first:
                 broken(self, 'early-bytes')

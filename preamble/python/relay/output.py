@@ -65,6 +65,22 @@ def nonblock(fd):
     return fd
 
 
+def belongs(x, y):
+    # Whether the queued frame x goes to the interval y, as all do that go to a group: its members are not told apart here.
+    h = x[0] + (EMPTY + x[1][:8])
+    return ord(h[2:3]) & 8 or y[0] <= unpack('>I', h[4:8])[0] < y[1]
+
+
+def refused(kind, dst, src, handle, reply):
+    # A call that finds a full queue: who sent it is told, or who waits for it; a log record is dropped.
+    if handle == 33:
+        COUNT[4] += 1
+    elif not kind & 4 and reply:
+        dead('busy', src, reply, dst, '')
+    elif not kind & 4 and handle > 255:
+        dead('busy', dst, handle, src, '')
+
+
 class Output:
     # One direction of a link: what goes first (RAW, HELLO), then control, call and bulk frames.
     def __init__(self, fd, most):
@@ -81,15 +97,39 @@ class Output:
         self.whole = 0          # PAUSEs beyond 64: they hold everything
         self.want = 0
         self.child = None
+        self.tags = {}          # flow of bulk -> the tag of its last frame
+        self.tag = 0            # of the last frame that was written
 
     def put(self, kind, s, origin, rest=EMPTY):
         # The frame s + rest (of what is passed on only the first word is new).
         kind &= 3
         n = len(s) + len(rest)
-        if not kind and self.held[0] + self.held[1] + n > 1 << 21:
+        if not kind and self.held[0] + n > 1 << 21:
             return broken(self.child, 'queue-overflow')
-        self.queues[kind].append((s, rest, origin, n))
         self.held[kind] += n
+        x = s, rest, origin, n
+        v = self.queues[kind]
+        if kind == 2:
+            # Flows take turns, by bytes (self-clocked fair queueing, Golestani 1994): a frame's tag is how far its flow has come,
+            # and the smallest goes first.
+            if not v or len(self.tags) > 4096:
+                self.tags = dict([y for y in self.tags.items() if v and y[1] > self.tag])
+            dst, src, auth, handle, reply = unpack('>5I', s[4:24] or EMPTY + rest[:20])
+            flow = dst, src, reply and handle > 255 and handle
+            tag = self.tags[flow] = max(self.tags.get(flow, 0), self.tag) + n
+            lo, hi = 0, len(v)
+            if v and v[-1][4] > tag:
+                x = s, EMPTY + rest, origin, n
+            else:
+                lo = hi
+            while lo < hi:
+                i = (lo + hi) // 2
+                if v[i][4] > tag:
+                    hi = i
+                else:
+                    lo = i + 1
+            return v.insert(lo, x + (tag,))
+        v.append(x)
 
     def pick(self):
         # What is written next, to its end: bytes, but no bulk.
@@ -100,8 +140,14 @@ class Output:
         if control or calls and (self.run < 65536 or not bulk):
             i = not control
             x = self.queues[i]
-            s = EMPTY.join([y[0] for y in x[:16]])
-            del x[:16]
+            n = m = 0
+            for y in x[:16]:
+                m += y[3]
+                if n and m > 65536:
+                    break
+                n += 1
+            s = EMPTY.join([y[0] for y in x[:n]])
+            del x[:n]
             self.held[i] -= len(s)
             self.run += i and len(s)
             return s
@@ -114,19 +160,21 @@ class Output:
         n = self.sent - self.acked
         room = n + 262144
         for x in self.queues[2]:
+            if self.whole or self.paused and self.is_paused(x):
+                continue
             n += x[3]
-            if not self.whole and n > x[3] and n > self.hop[0]:
+            if n > x[3] and n > self.hop[0]:
                 v or ran_dry(self.hop, self.sent)
                 break
-            if self.whole or v and (n > room or self.queues[1] or len(v) > 63):
+            if v and (n > room or self.queues[1] or len(v) > 63):
                 break
-            if self.paused:
-                dst, = unpack('>I', (x[0] + x[1][:4])[4:8])
-                if [y for y in self.paused if y[0] <= dst < y[1]]:
-                    n -= x[3]
-                    continue
             v.append(x)
         return v
+
+    def is_paused(self, x):
+        for y in self.paused:
+            if belongs(x, y):
+                return 1
 
     def straight(self, kind, s):
         # Writes the frame s, which is not bulk: at once where nothing waits.
@@ -168,12 +216,19 @@ class Output:
                     for x in v or ():
                         self.sent -= x[3]
                     break
-                if not self.child:
+                c = self.child
+                if not c:
                     die()
+                # Nobody reads it any more, or the terminal is gone. What is no link yet may go on; RAW counts as written.
+                for x in self.first:
+                    c.written += x[1] and len(x[0])
                 self.now = EMPTY
                 self.queues = [[], [], []]
+                self.held = [0, 0, 0]
                 self.first = []
-                self.child.gone = SOON[0] = 1
+                BUSY[0] = 1
+                if c.linked:
+                    c.gone = c.deaf = SOON[0] = 1
                 break
             if v:
                 widen(self.fd)
@@ -185,9 +240,10 @@ class Output:
                         continue
                     self.queues[2].remove(x)
                     self.held[2] -= x[3]
+                    self.tag = x[4]
                     if n < x[3]:
                         self.now = (x[0] + x[1])[n:]
-                        self.after = x[2:]
+                        self.after = x[2:4]
                         full = 4
                     elif x[2]:
                         x[2].owed += x[3]
@@ -229,9 +285,12 @@ def wake():
 
 
 def relay_up(kind, s):
-    # Any frame of our own: to the parent, or down to a child.
-    dst, = unpack('>I', s[4:8])
+    # Any frame of our own: to the parent, or down to a child. What a child asked for and does not read is not kept for it.
+    dst, src, auth, handle = unpack('>4I', s[4:20])
     child = child_of(dst)
+    out = child and child.out or UP
+    if kind & 3 == 1 and (child or handle == 33) and out.held[0] + out.held[1] + len(s) > 1 << 20:
+        return refused(kind, dst, src, handle, unpack('>I', s[20:24])[0])
     LOCK.acquire()
     try:
         if child:

@@ -34,12 +34,9 @@ def dead(reason, src, reply, asked, evidence):
 
 
 def forward(link, out, kind, hops, dst, src, auth, handle, reply, body):
-    if kind & 3 == 1 and out.held[0] + out.held[1] > 1 << 20:
-        if handle == 33:
-            COUNT[4] += 1
-        else:
-            dead('busy', src, not kind & 4 and reply, dst, '')
-        return
+    n = out.held[0] + out.held[1] + len(body) + 28
+    if kind & 3 == 1 and n > 1 << 20 and (out.child or reply or handle == 33 or n > 1 << 24):
+        return refused(kind, dst, src, handle, reply)
     if kind & 2 and not link and out.held[2] + len(body) > 67108836:
         # 64 MiB: the parent does not heed a PAUSE.
         return dead('busy', src, not kind & 4 and reply, dst, '')
@@ -75,9 +72,8 @@ def crowded(c):
     full = n > 49283072
     held = dict.fromkeys(v, 0)
     for x in v and out.queues[2]:
-        dst, = unpack('>I', (x[0] + x[1][:4])[4:8])
         for y in v:
-            if y[0] <= dst < y[1]:
+            if belongs(x, y):
                 held[y] += x[3]
                 n -= x[3]
                 break
@@ -122,7 +118,8 @@ def heard(link, s, x):
         v = out.queues[2]
         for i in range(len(v) - 1, max(len(v) - outs[out], 0) - 1, -1):
             # What has to wait does not keep all of x.
-            v[i] = v[i][0], EMPTY + v[i][1], v[i][2], v[i][3]
+            y = v[i]
+            v[i] = y[0], EMPTY + y[1], y[2], y[3], y[4]
         LOCK.release()
     write_fresh()
     return s

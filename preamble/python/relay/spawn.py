@@ -250,6 +250,8 @@ def reap(now):
         except OSError:
             LEFT.remove(x)
     for c in list(CHILDREN.values()):
+        if c.deaf and not c.ended:
+            c.end('eof')
         if c.status is None and (c.ended or c.gone or c.reason):
             try:
                 pid, status = os.waitpid(c.pid, 1)

@@ -52,7 +52,7 @@ Test(loss, a_child_of_the_master_killed_during_a_call)
 }
 
 /* Calls that are written to a pipe which nobody reads any more. */
-static void call_the_deaf(const struct world *w)
+static void call_the_deaf(const struct world *w, bool it_ends)
 {
 	static const char *const files[] = {"be-deaf", "deaf-now", "end"};
 	char path[3][128];
@@ -63,7 +63,8 @@ static void call_the_deaf(const struct world *w)
 	put_file(w->dir, "be-deaf", "", 0644);
 	cr_assert(appears(path[1], 8000));
 	ectx_future *f = start(c, "work:add", "[1]", WITHIN), *behind = start(c, "work:add", "[1]", WITHIN);
-	put_file(w->dir, "end", "", 0644);
+	if (it_ends)
+		put_file(w->dir, "end", "", 0644);
 	expect(f, ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "deaf");
 	expect(behind, ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "deaf");
 	for (int i = 0; i < 3; i++)
@@ -84,13 +85,20 @@ Test(loss, no_sigpipe_reaches_the_caller_and_none_is_taken_from_it)
 	(void)sigemptyset(&pipe);
 	(void)sigaddset(&pipe, SIGPIPE);
 	(void)signal(SIGPIPE, SIG_DFL);
-	call_the_deaf(&w); /* this process lives */
+	call_the_deaf(&w, true); /* this process lives */
 	cr_assert(pthread_sigmask(SIG_BLOCK, &pipe, NULL) == 0);
-	call_the_deaf(&w);
+	call_the_deaf(&w, true);
 	cr_expect(!sigpipe_waits(), "one of ours is left for the caller");
 	cr_assert(raise(SIGPIPE) == 0);
-	call_the_deaf(&w);
+	call_the_deaf(&w, true);
 	cr_expect(sigpipe_waits(), "the caller's own is gone");
+	world_close(&w);
+}
+
+Test(loss, a_carrier_that_takes_no_more_is_ended)
+{
+	struct world w = world_open();
+	call_the_deaf(&w, false);
 	world_close(&w);
 }
 
