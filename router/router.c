@@ -103,6 +103,21 @@ void eci_router_leave(struct eci_router *r)
 }
 
 /* ---- the decision ---- */
+
+/* A full queue: who sent it is told, or, as it is an answer, who waits for it. */
+static void refuse(struct eci_router *r, const struct eci_frame *f)
+{
+	struct eci_frame x = *f;
+	if (f->handle == ECI_H_LOG)
+		return;
+	if (!f->reply_to && f->handle >= ECI_H_FIRST_SLOT) {
+		x.src = f->dst;
+		x.reply_to = f->handle;
+		x.dst = f->src;
+	}
+	eci_router_dead(r, &x, "busy", "a queue on the way is full", r->now);
+}
+
 static bool forward(struct eci_link *from, struct eci_link *to, const struct eci_frame *f)
 {
 	struct eci_router *r = from->router;
@@ -112,8 +127,8 @@ static bool forward(struct eci_link *from, struct eci_link *to, const struct eci
 		return owed;
 	if (rc == -3) /* the link has failed and waits for its end */
 		eci_router_dead(r, f, "lost", "the link to the next hop has just failed", r->now);
-	else if (f->handle != ECI_H_LOG)
-		eci_router_dead(r, f, "busy", "a queue on the way is full", r->now);
+	else
+		refuse(r, f);
 	return false;
 }
 

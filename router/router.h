@@ -13,6 +13,7 @@
 #define ECI_LOST_KEPT 64u
 #define ECI_QUEUE_MAX (1024u * 1024u)
 #define ECI_CONTROL_MAX (2048u * 1024u)
+#define ECI_ANSWERS_MAX (16u * 1024u * 1024u)
 #define ECI_CALL_RUN_MAX 65536u
 #define ECI_HOP_WINDOW_MIN 65536u
 #define ECI_HOP_WINDOW_MAX (16u * 1024u * 1024u)

@@ -6,9 +6,10 @@
  * re-entered, and a master that addresses SPAWN to itself still sees it done at once.
  *
  * Bounds: control and call share ECI_QUEUE_MAX; past it a LOG is dropped and counted and any other call is refused
- * (-4, which the forwarding side answers with `busy`). Control goes on to ECI_CONTROL_MAX, because a notice or an ACK
- * that cannot be queued leaves the other side waiting for ever; past that the link itself is the failure. Call frames
- * that wait behind a large message count as queued call frames.
+ * (-4, which the forwarding side answers with `busy`). Answers on their way up go on to ECI_ANSWERS_MAX: all were asked
+ * for from above, and a thousand hosts may answer one question at once. Control goes on to ECI_CONTROL_MAX by itself,
+ * because a notice or an ACK that cannot be queued leaves the other side waiting for ever; past that the link itself is
+ * the failure. Call frames that wait behind a large message count as queued call frames.
  *
  * Memory: a refused allocation is treated as a full queue for call and bulk; a control frame that cannot be stored ends
  * its link for the reason above. */
@@ -83,12 +84,13 @@ int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 		return rc;
 	}
 	size_t queued = eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls + eci_wire(f->len);
-	if (f->cls == ECI_CALL && queued > ECI_QUEUE_MAX) {
+	bool answer = l->parent && !f->reply_to && f->handle != ECI_H_LOG;
+	if (f->cls == ECI_CALL && queued > (answer ? ECI_ANSWERS_MAX : ECI_QUEUE_MAX)) {
 		if (f->handle == ECI_H_LOG)
 			l->router->stats.dropped_logs++;
 		return -4;
 	}
-	if (queued > ECI_CONTROL_MAX) {
+	if (f->cls == ECI_CONTROL && eci_buf_len(&l->control) + eci_wire(f->len) > ECI_CONTROL_MAX) {
 		eci_link_break(l, "queue-overflow", "the other side does not read");
 		return -3;
 	}

@@ -198,15 +198,34 @@ Test(queue, calls_past_1_mib_are_busy_and_logs_are_dropped)
 	world_free(w);
 }
 
+/* They were asked for from above. Past the bound who waits for one is told in its place. */
+Test(queue, answers_on_their_way_up_past_16_mib_are_busy)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	while (take(w, w->up, &f))
+		;
+	for (uint32_t n = 0; n < ECI_ANSWERS_MAX; n += ONE)
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, 0, zeros, ONE - ECI_FRAME_HEADER);
+	cr_assert_eq(eci_buf_len(&w->up->call), ECI_ANSWERS_MAX);
+	cr_assert_eq(eci_buf_len(&w->up->control), 0);
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 72, ECI_H_LOG, 0, NULL, 0);
+	cr_assert_eq(w->r->stats.dropped_logs, 1);
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5001, 0, NULL, 0);
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 5001, "busy", 72));
+	cr_assert_eq(drop_output(w, w->up), ECI_ANSWERS_MAX / ONE);
+	world_free(w);
+}
+
 Test(queue, control_past_2_mib_ends_the_link)
 {
 	struct world *w = world_relay();
 	struct eci_frame f;
 	fill(w);
-	for (int i = 0; i < 16; i++)
+	for (int i = 0; i < 32; i++)
 		feed(w, w->up, ECI_CONTROL, 0, 72, 0, ECI_H_KILL, 0, zeros, ONE - ECI_FRAME_HEADER);
 	cr_assert_eq(w->broken, 0);
-	cr_assert_eq(eci_buf_len(&w->kid[0]->control), ECI_QUEUE_MAX);
+	cr_assert_eq(eci_buf_len(&w->kid[0]->control), ECI_CONTROL_MAX);
 	feed(w, w->up, ECI_CONTROL, 0, 72, 0, ECI_H_KILL, 300, NULL, 0);
 	cr_assert(w->broken == 1 && w->broken_link == w->kid[0]);
 	cr_assert_str_eq(w->reason, "queue-overflow");

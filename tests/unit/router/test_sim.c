@@ -156,7 +156,8 @@ static void drink(struct eci_link *l, struct eci_buf *pipe)
 
 static void bounds(struct eci_link *l)
 {
-	cr_assert_leq(eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls, ECI_CONTROL_MAX);
+	cr_assert_leq(eci_buf_len(&l->control), ECI_CONTROL_MAX);
+	cr_assert_leq(eci_buf_len(&l->call) + l->held_calls, l->parent ? ECI_ANSWERS_MAX : ECI_QUEUE_MAX);
 	cr_assert_leq(l->inflight, ECI_HOP_WINDOW_MAX); /* a window may have halved meanwhile */
 	cr_assert_leq(l->unacked, ECI_HOP_WINDOW_MAX + ECI_HOP_WINDOW_MIN);
 	if (!l->parent) /* one window of the parent link on top of what makes a PAUSE */
