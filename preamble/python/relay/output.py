@@ -99,6 +99,7 @@ class Output:
         self.child = None
         self.tags = {}          # flow of bulk -> the tag of its last frame
         self.tag = 0            # of the last frame that was written
+        self.head = self.flow = None    # of the last frame that came
 
     def put(self, kind, s, origin, rest=EMPTY):
         # The frame s + rest (of what is passed on only the first word is new).
@@ -114,9 +115,12 @@ class Output:
             # and the smallest goes first.
             if not v or len(self.tags) > 4096:
                 self.tags = dict([y for y in self.tags.items() if v and y[1] > self.tag])
-            dst, src, auth, handle, reply = unpack('>5I', s[4:24] or EMPTY + rest[:20])
-            flow = dst, src, reply and handle > 255 and handle
-            tag = self.tags[flow] = max(self.tags.get(flow, 0), self.tag) + n
+            h = s[4:24] or EMPTY + rest[:20]
+            if h != self.head:
+                self.head = h
+                dst, src, auth, handle, reply = unpack('>5I', h)
+                self.flow = dst, src, reply and handle > 255 and handle
+            tag = self.tags[self.flow] = max(self.tags.get(self.flow, 0), self.tag) + n
             lo, hi = 0, len(v)
             if v and v[-1][4] > tag:
                 x = s, EMPTY + rest, origin, n
