@@ -144,8 +144,10 @@ static struct eci_buf event(uint64_t code, uint64_t items)
 
 void eci_spawn_output(struct eci_spawn *s, int which, const uint8_t *p, size_t n, uint64_t now_ms)
 {
-	if (s->link && s->unacked + n > ECI_STDERR_AFTER)
-		return;
+	if (s->link) { /* of a traceback the first lines, rather than nothing */
+		size_t room = s->unacked < ECI_STDERR_AFTER ? ECI_STDERR_AFTER - s->unacked : 0;
+		n = n < room ? n : room;
+	}
 	while (n) {
 		size_t piece = n < ECI_BULK_BODY_MAX ? n : ECI_BULK_BODY_MAX;
 		struct eci_buf b = event((uint64_t)which, 2);
