@@ -381,11 +381,11 @@ bool eci_spawns_deliver(struct eci_spawns *all, const struct eci_frame *f, uint6
 	if (f->handle < ECI_H_SPAWN || f->handle > ECI_H_KILL)
 		return false;
 	struct eci_cbor c = eci_cbor_of(f);
-	if (c.bad) {
-		eci_router_dead(all->router, f, "bad-body", "", now_ms);
-	} else if (f->handle == ECI_H_SPAWN) {
+	if (f->handle == ECI_H_SPAWN) {
 		spawn(all, f, &c, now_ms);
-	} else if (f->handle == ECI_H_RAW) {
+		return true;
+	}
+	if (f->handle == ECI_H_RAW) {
 		raw(all, &c);
 	} else if (f->handle == ECI_H_PROMOTE) {
 		promote_request(all, &c, now_ms);
@@ -394,5 +394,7 @@ bool eci_spawns_deliver(struct eci_spawns *all, const struct eci_frame *f, uint6
 		if (s)
 			eci_spawn_broken(s, "killed", "");
 	}
+	if (c.bad)
+		eci_router_dead(all->router, f, "bad-body", "", now_ms);
 	return true;
 }
