@@ -34,7 +34,6 @@ struct eci_job {
 	void *proc;
 	struct output outs[2];
 	bool input, over; /* over: answered, and there for what is still sent to it */
-	uint64_t kill_at; /* ms; 0: not cancelled, UINT64_MAX: done */
 };
 
 struct eci_jobs {
@@ -148,7 +147,6 @@ static void answer(struct eci_job *j, struct eci_buf *b, uint64_t now_ms)
 	j->outs[1].stream = NULL;
 	j->proc = NULL;
 	j->slot = 0;
-	j->kill_at = 0;
 	j->over = true;
 }
 
@@ -258,10 +256,8 @@ static void cancel(struct eci_jobs *all, const struct eci_frame *f, struct eci_c
 	struct eci_job *j = c->bad ? NULL : find(all, f->src, slot);
 	if (c->bad)
 		eci_router_dead(all->router, f, "bad-body", "CANCEL", now_ms);
-	if (!j || j->kill_at)
-		return;
-	j->kill_at = now_ms + ECI_JOB_GRACE_MS;
-	all->host->signal(all->ctx, j->proc, false);
+	if (j)
+		all->host->cancel(all->ctx, j->proc);
 }
 
 bool eci_jobs_deliver(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_ms)
@@ -274,22 +270,4 @@ bool eci_jobs_deliver(struct eci_jobs *all, const struct eci_frame *f, uint64_t 
 	else
 		cancel(all, f, &c, now_ms);
 	return true;
-}
-
-uint64_t eci_jobs_tick(struct eci_jobs *all, uint64_t now_ms)
-{
-	uint64_t next = UINT64_MAX;
-	for (struct eci_job *j = all->list; j; j = j->next) {
-		if (!j->kill_at)
-			continue;
-		if (j->kill_at <= now_ms) {
-			j->kill_at = UINT64_MAX;
-			all->host->signal(all->ctx, j->proc, true);
-			all->host->cut(all->ctx, j->proc, OUT);
-			all->host->cut(all->ctx, j->proc, ERR);
-		}
-		if (j->kill_at < next)
-			next = j->kill_at;
-	}
-	return next;
 }

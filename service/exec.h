@@ -22,8 +22,10 @@ struct eci_job_host {
 	/* Starts it: the host's own object, alive until free(); or NULL and *err (errno), *at_cwd when it is the cwd's.
 	 */
 	void *(*start)(void *ctx, struct eci_job *j, const struct eci_job_request *q, int *err, bool *at_cwd);
-	void (*signal)(void *ctx, void *proc, bool kill); /* SIGTERM or SIGKILL to the process group */
-	void (*cut)(void *ctx, void *proc, int which);    /* nobody wants this output any more: close it */
+	/* SIGTERM to the process group; SIGKILL, and both outputs cut, ECI_JOB_GRACE_MS later, whatever has ended
+	 * by then. Another one changes nothing. */
+	void (*cancel)(void *ctx, void *proc);
+	void (*cut)(void *ctx, void *proc, int which); /* nobody wants this output any more: close it */
 	/* Bytes for its stdin, to be queued; n 0: its end. eci_job_took() says when they went, or never will. */
 	void (*input)(void *ctx, void *proc, const uint8_t *p, size_t n);
 	const char *(*explain)(void *ctx, int err);
@@ -32,8 +34,6 @@ struct eci_job_host {
 struct eci_jobs *eci_jobs_new(struct eci_router *r, const struct eci_job_host *host, void *ctx);
 /* A frame for EXEC or CANCEL: true if it was one that is served here. */
 bool eci_jobs_deliver(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_ms);
-/* Sends SIGKILL where a cancelled command did not go: when to call again, or UINT64_MAX. */
-uint64_t eci_jobs_tick(struct eci_jobs *all, uint64_t now_ms);
 
 /* ---- what the host reports. which: 1 stdout, 2 stderr ---- */
 /* How much may be read from this output now. */

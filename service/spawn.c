@@ -144,8 +144,10 @@ static struct eci_buf event(uint64_t code, uint64_t items)
 
 void eci_spawn_output(struct eci_spawn *s, int which, const uint8_t *p, size_t n, uint64_t now_ms)
 {
-	if (s->link && s->unacked + n > ECI_STDERR_AFTER)
-		return;
+	if (s->link) { /* of a traceback the first lines, rather than nothing */
+		size_t room = s->unacked < ECI_STDERR_AFTER ? ECI_STDERR_AFTER - s->unacked : 0;
+		n = n < room ? n : room;
+	}
 	while (n) {
 		size_t piece = n < ECI_BULK_BODY_MAX ? n : ECI_BULK_BODY_MAX;
 		struct eci_buf b = event((uint64_t)which, 2);
@@ -379,11 +381,11 @@ bool eci_spawns_deliver(struct eci_spawns *all, const struct eci_frame *f, uint6
 	if (f->handle < ECI_H_SPAWN || f->handle > ECI_H_KILL)
 		return false;
 	struct eci_cbor c = eci_cbor_of(f);
-	if (c.bad) {
-		eci_router_dead(all->router, f, "bad-body", "", now_ms);
-	} else if (f->handle == ECI_H_SPAWN) {
+	if (f->handle == ECI_H_SPAWN) {
 		spawn(all, f, &c, now_ms);
-	} else if (f->handle == ECI_H_RAW) {
+		return true;
+	}
+	if (f->handle == ECI_H_RAW) {
 		raw(all, &c);
 	} else if (f->handle == ECI_H_PROMOTE) {
 		promote_request(all, &c, now_ms);
@@ -392,5 +394,7 @@ bool eci_spawns_deliver(struct eci_spawns *all, const struct eci_frame *f, uint6
 		if (s)
 			eci_spawn_broken(s, "killed", "");
 	}
+	if (c.bad)
+		eci_router_dead(all->router, f, "bad-body", "", now_ms);
 	return true;
 }

@@ -199,15 +199,13 @@ static void turn(void)
 {
 	/* Writing may make something due (an ACK for the link that the bytes came from), and what is due may be to
 	 * write. */
-	uint64_t until, jobs;
+	uint64_t until;
 	bool done;
 	do {
 		native.dirty = false;
 		native_procs_flush();
 		done = flush_up();
 		until = eci_router_tick(native.router, native.now);
-		jobs = eci_jobs_tick(native.jobs, native.now);
-		until = jobs < until ? jobs : until;
 	} while (native.dirty && !native.end);
 	if (native.end)
 		return;

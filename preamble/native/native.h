@@ -29,7 +29,7 @@ struct native_proc {
 	int status;
 	struct eci_buf in_q, tty_q;
 	bool paused, stdin_done, blocked, exited, over, wide;
-	uint64_t end_at; /* ms: no longer waited for its outputs after this; 0: not yet */
+	uint64_t end_at; /* ms: no longer waited for its outputs after this; a command's grace is over; 0: not yet */
 };
 
 struct native_state {

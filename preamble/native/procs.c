@@ -6,7 +6,8 @@
  * The end of a spawn's process is reported when it was waited for and its outputs are at their end, or a quarter of a
  * second later: a grandchild may hold them. One that only closed its output gets a grace and is killed then. A process
  * that we may not kill (it became another user) is told by the end of its input, and reported as gone after LEFT_MS; it
- * is waited for by the way. A command is reported when both outputs are at their end, whoever holds them. */
+ * is waited for by the way. A command is reported when both outputs are at their end, whoever holds them. One that was
+ * cancelled stays until its grace is over, reported or not: what is left of its group then is killed. */
 #include "preamble/native/native.h"
 
 #define GRACE_MS 250u
@@ -103,10 +104,10 @@ static void end_at(struct native_proc *c, uint32_t ms)
 		c->end_at = native.now + ms;
 }
 
-/* False: it is not ours to kill. */
+/* To its group, whose leader may have ended before the others. False: it is not ours to kill. */
 static bool send_signal(const struct native_proc *c, int sig)
 {
-	return c->exited || SYS2(NR_kill, -c->pid, sig) == 0 || SYS2(NR_kill, c->pid, sig) == 0;
+	return SYS2(NR_kill, -c->pid, sig) == 0 || c->exited || SYS2(NR_kill, c->pid, sig) == 0;
 }
 
 static void close_in(struct native_proc *c)
@@ -172,10 +173,14 @@ static void shut(struct native_proc *c, int which)
 		eci_job_ended(c->job, which, native.now);
 }
 
-static void job_signal(void *ctx, void *proc, bool kill)
+static void job_cancel(void *ctx, void *proc)
 {
+	struct native_proc *c = proc;
 	(void)ctx;
-	(void)send_signal(proc, kill ? SYS_SIGKILL : SYS_SIGTERM);
+	if (c->end_at)
+		return;
+	c->end_at = native.now + ECI_JOB_GRACE_MS;
+	(void)send_signal(c, SYS_SIGTERM);
 }
 
 static void job_cut(void *ctx, void *proc, int which)
@@ -184,6 +189,7 @@ static void job_cut(void *ctx, void *proc, int which)
 	(void)ctx;
 	if (*output_of(c, which) >= 0)
 		shut(c, which);
+	native.dirty = true; /* it may be over with that */
 }
 
 const struct eci_spawn_host native_spawn_host = {.start = spawn_start,
@@ -194,7 +200,7 @@ const struct eci_spawn_host native_spawn_host = {.start = spawn_start,
 						 .attach = attach,
 						 .free = release,
 						 .explain = native_explain};
-const struct eci_job_host native_job_host = {job_start, job_signal, job_cut, job_input, native_explain};
+const struct eci_job_host native_job_host = {job_start, job_cancel, job_cut, job_input, native_explain};
 
 /* ---- output: towards the process ---- */
 
@@ -258,8 +264,45 @@ static bool flush_link(struct native_proc *c)
 	return done;
 }
 
+/* These report the end once it is one; c is gone then, a cancelled command when its grace is over. */
+static void settle_job(struct native_proc *c, bool late)
+{
+	if (late) {
+		c->end_at = 0;
+		(void)send_signal(c, SYS_SIGKILL);
+		job_cut(NULL, c, OUT);
+		job_cut(NULL, c, ERR);
+	}
+	if (c->job && c->exited && c->out < 0 && c->err < 0) {
+		eci_job_exited(c->job, c->status, native.now);
+		c->job = NULL;
+		close_in(c);
+		eci_buf_deinit(&c->in_q);
+	}
+	if (!c->job && !c->end_at)
+		release(NULL, c);
+}
+
+static void settle_spawn(struct native_proc *c, bool late)
+{
+	bool ended = c->out < 0 && c->err < 0 && c->tty < 0;
+	if (!c->exited && late && !c->over) {
+		c->over = true;
+		c->end_at = native.now + (send_signal(c, SYS_SIGKILL) ? 60000 : LEFT_MS);
+	} else if (!c->exited && late) {
+		c->status = SYS_SIGKILL;
+		c->exited = true;
+	}
+	if (c->exited && (ended || late))
+		eci_spawn_exited(c->spawn, c->status, native.now);
+}
+
 void native_procs_flush(void)
 {
+	for (struct native_proc *c = native.procs, *next; c; c = next) {
+		next = c->next;
+		(c->spawn ? settle_spawn : settle_job)(c, c->end_at && native.now >= c->end_at);
+	}
 	for (struct native_proc *c = native.procs; c; c = c->next) {
 		c->blocked = !(flush_queue(c, &c->in_q, c->in) && flush_link(c));
 		if (!eci_buf_len(&c->in_q) && !c->in_q.failed)
@@ -299,7 +342,7 @@ void native_procs_watch(uint64_t *until)
 			watch(c, IN, c->in, SYS_POLLOUT);
 		if (eci_buf_len(&c->tty_q))
 			watch(c, IN, c->tty, SYS_POLLOUT);
-		if (!c->job && c->end_at && c->end_at < *until)
+		if (c->end_at && c->end_at < *until)
 			*until = c->end_at;
 	}
 }
@@ -322,38 +365,11 @@ static void take(struct native_proc *c, int which)
 		eci_spawn_output(c->spawn, which, native.buf, (size_t)n, native.now);
 }
 
-/* Reports the end once it is one; c is gone then. */
-static void settle(struct native_proc *c)
-{
-	bool ended = c->out < 0 && c->err < 0 && (c->tty < 0 || c->job);
-	if (c->job) {
-		if (c->exited && ended) {
-			eci_job_exited(c->job, c->status, native.now);
-			release(NULL, c);
-		}
-		return;
-	}
-	bool late = c->end_at && native.now >= c->end_at;
-	if (!c->exited && late && !c->over) {
-		c->over = true;
-		c->end_at = native.now + (send_signal(c, SYS_SIGKILL) ? 60000 : LEFT_MS);
-	} else if (!c->exited && late) {
-		c->status = SYS_SIGKILL;
-		c->exited = true;
-	}
-	if (c->exited && (ended || late))
-		eci_spawn_exited(c->spawn, c->status, native.now);
-}
-
 void native_procs_serve(int first, int last)
 {
 	for (int i = first; i < last; i++)
 		if (native.poll[i].revents && whose[i].which < IN)
 			take(whose[i].proc, whose[i].which);
-	for (struct native_proc *c = native.procs, *next; c; c = next) {
-		next = c->next;
-		settle(c);
-	}
 }
 
 void native_procs_reap(void)
@@ -366,7 +382,8 @@ void native_procs_reap(void)
 				c->status = status;
 				c->exited = true;
 				c->paused = false;
-				c->end_at = native.now + GRACE_MS;
+				if (c->spawn)
+					c->end_at = native.now + GRACE_MS;
 				native_close(&c->slave);
 			}
 }

@@ -69,6 +69,38 @@ def cancel(s, command):
     agent.close()
 
 
+def leaderless(s, command):
+    """A group whose leader has ended: CANCEL has its grace and its end all the same; what was not cancelled stays."""
+    deaf = '(trap "" TERM; echo ready; %sfor i in 1 2 3 4 5 6; do sleep 1; done) & wait'
+    agent = Agent(command)
+    alone = sorted([agent.proc.pid, agent.pid])
+    for what, gone, first, last in ('that holds the output', '', 1.9, 4), ('that has let go of it', 'exec >/dev/null 2>&1; ', 0, 1.5):
+        slot = agent.start(['sh', '-c', deaf % gone])
+        agent.answer(slot + 1)
+        began = time.monotonic()
+        agent.cancel(slot)
+        s.equal('CANCEL with a deaf one %s' % what, agent.value(slot), [0, 0, 15])
+        took = time.monotonic() - began
+        s.check('is answered in time', first <= took < last, took)
+        s.check('it has the grace', not gone or gather(agent.mark, 3) >= 3, marked(agent.mark))
+        s.equal('and is gone after that', remain(agent.mark, alone, 3), alone)
+    slot = agent.start(['sh', '-c', deaf % 'exec >/dev/null 2>&1; '])
+    agent.answer(slot + 1)
+    agent.cancel(slot)
+    agent.value(slot)
+    s.equal('an end within the grace', agent.close(), 0)
+    s.check('leaves nothing', vanish(agent.mark), marked(agent.mark))
+    agent = Agent(command)
+    slot = agent.start(['sh', '-c', 'sleep 300 >/dev/null 2>&1 & echo $!'])
+    free = int(agent.answer(slot + 1).body)
+    s.equal('a command that ends by itself', agent.value(slot), [0, 0, 0])
+    agent.cancel(slot)
+    agent.echo()
+    agent.close()
+    s.equal('leaves what it has left', remain(agent.mark, [free]), [free])
+    os.kill(free, signal.SIGKILL)
+
+
 def vanish_children(agent):
     end = time.monotonic() + LIMIT
     while children(agent.pid) and time.monotonic() < end:

@@ -79,8 +79,7 @@ class Child:
             return
         if self.linked:
             self.evidence = (self.evidence + text(s.decode('utf8', 'replace'), 2000))[-1000:]
-            if self.unacked + len(s) > 4096:
-                return
+            s = s[:max(0, 4096 - self.unacked)]
         while s:
             self.event(which, byte_string(s[:16384]))
             self.unacked += len(s[:16384])

@@ -139,7 +139,10 @@ def started():
         later = c.later
         c.later = None
         for f, x in later:
-            f(*x)
+            try:
+                f(*x)
+            except:
+                notice('bad-body', *x[1:3])
 
 
 STARTED = []                    # children whose start is over
@@ -170,11 +173,19 @@ def not_yet(f, *rest):
         return 1
 
 
+def octets(s):
+    if not isinstance(s, BYTES):
+        raise ValueError
+    return s
+
+
 def raw(kind, src, reply, body):
     m = decode(body)
     c = CHILDREN.get(m[0])
     if not_yet(raw, kind, src, reply, body) or not c or c.ended:
         return
+    if m[1] < 2:
+        octets(m[2])
     if m[1] == 0 and not c.linked:
         if sum([len(x[0]) for x in c.out.first]) + len(m[2]) > 65536:
             return broken(c, 'raw-overflow')
@@ -200,10 +211,10 @@ def promote(kind, src, reply, body):
     c = CHILDREN.get(ident)
     if not_yet(promote, kind, src, reply, body) or not c or c.linked:
         return
-    if len(s) > 256:
+    if len(octets(s)) > 256:
         return broken(c, 'bad-body')
-    c.linked = c.promoted = 1
     c.idle = decode(s).get(2, 0) / 1000. or None
+    c.linked = c.promoted = 1
     c.last = c.ping = clock()
     ROUTES.clear()
     c.out.first.append((pack('>4B6I', 236, 1, 0, 64, ident, ME, ME, 1, 0, len(s)) + s, 0))
