@@ -1,7 +1,7 @@
 # SPAWN, RAW, PROMOTE, KILL (docs/protocol.md section 7): the verbs by which the master boots our children.
 
 def start(c, argv, env, mode):
-    # The process of c (argv and env as of shared/bulk.py); raises OSError. What exec says comes back through a pipe that a success closes. Nothing in the fork may
+    # The process of c (argv and env as of shared/words.py); raises OSError. What exec says comes back through a pipe that a success closes. Nothing in the fork may
     # import, as os.execvpe does: the main thread, which is not there, may have been importing the same.
     x = dict(getattr(os, 'environb', os.environ))
     for i in env:

@@ -54,40 +54,6 @@ def number(n, low=0, high=1 << 64):
     return n
 
 
-def typed(o, what):
-    if not isinstance(o, what):
-        raise ValueError
-    return o
-
-
-def raw_bytes(o):
-    # argv, environment and paths: as bytes, so that no locale can refuse them.
-    if isinstance(o, TEXT):
-        o = o.encode('utf8')
-    if pack('B', 0) in typed(o, BYTES):
-        raise ValueError
-    return o
-
-
-def words(o):
-    # An argv.
-    v = [raw_bytes(x) for x in typed(o, list)]
-    v[0]
-    return v
-
-
-def changes(o):
-    # Of an environment: names, and values or None for those that go.
-    v = {}
-    if o is None:
-        return v
-    for k, x in typed(o, dict).items():
-        v[raw_bytes(k)] = x
-        if x is not None:
-            v[raw_bytes(k)] = raw_bytes(x)
-    return v
-
-
 def no_cancel(kind, src, reply, body):
     # CANCEL of what no part knows, any more or at all.
     decode(body)[0]
