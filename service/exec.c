@@ -95,9 +95,9 @@ static void on_dead(void *arg, const struct eci_answer *a)
 static void on_input(void *arg, const uint8_t *p, size_t n)
 {
 	struct output *o = arg;
-	if (o->job->input && o->job->proc)
+	if (o->which == OUT && o->job->input && o->job->proc)
 		o->job->all->host->input(o->job->all->ctx, o->job->proc, p, n);
-	else
+	else /* nobody's stdin: dropped */
 		eci_stream_took(o->stream, n, 0);
 }
 
@@ -227,7 +227,7 @@ static void start(struct eci_jobs *all, const struct eci_frame *f, struct eci_cb
 	struct eci_job *j = NULL;
 	int err = 0;
 	bool at_cwd = false;
-	if (!parse(&r, c))
+	if (!parse(&r, c) || !f->reply_to)
 		eci_router_dead(all->router, f, "bad-body", "EXEC", now_ms);
 	else if (all->n >= ECI_JOBS_MAX || find(all, f->src, f->reply_to) || (j = job_new(all, f, &r)) == NULL)
 		eci_router_dead(all->router, f, "busy", "too many commands", now_ms);

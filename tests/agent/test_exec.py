@@ -281,6 +281,21 @@ class Exec(support.Case):
             end(c)
             self.until('%s with %s' % (end.__name__, parts), lambda: not any(support.alive(int(x)) for x in j.out.split()))
 
+    def test_terminals_with_input_leave_nothing(self):
+        c = self.ready()
+
+        def held(what):
+            return len(os.listdir('/proc/%d/%s' % (c.hello.value()[4], what)))
+
+        threads = held('task')
+        for i in range(6):
+            j = self.start(c, ['true'], k5=[24, 80], k6=True)
+            self.wait(j)
+            c.send(driver.BULK | driver.END, j.handles[OUT], OUT, b'', raw=True)
+            self.until('its threads have ended', lambda: held('task') == threads)
+            descriptors = i and descriptors or held('fd')   # the first brings the pipe to the watcher
+            self.assertEqual(held('fd'), descriptors)
+
     def test_wait_in_called_code(self):
         c = self.ready()
         c.serve('kids', 'import os\ndef none():\n try:\n  os.wait()\n except OSError:\n  return 1\n')

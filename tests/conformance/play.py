@@ -328,6 +328,20 @@ class Player(Children, Sockets):
         if not self.value(low) <= n <= self.value(high):
             raise Failure('%s: %d times `%s`' % (link.name, n, text))
 
+    def do_written(self, rest, block):
+        """`written SLOT N`: events [4, n] that come to N; `written SLOT BODY`: any number of them, and then the event BODY."""
+        slot, want = rest.split(None, 1)
+        left = None if want[0] == '[' else self.value(want)
+        while left is None or left > 0:
+            got = self.link.next(self.limit)
+            wrong = self.differs(self.link, 'call %s [4, $n]' % slot, got)
+            if wrong and left is None and not self.differs(self.link, 'call %s %s' % (slot, want), got):
+                return
+            if wrong or left is not None and self.names['n'] > left:
+                raise Failure('%s: wanted `written %s`, got %s: %s' % (self.link.name, rest, got or 'the end', wrong))
+            if left is not None:
+                left -= self.names['n']
+
     def do_write(self, rest, block):
         self.link.write(self.value(rest), self.limit)
 

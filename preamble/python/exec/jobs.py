@@ -67,21 +67,21 @@ def die(*rest):
 
 class Job:
     def __init__(self, src, slot, m):
-        self.words = [raw_bytes(x) for x in m[0]]
-        x = m.get(1) or {}
-        self.env = dict([(raw_bytes(k), x[k] is not None and raw_bytes(x[k]) or x[k]) for k in x])
+        self.words = words(m[0])
+        self.env = changes(m.get(1))
         self.cwd = m.get(2)
         if self.cwd is not None:
             self.cwd = raw_bytes(self.cwd)
         self.tty = m.get(5)
-        if self.tty:
-            self.tty = pack('4H', self.tty[0], self.tty[1], 0, 0)
-        if not self.words:
-            raise ValueError
+        if self.tty is not None:
+            x, n = typed(self.tty, list)
+            self.tty = pack('4H', number(x) & 65535, number(n) & 65535, 0, 0)
+        out, err = [number(m[x], 1, 1 << 32) for x in (3, 4)]
+        typed(m.get(6), (bool, type(None)))
         self.src = src
         self.slot = slot
         self.pid = self.cancelled = 0
-        self.outs = [Stream(src, m[3]), Stream(src, m[4])]
+        self.outs = [Stream(src, out), Stream(src, err)]
         if m.get(6):
             self.outs[0].input = []
         JOBS[src, slot] = self
@@ -89,6 +89,8 @@ class Job:
     def begin(self):
         # The descriptors to read. The environment is looked at here and not in the fork.
         guard()
+        if self.outs[0].input is not None:
+            large(0, self.src, self.outs[0].far, self.outs[0].near, EMPTY)  # so that its sender knows where to
         env = dict(getattr(os, 'environb', os.environ))
         for k in self.env:
             if self.env[k] is None:
@@ -146,7 +148,6 @@ class Job:
             step, n = unpack('>BI', s)
             raise OSError(n, text((step and self.cwd or name).decode('utf8', 'replace'), 400))
         if ours >= 0:
-            large(0, self.src, self.outs[0].far, self.outs[0].near, EMPTY)  # so that its sender knows where to
             thread.start_new_thread(self.outs[0].pour, (ours, self.tty))
         return fds[::2]
 
@@ -247,6 +248,8 @@ class Job:
 
 def exec_job(kind, src, reply, body):
     m = decode(body)
+    if not reply:
+        return
     if len(JOBS) >= JOBS_MAX or (src, reply) in JOBS:
         return notice('busy', src, reply)
     x = Job(src, reply, m)

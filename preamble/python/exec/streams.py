@@ -20,15 +20,6 @@ exec_credit = H.get(34, no_credit)
 SIGNAL = sys.modules.get('_signal') or sys.modules.get('signal')  # every interpreter has loaded it
 
 
-def raw_bytes(o):
-    # argv, environment and paths: as bytes, so that no locale can refuse them.
-    if isinstance(o, TEXT):
-        o = o.encode('utf8')
-    if not isinstance(o, BYTES) or pack('B', 0) in o:
-        raise ValueError
-    return o
-
-
 def end_group(pid, sig):
     # A process that was just forked may not lead its group yet.
     for x in -pid, pid:
@@ -87,7 +78,7 @@ class Stream:
         if kind & 4:
             self.lost = 1
             self.forget()
-        elif src != self.dst or kind & 3 != 2 or self.input is None and not self.far_over:
+        elif src != self.dst or kind & 3 != 2:
             COUNT[2] += 1
         else:
             self.arrived += len(body)
@@ -96,14 +87,20 @@ class Stream:
                 self.lost = 1
                 self.forget()
             elif body or kind & 32:
-                if body:
+                if self.input is None:
+                    body and self.took(len(body))
+                elif body:
                     self.input.append(body)
                 if kind & 32 and not self.far_over:
                     self.far_over = 1
-                    self.input.append(None)
+                    self.input is None or self.input.append(None)
                 rouse_it(self.came)
             else:
                 widen_stream(self, EXEC_STREAMS)
+
+    def took(self, n):
+        self.given += n
+        send(0, self.dst, 34, 0, pack_value([self.far, n]))
 
     def credit(self, n):
         if self.granted == self.used:
@@ -164,9 +161,8 @@ class Stream:
                 self.came.acquire()
             if self.cut:
                 break
-            s = self.input.pop(0)
-            n = len(s or EMPTY)
-            if s is None and tty:
+            x = s = self.input.pop(0)
+            if x is None and tty:
                 s = pack('B', 4)
             while s and open_still and not self.cut:
                 try:
@@ -175,10 +171,9 @@ class Stream:
                 except (OSError, select.error):
                     if sys.exc_info()[1].args[0] not in (4, 11):
                         open_still = 0
-            if s is None or self.cut:
+            if x is None or self.cut:
                 break
-            self.given += n
-            send(0, self.dst, 34, 0, pack_value([self.far, n]))
+            self.took(len(x))
         os.close(fd)
         self.input = None
         if self.sent_end:

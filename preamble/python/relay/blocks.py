@@ -56,8 +56,8 @@ def group(kind, src, reply, body):
     try:
         gid, v = decode(body)[:2]
         number(gid, 0, 1 << 32)
-        if len([number(x, 0, (1 << 32) + 1) for x in v]) % 2:
-            raise ValueError
+        for i in range(0, len(typed(v, list)), 2):
+            number(v[i + 1], number(v[i]) + 1, (1 << 32) + 1)
     except:
         die()
     if gid not in GROUPS and len(GROUPS) > 63:

@@ -8,7 +8,9 @@ def entry_bytes(e):
 
 def get_module(c, src, reply, name):
     if name in CACHE:
-        return serve(c, src, reply, name)
+        return reply and serve(c, src, reply, name)
+    if not reply:
+        return
     if name in WAITING:
         return WAITING[name].append((c, src, reply))
     WAITING[name] = [(c, src, reply)]
@@ -19,28 +21,41 @@ def get_module(c, src, reply, name):
             COUNT[2] += 1
             return
         del H[slot]
-        if kind & 4:
-            for c, src, reply in WAITING.pop(name):
-                if c.ident in CHILDREN:
-                    send(4, src, reply, 0, body)
-            return
-        for e in decode(body):
-            remember(e)
+        try:
+            v = not kind & 4 and typed(decode(body), list) or ()
+        except:
+            v = ()              # who waits is told below
+        for e in v:
+            if is_entry(e) and e[0] not in CACHE:
+                remember(e)
         for c, src, reply in WAITING.pop(name):
-            if c.ident in CHILDREN:
+            if c.ident not in CHILDREN:
+                pass
+            elif kind & 4:
+                send(4, src, reply, 0, body)
+            elif name in CACHE:
                 serve(c, src, reply, name)
+            else:
+                dead('bad-body', src, reply, ME, '')
 
     slot = id(answer) % (1 << 31) + 256
     H[slot] = answer
     send(1, PARENT, 32, slot, pack_value([name]))
 
 
+def is_entry(e):
+    # As far as it is looked at here.
+    if not isinstance(e, list) or not e or not isinstance(e[0], TEXT):
+        return
+    return len(e) < 7 or isinstance(e[3], BYTES) and isinstance(e[6], BYTES) and isinstance(e[4], list) and \
+        not [x for x in e[4] if not isinstance(x, TEXT)]
+
+
 def remember(e):
-    name = e[0]
-    if name not in CACHE:
-        CACHED[1].append(name)
-        CACHED[0] += len(e) > 6 and len(e[6])
-    CACHE[name] = e
+    # One that is not known.
+    CACHE[e[0]] = e
+    CACHED[1].append(e[0])
+    CACHED[0] += len(e) > 6 and len(e[6])
     while CACHED[0] > 1 << 26:
         x = CACHE.pop(CACHED[1].pop(0))
         CACHED[0] -= len(x) > 6 and len(x[6])

@@ -1,24 +1,18 @@
 # SPAWN, RAW, PROMOTE, KILL (docs/protocol.md section 7): the verbs by which the master boots our children.
 
-def utf8(o):
-    if isinstance(o, TEXT):
-        o = o.encode('utf8')
-    return o
-
-
 def start(c, argv, env, mode):
-    # The process of c; raises OSError. What exec says comes back through a pipe that a success closes. Nothing in the fork may
+    # The process of c (argv and env as of shared/words.py); raises OSError. What exec says comes back through a pipe that a success closes. Nothing in the fork may
     # import, as os.execvpe does: the main thread, which is not there, may have been importing the same.
-    argv = [utf8(x) for x in argv]
     x = dict(getattr(os, 'environb', os.environ))
     for i in env:
         if env[i] is None:
-            x.pop(utf8(i), None)
+            x.pop(i, None)
         else:
-            x[utf8(i)] = utf8(env[i])
+            x[i] = env[i]
     paths = argv[:1]
-    if utf8('/') not in argv[0]:
-        paths = [os.path.join(i, argv[0]) for i in (x.get(utf8('PATH')) or utf8('/usr/bin:/bin')).split(utf8(':'))]
+    slash, colon, path, usual = [raw_bytes(TEXT(i)) for i in ('/', ':', 'PATH', '/usr/bin:/bin')]
+    if slash not in argv[0]:
+        paths = [os.path.join(i, argv[0]) for i in (x.get(path) or usual).split(colon)]
     pipes = []
     slave = -1
     ours = []
@@ -118,7 +112,7 @@ def launch(c, argv, env, mode):
     except:
         n = sys.exc_info()[1]
         n = isinstance(n, OSError) and n.args[0] or 22
-        s = '%s: %s' % (text(utf8(argv[0]).decode('utf8', 'replace'), 200), os.strerror(n))
+        s = '%s: %s' % (text(argv[0].decode('utf8', 'replace'), 200), os.strerror(n))
         c.failed = pack_value([7, s, n])
     STARTED.append(c)
     os.write(WAKE[1], pack('B', 0))
@@ -153,16 +147,17 @@ def spawn(kind, src, reply, body):
     ident = number(m[0])
     size = number(m[1], 1)
     number(m.get(4, 0), 0, 3)
-    if not isinstance(m[2], list) or not m[2] or [x for x in m[2] if not isinstance(x, (BYTES, TEXT))]:
-        raise ValueError
-    if meets(ident, ident + size) or not [x for x in BLOCKS if x[0] <= ident and ident + size <= x[1]]:
+    argv = words(m[2])
+    env = changes(m.get(3))
+    if not reply or meets(ident, ident + size) or not [x for x in BLOCKS if x[0] <= ident and ident + size <= x[1]]:
         raise ValueError
     STATS[7] += 1
     c = CHILDREN[ident] = Child(ident, size, src, reply)
+    c.typed = []                    # what the terminal of mode 2 has not taken yet
     c.out = Output(-1, 1 << 20)    # what a child that stops costs it, as a relay
     c.out.child = c
     # In a thread: fork waits for the import lock, which the main thread holds while a finder of ours waits for the I/O thread.
-    thread.start_new_thread(launch, (c, m[2], m.get(3) or {}, m.get(4, 0)))
+    thread.start_new_thread(launch, (c, argv, env, m.get(4, 0)))
 
 
 def not_yet(f, *rest):
@@ -179,23 +174,60 @@ def octets(s):
     return s
 
 
+def type_some(c, fd):
+    # To the terminal of mode 2, as much as it takes at once. True: something is left.
+    s = c.typed[0]
+    n = len(s)
+    try:
+        n = os.write(fd, s)
+    except OSError:
+        if sys.exc_info()[1].args[0] in (4, 11):
+            n = 0               # else nobody reads it any more: it counts as written
+    LOCK.acquire()
+    c.typed[0] = s[n:]
+    if n == len(s):
+        del c.typed[0]
+    left = len(c.typed)
+    LOCK.release()
+    if n:
+        c.event(4, pack_value(n))
+    return left
+
+
+def type_rest(c, fd):
+    # The rest, as soon as it is taken, in a thread: a terminal that is not read is rare, and the loop has one output for a child.
+    poller = select.poll()
+    poller.register(fd, 4)
+    while c.status is None:
+        try:
+            if poller.poll(500) and not type_some(c, fd):
+                break
+        except select.error:
+            again()
+    os.close(fd)
+
+
 def raw(kind, src, reply, body):
     m = decode(body)
     c = CHILDREN.get(m[0])
     if not_yet(raw, kind, src, reply, body) or not c or c.ended:
         return
-    if m[1] < 2:
+    if m[1] in (0, 1) and not c.linked:
         octets(m[2])
-    if m[1] == 0 and not c.linked:
-        if sum([len(x[0]) for x in c.out.first]) + len(m[2]) > 65536:
+        if sum([len(x) for x in [y[0] for y in c.out.first] + c.typed + m[2:3]]) > 65536:
             return broken(c, 'raw-overflow')
-        c.out.first.append((m[2], 1))
-        LOCK.acquire()
-        c.out.pump()
-        LOCK.release()
-    elif m[1] == 1 and c.tty >= 0:
-        os.write(c.tty, m[2])
-        c.event(4, pack_value(len(m[2])))
+        if not m[1]:
+            c.out.first.append((m[2], 1))
+            LOCK.acquire()
+            c.out.pump()
+            LOCK.release()
+        elif c.tty in c.fds:
+            LOCK.acquire()
+            c.typed.append(m[2])
+            n = len(c.typed)
+            LOCK.release()
+            if n < 2 and type_some(c, c.tty):
+                thread.start_new_thread(type_rest, (c, keep(os.dup(c.tty))))
     elif m[1] == 2:
         c.unacked = max(0, c.unacked - m[2])
         if c.unacked < 32768:
