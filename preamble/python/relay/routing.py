@@ -246,7 +246,7 @@ def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
     if link:
         owe(link, kind, body)
     evidence = ''
-    for lo, hi, x in LOST:
+    for lo, hi, x in LOST[::-1]:
         if reason == 'no-route' and lo <= dst < hi:
             reason = 'lost'
             evidence = x
@@ -302,7 +302,8 @@ def from_child(c, kind, src, handle, reply, body):
             # An answer, or data: whatever I have opened, I have for somebody above, or asked there.
             COUNT[2] += handle < 256 or handle in H
         elif handle == 3 and near:
-            c.rtt = int((clock() - number(decode(body)) / 1000.) * 1e6)
+            if number(decode(body)) == int(c.ping * 1000):
+                c.rtt = int((clock() - c.ping) * 1e6)
         elif handle == 4 and near:
             c.out.acked += number(decode(body))
             if c.out.acked > c.out.sent:
