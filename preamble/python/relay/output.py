@@ -113,7 +113,7 @@ class Output:
         if kind == 2:
             # Flows take turns, by bytes (self-clocked fair queueing, Golestani 1994): a frame's tag is how far its flow has come,
             # and the smallest goes first.
-            if not v or len(self.tags) > 4096:
+            if not v or len(self.tags) > 4096 + 2 * len(v):
                 self.tags = dict([y for y in self.tags.items() if v and y[1] > self.tag])
             h = s[4:24] or EMPTY + rest[:20]
             if h != self.head:
