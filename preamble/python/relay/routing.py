@@ -4,6 +4,9 @@
 NEAR = 1, 2, 3, 4, 5, 6, 9, 10, 11, 32  # link-local handles, and GRANT, which every router on the way reads
 TAKEN_MAX = 0x1010000           # HOP_WINDOW_MAX + HOP_WINDOW_MIN: of bulk that was not acknowledged
 ROUTES_MAX = 4096               # of them kept
+ANSWERS_MAX = 1 << 24           # bytes of answers on their way up
+HELD_AT = 47 << 20              # bytes of bulk for a child: above, all of it is paused
+HELD_MAX = 1 << 26              # only passed by a parent that heeds no PAUSE
 
 
 def clock():
@@ -35,10 +38,9 @@ def dead(reason, src, reply, asked, evidence):
 
 def forward(link, out, kind, hops, dst, src, auth, handle, reply, body):
     n = out.held[0] + out.held[1] + len(body) + 28
-    if kind & 3 == 1 and n > 1 << 20 and (out.child or reply or handle == 33 or n > 1 << 24):
+    if kind & 3 == 1 and n > 1 << 20 and (out.child or reply or handle == 33 or n > ANSWERS_MAX):
         return refused(kind, dst, src, handle, reply)
-    if kind & 2 and not link and out.held[2] + len(body) > 67108836:
-        # 64 MiB: the parent does not heed a PAUSE.
+    if kind & 2 and not link and out.held[2] + len(body) + 28 > HELD_MAX:
         return dead('busy', src, not kind & 4 and reply, dst, '')
     s = pack('>4B6I', 236, 1, kind, hops - 1, dst, src, auth, handle, reply, len(body)) + body
     LOCK.acquire()
@@ -69,7 +71,7 @@ def crowded(c):
     LOCK.acquire()
     v = out.paused + c.parts
     n = out.held[2]
-    full = n > 49283072
+    full = n > HELD_AT
     held = dict.fromkeys(v, 0)
     for x in v and out.queues[2]:
         for y in v:
@@ -143,7 +145,7 @@ def frames(link, s, at, outs):
             break
         out = ROUTES.get((link, s[at + 4:at + 16]))
         if not out or kind & 8 or hops < 2 or handle in NEAR or not kind & 2 and (kind > 1 or out.held != NONE) \
-                or not link and out.held[2] > 67000000:
+                or not link and out.held[2] > HELD_MAX - 16412:
             route_from(link, kind, hops, dst, src, auth, handle, reply, s[at + 28:at + n])
             if link and link.gone:
                 return EMPTY

@@ -153,7 +153,6 @@ def spawn(kind, src, reply, body):
         raise ValueError
     STATS[7] += 1
     c = CHILDREN[ident] = Child(ident, size, src, reply)
-    c.typed = []                    # what the terminal of mode 2 has not taken yet
     c.out = Output(-1, 1 << 20)    # what a child that stops costs it, as a relay
     c.out.child = c
     # In a thread: fork waits for the import lock, which the main thread holds while a finder of ours waits for the I/O thread.
