@@ -96,7 +96,7 @@ void eci_link_lost(struct eci_link *l, const char *reason, const char *evidence,
 int eci_router_send(struct eci_router *r, uint8_t cls, uint8_t flags, uint32_t dst, uint32_t handle, uint32_t reply_to,
 		    const void *body, size_t len, uint64_t now_ms);
 /* The same as a call frame without flags, of a body that was written and is freed, whatever comes of it. -1 if it could
- * not be written; nothing is sent to slot 0. */
+ * not be written; nothing is sent to slot 0. Who waits at the slot for what cannot be sent is told `busy`. */
 int eci_router_send_buf(struct eci_router *r, uint32_t dst, uint32_t slot, uint32_t reply_to, struct eci_buf *body,
 			uint64_t now_ms);
 /* Answer to a request frame with a dead notice of this reason; does nothing if it has reply_to 0 or DEAD. */

@@ -255,6 +255,10 @@ int eci_router_send_buf(struct eci_router *r, uint32_t dst, uint32_t slot, uint3
 		rc = eci_router_send(r, ECI_CALL, 0, dst, slot, reply_to, eci_buf_data(body), eci_buf_len(body),
 				     now_ms);
 	eci_buf_deinit(body);
+	if (rc && slot) {
+		struct eci_frame asked = {.src = dst, .dst = r->id, .reply_to = slot};
+		eci_router_dead(r, &asked, "busy", "no room for the answer", now_ms);
+	}
 	return rc;
 }
 

@@ -239,8 +239,7 @@ static void serve(struct eci_modcache *m, struct entry *e, const struct eci_fram
 	for (size_t i = 0; i < a.n; i++)
 		(void)eci_buf_append(&b, a.todo[i]->bytes, a.todo[i]->len);
 	b.failed = b.failed || !a.n;
-	if (eci_router_send_buf(m->router, f->src, f->reply_to, 0, &b, m->now))
-		eci_router_dead(m->router, f, "busy", "no room for the answer", m->now);
+	(void)eci_router_send_buf(m->router, f->src, f->reply_to, 0, &b, m->now);
 	eci_mem_free(a.todo);
 }
 

@@ -108,8 +108,7 @@ static void stats(const struct eci_frame *f)
 	struct eci_stats_rest rest = {eci_modcache_count(native.modules), eci_modcache_requests(native.modules),
 				      eci_spawns_dials(native.spawns)};
 	eci_stats_put(&b, native.router, &rest);
-	if (eci_router_send_buf(native.router, f->src, f->reply_to, 0, &b, native.now))
-		eci_router_dead(native.router, f, "busy", "no room for the answer", native.now);
+	(void)eci_router_send_buf(native.router, f->src, f->reply_to, 0, &b, native.now);
 }
 
 static bool on_frame(void *ctx, enum eci_origin from, struct eci_link *link, const struct eci_frame *f)

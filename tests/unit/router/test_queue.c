@@ -217,6 +217,28 @@ Test(queue, answers_on_their_way_up_past_16_mib_are_busy)
 	world_free(w);
 }
 
+/* Own ones as those that only pass, and those that could not even be written. */
+Test(queue, an_own_answer_without_room_is_busy)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	struct eci_buf b = ECI_BUF_NULL;
+	while (take(w, w->up, &f))
+		;
+	for (uint32_t n = 0; n < ECI_ANSWERS_MAX; n += ONE) {
+		cr_assert_eq(eci_buf_append(&b, zeros, ONE - ECI_FRAME_HEADER), 0);
+		cr_assert_eq(eci_router_send_buf(w->r, 0, 5000, 0, &b, w->now), 0);
+	}
+	cr_assert_eq(eci_buf_len(&w->up->control), 0);
+	cr_assert_eq(eci_router_send_buf(w->r, 0, 5001, 0, &b, w->now), -4);
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 5001, "busy", w->r->id));
+	cr_assert_eq(drop_output(w, w->up), ECI_ANSWERS_MAX / ONE);
+	b.failed = true;
+	cr_assert_eq(eci_router_send_buf(w->r, 0, 5002, 7, &b, w->now), -1);
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 5002, "busy", w->r->id));
+	world_free(w);
+}
+
 Test(queue, control_past_2_mib_ends_the_link)
 {
 	struct world *w = world_relay();
