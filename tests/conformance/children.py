@@ -88,6 +88,9 @@ class Children(object):
         self.expect(self.link, 'call %d [6, %s]' % (c.slot, body))
         c.up = True
 
+    def child_deaf(self, c, rest):
+        c.link.deaf = True
+
     def child_quiet(self, c, rest):
         self.quiet(c.link)
 

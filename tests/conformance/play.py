@@ -147,7 +147,10 @@ class Player(Children, Sockets):
                 (self.send if word[-1] == '>' else self.expect)(link, rest)
             elif word in self.children:
                 verb, _, rest = rest.partition(' ')
-                getattr(self, 'child_' + verb)(self.children[word], rest.strip())
+                if verb == 'among':
+                    self.among(self.children[word].link, rest.strip(), step.block)
+                else:
+                    getattr(self, 'child_' + verb)(self.children[word], rest.strip())
             elif word in self.connections:
                 verb, _, rest = rest.partition(' ')
                 getattr(self, 'socket_' + verb)(self.connections[word], rest.strip())
@@ -328,6 +331,31 @@ class Player(Children, Sockets):
         if not self.value(low) <= n <= self.value(high):
             raise Failure('%s: %d times `%s`' % (link.name, n, text))
 
+    def do_among(self, rest, block):
+        self.among(self.link, rest, block)
+
+    def among(self, link, rest, block):
+        """`among N` (or FRAME): N frames (or those before FRAME) of which each is one of the block's `LOW HIGH FRAME`, so many of each."""
+        kinds = [s.text.split(None, 2) + [0] for s in block]
+        end = None if rest[0].isalpha() else self.value(rest)
+        n = 0
+        while n != end:
+            got = link.next(self.limit)
+            if end is None and not self.differs(link, rest, got):
+                break
+            hit = [k for k in kinds if not self.differs(link, k[2], got)]
+            if not hit:
+                raise Failure('%s: wanted one of %s, got %s' % (link.name, ['`%s`' % k[2] for k in kinds], got))
+            hit[0][3] += 1
+            n += 1
+        for low, high, text, n in kinds:
+            if not self.value(low) <= n <= self.value(high):
+                raise Failure('%s: %d times `%s`' % (link.name, n, text))
+
+    def do_deaf(self, rest, block):
+        """From here on, what is sent is written without reading what comes meanwhile."""
+        self.link.deaf = True
+
     def do_written(self, rest, block):
         """`written SLOT N`: events [4, n] that come to N; `written SLOT BODY`: any number of them, and then the event BODY."""
         slot, want = rest.split(None, 1)
@@ -387,6 +415,14 @@ class Player(Children, Sockets):
         if f:
             raise Failure('wanted the end of the link, got %s' % f)
         self.dead()
+
+    def do_file(self, rest, block):
+        """Waits until there is such a file, which says how far called code is while the link is not read."""
+        end = time.monotonic() + self.limit
+        while not os.path.exists(self.value(rest)):
+            if time.monotonic() > end:
+                raise Failure('there is no %s' % self.value(rest))
+            time.sleep(.01)
 
     def do_wait(self, rest, block):
         time.sleep(self.value(rest) / 1000.)

@@ -61,6 +61,7 @@ class Link(object):
     def __init__(self, name, rfd, wfd):
         self.name, self.rfd, self.wfd = name, rfd, wfd
         self.buf, self.ended, self.acks = bytearray(), False, 0
+        self.deaf = False  # writing reads nothing meanwhile
         self.credits = {}  # handle -> what CREDIT for it came to, of those that are added up
         self.others = {}  # descriptor -> what to do when it can be read, while this link is waited for
         for fd in (rfd, wfd):
@@ -77,7 +78,7 @@ class Link(object):
         self.ended = self.ended or not s
 
     def write(self, data, limit):
-        """Never waits for room without reading: the other side may have to write before it reads on."""
+        """Never waits for room without reading (but where it is deaf): the other side may have to write before it reads on."""
         end, data = time.monotonic() + limit, memoryview(data)
         while data:
             try:
@@ -88,7 +89,7 @@ class Link(object):
                 pass
             except OSError:
                 return  # it has gone: what it says is what counts
-            r, w, _ = select.select([] if self.ended else [self.rfd], [self.wfd], [], max(0, end - time.monotonic()))
+            r, w, _ = select.select([] if self.ended or self.deaf else [self.rfd], [self.wfd], [], max(0, end - time.monotonic()))
             if r:
                 self.fill()
             elif not w:

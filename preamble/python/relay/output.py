@@ -289,11 +289,12 @@ def wake():
 
 
 def relay_up(kind, s):
-    # Any frame of our own: to the parent, or down to a child. What a child asked for and does not read is not kept for it.
+    # Any frame of our own: to the parent, or down to a child. The bounds are those of `forward`.
     dst, src, auth, handle = unpack('>4I', s[4:20])
     child = child_of(dst)
     out = child and child.out or UP
-    if kind & 3 == 1 and (child or handle == 33) and out.held[0] + out.held[1] + len(s) > 1 << 20:
+    n = out.held[0] + out.held[1] + len(s)
+    if kind & 3 == 1 and n > 1 << 20 and (child or handle == 33 or n > ANSWERS_MAX):
         return refused(kind, dst, src, handle, unpack('>I', s[20:24])[0])
     LOCK.acquire()
     try:
