@@ -72,14 +72,14 @@ def natives(folder):
             except (OSError, subprocess.TimeoutExpired):
                 continue
             if p.returncode == 0:       # its parent was gone at once
-                out.append(Implementation('native-' + arch, ['spawn', 'items', 'open', 'sockets', 'exec'], command))
+                out.append(Implementation('native-' + arch, ['spawn', 'items', 'open', 'sockets', 'exec', 'stats'], command))
                 break
     return out
 
 
 def python(version, path, agent):
     features = ['spawn', 'parts', 'calls', 'modules', 'logs', 'names'] + ['part-' + n for n in agent[1]]
-    features += [f for f, part in (('open', 'stream'), ('exec', 'exec')) if part in agent[1]]
+    features += [f for f, part in (('open', 'stream'), ('exec', 'exec'), ('stats', 'stats')) if part in agent[1]]
     # What the first stage (docs/boot.md) does after its marker; the stage itself is transport's.
     line, rest = agent[0].split(b'\n', 1)
     return Implementation('python' + version, features, [path, '-c', line.decode()], rest, agent[1])

@@ -69,7 +69,7 @@ class Child:
             return self.shut(fd)
         if which == 1:
             self.last = NOW[0]
-            self.bytes_in += len(s)
+            self.bytes_in += self.linked and len(s)
         if self.linked and which == 1:
             if self.out.first:
                 broken(self, 'early-bytes')

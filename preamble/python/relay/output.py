@@ -101,6 +101,11 @@ class Output:
         self.tag = 0            # of the last frame that was written
         self.head = self.flow = None    # of the last frame that came
 
+    def counted(self, n):
+        if self.child:
+            self.child.frames_out += 1
+            self.child.bytes_out += n
+
     def put(self, kind, s, origin, rest=EMPTY):
         # The frame s + rest (of what is passed on only the first word is new).
         kind &= 3
@@ -108,6 +113,7 @@ class Output:
         if not kind and self.held[0] + n > 1 << 21:
             return broken(self.child, 'queue-overflow')
         self.held[kind] += n
+        self.counted(n)
         x = s, rest, origin, n
         v = self.queues[kind]
         if kind == 2:
@@ -189,12 +195,14 @@ class Output:
                 n = os.write(self.fd, s)
             except OSError:
                 pass            # pump finds out
+        if n:
+            self.counted(len(s))
+        else:
+            self.put(kind, s, None)
         if n < len(s):
             if n:
                 self.now = s[n:]
                 self.after = None
-            else:
-                self.put(kind, s, None)
             self.pump()
         LOCK.release()
 

@@ -152,9 +152,6 @@ def frames(link, s, at, outs):
         else:
             if link:
                 link.frames_in += 1
-            else:
-                out.child.frames_out += 1
-                out.child.bytes_out += n
             if kind & 2:
                 if received(link, n):
                     return EMPTY
@@ -233,8 +230,6 @@ def route_from(link, kind, hops, dst, src, auth, handle, reply, body):
     if reason:
         pass
     elif c and link is None:
-        c.frames_out += 1
-        c.bytes_out += len(body) + 28
         forward(None, c.out, kind, hops, dst, src, auth, handle, reply, body)
         passed(None, c.out, dst, src, auth)
         return crowded(c)
@@ -274,8 +269,6 @@ def multicast(kind, hops, dst, src, auth, handle, reply, body):
         if x == ME:
             me = 1
         elif x in CHILDREN and hops > 1:
-            CHILDREN[x].frames_out += 1
-            CHILDREN[x].bytes_out += len(body) + 28
             forward(None, CHILDREN[x].out, kind, hops, dst, src, auth, handle, reply, body)
             crowded(CHILDREN[x])
     if me and handle not in NEAR:

@@ -249,6 +249,7 @@ def promote(kind, src, reply, body):
     c.last = c.ping = clock()
     ROUTES.clear()
     c.out.first.append((pack('>4B6I', 236, 1, 0, 64, ident, ME, ME, 1, 0, len(s)) + s, 0))
+    c.out.counted(28 + len(s))
     LOCK.acquire()
     c.out.pump()
     LOCK.release()
