@@ -219,7 +219,6 @@ void eci_future_dead(struct ectx_future *f, const struct eci_answer *a)
 		{"too-big", ECTX_E_TOO_BIG},
 		{"busy", ECTX_E_BUSY},
 		{"cancelled", ECTX_E_CANCELLED},
-		{"shutdown", ECTX_E_LOST_RUNNING},
 	};
 	enum ectx_code code = ECTX_E_PROTOCOL;
 	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
