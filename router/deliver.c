@@ -101,6 +101,15 @@ const char *eci_handle_refuse(struct eci_router *r, enum eci_origin from, const 
 	return ok ? NULL : "no-authority";
 }
 
+static void answer(struct eci_router *r, const struct eci_frame *f, const void *body, size_t len)
+{
+	if (!f->reply_to)
+		return;
+	int rc = eci_router_send(r, ECI_CALL, 0, f->src, f->reply_to, 0, body, len, r->now);
+	if (rc == -1 || rc == -4)
+		eci_router_dead(r, f, "busy", "no room for the answer", r->now);
+}
+
 static void grant_mine(struct eci_router *r, const struct eci_frame *f)
 {
 	struct eci_interval v;
@@ -113,17 +122,7 @@ static void grant_mine(struct eci_router *r, const struct eci_frame *f)
 		return;
 	}
 	static const uint8_t null[] = {0xF6};
-	if (f->reply_to)
-		(void)eci_router_send(r, ECI_CALL, 0, f->src, f->reply_to, 0, null, sizeof null, r->now);
-}
-
-static void echo(struct eci_router *r, const struct eci_frame *f)
-{
-	if (!f->reply_to)
-		return;
-	int rc = eci_router_send(r, ECI_CALL, 0, f->src, f->reply_to, 0, f->body, f->len, r->now);
-	if (rc == -1 || rc == -4)
-		eci_router_dead(r, f, "busy", "no room for the answer", r->now);
+	answer(r, f, null, sizeof null);
 }
 
 /* The handles that keep a link going. A body that is not what it must be ends the link: its state is lost. */
@@ -185,7 +184,7 @@ static void serve(struct eci_router *r, enum eci_origin from, struct eci_link *l
 		serve_link(r, l, f);
 		break;
 	case ECI_H_ECHO:
-		echo(r, f);
+		answer(r, f, f->body, f->len);
 		break;
 	case ECI_H_GRANT:
 		grant_mine(r, f);

@@ -6,10 +6,11 @@
  * re-entered, and a master that addresses SPAWN to itself still sees it done at once.
  *
  * Bounds: control and call share ECI_QUEUE_MAX; past it a LOG is dropped and counted and any other call is refused
- * (-4, which the forwarding side answers with `busy`). Answers on their way up go on to ECI_ANSWERS_MAX: all were asked
- * for from above, and a thousand hosts may answer one question at once. Control goes on to ECI_CONTROL_MAX by itself,
- * because a notice or an ACK that cannot be queued leaves the other side waiting for ever; past that the link itself is
- * the failure. Call frames that wait behind a large message count as queued call frames.
+ * (-4: who sent it, or who waits for it as an answer, is told `busy`). Answers on their way up go on to
+ * ECI_ANSWERS_MAX: all were asked for from above, and a thousand hosts may answer one question at once. Control goes
+ * on to ECI_CONTROL_MAX by itself, because a notice or an ACK that cannot be queued leaves the other side waiting for
+ * ever; past that the link itself is the failure. Call frames that wait behind a large message count as queued call
+ * frames.
  *
  * Memory: a refused allocation is treated as a full queue for call and bulk; a control frame that cannot be stored ends
  * its link for the reason above. */

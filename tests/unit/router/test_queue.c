@@ -231,7 +231,11 @@ Test(queue, an_own_answer_without_room_is_busy)
 	}
 	cr_assert_eq(eci_buf_len(&w->up->control), 0);
 	cr_assert_eq(eci_router_send_buf(w->r, 0, 5001, 0, &b, w->now), -4);
-	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 5001, "busy", w->r->id));
+	feed_pair(w, w->up, ME, 0, ECI_H_GRANT, 5003, 4096, 64);
+	feed(w, w->up, ECI_CALL, 0, ME, 0, ECI_H_ECHO, 5004, NULL, 0);
+	static const uint32_t told[] = {5001, 5003, 5004};
+	for (int i = 0; i < 3; i++)
+		cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, told[i], "busy", ME));
 	cr_assert_eq(drop_output(w, w->up), ECI_ANSWERS_MAX / ONE);
 	b.failed = true;
 	cr_assert_eq(eci_router_send_buf(w->r, 0, 5002, 7, &b, w->now), -1);
