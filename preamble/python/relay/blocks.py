@@ -16,10 +16,10 @@ def block(body):
     return number(lo), number(lo + number(n, 1, 1 << 32), 0, (1 << 32) + 1)
 
 
-def meets(lo, hi, but=None):
-    # Whether [lo, hi) holds my own id or something of a child other than `but`.
+def meets(lo, hi, but=None, promised=1):
+    # Whether [lo, hi) holds my own id or something of a child other than `but`; or only of one that is a link.
     for c in CHILDREN.values():
-        if c is not but and [x for x in c.intervals if x[0] < hi and lo < x[1]]:
+        if c is not but and (promised or c.linked) and [x for x in c.intervals if x[0] < hi and lo < x[1]]:
             return True
     return lo <= ME < hi
 
@@ -30,7 +30,7 @@ def grant_below(c, body):
         lo, hi = block(body)
     except:
         return 'bad-body'
-    if meets(lo, hi, c):
+    if meets(lo, hi, c, 0):
         return 'no-authority'
     below, own = joined(c.intervals, lo, hi), joined(BLOCKS, lo, hi)
     if len(below) > 32 or len(own) > 32:

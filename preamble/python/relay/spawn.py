@@ -244,6 +244,8 @@ def promote(kind, src, reply, body):
         return
     if len(octets(s)) > 256:
         return broken(c, 'bad-body')
+    if meets(*c.intervals[0] + (c, 0)):
+        return broken(c, 'block-exhausted')     # a GRANT since SPAWN
     c.idle = decode(s).get(2, 0) / 1000. or None
     c.linked = c.promoted = 1
     c.last = c.ping = clock()
