@@ -276,7 +276,7 @@ def finish(c):
     if c.promoted or c.reason not in ('', 'killed'):
         s = pack_value(c.reason or 'eof') + pack_value(c.status) + pack_value(c.evidence[-500:])
         send(1, c.owner, c.slot, 0, major(128, 4) + pack_value(8) + s)
-        for lo, hi in c.intervals:
+        for lo, hi in c.promoted and c.intervals or ():
             LOST.append((lo, hi, c.evidence[-200:] or c.reason or 'eof'))
         del LOST[:-64]
     else:
