@@ -227,6 +227,8 @@ def raw(kind, src, reply, body):
             LOCK.release()
             if n < 2 and type_some(c, c.tty):
                 thread.start_new_thread(type_rest, (c, keep(os.dup(c.tty))))
+        elif m[2]:
+            c.event(4, pack_value(len(m[2])))   # a terminal that is not there: nobody reads it
     elif m[1] == 2:
         c.unacked = max(0, c.unacked - m[2])
         if c.unacked < 32768:
