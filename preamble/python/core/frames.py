@@ -60,7 +60,7 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
     ME, SIZE = m[1][:2]
     LEVEL = m.get(3, 30)
     (kind, dst, handle) == (0, ME, 1) or die()
-    IDLE = m[2] / 1000. or 1e9  # seconds of silence that end the link
+    IDLE = m[2] / 1e3 or 1e9  # seconds of silence that end the link
     try:
         # The title in `ps`: a process may write its own argument area (fields 48 and 49 of 52 of its stat).
         x, n = map(int, open('/proc/self/stat').read().split()[-5:-3])
@@ -103,18 +103,20 @@ def route2(kind, hops, dst, src, auth, handle, reply, body):
 def deliver(kind, src, handle, reply, body):
     if kind & 2:
         # Section 1.1: on with the whole message, or not at all as long as it is not whole.
-        x = src, handle, reply
-        if kind & 16 or x in COLLECT:
-            c = COLLECT.setdefault(x, [0])
+        x = handle, reply
+        c = COLLECT.get(src, ())
+        if kind & 16 or x in c:
+            if x not in c:
+                c = COLLECT[src] = [0, x]
             if c[0] >= 0:
                 c[0] += len(body)
                 c.append(body)
-                if c[0] > 1 << 26 or len(COLLECT) > 32 or sum(n[0] for n in COLLECT.values()) > 1 << 27:
-                    c[:] = [-1]
+                if c[0] > 1 << 26 or sum(n[0] >= 0 for n in COLLECT.values()) > 32 or sum(n[0] for n in COLLECT.values()) > 1 << 27:
+                    c[:] = -1, x
                     notice('too-big', src, reply)
-            if kind & 16 or COLLECT.pop(x)[0] < 0:
+            if kind & 16 or COLLECT.pop(src)[0] < 0:
                 return
-            body = EMPTY.join(c[1:])
+            body = EMPTY.join(c[2:])
     if kind & 4:
         reply = 0
     f = H.get(handle, 'no-handle')

@@ -5,7 +5,7 @@ def drain(rounds):
     # Sends what is in the captured pipes; 5 rounds hold more than a full pipe, and a child that never stops printing
     # does not hold the caller.
     DRAIN.acquire()
-    ready = PIPES
+    ready = rounds
     while ready and rounds:
         rounds -= 1
         ready = select.select(list(PIPES), [], [], 0)[0]
@@ -21,7 +21,7 @@ def drain(rounds):
 def prepare():
     # For the first call. (logging is slow to import: only contexts that are called pay for it.)
     global prepare
-    prepare = dict
+    prepare = str
     thread.start_new_thread(loop, ())
     import logging
 

@@ -22,7 +22,7 @@ def run_call(src, reply, module, name, args, kw):
         if kind == 1:
             v = '%s cannot travel: %s' % (type(f), v)
         body = pack_value([1, text(name, 256), text(v, 16384), text(s, 32768), kind])
-        v = tb = None
+        v = tb = 0
     try:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -47,7 +47,7 @@ def find_spec(name, *rest):
     # Here sys.path's has two arguments, sys.meta_path's three.
     if find_module(name, *rest[1:]):
         e = ENTRIES[name]
-        return type(sys.__spec__)(name, SELF, origin=ROOT + e[2], is_package=e[1] > 1)
+        return type(sys.__spec__)(name, SELF, is_package=e[1] > 1, origin=ROOT + e[2])
 
 
 def load_module(name):

@@ -40,7 +40,7 @@ OWED = SENT = ACKED = 0         # bulk bytes to acknowledge; bulk bytes sent, an
 COUNT = [0] * 7                 # bad_src, bad_auth, bad_reply, no_group, dropped_logs; see emit; dropped_logs as reported
 ROOT = '/econtext:/'            # what stands for the served modules in sys.path: absolute, or invalidate_caches() forgets it
 ENTRIES = {}                    # module name -> entry of GET_MODULE
-COLLECT = {}                    # (src, handle, reply_to) -> [bytes, pieces...]; bytes < 0: thrown away
+COLLECT = {}                    # src -> [bytes, (handle, reply_to), pieces...]; bytes -1: thrown away, a mark until its last fragment
 PIPES = {}                      # captured descriptor -> logger, bytes of a cut character
 CALLS = []
 # WORK: the second thread waits there for a call. TURN: see above. LOCK: one writer at a time. LARGE: one large message at a

@@ -47,7 +47,7 @@ def pack_value(o, major=0, s=EMPTY):
         except:
             pass
     elif isinstance(o, dict):
-        return pack_value(len(o), 160, EMPTY.join(sorted([pack_value(x) + pack_value(o[x]) for x in o])))
+        return pack_value(len(o), 160, EMPTY.join(sorted(pack_value(x) + pack_value(o[x]) for x in o)))
     elif isinstance(o, (list, tuple)):
         return pack_value(len(o), 128, EMPTY.join(pack_value(x) for x in o))
     else:
@@ -68,7 +68,8 @@ def decode(s):
         major = ord(take(1))
         n = major & 31
         if n > 23:
-            n, = unpack('>' + (major == 251 and 'd' or 'BHIQ'[n - 24]), take(1 << n - 24))
+            # (28 finds no double in its 16 bytes.)
+            n, = unpack('>' + 'BHIQd'[major == 251 and 4 or n - 24], take(1 << n - 24))
         if at[1] < 0 or depth > 32 or key and 127 < major < 224 or 127 < major < 192 and n > at[1]:
             raise ValueError
         if major == 251:
@@ -84,7 +85,7 @@ def decode(s):
         if major < 5:
             return [item(depth) for x in range(n)]
         if major < 6:
-            v = dict([(item(depth, 1), item(depth)) for x in range(n)])
+            v = dict((item(depth, 1), item(depth)) for x in range(n))
             if len(v) < n:
                 raise ValueError
             return v

@@ -260,6 +260,15 @@ def owe(link, kind, body):
         BUSY[0] = 1
 
 
+def exchange(x, y):
+    # Two keys of COLLECT: what comes for a group is collected apart, and counts with the rest.
+    v = COLLECT.pop(x, 0), COLLECT.pop(y, 0)
+    if v[0]:
+        COLLECT[y] = v[0]
+    if v[1]:
+        COLLECT[x] = v[1]
+
+
 def multicast(kind, hops, dst, src, auth, handle, reply, body):
     if dst not in GROUPS:
         COUNT[3] += 1
@@ -272,8 +281,10 @@ def multicast(kind, hops, dst, src, auth, handle, reply, body):
             forward(None, CHILDREN[x].out, kind, hops, dst, src, auth, handle, reply, body)
             crowded(CHILDREN[x])
     if me and handle not in NEAR:
-        return deliver(kind & 247, src, handle, reply, body)
-    if me:
+        exchange(src, (src, dst))
+        deliver(kind & 247, src, handle, reply, body)
+        exchange(src, (src, dst))
+    elif me:
         dead('no-authority', src, not kind & 4 and reply, dst, '')
 
 
