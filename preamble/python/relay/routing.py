@@ -260,6 +260,13 @@ def owe(link, kind, body):
         BUSY[0] = 1
 
 
+CAST = [0]                      # the group, while something that came for one is delivered
+
+
+def notice(reason, src, reply, asked=0):
+    dead(reason, src, reply, asked or CAST[0] or ME, '')
+
+
 def exchange(x, y):
     # Two keys of COLLECT: what comes for a group is collected apart, and counts with the rest.
     v = COLLECT.pop(x, 0), COLLECT.pop(y, 0)
@@ -273,19 +280,25 @@ def multicast(kind, hops, dst, src, auth, handle, reply, body):
     if dst not in GROUPS:
         COUNT[3] += 1
         return
-    me = 0
+    me = late = 0
+    asker = not kind & 4 and reply
     for x in GROUPS[dst]:
         if x == ME:
             me = 1
         elif x in CHILDREN and hops > 1:
             forward(None, CHILDREN[x].out, kind, hops, dst, src, auth, handle, reply, body)
             crowded(CHILDREN[x])
+        elif x in CHILDREN:
+            late = asker
     if me and handle not in NEAR:
+        CAST[0] = dst
         exchange(src, (src, dst))
         deliver(kind & 247, src, handle, reply, body)
         exchange(src, (src, dst))
+        CAST[0] = 0
     elif me:
-        dead('no-authority', src, not kind & 4 and reply, dst, '')
+        dead('no-authority', src, asker, dst, '')
+    dead('hop-limit', src, late, dst, '')
 
 
 def hello(c, kind, dst, src, handle, body):
