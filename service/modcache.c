@@ -182,7 +182,7 @@ static void keep(struct eci_modcache *m, const uint8_t *p, size_t n)
 	m->youngest = e;
 	m->count++;
 	m->bytes += n;
-	while (m->bytes > ECI_MODCACHE_MAX && m->oldest != e)
+	while ((m->bytes > ECI_MODCACHE_MAX || m->count > ECI_MODCACHE_ENTRIES) && m->oldest != e)
 		drop_oldest(m);
 }
 

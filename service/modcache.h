@@ -6,6 +6,7 @@
 #include "router/router.h"
 
 #define ECI_MODCACHE_MAX (64u * 1024u * 1024u) /* bytes of entries; past it the oldest go */
+#define ECI_MODCACHE_ENTRIES 65536u            /* and so many: of what is missing each is only a few bytes */
 #define ECI_MODULE_NAME_MAX 255u
 
 struct eci_modcache;

@@ -56,9 +56,11 @@ def remember(e):
     CACHE[e[0]] = e
     CACHED[1].append(e[0])
     CACHED[0] += len(e) > 6 and len(e[6])
-    while CACHED[0] > 1 << 26:
+    while CACHED[0] > 1 << 26 or len(CACHE) > 65536:
         x = CACHE.pop(CACHED[1].pop(0))
         CACHED[0] -= len(x) > 6 and len(x[6])
+        for c in CHILDREN.values():
+            c.served.pop(x[0], 0)
     STATS[5] = len(CACHE)
 
 

@@ -164,6 +164,21 @@ Test(modcache, keeps_64_mib_and_not_a_byte_more)
 	cr_assert(!has("old") && !has("older"));
 }
 
+Test(modcache, keeps_65536_entries_and_not_one_more)
+{
+	char name[16];
+	for (unsigned i = 0; i < ECI_MODCACHE_ENTRIES; i++) {
+		snprintf(name, sizeof name, "m%05u", i);
+		fetch(name, 12);
+	}
+	cr_assert_eq(eci_modcache_count(cache), ECI_MODCACHE_ENTRIES);
+	cr_assert(has("m00000"));
+	fetch("x", 12);
+	cr_assert_eq(eci_modcache_count(cache), ECI_MODCACHE_ENTRIES, "the oldest went");
+	cr_assert(has("m00001") && has("x"));
+	cr_assert(!has("m00000"));
+}
+
 Test(modcache, names_of_255_bytes_and_not_a_byte_more)
 {
 	char name[ECI_MODULE_NAME_MAX + 1];
