@@ -45,6 +45,12 @@ foreach(layer core router service transport topology io)
     set_tests_properties(${layer}/${name} PROPERTIES LABELS ${label} TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}")
   endforeach()
 endforeach()
+# A file of the program alone: what it prints with, and asks the library, are the test's own.
+add_executable(cli_test_fold ${CMAKE_SOURCE_DIR}/tests/unit/cli/test_fold.c ${CMAKE_SOURCE_DIR}/cli/fold.c ${CMAKE_SOURCE_DIR}/cli/alloc.c)
+target_compile_options(cli_test_fold PRIVATE -Wno-pedantic)
+target_link_libraries(cli_test_fold PRIVATE criterion)
+add_test(NAME cli/test_fold COMMAND cli_test_fold)
+set_tests_properties(cli/test_fold PROPERTIES LABELS unit TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}")
 add_custom_target(threaded) # what a build for TSan needs
 file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/mesh/test_*.c)
 foreach(test ${tests})
