@@ -67,8 +67,9 @@ foreach(test ${tests})
   endif()
   set_tests_properties(mesh/${name} PROPERTIES LABELS "${labels}" COST 50 TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}")
 endforeach()
-# Where relays matter, once more with Python relays; a sanitizer sees no more of them than of the native ones.
-foreach(name test_call test_exec test_loss)
+# Where relays matter, once more with Python relays, and what takes too long for a sanitizer; that sees no more of them than of the
+# native ones.
+foreach(name test_call test_channel test_exec test_loss)
   if(ECONTEXT_SANITIZE)
     break()
   endif()
@@ -95,7 +96,7 @@ include(cmake/native_boot.cmake)
 include(cmake/agent_tests.cmake)
 # What scripts/test wants of a release build: all but the units.
 add_custom_target(programs DEPENDS conformance_host conformance_child conformance_agent imports_scan transport_play mesh_test_call
-  mesh_test_exec mesh_test_leak mesh_test_loss mesh_test_memory router_test_loops)
+  mesh_test_channel mesh_test_exec mesh_test_leak mesh_test_loss mesh_test_memory router_test_loops)
 foreach(target econtext econtext_program native_boot_standin native_boot_line)
   if(TARGET ${target})
     add_dependencies(programs ${target})
