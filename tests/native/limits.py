@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from agent import BULK, DEAD, LIMIT, ME, Agent, children, decode, encode, gather
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 JOBS_MAX = 128
 STREAMS_MAX = 4096
+GROUPS_MAX = 65536      # watcher.c's
+PIDS_END = 1 << 22      # Linux gives no process such a number
 IDLE_KIB = 256
 SLEEP = ['sleep', '300']
 F_GETPIPE_SZ = 1032     # fcntl has its name from Python 3.10 on
@@ -137,6 +140,27 @@ def orphans(s, command):
         s.check('kill -9 of the %s ends what it started' % what, before >= 7 and left == [free], (before, left))
         os.kill(free, signal.SIGKILL)
         agent.close()
+
+
+def groups(s, command):
+    """The watcher's list, written to as the agent does it: numbers that no process can have, then groups of ours."""
+    agent = Agent(command)
+    agent.echo()
+
+    def pipes(pid):
+        return dict((os.readlink('/proc/%d/fd/%s' % (pid, fd)), fd) for fd in os.listdir('/proc/%d/fd' % pid))
+    ours = pipes(agent.pid)
+    where, = [ours[x] for x in pipes(agent.proc.pid) if x in ours and int(ours[x]) > 2]
+    last, past, after = [subprocess.Popen(SLEEP, start_new_session=True) for _ in range(3)]
+    with open('/proc/%d/fd/%s' % (agent.pid, where), 'wb', 0) as tell:
+        tell.write(struct.pack('%di' % GROUPS_MAX, *(list(range(PIDS_END, PIDS_END + GROUPS_MAX - 1)) + [last.pid])))
+        tell.write(struct.pack('3i', past.pid, -PIDS_END, after.pid))
+    s.equal('its end', agent.close(), 0)
+    s.equal('the last of %d groups is ended' % GROUPS_MAX, last.wait(LIMIT), -signal.SIGKILL)
+    s.check('one past them is not known', past.poll() is None, past.poll())
+    s.equal('one more is when another is done with', after.wait(LIMIT), -signal.SIGKILL)
+    past.kill()
+    past.wait()
 
 
 def descriptors(s, command):
