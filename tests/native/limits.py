@@ -18,6 +18,7 @@ TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 JOBS_MAX = 128
 STREAMS_MAX = 4096
 GROUPS_MAX = 65536      # watcher.c's
+ARRIVED_MAX = 64        # sockets.c's
 PIDS_END = 1 << 22      # Linux gives no process such a number
 IDLE_KIB = 256
 SLEEP = ['sleep', '300']
@@ -182,6 +183,26 @@ def descriptors(s, command):
     s.equal('and one more has room', agent.run(['true'])[0], [0, 0, 0])
     agent.close()
     s.check('nothing is left', vanish(agent.mark), marked(agent.mark))
+
+
+def waiting(s, command):
+    """So many that came to one listening socket wait to be accepted; one past them is taken when one of them has been."""
+    agent = Agent(command)
+    slot, events = agent.new_slot(), agent.new_slot()
+    agent.send(29, ['listen', ['127.0.0.1', 0], events], reply=slot)
+    port = int(agent.value(slot)[2].split()[1])
+    clients = [socket.create_connection(('127.0.0.1', port), LIMIT) for _ in range(ARRIVED_MAX + 1)]
+    came = [decode(agent.answer(events).body)[0] for _ in range(ARRIVED_MAX)]
+    for _ in range(3):
+        agent.echo()
+    s.check('%d wait, and no more' % ARRIVED_MAX, not any(f.handle == events for f in agent.kept), agent.kept)
+    slot = agent.new_slot()
+    agent.send(29, ['accept', [came[0]], 4000], reply=slot)
+    s.equal('one is accepted', agent.value(slot)[0], 0)
+    s.check('and one more comes', decode(agent.answer(events).body)[0] not in came, came)
+    for client in clients:
+        client.close()
+    s.equal('its end', agent.close(), 0)
 
 
 def processor_seconds(pid):
