@@ -28,7 +28,7 @@ static _Noreturn void watch(int fd)
 	while ((got = SYS3(NR_read, fd, &pid, sizeof pid)) != 0) {
 		if (got != sizeof pid)
 			continue;
-		for (i = 0; i < n && groups[i] != -pid; i++)
+		for (i = 0; pid < 0 && i < n && groups[i] != -pid; i++)
 			;
 		if (pid > 0 && n < GROUPS_MAX)
 			groups[n++] = pid;

@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,9 @@ from agent import BULK, DEAD, LIMIT, ME, Agent, children, decode, encode, gather
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 JOBS_MAX = 128
 STREAMS_MAX = 4096
+GROUPS_MAX = 65536      # watcher.c's
+ARRIVED_MAX = 64        # sockets.c's
+PIDS_END = 1 << 22      # Linux gives no process such a number
 IDLE_KIB = 256
 SLEEP = ['sleep', '300']
 F_GETPIPE_SZ = 1032     # fcntl has its name from Python 3.10 on
@@ -139,6 +143,27 @@ def orphans(s, command):
         agent.close()
 
 
+def groups(s, command):
+    """The watcher's list, written to as the agent does it: numbers that no process can have, then groups of ours."""
+    agent = Agent(command)
+    agent.echo()
+
+    def pipes(pid):
+        return dict((os.readlink('/proc/%d/fd/%s' % (pid, fd)), fd) for fd in os.listdir('/proc/%d/fd' % pid))
+    ours = pipes(agent.pid)
+    where, = [ours[x] for x in pipes(agent.proc.pid) if x in ours and int(ours[x]) > 2]
+    last, past, after = [subprocess.Popen(SLEEP, start_new_session=True) for _ in range(3)]
+    with open('/proc/%d/fd/%s' % (agent.pid, where), 'wb', 0) as tell:
+        tell.write(struct.pack('%di' % GROUPS_MAX, *(list(range(PIDS_END, PIDS_END + GROUPS_MAX - 1)) + [last.pid])))
+        tell.write(struct.pack('3i', past.pid, -PIDS_END, after.pid))
+    s.equal('its end', agent.close(), 0)
+    s.equal('the last of %d groups is ended' % GROUPS_MAX, last.wait(LIMIT), -signal.SIGKILL)
+    s.check('one past them is not known', past.poll() is None, past.poll())
+    s.equal('one more is when another is done with', after.wait(LIMIT), -signal.SIGKILL)
+    past.kill()
+    past.wait()
+
+
 def descriptors(s, command):
     def few():
         resource.setrlimit(resource.RLIMIT_NOFILE, (24, 40))
@@ -158,6 +183,26 @@ def descriptors(s, command):
     s.equal('and one more has room', agent.run(['true'])[0], [0, 0, 0])
     agent.close()
     s.check('nothing is left', vanish(agent.mark), marked(agent.mark))
+
+
+def waiting(s, command):
+    """So many that came to one listening socket wait to be accepted; one past them is taken when one of them has been."""
+    agent = Agent(command)
+    slot, events = agent.new_slot(), agent.new_slot()
+    agent.send(29, ['listen', ['127.0.0.1', 0], events], reply=slot)
+    port = int(agent.value(slot)[2].split()[1])
+    clients = [socket.create_connection(('127.0.0.1', port), LIMIT) for _ in range(ARRIVED_MAX + 1)]
+    came = [decode(agent.answer(events).body)[0] for _ in range(ARRIVED_MAX)]
+    for _ in range(3):
+        agent.echo()
+    s.check('%d wait, and no more' % ARRIVED_MAX, not any(f.handle == events for f in agent.kept), agent.kept)
+    slot = agent.new_slot()
+    agent.send(29, ['accept', [came[0]], 4000], reply=slot)
+    s.equal('one is accepted', agent.value(slot)[0], 0)
+    s.check('and one more comes', decode(agent.answer(events).body)[0] not in came, came)
+    for client in clients:
+        client.close()
+    s.equal('its end', agent.close(), 0)
 
 
 def processor_seconds(pid):

@@ -124,16 +124,17 @@ class Channel(object):
 
     def put_bytes(self, s):
         x = self.flow
+        at = 0
         x.writing.acquire()
         try:
-            while s:
+            while at < len(s):
                 x.check()
                 if x.over:
                     raise ChannelClosed('it was ended here')
-                n = min(x.free_room(), len(s), 65536)
+                n = min(x.free_room(), len(s) - at, 65536)
                 if n:
-                    x.emit_bytes(s[:n])
-                    s = s[n:]
+                    x.emit_bytes(s[at:at + n])
+                    at += n
                 else:
                     x.can_write.acquire()
         finally:

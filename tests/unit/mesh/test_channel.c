@@ -1,4 +1,4 @@
-/* Channels: how large one value may be. What is sent is held to the same limit, which takes seconds to try. */
+/* Channels: how large one value may be, here and in a context. */
 #include "mesh/copy.h"
 #include "mesh_support.h"
 
@@ -21,5 +21,110 @@ Test(channel, values_are_of_at_most_64_mebibytes)
 		ectx_error_clear(&err);
 	}
 	ectx_channel_free(ch);
+	world_close(&w);
+}
+
+static const char carry_py[] = "def send(n, channel): channel.send(b'x' * n)\n"
+			       "def receive(channel): return len(channel.recv())\n";
+
+enum { MESSAGE = 64 << 20, HEAD = 5 };
+
+static ectx_future *call_with(ectx_context *c, const char *function, const char *args, ectx_channel *ch, size_t index)
+{
+	ectx_value *v = json(args);
+	const ectx_channel_arg arg = {.channel = ch, .index = index};
+	ectx_future *f = ectx_call_with_start(c, function, v, NULL, &arg, 1, WITHIN);
+	cr_assert(f);
+	ectx_value_free(v);
+	return f;
+}
+
+static enum ectx_code send_bytes(ectx_channel *ch, size_t n, long timeout_ms)
+{
+	char *p = calloc(1, n);
+	ectx_error err = {0};
+	cr_assert(p);
+	ectx_value *v = ectx_bytes(p, n);
+	free(p);
+	(void)ectx_channel_send(ch, v, timeout_ms, &err);
+	ectx_value_free(v);
+	enum ectx_code code = err.code;
+	ectx_error_clear(&err);
+	return code;
+}
+
+/* One of the limit is begun: what a context makes of its head is tried below. */
+Test(channel, a_value_of_64_mebibytes_may_be_sent)
+{
+	struct world w = world_open();
+	put_file(w.dir, "carry.py", carry_py, 0644);
+	ectx_channel *ch = ectx_channel_new(w.mesh);
+	ectx_future *f = call_with(get(w.mesh, "d"), "carry:receive", "[null]", ch, 0);
+	cr_assert(eci_channel_opened(ch, WITHIN));
+	cr_expect(send_bytes(ch, MESSAGE - HEAD + 1, WITHIN) == ECTX_E_TOO_BIG); /* and nothing of it has gone */
+	cr_expect(send_bytes(ch, MESSAGE - HEAD, 0) == ECTX_E_DEADLINE);
+	ectx_channel_end(ch);
+	const ectx_error *err = error_of(f);
+	cr_expect(err->code == ECTX_E_EXCEPTION && strstr(err->saw, "in the middle"), "%s", err->saw);
+	ectx_future_free(f);
+	ectx_channel_free(ch);
+	world_close(&w);
+}
+
+/* With a sanitizer the limit itself takes too long: a release build tries it. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { FIRST = 1 };
+#else
+enum { FIRST = 0 };
+#endif
+
+Test(channel, a_value_of_64_mebibytes_is_received)
+{
+	struct world w = world_open();
+	put_file(w.dir, "carry.py", carry_py, 0644);
+	for (int past = FIRST; past <= 1; past++) {
+		ectx_channel *ch = ectx_channel_new(w.mesh);
+		char args[32];
+		(void)snprintf(args, sizeof args, "[%d, null]", MESSAGE - HEAD + past);
+		ectx_future *f = call_with(get(w.mesh, "d"), "carry:send", args, ch, 1);
+		ectx_value *v = NULL;
+		ectx_error err = {0};
+		size_t size = 0;
+		if (!past) {
+			cr_expect(ectx_channel_receive(ch, &v, WITHIN, &err) == ECTX_OK && v, "%s", err.saw);
+			cr_expect(v && ectx_value_bytes(v, &size) && size == MESSAGE - HEAD, "%zu", size);
+			ectx_value_free(v);
+			cr_expect(error_of(f)->status == ECTX_OK, "%s", error_of(f)->saw);
+		} else {
+			const char *saw = error_of(f)->saw;
+			cr_expect(error_of(f)->code == ECTX_E_EXCEPTION &&
+					  strcmp(saw, "ValueError: more than 64 MiB") == 0,
+				  "%s", saw);
+		}
+		ectx_error_clear(&err);
+		ectx_channel_free(ch);
+		ectx_future_free(f);
+	}
+	world_close(&w);
+}
+
+/* A value that begins too large is refused there by its head; one of the limit is waited for. */
+Test(channel, a_context_waits_for_64_mebibytes)
+{
+	struct world w = world_open();
+	put_file(w.dir, "carry.py", carry_py, 0644);
+	for (int past = 0; past <= 1; past++) {
+		const uint8_t head[] = {4, 0, 0, (uint8_t)past};
+		ectx_channel *ch = ectx_channel_new(w.mesh);
+		ectx_future *f = call_with(get(w.mesh, "d"), "carry:receive", "[null]", ch, 0);
+		cr_assert(eci_channel_opened(ch, WITHIN));
+		cr_assert(ectx_stream_write(eci_channel_stream(ch), head, sizeof head, WITHIN) == sizeof head);
+		ectx_channel_end(ch);
+		const char *want = past ? "a value of more than 64 MiB" : "it ended in the middle of a value";
+		cr_expect(error_of(f)->code == ECTX_E_EXCEPTION && strstr(error_of(f)->saw, want), "%s",
+			  error_of(f)->saw);
+		ectx_future_free(f);
+		ectx_channel_free(ch);
+	}
 	world_close(&w);
 }
