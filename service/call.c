@@ -20,6 +20,9 @@
 enum answer { ANSWER_VALUE = 0, ANSWER_RAISED = 1 };
 enum raised { RAISED_BY_FUNCTION = 0, RAISED_CANNOT_TRAVEL = 1, RAISED_NOT_FOUND = 2 };
 
+/* What an agent has no words for: it finds a value that it cannot take back itself. The bounds are docs/protocol.md's. */
+static const char beyond[] = "more than 64 MiB, 1,048,576 items, 32 levels, or 4,096 bytes of an integer";
+
 static int refuse(struct eci_fail *fail, const char *function, const char *hint)
 {
 	*fail = (struct eci_fail){.phase = ECTX_PHASE_CALL, .code = ECTX_E_BAD_ARGUMENT};
@@ -129,7 +132,9 @@ static int decode_raised(struct eci_cbor *c, struct eci_fail *fail, char **detai
 	len = eci_escape_into(fail->saw, sizeof(fail->saw) / 2, type, type_len);
 	if (message_len)
 		len += (size_t)snprintf(fail->saw + len, 3, ": ");
-	eci_escape_into(fail->saw + len, sizeof(fail->saw) - len, message, message_len);
+	len += eci_escape_into(fail->saw + len, sizeof(fail->saw) - len, message, message_len);
+	if (kind == RAISED_CANNOT_TRAVEL && message_len > 1 && memcmp(message + message_len - 2, ": ", 2) == 0)
+		(void)snprintf(fail->saw + len, sizeof(fail->saw) - len, "%s", beyond);
 	if (trace_len) {
 		*detail = malloc(trace_len + 1);
 		if (*detail) { /* without memory the failure is still told */

@@ -28,12 +28,11 @@ static _Noreturn void watch(int fd)
 	while ((got = SYS3(NR_read, fd, &pid, sizeof pid)) != 0) {
 		if (got != sizeof pid)
 			continue;
-		for (i = 0; pid < 0 && i < n && groups[i] != -pid; i++)
-			;
+		for (i = 0; pid < 0 && i < n; i++)
+			if (groups[i] == -pid)
+				groups[i] = groups[--n];
 		if (pid > 0 && n < GROUPS_MAX)
 			groups[n++] = pid;
-		else if (pid < 0 && i < n)
-			groups[i] = groups[--n];
 	}
 	for (i = 0; i < n; i++)
 		(void)SYS2(NR_kill, -groups[i], SYS_SIGKILL);

@@ -99,9 +99,7 @@ def decode(s):
         return {2: major, 3: ~major}[n]
 
     v = item(1)
-    if at[0] > 1 << 26:
-        raise ValueError('more than 64 MiB')
-    if at[0] != len(s):
+    if at[0] != len(s) or at[0] > 1 << 26:
         raise ValueError
     return v
 

@@ -119,6 +119,8 @@ class Channel(object):
 
     def put_value(self, value):
         s = pack_value(value)
+        if len(s) > 1 << 26:
+            raise ValueError('more than 64 MiB')
         decode(s)
         self.put_bytes(pack('>I', len(s)) + s)
 
