@@ -1,4 +1,5 @@
-"""Runs a module's test cases once for each Python that scripts/pythons finds; the agent is booted anew for each test."""
+"""Runs a module's test cases once for each Python that scripts/pythons finds, or with AGENT_SHARE=1 each case with three of them; the
+agent is booted anew for each test."""
 import concurrent.futures
 import os
 import re
@@ -22,6 +23,14 @@ def pythons():
     wanted = os.environ.get('AGENT_PYTHONS', '').split()
     chosen = [x for x in found if x[0] in wanted] or found
     return [(tuple(map(int, v.split('.'))), path) for v, path in chosen]
+
+
+def plays(version, index):
+    """Whether this version, of those in AGENT_AMONG, has the test of this number: the oldest and the newest have all, of the others
+    one has it."""
+    among = os.environ.get('AGENT_AMONG', '').split()
+    between = among[1:-1]
+    return version not in between or between[index % len(between)] == version
 
 
 class Case(unittest.TestCase):
@@ -85,7 +94,8 @@ def main(module):
     for name, cls in sorted(vars(sys.modules[module]).items()):
         if isinstance(cls, type) and issubclass(cls, Case) and cls is not Case:
             what = type('%s_%d_%d' % ((name,) + version), (cls,), {'python': path, 'version': version})
-            suite.addTests(unittest.defaultTestLoader.loadTestsFromTestCase(what))
+            tests = list(unittest.defaultTestLoader.loadTestsFromTestCase(what))
+            suite.addTests(t for i, t in enumerate(tests) if plays('.'.join(map(str, version)), i))
     r = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
     for why in sorted(set(why for test, why in r.skipped)):
         print('skip: %s' % why)
@@ -99,6 +109,8 @@ def side_by_side(versions):
     """A process for each Python, AT_ONCE of them: they wait more than they work. What they say comes in order, then the sum."""
     with tempfile.TemporaryDirectory() as folder:
         env = dict(os.environ, AGENT_NEWEST=versions[-1])
+        if env.get('AGENT_SHARE'):
+            env['AGENT_AMONG'] = ' '.join(versions)
         if 'AGENT_FILES' not in env:
             subprocess.run([sys.executable, os.path.join(driver.ROOT, 'preamble', 'build.py'), '--dir', folder], check=True)
             env['AGENT_FILES'] = folder

@@ -49,12 +49,11 @@ check() {
 }
 
 echo 'int probe;' >"$tmp/probe.c"
-for level in -O2 -Os; do
-	check "x86_64 $level" "-m64 $level" "$@"
-	if $CC -m32 -ffreestanding -nostdlib -r "$tmp/probe.c" -o "$tmp/probe.o" 2>"$tmp/probe.err"; then
-		check "i386 $level" "-m32 $level" "$@"
-	elif [ "$level" = -O2 ]; then
-		echo "i386 not checked: $CC -m32 does not work here: $(head -1 "$tmp/probe.err")"
-	fi
-done
+check 'x86_64 -O2' '-m64 -O2' "$@"
+if $CC -m32 -ffreestanding -nostdlib -r "$tmp/probe.c" -o "$tmp/probe.o" 2>"$tmp/probe.err"; then
+	check 'i386 -Os' '-m32 -Os' "$@"
+else
+	check 'x86_64 -Os' '-m64 -Os' "$@"
+	echo "i386 not checked: $CC -m32 does not work here: $(head -1 "$tmp/probe.err")"
+fi
 exit $failed
