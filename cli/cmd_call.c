@@ -3,6 +3,7 @@
  * Arguments are typed by looking: what parses as one JSON text is that value, everything else is text (bytes, when it
  * is not UTF-8). So 3 is an integer, "3" with its quotes is text, and /srv needs no quotes. After "--" come keywords,
  * K=V, V typed in the same way. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -125,7 +126,7 @@ static char *program_root(const char *function, int *status)
 		return NULL;
 	char *path = eci_copy(function, n);
 	if (access(path, R_OK))
-		*status = eci_usage("call: %s cannot be read", path);
+		*status = eci_usage("call: %s cannot be read: %s", path, strerror(errno));
 	char *slash = strrchr(path, '/');
 	slash[slash == path] = 0;
 	return path;

@@ -4,6 +4,7 @@
  * alone is different: "du -sh * | sort" can only be meant for a shell, so a single word that holds blanks or characters
  * of shell syntax is run by `sh -c`. A program whose path holds such characters is reached by giving it an argument, or
  * through sh -c oneself. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -68,7 +69,7 @@ int eci_cmd_run(const struct eci_opts *o)
 		return eci_usage("run needs a script");
 	const char *script = o->args[0];
 	if (access(script, R_OK))
-		return eci_usage("run: %s cannot be read", script);
+		return eci_usage("run: %s cannot be read: %s", script, strerror(errno));
 	const char *slash = strrchr(script, '/');
 	char *root = slash ? eci_copy(script, slash == script ? 1 : (size_t)(slash - script)) : eci_copy(".", 1);
 	struct eci_session s = {0};

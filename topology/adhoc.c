@@ -7,6 +7,7 @@
  * are reached by sudo without a password, as nothing says otherwise. */
 #include "topology/internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct way {
@@ -190,5 +191,31 @@ int eci_adhoc_add(const ectx_topology *t, const char *name, struct eci_plan *p, 
 		if (!user)
 			first = false;
 		from = end + 1;
+	}
+}
+
+int eci_adhoc_check(const ectx_topology *t, const char *name, ectx_error *err)
+{
+	struct eci_plan p;
+	if (!t->none) {
+		if (eci_plan_make(t, &name, 1, &p, err))
+			return -1;
+		eci_plan_deinit(&p);
+		return 0;
+	}
+	bool user = false;
+	for (size_t from = 0;; from++) {
+		char word[2 * ECI_NAME_MAX + 2]; /* what does not fit is no name either */
+		size_t len = strcspn(name + from, "/:");
+		snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word), name + from);
+		char *at = user ? NULL : strchr(word, '@');
+		if (at)
+			*at = 0;
+		if (!host_valid(word) || (at && !host_valid(at + 1)))
+			return bad(err, name, user ? "not a way to a user" : "not a way to a host");
+		from += len;
+		if (!name[from])
+			return 0;
+		user = name[from] == ':';
 	}
 }

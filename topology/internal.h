@@ -207,6 +207,8 @@ struct eci_arena *eci_plan_arena(struct eci_plan *p);
 /* adhoc.c: bastion/web001:root, or a plain host without a file. Appends its contexts to the plan; *index is the last.
  */
 int eci_adhoc_add(const ectx_topology *t, const char *name, struct eci_plan *p, size_t *index, ectx_error *err);
+/* Whether it is such a way, as far as can be told without asking ssh: before anything is started. */
+int eci_adhoc_check(const ectx_topology *t, const char *name, ectx_error *err);
 size_t eci_plan_find(const struct eci_plan *p, const char *name); /* SIZE_MAX: not there */
 int eci_plan_declared(const ectx_topology *t, uint32_t context, struct eci_plan *p, size_t *index, ectx_error *err);
 /* explain.c, show.c */

@@ -44,6 +44,8 @@ static int take_name(struct choosing *c, const char *name, size_t len)
 	if (s->name_count == ECI_CONTEXTS_MAX)
 		return eci_fail_arg(c->err, ECTX_E_BAD_ARGUMENT, "more than %u names", ECI_CONTEXTS_MAX);
 	char *kept = eci_arena_strn(&s->arena, name, len);
+	if (kept && eci_adhoc_check(c->t, kept, c->err))
+		return -1;
 	if (!kept || append(s, ECI_SELECT_NAMED | s->name_count) ||
 	    eci_names_add(&s->names, &s->arena, kept, s->name_count, NULL))
 		return eci_fail_memory(c->err);

@@ -126,6 +126,11 @@ def write_all(fd, s):
         s = s[os.write(fd, s):]
 
 
+def size_of(path):
+    """Of a file under its own name; -1: it is none."""
+    return os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) or -1
+
+
 def own_extra(x):
     return ('.econtext-%d-%d' % (os.getpid(), id(x))).encode('ascii')
 
@@ -144,8 +149,11 @@ class Incoming:
         self.sum = hasher(algorithm)
         self.at = 0
         self.named = True               # the part has a name already
+        self.whole = keep and offset == size and size_of(place) == size     # what have() has found: it stays, but for mode and time
         self.fd = -1
-        if not keep:
+        if self.whole:
+            self.fd = os.open(place, os.O_RDONLY)
+        elif not keep:
             self.fd = self.nameless(folder)
         if self.fd < 0:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0) | (not offset and os.O_TRUNC)
@@ -197,6 +205,14 @@ class Incoming:
         if self.sum and self.sum.digest() != digest:
             self.keep = False           # nothing to go on from
             raise Refused('the digest is wrong: it was changed meanwhile, or on the way')
+        if self.whole:
+            try:
+                os.chmod(self.place, self.mode & 4095)
+                os.utime(self.place, (self.mtime, self.mtime))
+            except OSError:             # another's, with the same in it
+                pass
+            self.drop()
+            return
         os.ftruncate(self.fd, self.size)
         if not self.named:
             self.link(self.fd, self.part)
@@ -211,7 +227,7 @@ class Incoming:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-        if self.named and (not self.keep or not self.at):
+        if self.named and (not self.keep or not self.at or self.whole):
             try:
                 os.unlink(self.part)
             except OSError:
@@ -338,8 +354,9 @@ def have(dest, single, entries, algorithm):
         try:
             place = target.place(path)
             for f, whole in ((place, 1), (part_name(place, PART), 0)):
-                if os.path.isfile(f) and (os.path.getsize(f) == size or not whole):
-                    n = min(os.path.getsize(f), size)
+                n = size_of(f)
+                if n > 0 and (n == size or not whole):
+                    n = min(n, size)
                     fd = os.open(f, os.O_RDONLY)
                     try:
                         got = [whole and -1 or n, digest_of(fd, n, algorithm)]

@@ -82,8 +82,8 @@ class Usage(Case):
         self.refused('exec', '-w', 'top', says='exec needs a command')
         self.refused('call', '-w', 'top', says='call needs a function')
         self.refused('run', '-w', 'top', says='run needs a script')
-        self.refused('run', '-w', 'top', 'no.py', says='no.py cannot be read')
-        self.refused('call', '-w', 'top', './no.py:f', says='./no.py cannot be read')
+        self.refused('run', '-w', 'top', 'no.py', says='no.py cannot be read: No such file or directory')
+        self.refused('call', '-w', 'top', './no.py:f', says='./no.py cannot be read: No such file or directory')
         for bad in ('os', ':f', 'os:'):
             self.refused('call', '-w', 'top', bad, says='%s is not module:function' % bad)
         self.refused('call', '-w', 'top', 'os:getpid', '--', 'x', says='after -- come keywords, K=V; x is none')

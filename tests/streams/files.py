@@ -139,6 +139,33 @@ def test_resume(place):
     expect(os.listdir(place.path('d')) == ['f'], os.listdir(place.path('d')))
 
 
+def test_resume_of_what_is_there(place):
+    """Whole files are not sent again, in a folder and under another name; mode and time are set."""
+    os.mkdir(place.path('src'))
+    for name in 'fgh':
+        write(place.path('src/' + name), DATA[:3 * MIB])
+    write(place.path('src/empty'), b'')
+    status, out, err = place.run('cp', 'src', 'leaf1:' + place.path('d'))
+    expect(status == 0, status, err)
+    was = os.stat(place.path('d/f')).st_ino
+    os.chmod(place.path('src/f'), 0o640)
+    os.utime(place.path('src/f'), (1e9, 1e9))
+    write(place.path('d/g'), b'x' + DATA[1:3 * MIB])  # as long, and another
+    os.unlink(place.path('d/h'))
+    os.symlink(place.path('src/h'), place.path('d/h'))  # a link is replaced
+    status, out, err = place.run('cp', '--resume', '--stats', place.path('stats'), 'src/f', 'src/g', 'src/h', 'src/empty',
+                                 'leaf1:' + place.path('d'))
+    expect(status == 0, status, err)
+    st = os.stat(place.path('d/f'))
+    expect((st.st_ino, st.st_mode & 0o777, st.st_mtime) == (was, 0o640, 1e9), st)
+    expect(all(read(place.path('d/' + x)) == DATA[:3 * MIB] for x in 'gh') and not os.path.islink(place.path('d/h')), 'not g or h')
+    expect(sorted(os.listdir(place.path('d'))) == ['empty', 'f', 'g', 'h'], os.listdir(place.path('d')))
+    sent = json.loads(read(place.path('stats')).split(b'\n')[0])['bytes_out']
+    expect(6 * MIB < sent < 7 * MIB, sent)
+    status, out, err = place.run('cp', '--resume', 'src/g', 'leaf1:' + place.path('d/f'))
+    expect(status == 0 and read(place.path('d/f')) == DATA[:3 * MIB], status, err)
+
+
 def test_limit_and_interrupt(place):
     write(place.path('f'), DATA[:3 * MIB])
     os.mkdir(place.path('d'))

@@ -172,6 +172,22 @@ Test(adhoc, ways_from_a_declared_node)
 	ectx_topology_free(t);
 }
 
+/* Whoever selects is told, so that nothing is started for the other targets. */
+Test(adhoc, what_is_no_way_is_not_selected)
+{
+	gives("bastion/x,db1:app/y:z,bastion/me@h", NULL, NULL, "bastion/x db1:app/y:z bastion/me@h");
+	refuses("web1,nowhere/x", NULL, NULL, "no node named \"nowhere\"", "no node of that name in f.yaml");
+	refuses("web1,bastion/-x", NULL, NULL, "\"bastion/-x\": not a way to a host", WRITE);
+	refuses("web1", "bastion/x:", NULL, "\"bastion/x:\": not a way to a user", WRITE);
+	ectx_topology *t = ectx_topology_none();
+	refuses_in(t, "good,-bad", NULL, NULL, "\"-bad\": not a way to a host", WRITE);
+	refuses_in(t, "good,a//b", NULL, NULL, "\"a//b\": not a way to a host", WRITE);
+	refuses_in(t, "good,a/b:-u", NULL, NULL, "\"a/b:-u\": not a way to a user", WRITE);
+	refuses_in(t, "good,@x", NULL, NULL, "no group named \"x\"", "groups need a topology file");
+	refuses_in(t, "-u@x", NULL, NULL, "\"-u@x\": not a way to a host", WRITE);
+	ectx_topology_free(t);
+}
+
 Test(adhoc, is_at_most_63_hops)
 {
 	ectx_topology *t = parse();
