@@ -68,8 +68,11 @@ int eci_cmd_run(const struct eci_opts *o)
 	if (!o->nargs)
 		return eci_usage("run needs a script");
 	const char *script = o->args[0];
-	if (access(script, R_OK))
+	struct stat st;
+	if (access(script, R_OK) || stat(script, &st))
 		return eci_usage("run: %s cannot be read: %s", script, strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return eci_usage("run: %s is a folder", script);
 	const char *slash = strrchr(script, '/');
 	char *root = slash ? eci_copy(script, slash == script ? 1 : (size_t)(slash - script)) : eci_copy(".", 1);
 	struct eci_session s = {0};

@@ -5,6 +5,7 @@
  * word with a slash is a unix socket, no address to listen at is loopback. */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,12 @@ static size_t cut(char *text, char *pieces[5])
 	return n;
 }
 
+/* NULL: it is none. */
 static char *address(const char *host, const char *port)
 {
+	char *end;
+	if (!strchr(host, '/') && (*port < '0' || *port > '9' || strtoul(port, &end, 10) > UINT16_MAX || *end))
+		return NULL;
 	size_t n = strlen(host) + strlen(port) + 7;
 	char *out = eci_alloc(n);
 	if (strchr(host, '/'))
@@ -71,7 +76,8 @@ static int split(const char *option, const char *text, char **from, char **to)
 		*to = address(p[i], p[i + 1]);
 	free(copy);
 	return *from && *to ? 0
-			    : eci_usage("%s %s: write [ADDR:]PORT:HOST:PORT, either side a path for a unix socket",
+			    : eci_usage("%s %s: write [ADDR:]PORT:HOST:PORT, ports up to 65535, either side a path for "
+					"a unix socket",
 					option, text);
 }
 

@@ -20,9 +20,11 @@
 enum answer { ANSWER_VALUE = 0, ANSWER_RAISED = 1 };
 enum raised { RAISED_BY_FUNCTION = 0, RAISED_CANNOT_TRAVEL = 1, RAISED_NOT_FOUND = 2 };
 
-/* What an agent has no words for: it finds a value that it cannot take back itself. The bounds are docs/protocol.md's.
+/* What an agent has no words for: it finds that it could not take the value back itself. The bounds are
+ * docs/protocol.md's.
  */
-static const char beyond[] = "more than 64 MiB, 1,048,576 items, 32 levels, or 4,096 bytes of an integer";
+static const char beyond[] =
+	"a list or dict as a key, or more than 64 MiB, 1,048,576 items, 32 levels or 4,096 bytes of an integer";
 
 static int refuse(struct eci_fail *fail, const char *function, const char *hint)
 {

@@ -27,7 +27,8 @@ static bool host_valid(const char *s)
 	/* what ssh takes as a host, IPv6 addresses apart (their colons are users here): never an option, never a
 	 * command */
 	static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	return *s && *s != '-' && strlen(s) <= ECI_NAME_MAX && strspn(s, chars) == strlen(s);
+	return *s && *s != '-' && strlen(s) <= ECI_NAME_MAX && strspn(s, chars) == strlen(s) && strcmp(s, ".") != 0 &&
+	       strcmp(s, "..") != 0;
 }
 
 static int push(struct way *w, const char *name, size_t parent, const struct eci_target *target, size_t *index)

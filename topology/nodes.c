@@ -46,8 +46,8 @@ static int declare_node(void *arg, const char *name, size_t len)
 	if (!eci_name_valid(name)) {
 		d->rc = eci_fail_at(l->err, t->file, d->e->at, "nodes: \"%.300s\" is no name of a node", name);
 		return eci_fail_hint(l->err,
-				     "names have letters, digits, \".\", \"_\" and \"-\", at most %d bytes, and do not "
-				     "start with \"-\"",
+				     "names have letters, digits, \".\", \"_\" and \"-\", at most %d bytes, do not "
+				     "start with \"-\", and are not \".\" or \"..\"",
 				     ECI_NAME_MAX);
 	}
 	struct eci_names *old = eci_names_find(t->nodes, name, len);

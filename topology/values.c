@@ -19,7 +19,8 @@ bool eci_name_valid(const char *s)
 {
 	size_t n = strlen(s);
 	static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	return n > 0 && n <= ECI_NAME_MAX && s[0] != '-' && strspn(s, chars) == n;
+	return n > 0 && n <= ECI_NAME_MAX && s[0] != '-' && strspn(s, chars) == n && strcmp(s, ".") != 0 &&
+	       strcmp(s, "..") != 0; /* cp makes a folder of a node's name */
 }
 
 int eci_value_number(const char *text, uint32_t *out)

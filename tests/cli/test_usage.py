@@ -39,7 +39,7 @@ class Usage(Case):
         self.refused('tunnel', says='tunnel takes a name')
         self.refused('tunnel', '-L', '1:h:2', says='with --exit')
         self.refused('tunnel', '-L', '1:h:2', '-R', '1:h:2', '--exit', 'top', says='one of -L and -R')
-        for bad in ('1', 'h:2', ':', '1:2:3:4:5', '[::1:1:h:2'):
+        for bad in ('1', 'h:2', ':', '1:2:3:4:5', '[::1:1:h:2', '65536:h:2', '1:h:65536', '1:h:ssh'):
             self.refused('tunnel', '-L', bad, '--exit', 'top', says='-L %s: write [ADDR:]PORT:HOST:PORT' % bad)
         self.refused('socks', '-D', '0', says='socks takes -D [ADDR:]PORT and --exit NODE')
         self.refused('socks', '--user', 'ann', '--exit', 'top', says='$ECONTEXT_SOCKS_PASSWORD')
@@ -82,6 +82,7 @@ class Usage(Case):
         self.refused('exec', '-w', 'top', says='exec needs a command')
         self.refused('call', '-w', 'top', says='call needs a function')
         self.refused('run', '-w', 'top', says='run needs a script')
+        self.refused('run', '-w', 'top', '/', says='run: / is a folder')
         self.refused('run', '-w', 'top', 'no.py', says='no.py cannot be read: No such file or directory')
         self.refused('call', '-w', 'top', './no.py:f', says='./no.py cannot be read: No such file or directory')
         for bad in ('os', ':f', 'os:'):

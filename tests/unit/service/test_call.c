@@ -160,8 +160,8 @@ Test(call, raised_answers)
 	n = raised(&b, "ValueError", "<type 'list'> cannot travel: ", "", 1);
 	cr_assert_eq(eci_call_decode(eci_buf_data(&b), n, &v, &fail, &detail), 1);
 	cr_expect_str_eq(fail.saw,
-			 "ValueError: <type 'list'> cannot travel: more than 64 MiB, 1,048,576 items, 32 levels, "
-			 "or 4,096 bytes of an integer");
+			 "ValueError: <type 'list'> cannot travel: a list or dict as a key, or more than 64 MiB, "
+			 "1,048,576 items, 32 levels or 4,096 bytes of an integer");
 	large = malloc(16385);
 	memset(large, 'x', 16384);
 	large[16384] = '\0';
