@@ -8,6 +8,6 @@ add_test(NAME lint/scripts COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tes
 set_tests_properties(lint/includes lint/sizes lint/lints lint/format lint/scripts PROPERTIES LABELS lint SKIP_RETURN_CODE 77 TIMEOUT 120)
 # The analyzer's part takes minutes: scripts/tidy without --quick, by hand.
 add_test(NAME lint/tidy COMMAND ${CMAKE_SOURCE_DIR}/scripts/tidy --quick -p ${CMAKE_BINARY_DIR})
-set_tests_properties(lint/tidy PROPERTIES LABELS lint SKIP_RETURN_CODE 77 TIMEOUT 240)
+set_tests_properties(lint/tidy PROPERTIES LABELS "lint;long" SKIP_RETURN_CODE 77 TIMEOUT 240)
 add_test(NAME lint/freestanding COMMAND ${CMAKE_SOURCE_DIR}/tests/lint/freestanding.sh)
 set_tests_properties(lint/freestanding PROPERTIES LABELS lint SKIP_RETURN_CODE 77 TIMEOUT 240)

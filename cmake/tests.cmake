@@ -73,7 +73,7 @@ foreach(test ${tests})
   add_dependencies(threaded mesh_${name})
   add_test(NAME mesh/${name} COMMAND mesh_${name})
   if(name MATCHES "leak|memory") # whose figures are those of a release build
-    set(labels threads)
+    set(labels figures)
   else()
     set(labels "threads;unit")
   endif()
