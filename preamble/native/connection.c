@@ -1,0 +1,144 @@
+/* OPEN: a connection and its stream, and what is answered about it.
+ *
+ * What came for the connection is written at once; what the kernel does not take waits in `q`, and is said to have been
+ * taken (which gives its sender room again) only when the kernel has it. So a window bounds `q`, and no sender is told
+ * of room that is not there. What came from the connection is read only as far as its stream has room. */
+#include "preamble/native/sock.h"
+
+/* ---- what is said ---- */
+
+static void answer(const struct sock *s, struct eci_buf *b, uint32_t near)
+{
+	(void)eci_router_send_buf(native.router, s->src, s->slot, near, b, native.now);
+}
+
+void native_sock_put_address(struct eci_buf *b, const struct native_address *a)
+{
+	char text[NATIVE_ADDRESS_TEXT];
+	size_t n = native_address_text(a, text);
+	if (eci_utf8_valid((const uint8_t *)text, n))
+		eci_cbor_put_text(b, text, n);
+	else
+		eci_cbor_put_str(b, "");
+}
+
+void native_sock_good(struct sock *s, uint32_t near)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 3);
+	eci_cbor_put_uint(&b, 0);
+	eci_cbor_put_uint(&b, near);
+	native_sock_put_address(&b, &s->address);
+	answer(s, &b, near);
+}
+
+void native_sock_bad(struct sock *s, long error)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 3);
+	eci_cbor_put_uint(&b, 1);
+	eci_cbor_put_str(&b, native_explain(NULL, (int)error));
+	eci_cbor_put_uint(&b, (uint64_t)error);
+	answer(s, &b, 0);
+	s->gone = true;
+}
+
+/* ---- a connection's stream ---- */
+
+static void fail(struct sock *s, long error)
+{
+	eci_stream_free(s->stream, "reset", native_explain(NULL, (int)error), native.now);
+	s->stream = NULL;
+	s->gone = true;
+}
+
+void native_sock_flush(struct sock *s)
+{
+	while (eci_buf_len(&s->q)) {
+		long n = SYS3(NR_write, s->fd, eci_buf_data(&s->q), eci_buf_len(&s->q));
+		if (n == -SYS_EAGAIN)
+			return;
+		if (n < 0) {
+			fail(s, -n);
+			return;
+		}
+		eci_buf_drain(&s->q, (size_t)n);
+		eci_stream_took(s->stream, (size_t)n, native.now);
+	}
+	eci_buf_deinit(&s->q); /* not to be kept for each of thousands */
+	if (s->far_over && !s->out_over) {
+		s->out_over = true;
+		(void)SYS2(NR_shutdown, s->fd, 1);
+		eci_stream_settled(s->stream, native.now);
+	}
+}
+
+static void on_data(void *arg, const uint8_t *p, size_t n)
+{
+	struct sock *s = arg;
+	if (eci_buf_append(&s->q, p, n))
+		fail(s, SYS_ENOMEM);
+	else if (eci_buf_len(&s->q) == n && s->state == OPEN)
+		native_sock_flush(s);
+}
+
+static void on_end(void *arg)
+{
+	struct sock *s = arg;
+	s->far_over = true;
+	if (s->state == OPEN)
+		native_sock_flush(s);
+}
+
+static void on_dead(void *arg, const struct eci_answer *a)
+{
+	struct sock *s = arg;
+	(void)a;
+	s->gone = s->reset = true;
+}
+
+static const struct eci_stream_ops ops = {.data = on_data, .ended = on_end, .dead = on_dead};
+
+void native_sock_take(struct sock *s)
+{
+	size_t room = eci_stream_room(s->stream);
+	if (!room)
+		return;
+	if (room > NATIVE_READ_MAX)
+		room = NATIVE_READ_MAX;
+	long n = SYS3(NR_read, s->fd, native.buf, room);
+	if (n == -SYS_EAGAIN || n == -SYS_EINTR)
+		return;
+	if (n < 0) {
+		fail(s, -n);
+	} else if (n) {
+		if (eci_stream_send(s->stream, native.buf, (size_t)n, native.now))
+			fail(s, SYS_ENOMEM);
+	} else {
+		s->in_over = true;
+		(void)eci_stream_end(s->stream, native.now);
+	}
+}
+
+/* It is connected: its stream may flow. */
+void native_sock_joined(struct sock *s)
+{
+	int on = 1;
+	(void)SYS5(NR_setsockopt, s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	s->state = OPEN;
+	s->stream = eci_stream_new(native.router, s->src, s->far, &ops, s);
+	if (s->stream)
+		native_sock_good(s, eci_stream_handle(s->stream));
+	else
+		native_sock_bad(s, SYS_ENOMEM);
+}
+
+void native_sock_connected(struct sock *s)
+{
+	int error = 0, n = sizeof error;
+	(void)SYS5(NR_getsockopt, s->fd, SOL_SOCKET, SO_ERROR, &error, &n);
+	if (error)
+		native_sock_bad(s, error);
+	else
+		native_sock_joined(s);
+}
