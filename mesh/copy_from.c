@@ -327,7 +327,7 @@ static void fetch_all(struct fetch *f, const char *const *sources)
 {
 	ectx_value *args = get_args(f, sources);
 	f->ch = args ? ectx_channel_new(f->c->mesh) : NULL;
-	ectx_future *call = f->ch ? ectx_call_with_start(f->c, "econtext_files:get", args, NULL,
+	ectx_future *call = f->ch ? ectx_call_with_start(f->c, "econtext_sources:get", args, NULL,
 							 &(ectx_channel_arg){.channel = f->ch}, 1, -1)
 				  : NULL;
 	ectx_value_free(args);
