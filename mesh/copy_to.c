@@ -101,6 +101,7 @@ static void answered(struct target *t, const ectx_value *v)
 		t->next++;
 	if (t->next == s->n)
 		return;
+	bool folder = s->v[t->next].kind == ECI_ENTRY_DIR;
 	const char *path = s->v[t->next++].path;
 	if (ectx_value_kind(v) == ECTX_NULL) {
 		eci_copy_arrived(&t->job->k);
@@ -117,6 +118,8 @@ static void answered(struct target *t, const ectx_value *v)
 	text = text ? text : "it did not arrive";
 	if (how == ANSWER_ALL && !t->refused)
 		eci_copy_refused(&t->job->k, t->c, place ? place : path, text);
+	else if (how == ANSWER_ONE && folder)
+		eci_copy_folder_failed(&t->job->k, t->c, place ? place : path, text);
 	else if (how == ANSWER_ONE)
 		eci_copy_failed_here(&t->job->k, t->c, place ? place : path, text);
 	t->refused |= how == ANSWER_ALL;

@@ -91,16 +91,41 @@ def test_what_cannot_be_is_said_once(place):
                                 ('leaf1', place.path('file') + '/', 'file/: Not a directory'),
                                 ('leaf1', place.path('file'), 'file: Not a directory'),
                                 ('leaf1', place.path('half'), 'half/src/sub: Not a directory'),
+                                ('leaf1', '/proc/new', '/proc/new: No such file'),
                                 (THREE, '/nosuch/x/', '/nosuch/x/: No such file')):
         status, out, err = place.run('cp', 'src', targets + ':' + dest)
         expect(status == 1 and failures(err) == 1 and says in err, targets, dest, status, err)  # the three read the same
+        expect('nothing was copied there' in err or 'nothing below it was copied' in err, dest, err)
     for dest, says in ('/nosuch/x/', '/nosuch/x: No such file'), ('file/', 'file: Not a directory'), ('file', 'file: Not a directory'), (
-            'half', 'half/src/sub: Not a directory'):
+            'half', 'half/src/sub: Not a directory'), ('/proc/new', '/proc/new: No such file'):
         status, out, err = place.run('cp', 'leaf1:' + place.path('src'), dest)
         expect(status == 1 and failures(err) == 1 and says in err, dest, status, err)
+        expect('nothing was copied there' in err or 'nothing below it was copied' in err, dest, err)
     for args in ('', 'leaf1:/tmp'), ('leaf1:/etc/passwd', ''):
         status, out, err = place.run('cp', *args)
         expect(status == 2 and 'a path is empty' in err, args, status, err)
+
+
+def test_one_cause_of_many_files_is_one_block(place):
+    """With how many and the first names; each is in --json. Another cause is another block."""
+    for i in range(20):
+        write(place.path('src/%02d' % i), b'1')
+        write(place.path('d/src/%02d/keep' % i), b'')
+    write(place.path('src/odd\n'), b'1')
+    write(place.path('d/src/odd\n/keep'), b'')
+    write(place.path('src/pipe'), b'1')
+    os.mkfifo(place.path('d/src/pipe'))
+    write(place.path('src/good'), b'1')
+    three = 'd/src/00, {0}d/src/01, {0}d/src/02 and 18 more: Is a directory'
+    for args, says in ((('src', 'leaf1:' + place.path('d')), three.format(place.path(''))), (('leaf1:' + place.path('src'), 'd'), three.format('')),
+                       (('src', THREE + ':' + place.path('d')), three.format(place.path('')))):
+        status, out, err = place.run('cp', *args)
+        expect(status == 1 and failures(err) == 2 and says in err and '--json names each' in err, args, status, err)
+        expect('other files' not in err and 'pipe: what is there is neither' in err and read(place.path('d/src/good')) == b'1', err)
+        status, out, err = place.run('cp', '--json', *args)
+        rows = [json.loads(x) for x in out.splitlines()]
+        paths = [x['path'] for x in rows if x['event'] == 'result']
+        expect(status == 1 and len(paths) == 22 * (3 if THREE in args[1] else 1) and any(x.endswith('/odd\n') for x in paths), err, paths)
 
 
 def test_resume_from_there(place):
