@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/causes.h"
 #include "cli/fan.h"
 #include "cli/signals.h"
 #include "econtext/copy.h"
@@ -20,6 +21,7 @@ struct cp {
 	const struct eci_opts *o;
 	struct eci_session s;
 	ectx_copy_options options;
+	struct eci_causes causes; /* of files */
 	struct eci_failures failures;
 	pthread_mutex_t lock;
 	ectx_copy_result sum;
@@ -88,6 +90,8 @@ static void on_failed(void *arg, ectx_context *c, const char *path, const ectx_e
 		eci_json_text("status", eci_json_status(e->status), strlen(eci_json_status(e->status)));
 		eci_json_error(e);
 		eci_json_end();
+	} else if (path) {
+		eci_causes_add(&cp->causes, node, path, e);
 	} else {
 		eci_failures_add(&cp->failures, node, 0, e);
 	}
@@ -199,6 +203,7 @@ static int run(struct cp *cp, const char *targets, const char *const *sources, c
 		else
 			fetch_all(cp);
 		eci_out_clear();
+		eci_causes_move(&cp->causes, &cp->failures);
 		eci_failures_print(&cp->failures);
 		status = (int)cp->worst;
 		if (o.json) {

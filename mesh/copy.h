@@ -1,5 +1,5 @@
-/* mesh: the parts of `copy`: what is sent (copy_source.c), to whom at once (cast.c), how (copy_to.c, copy_from.c). No
- * lock is held but where it is said. */
+/* mesh: the parts of `copy`: what is sent (copy_source.c, copy_feed.c), to whom at once (cast.c), how (copy_to.c,
+ * copy_from.c). No lock is held but where it is said. */
 #ifndef ECI_MESH_COPY_H
 #define ECI_MESH_COPY_H
 
@@ -11,8 +11,10 @@
 #include <sys/stat.h>
 
 #define ECI_COPY_PIECE 65536u
-#define ECI_CAST_PATIENCE_MS 500u /* a member that takes nothing for so long leaves the group */
-#define ECI_CAST_CHUNK 16384u     /* bytes of one frame */
+#define ECI_COPY_UNSIZED_MOST (16u << 20) /* of a file that says it has 0 bytes, as it is kept in memory (/proc) */
+#define ECI_COPY_HOLE_MOST (16u << 20)    /* in one word: both ends hash it, and ^C waits for that */
+#define ECI_CAST_PATIENCE_MS 500u         /* a member that takes nothing for so long leaves the group */
+#define ECI_CAST_CHUNK 16384u             /* bytes of one frame */
 
 /* ---- what is sent ---- */
 enum eci_entry_kind { ECI_ENTRY_FILE, ECI_ENTRY_DIR, ECI_ENTRY_LINK };
@@ -27,8 +29,10 @@ struct eci_sources {
 	size_t n, cap;
 	uint64_t total; /* bytes of files */
 };
-/* Called for what cannot be read: errno, or what is neither a file, a folder nor a link. */
+/* Called for what cannot be read: errno, or what is neither a file, a folder nor a link, or says 0 bytes and has more
+ * than ECI_COPY_UNSIZED_MOST. */
 #define ECI_SOURCE_KIND (-1)
+#define ECI_SOURCE_UNSIZED (-2)
 typedef void (*eci_source_failed)(void *arg, const char *full, int error);
 int eci_sources_walk(struct eci_sources *s, const char *const *paths, eci_source_failed failed,
 		     void *arg); /* -1: memory */
@@ -40,8 +44,11 @@ struct eci_feeder {
 	size_t at; /* entry */
 	int fd;
 	uint64_t offset, sent; /* in the file; of files in all */
+	uint64_t size;         /* as it was said */
+	uint64_t data_until;   /* no hole is looked for before */
 	const char *algorithm; /* NULL: no digests */
 	struct eci_digest *digest;
+	struct eci_buf ahead;    /* what was read of it before its head */
 	struct eci_buf out;      /* encoded, not taken */
 	const uint64_t *offsets; /* by entry: go on from here; NULL: all from the start */
 	eci_source_failed failed;

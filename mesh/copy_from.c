@@ -93,13 +93,17 @@ static int place_of(struct fetch *f, const ectx_value *v)
 
 /* ---- entries ---- */
 
+static bool said_of_its_folder(const struct fetch *f)
+{
+	size_t n = f->missing ? strlen(f->missing) : 0;
+	return n && !strncmp(f->path, f->missing, n);
+}
+
 /* at: what it is about, NULL: the other end's path. */
 static void failed(struct fetch *f, const char *at, const char *why)
 {
-	size_t n = f->missing ? strlen(f->missing) : 0;
-	if (n && !strncmp(f->path, f->missing, n))
-		return; /* its folder is not there: that was said */
-	eci_copy_failed_here(&f->k, f->c, at && *at ? at : f->path, why);
+	if (!said_of_its_folder(f))
+		eci_copy_failed_here(&f->k, f->c, at && *at ? at : f->path, why);
 }
 
 static void say_have(struct fetch *f)
@@ -180,7 +184,9 @@ static void take_folder(struct fetch *f, const ectx_value *v)
 			error = lstat(f->place, &st) == 0 && S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
 	}
 	if (error) {
-		failed(f, f->place, strerror(error));
+		if (said_of_its_folder(f))
+			return;
+		eci_copy_folder_failed(&f->k, f->c, *f->place ? f->place : f->path, strerror(error));
 		free(f->missing);
 		f->missing = malloc(strlen(f->path) + 2);
 		if (f->missing)
@@ -327,7 +333,7 @@ static void fetch_all(struct fetch *f, const char *const *sources)
 {
 	ectx_value *args = get_args(f, sources);
 	f->ch = args ? ectx_channel_new(f->c->mesh) : NULL;
-	ectx_future *call = f->ch ? ectx_call_with_start(f->c, "econtext_files:get", args, NULL,
+	ectx_future *call = f->ch ? ectx_call_with_start(f->c, "econtext_sources:get", args, NULL,
 							 &(ectx_channel_arg){.channel = f->ch}, 1, -1)
 				  : NULL;
 	ectx_value_free(args);

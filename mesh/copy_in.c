@@ -201,9 +201,9 @@ static void check(struct eci_incoming *f, const ectx_value *digest)
 	if (f->error || f->why)
 		return;
 	if (f->at != f->size)
-		f->why = "it changed while it was read";
+		f->why = "it became shorter while it was read, or could not be read to its end";
 	else if (summed && (!sum || len != sizeof mine || memcmp(mine, sum, sizeof mine)))
-		f->why = "the digest is wrong";
+		f->why = "the digest is wrong: it was changed meanwhile, or on the way";
 	if (f->why)
 		f->keep = false; /* nothing to go on from */
 }

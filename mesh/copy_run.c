@@ -140,7 +140,13 @@ static void tell_failed(struct eci_copy *k, ectx_context *c, const char *path, c
 
 void eci_copy_failed_here(struct eci_copy *k, ectx_context *c, const char *path, const char *why)
 {
-	tell_failed(k, c, path, why, "");
+	tell_failed(k, c, path, why,
+		    k->o->resume ? "nothing of it was left there but what the next --resume goes on from" : "");
+}
+
+void eci_copy_folder_failed(struct eci_copy *k, ectx_context *c, const char *path, const char *why)
+{
+	tell_failed(k, c, path, why, "nothing below it was copied");
 }
 
 void eci_copy_refused(struct eci_copy *k, ectx_context *c, const char *path, const char *why)

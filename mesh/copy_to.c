@@ -101,6 +101,7 @@ static void answered(struct target *t, const ectx_value *v)
 		t->next++;
 	if (t->next == s->n)
 		return;
+	bool folder = s->v[t->next].kind == ECI_ENTRY_DIR;
 	const char *path = s->v[t->next++].path;
 	if (ectx_value_kind(v) == ECTX_NULL) {
 		eci_copy_arrived(&t->job->k);
@@ -117,6 +118,8 @@ static void answered(struct target *t, const ectx_value *v)
 	text = text ? text : "it did not arrive";
 	if (how == ANSWER_ALL && !t->refused)
 		eci_copy_refused(&t->job->k, t->c, place ? place : path, text);
+	else if (how == ANSWER_ONE && folder)
+		eci_copy_folder_failed(&t->job->k, t->c, place ? place : path, text);
 	else if (how == ANSWER_ONE)
 		eci_copy_failed_here(&t->job->k, t->c, place ? place : path, text);
 	t->refused |= how == ANSWER_ALL;
@@ -245,7 +248,9 @@ static void unreadable(void *arg, const char *full, int error)
 {
 	struct job *j = arg;
 	eci_copy_failed_here(&j->k, NULL, full,
-			     error == ECI_SOURCE_KIND ? "neither a file nor a folder" : strerror(error));
+			     error == ECI_SOURCE_KIND      ? "neither a file nor a folder"
+			     : error == ECI_SOURCE_UNSIZED ? "it says 0 bytes, and has more than 16 MiB"
+							   : strerror(error));
 }
 
 /* Sends what the feeder has; false: the channel is closed, or the user has given up. */

@@ -109,7 +109,7 @@ enum ectx_phase {
 	X(OPEN_FAILED, "open-failed", FAILED,                                                                          \
 	  "the exit could not reach it: check the address, and that something listens there")                          \
 	X(CHANNEL_CLOSED, "channel-closed", FAILED, "the other end closed it, or its call has failed")                 \
-	X(COPY_FAILED, "copy-failed", FAILED, "nothing of it was left there; the other files were copied")
+	X(COPY_FAILED, "copy-failed", FAILED, "nothing of it was left there")
 enum ectx_code {
 #define X(name, text, status, hint) ECTX_E_##name,
 	ECTX_CODES(X)

@@ -2,10 +2,12 @@
 
 To here, per entry: ['dir', path, mode, mtime], ['link', path, target], or ['file', path, mode, mtime, size, offset], pieces of
 bytes or ['hole', n], ['done', digest]. Back, for each in its order: None, or [errno, text, place, how]: how is 1 when the same
-goes for all the rest, 2 when it is below a folder that was said to be missing. From here it is the same, the other way, with
-['error', path, errno, text] in between, ['several'] first when a pattern stands for more than one, and with resume, for
-what is worth it, a seventh item of 'file': then [bytes, digest] of what is there already is waited for, and answered with
-['from', offset]. Paths are bytes, relative, and never lead out of their root.
+goes for all the rest, 2 when it is below a folder that was said to be missing.
+
+From here (econtext_sources.py) it is the same, the other way, with ['error', path, errno, text] in between, ['several'] first
+when a pattern stands for more than one, and with resume, for what is worth it, a seventh item of 'file': then [bytes, digest]
+of what is there already is waited for, and answered with ['from', offset]. Paths are bytes, relative, and never lead out of
+their root.
 
 A file is written beside its place, checked, and then renamed; what fails leaves nothing (with resume: what has come, under
 a name of its own, for the next try). A channel that ends early is a failure like any other.
@@ -43,6 +45,12 @@ def hasher(name):
     if name:
         import hashlib
         return getattr(hashlib, name)()
+
+
+def zeros(n):
+    while n:
+        yield ZEROS[:min(n, PIECE)]
+        n -= min(n, PIECE)
 
 
 def complaint():
@@ -195,13 +203,12 @@ class Incoming:
 
     def hole(self, n):
         os.lseek(self.fd, n, 1)
-        while n:
-            self.count(ZEROS[:min(n, PIECE)])
-            n -= min(n, PIECE)
+        for s in zeros(n):
+            self.count(s)
 
     def finish(self, digest):
         if self.at != self.size:
-            raise Refused('%d bytes came, of %d' % (self.at, self.size))
+            raise Refused('it became shorter while it was read, or could not be read to its end')
         if self.sum and self.sum.digest() != digest:
             self.keep = False           # nothing to go on from
             raise Refused('the digest is wrong: it was changed meanwhile, or on the way')
@@ -367,101 +374,3 @@ def have(dest, single, entries, algorithm):
             pass
         out.append(got)
     return out
-
-
-# ---- from here ----
-
-class Sender:
-    def __init__(self, channel, algorithm, resume):
-        self.channel, self.algorithm, self.resume = channel, algorithm, resume
-
-    def skip(self, fd, size):
-        """The far end may have the beginning: a hasher that has seen so much of it, and how much."""
-        n, digest = self.channel.recv()
-        h = hasher(self.algorithm)
-        got = 0
-        while h and digest and got < n <= size:
-            s = os.read(fd, min(PIECE, n - got))
-            if not s:
-                break
-            h.update(s)
-            got += len(s)
-        if not got or got != n or h.digest() != digest:
-            os.lseek(fd, 0, 0)
-            got, h = 0, hasher(self.algorithm)
-        self.channel.send(['from', got])
-        return h, got
-
-    def send_file(self, fd, path, st):
-        channel = self.channel
-        size = os.fstat(fd).st_size
-        ask = self.resume and size >= PIECE
-        channel.send(['file', path, stat.S_IMODE(st.st_mode), st.st_mtime, size, 0] + [True] * ask)
-        h = hasher(self.algorithm)
-        if ask:
-            h, n = self.skip(fd, size)
-            size -= n
-        while size:
-            s = os.read(fd, min(PIECE, size))
-            if not s:
-                break
-            size -= len(s)
-            if h:
-                h.update(s)
-            if len(s) == PIECE and s == ZEROS:
-                channel.send(['hole', PIECE])
-            else:
-                channel.send(s)
-        # The far end counts too: what became shorter, it says so.
-        channel.send(['done', not size and h and h.digest() or None])
-
-    def send_tree(self, full, path):
-        channel = self.channel
-        try:
-            st = os.lstat(full)
-            if stat.S_ISLNK(st.st_mode):
-                channel.send(['link', path, raw(os.readlink(full))])
-            elif stat.S_ISDIR(st.st_mode):
-                names = os.listdir(full)
-                channel.send(['dir', path, stat.S_IMODE(st.st_mode), st.st_mtime])
-                for x in sorted(names):
-                    self.send_tree(os.path.join(full, x), os.path.join(path, x))
-            elif stat.S_ISREG(st.st_mode):
-                fd = os.open(full, os.O_RDONLY)
-                try:
-                    self.send_file(fd, path, st)
-                finally:
-                    os.close(fd)
-            else:
-                raise Refused('neither a file nor a folder')
-        except (EnvironmentError, Refused):
-            channel.send(['error', full] + complaint())
-
-
-def last_name(path):
-    """'a/b/' and 'a/b' are b; '.', '..' and '/' are what they lead to."""
-    name = os.path.basename(path.rstrip(SLASH))
-    if name in (EMPTY, DOT, DOT + DOT):
-        name = os.path.basename(os.path.realpath(path))
-    return name or 'root'.encode('ascii')
-
-
-def get(channel, paths, algorithm, resume):
-    """Sends these, each under its last name; patterns are expanded."""
-    import glob
-    found = []
-    for x in paths:
-        x = os.path.expanduser(raw(x))
-        found.append((x, os.path.lexists(x) and [x] or sorted(glob.glob(x))))
-    if len(found) == 1 and len(found[0][1]) > 1:
-        channel.send(['several'])
-    sender = Sender(channel, algorithm, resume)
-    for x, fulls in found:
-        if not fulls:
-            channel.send(['error', x, errno.ENOENT, os.strerror(errno.ENOENT)])
-        for full in fulls:
-            name = last_name(full)
-            if os.path.islink(full) and os.path.exists(full):
-                full = os.path.realpath(full)
-            sender.send_tree(full, name)
-    channel.end()

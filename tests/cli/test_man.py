@@ -1,5 +1,6 @@
 """The man pages say what the program and the headers have: every command, option, function and key, and no other."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -69,6 +70,21 @@ class Man(Case):
         text = page('econtext-topology.5')
         for key, value in re.findall(r'timeout\.(\w+) +(\w+) +built in', out):
             self.assertRegex(text, r'\.Ic %s\n\.Pq %s' % (key, value))
+
+    def test_json_of_cp(self):
+        """What is printed, and no more: of what arrived, what did not, and a node that is not there."""
+        self.topology('econtext: 1\nnodes:\n  n: {local: {}}\n  gone: {local: {}, python: /nosuch}\n')
+        self.write('f', 'text')
+        printed = {}
+        for status, args in (1, ['f', 'nosuch', 'n:' + self.place + '/d/']), (3, ['gone:/etc/passwd', 'x']):
+            for line in self.ends(status, 'cp', '--json', *args).out.splitlines():
+                one = json.loads(line)
+                self.assertIsInstance(one.pop('t'), float)
+                printed.setdefault(one.pop('event'), set()).update(one)
+        text = page('econtext.1')
+        part = text[text.index('.Cm cp\nhas event and t'):]
+        written = re.findall(r'(?m)^\.It (\w+)\n(.*)\n\.br$', part[:part.index('.El')])
+        self.assertEqual({event: set(fields.split(', ')) for event, fields in written}, printed)
 
     def test_they_are_formatted_without_complaint(self):
         for path in sorted(glob.glob(os.path.join(MAN, '*.[0-9]'))):

@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import time
 
 from files import THREE, listing, read, same, write
@@ -90,16 +91,41 @@ def test_what_cannot_be_is_said_once(place):
                                 ('leaf1', place.path('file') + '/', 'file/: Not a directory'),
                                 ('leaf1', place.path('file'), 'file: Not a directory'),
                                 ('leaf1', place.path('half'), 'half/src/sub: Not a directory'),
+                                ('leaf1', '/proc/new', '/proc/new: No such file'),
                                 (THREE, '/nosuch/x/', '/nosuch/x/: No such file')):
         status, out, err = place.run('cp', 'src', targets + ':' + dest)
         expect(status == 1 and failures(err) == 1 and says in err, targets, dest, status, err)  # the three read the same
+        expect('nothing was copied there' in err or 'nothing below it was copied' in err, dest, err)
     for dest, says in ('/nosuch/x/', '/nosuch/x: No such file'), ('file/', 'file: Not a directory'), ('file', 'file: Not a directory'), (
-            'half', 'half/src/sub: Not a directory'):
+            'half', 'half/src/sub: Not a directory'), ('/proc/new', '/proc/new: No such file'):
         status, out, err = place.run('cp', 'leaf1:' + place.path('src'), dest)
         expect(status == 1 and failures(err) == 1 and says in err, dest, status, err)
+        expect('nothing was copied there' in err or 'nothing below it was copied' in err, dest, err)
     for args in ('', 'leaf1:/tmp'), ('leaf1:/etc/passwd', ''):
         status, out, err = place.run('cp', *args)
         expect(status == 2 and 'a path is empty' in err, args, status, err)
+
+
+def test_one_cause_of_many_files_is_one_block(place):
+    """With how many and the first names; each is in --json. Another cause is another block."""
+    for i in range(20):
+        write(place.path('src/%02d' % i), b'1')
+        write(place.path('d/src/%02d/keep' % i), b'')
+    write(place.path('src/odd\n'), b'1')
+    write(place.path('d/src/odd\n/keep'), b'')
+    write(place.path('src/pipe'), b'1')
+    os.mkfifo(place.path('d/src/pipe'))
+    write(place.path('src/good'), b'1')
+    three = 'd/src/00, {0}d/src/01, {0}d/src/02 and 18 more: Is a directory'
+    for args, says in ((('src', 'leaf1:' + place.path('d')), three.format(place.path(''))), (('leaf1:' + place.path('src'), 'd'), three.format('')),
+                       (('src', THREE + ':' + place.path('d')), three.format(place.path('')))):
+        status, out, err = place.run('cp', *args)
+        expect(status == 1 and failures(err) == 2 and says in err and '--json names each' in err, args, status, err)
+        expect('other files' not in err and 'pipe: what is there is neither' in err and read(place.path('d/src/good')) == b'1', err)
+        status, out, err = place.run('cp', '--json', *args)
+        rows = [json.loads(x) for x in out.splitlines()]
+        paths = [x['path'] for x in rows if x['event'] == 'result']
+        expect(status == 1 and len(paths) == 22 * (3 if THREE in args[1] else 1) and any(x.endswith('/odd\n') for x in paths), err, paths)
 
 
 def test_resume_from_there(place):
@@ -129,6 +155,84 @@ def carried(place):
         return [x for x in map(json.loads, f) if x['name'] == 'master'][0]['bytes_in']
 
 
+def old_python(place):
+    """A node `old` with Python 2.7, where there is one."""
+    found = subprocess.run([os.path.join(HERE, '../../scripts/pythons')], stdout=subprocess.PIPE, text=True).stdout.split()
+    if '2.7' not in found:
+        return []
+    with open(place.path('topology.yaml'), 'a') as f:
+        f.write('  old: {local: {}, python: %s}\n' % found[found.index('2.7') + 1])
+    return ['old']
+
+
+def sent(place, *args):
+    """Bytes that went from this end."""
+    status, out, err = place.run('cp', '--stats', place.path('stats'), *args)
+    expect((status, err) == (0, ''), args, status, err)
+    with open(place.path('stats')) as f:
+        return [x for x in map(json.loads, f) if x['name'] == 'master'][0]['bytes_out']
+
+
+def test_holes(place):
+    """Wherever they are; a long one is a few words."""
+    small = [(at, 4096) for at in range(0, MIB, 16384)]
+    for i, (size, data) in enumerate([(W, []), (W, [(0, 1)]), (3 * MIB, [(MIB + 5, 70000)]), (3 * MIB, [(0, 4096), (3 * MIB - 1, 1)]), (MIB, small),
+                                      (18 * MIB + 7, [(18 * MIB + 1, 1)])]):
+        write(place.path('src/%d' % i), b'')
+        with open(place.path('src/%d' % i), 'r+b') as f:
+            f.truncate(size)
+            for at, n in data:
+                f.seek(at)
+                f.write(DATA[:n])
+    for node in ['top'] + old_python(place):
+        for args in ('src', node + ':' + place.path(node)), (node + ':' + place.path('src'), node + '-back'), (
+                '--resume', node + ':' + place.path('src'), node + '-resumed'):
+            status, out, err = place.run('cp', *args)
+            expect((status, err) == (0, ''), args, status, err)
+            there = args[-1].split('/')[-1]
+            for x in os.listdir(place.path('src')):
+                expect(read(place.path('src/' + x)) == read(place.path(there + '/' + x)), args, x, 'is another')
+            expect(os.stat(place.path(there + '/5')).st_blocks < 2048, there, 'the hole was filled')
+    write(place.path('none'), b'')
+    write(place.path('all'), b'')
+    os.truncate(place.path('all'), 18 * MIB)
+    more = sent(place, 'all', 'top:' + place.path('x')) - sent(place, 'none', 'top:' + place.path('x'))
+    expect(more < 2000, 'a hole of 18 MiB took', more, 'bytes')
+
+
+def test_what_does_not_say_its_size(place):
+    """Files of /proc and /sys, which say 0 or a page; old Pythons too, one to three and back."""
+    found = ['/proc/version', '/proc/filesystems', '/proc/kallsyms', '/sys/kernel/mm/transparent_hugepage/enabled', '/sys/kernel/uevent_seqnum']
+    found = [x for x in found if os.access(x, os.R_OK) and len(read(x)) < 16 * MIB]
+    expect(found, 'there is neither /proc nor /sys')
+    for node in ['leaf1', THREE] + old_python(place):
+        status, out, err = place.run('cp', *found, node + ':' + place.path('there/'))
+        expect((status, err) == (0, ''), node, status, err)
+        for x in found:
+            expect(read(place.path('there/' + os.path.basename(x))) == read(x), node, x, 'is another there')
+        if node != THREE:
+            for options in (), ('--resume',):
+                status, out, err = place.run('cp', *options, *[node + ':' + x for x in found], 'here-' + node + '/')
+                expect((status, err) == (0, ''), node, status, err)
+                for x in found:
+                    expect(read(place.path('here-%s/%s' % (node, os.path.basename(x)))) == read(x), node, x, 'is another here')
+
+
+def test_the_limit_of_what_does_not_say_its_size(place):
+    sys.path.insert(0, os.path.join(HERE, '../../preamble/served'))
+    import econtext_sources
+    write(place.path('f'), b'x' * 23)
+    with open(place.path('f'), 'r+b') as f:
+        expect(econtext_sources.whole(f.fileno(), 4096) == ([b'x' * 23], 23), 'shorter than said')
+        for size, good in (econtext_sources.UNSIZED, True), (econtext_sources.UNSIZED + 1, False):
+            f.truncate(size)
+            f.seek(0)
+            try:
+                expect(econtext_sources.whole(f.fileno(), 0)[1] == size and good, size)
+            except econtext_sources.Refused as e:
+                expect(not good and 'more than 16 MiB' in str(e), e)
+
+
 def test_killed(place):
     """By force in the middle: nothing is left either way, or with --resume what the next one goes on from."""
     write(place.path('f'), DATA[:3 * MIB])
@@ -150,11 +254,8 @@ def test_killed(place):
 
 def test_killed_in_an_old_python(place):
     """Python 2 knows no file without a name; it makes one all the same."""
-    found = subprocess.run([os.path.join(HERE, '../../scripts/pythons')], stdout=subprocess.PIPE, text=True).stdout.split()
-    if place.agent != 'python' or '2.7' not in found:
+    if place.agent != 'python' or not old_python(place):
         return
-    with open(place.path('topology.yaml'), 'a') as f:
-        f.write('  old: {local: {}, python: %s}\n' % found[found.index('2.7') + 1])
     write(place.path('f'), DATA[:3 * MIB])
     os.mkdir(place.path('d'))
     program = place.start('cp', '--limit', '1M', 'f', 'old:' + place.path('d/'))
