@@ -8,6 +8,7 @@
 #include "io/digest.h"
 #include "mesh/stream.h"
 
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #define ECI_COPY_PIECE 65536u
@@ -22,7 +23,7 @@ struct eci_entry_here {
 	enum eci_entry_kind kind;
 	char *full, *path; /* here; as the far end has it */
 	struct stat st;
-	bool unreadable; /* found out while it was sent: it is left out from now on */
+	atomic_bool unreadable; /* found out while it was sent: it is left out from now on, and said once */
 };
 struct eci_sources {
 	struct eci_entry_here *v;
@@ -41,7 +42,8 @@ void eci_sources_free(struct eci_sources *s);
 /* The bytes of a channel that sends entries [first, n). */
 struct eci_feeder {
 	struct eci_sources *s;
-	size_t at; /* entry */
+	size_t at;      /* entry */
+	bool *left_out; /* by entry: not said here, so nothing is answered to it */
 	int fd;
 	uint64_t offset, sent; /* in the file; of files in all */
 	uint64_t size;         /* as it was said */

@@ -13,12 +13,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 void eci_feeder_init(struct eci_feeder *f, struct eci_sources *s, size_t first, const char *algorithm)
 {
 	*f = (struct eci_feeder){.s = s, .at = first, .fd = -1, .algorithm = algorithm};
+	f->left_out = calloc(s->n ? s->n : 1, sizeof *f->left_out);
+	f->out.failed = !f->left_out;
 }
 
 /* A value goes with its length before it. */
@@ -180,8 +183,8 @@ static void count_zeros(struct eci_feeder *f, uint64_t n)
 /* Cannot be read, before anything was said of it. */
 static void leave_out(struct eci_feeder *f, struct eci_entry_here *e, int error)
 {
-	e->unreadable = true;
-	if (f->failed)
+	f->left_out[f->at] = true;
+	if (!atomic_exchange(&e->unreadable, true) && f->failed)
 		f->failed(f->arg, e->full, error);
 	if (f->fd >= 0)
 		(void)close(f->fd);
@@ -252,8 +255,8 @@ bool eci_feeder_more(struct eci_feeder *f)
 		struct eci_entry_here *e = &f->s->v[f->at];
 		if (f->fd >= 0) {
 			go_on(f);
-		} else if (e->unreadable) {
-			f->at++;
+		} else if (atomic_load(&e->unreadable)) {
+			f->left_out[f->at++] = true;
 		} else if (e->kind == ECI_ENTRY_FILE) {
 			begin_file(f, e);
 		} else {
@@ -271,4 +274,5 @@ void eci_feeder_deinit(struct eci_feeder *f)
 	eci_digest_end(f->digest, NULL);
 	eci_buf_deinit(&f->ahead);
 	eci_buf_deinit(&f->out);
+	free(f->left_out);
 }

@@ -25,9 +25,10 @@ struct target {
 	ectx_channel *ch;
 	ectx_future *call;
 	const char *algorithm;
-	size_t next;  /* entry that will be answered next */
-	bool refused; /* it said that nothing at all can come there */
-	bool gone;    /* nothing more is to be done here */
+	size_t next;          /* entry that will be answered next */
+	const bool *left_out; /* the feeder's: what was not said to it; NULL: before there is one */
+	bool refused;         /* it said that nothing at all can come there */
+	bool gone;            /* nothing more is to be done here */
 };
 
 struct job { /* of one ectx_copy_to() */
@@ -97,7 +98,7 @@ static bool begin(struct target *t, uint32_t group)
 static void answered(struct target *t, const ectx_value *v)
 {
 	struct eci_sources *s = &t->job->s;
-	while (t->next < s->n && s->v[t->next].unreadable)
+	while (t->next < s->n && t->left_out && t->left_out[t->next])
 		t->next++;
 	if (t->next == s->n)
 		return;
@@ -160,7 +161,7 @@ static void conclude(struct target *t)
 	} else if (!t->job->k.stop) {
 		struct eci_sources *s = &t->job->s;
 		for (; t->next < s->n; t->next++)
-			if (!s->v[t->next].unreadable)
+			if (!t->left_out || !t->left_out[t->next])
 				eci_copy_failed_here(&t->job->k, t->c, s->v[t->next].path, "nothing was said of it");
 	}
 	t->gone = true;
@@ -290,6 +291,7 @@ static void alone(void *arg)
 		f->offsets = offsets;
 		f->failed = unreadable;
 		f->arg = j;
+		t->left_out = f->left_out;
 		if (pour(t, f))
 			ectx_channel_end(t->ch);
 		conclude(t);
@@ -381,6 +383,8 @@ static void together(void *arg)
 		eci_feeder_init(f, &j->s, 0, of[0]->algorithm);
 		f->failed = unreadable;
 		f->arg = j;
+		for (size_t i = 0; i < n; i++)
+			of[i]->left_out = f->left_out;
 		cast_all(j, &cast, of, f);
 		cast_rest(j, &cast, of);
 		if (!j->k.stop)

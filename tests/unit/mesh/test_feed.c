@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -171,4 +172,34 @@ Test(feed, what_became_shorter_is_no_hole)
 	struct said s = feed(file(10), 2 * MIB);
 	cr_assert(!s.whole && s.size == 2 * MIB && s.bytes + s.hole_bytes <= 10, "%llu",
 		  (unsigned long long)s.hole_bytes);
+}
+
+/* Of two targets one may be told of a file before it is gone: what each was told is its own, the failure is said once.
+ */
+Test(feed, what_is_left_out_is_left_out_for_one)
+{
+	char path[] = "/tmp/econtext-feed-XXXXXX";
+	int fd = mkstemp(path);
+	cr_assert(fd >= 0 && write(fd, "x", 1) == 1 && close(fd) == 0);
+	struct eci_sources s = {0};
+	const char *const sources[] = {path, NULL};
+	struct said said = {0};
+	cr_assert(eci_sources_walk(&s, sources, on_failed, &said) == 0 && s.n == 1);
+	struct eci_feeder *told = calloc(3, sizeof *told);
+	cr_assert(told);
+	for (int i = 0; i < 3; i++) {
+		eci_feeder_init(&told[i], &s, 0, NULL);
+		told[i].failed = on_failed;
+		told[i].arg = &said;
+	}
+	cr_expect(eci_feeder_more(&told[0]) && !told[0].left_out[0]);
+	cr_assert(unlink(path) == 0);
+	cr_expect(!eci_feeder_more(&told[1]) && told[1].left_out[0] && said.failed == ENOENT);
+	said.failed = 0;
+	cr_expect(!eci_feeder_more(&told[2]) && told[2].left_out[0] && !said.failed);
+	cr_expect(!told[0].left_out[0]);
+	for (int i = 0; i < 3; i++)
+		eci_feeder_deinit(&told[i]);
+	free(told);
+	eci_sources_free(&s);
 }
