@@ -20,7 +20,8 @@
 struct ectx_channel {
 	ectx_stream *x;
 	struct ectx_future *receives; /* wait, in order */
-	pthread_mutex_t sending;      /* one value at a time; taken before the mesh's lock, never inside of it */
+	bool sending;                 /* a thread of the program is: one value at a time */
+	pthread_cond_t sent;          /* until it is not */
 	bool given;
 	struct eci_channel_place
 		*place; /* in the call that it was given to, while that has not ended; either may go first */
@@ -196,6 +197,29 @@ static enum ectx_status send_all(ectx_channel *ch, const uint8_t *p, size_t n, u
 	return ECTX_OK;
 }
 
+/* One value at a time: until who sends has sent, but no longer than the caller may wait. */
+static bool begin_sending(ectx_channel *ch, long timeout_ms, uint64_t deadline)
+{
+	ectx_mesh *m = ch->x->mesh;
+	bool in_time = timeout_ms != 0;
+	eci_lock(m);
+	while (ch->sending && in_time)
+		in_time = eci_stream_sleep(ch->x, &ch->sent, deadline);
+	bool ours = !ch->sending;
+	ch->sending = true;
+	eci_unlock(m);
+	return ours;
+}
+
+static void end_sending(ectx_channel *ch)
+{
+	ectx_mesh *m = ch->x->mesh;
+	eci_lock(m);
+	ch->sending = false;
+	(void)pthread_cond_signal(&ch->sent);
+	eci_unlock(m);
+}
+
 enum ectx_status ectx_channel_send(ectx_channel *ch, const ectx_value *value, long timeout_ms, ectx_error *err)
 {
 	uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : eci_now_ms() + (uint64_t)timeout_ms;
@@ -208,12 +232,13 @@ enum ectx_status ectx_channel_send(ectx_channel *ch, const ectx_value *value, lo
 		status = failed(err, ECTX_E_NO_MEMORY, "");
 	} else if (r || n > ECI_MESSAGE_MAX) {
 		status = failed(err, r ? ECTX_E_CANNOT_TRAVEL : ECTX_E_TOO_BIG, "");
+	} else if (!begin_sending(ch, timeout_ms, deadline)) {
+		status = failed(err, ECTX_E_DEADLINE, "another thread sends over it");
 	} else {
 		for (int i = 0; i < 4; i++)
 			b.mem[b.head + (size_t)i] = (uint8_t)(n >> (24 - 8 * i));
-		(void)pthread_mutex_lock(&ch->sending);
 		status = send_all(ch, eci_buf_data(&b), n + 4, deadline, err);
-		(void)pthread_mutex_unlock(&ch->sending);
+		end_sending(ch);
 	}
 	eci_buf_deinit(&b);
 	return status;
@@ -235,7 +260,7 @@ ectx_channel *ectx_channel_new(ectx_mesh *m)
 	}
 	if (!ch)
 		return NULL;
-	(void)pthread_mutex_init(&ch->sending, NULL);
+	eci_cond_init(&ch->sent);
 	ch->x->notify = notify;
 	ch->x->user = ch;
 	ch->x->waits = true;
@@ -260,7 +285,7 @@ void ectx_channel_free(ectx_channel *ch)
 		closed(ch->receives, "it was freed");
 	eci_unlock(x->mesh);
 	eci_stream_destroy(x);
-	(void)pthread_mutex_destroy(&ch->sending);
+	(void)pthread_cond_destroy(&ch->sent);
 	free(ch);
 }
 
@@ -345,6 +370,8 @@ static bool take_places(struct ectx_future *f, const ectx_channel_arg *channels,
 		bool fits = a->channel && !a->channel->given && a->channel->x->mesh == f->mesh;
 		fits = fits && (a->key ? kwargs && ectx_map_get(kwargs, a->key) != NULL
 				       : args && a->index < ectx_value_count(args));
+		for (size_t j = 0; fits && j < i; j++)
+			fits = channels[j].channel != a->channel;
 		if (!fits)
 			return false;
 		f->channels[i].key = a->key ? strdup(a->key) : NULL;
@@ -367,7 +394,7 @@ ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const e
 	if (!f)
 		return NULL;
 	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT,
-		     "a channel of another mesh, or of another call, or for an argument that is not there");
+		     "a channel of another mesh, or given before, or for an argument that is not there");
 	bool good =
 		take_places(f, channels, n, args, kwargs) && eci_call_prepare(f, function, args, kwargs, &fail) == 0;
 	if (good)

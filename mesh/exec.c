@@ -92,14 +92,46 @@ static void put_string(struct eci_buf *b, const char *s)
 		eci_cbor_put_bytes(b, s, n);
 }
 
+static size_t name_length(const char *entry)
+{
+	return strcspn(entry, "=");
+}
+
+/* Is the same variable named again behind it? The last word on it counts: a map has it once. */
+static bool taken_back(const char *const *entry)
+{
+	size_t n = name_length(*entry);
+	for (const char *const *e = entry + 1; *e; e++)
+		if (name_length(*e) == n && memcmp(*e, *entry, n) == 0)
+			return true;
+	return false;
+}
+
+static void put_env(struct eci_buf *b, const char *const *env)
+{
+	uint64_t n = 0;
+	for (const char *const *e = env; e && *e; e++)
+		n += !taken_back(e);
+	eci_cbor_put_map(b, n);
+	for (const char *const *e = env; e && *e; e++) {
+		size_t key = name_length(*e);
+		if (taken_back(e))
+			continue;
+		b->failed |= !key || !eci_utf8_valid((const uint8_t *)*e, key);
+		eci_cbor_put_text(b, *e, key);
+		if ((*e)[key])
+			put_string(b, *e + key + 1);
+		else
+			eci_cbor_put_null(b);
+	}
+}
+
 static void encode(struct eci_buf *b, const ectx_exec *x)
 {
-	uint64_t n = 0, envs = 0;
+	uint64_t n = 0;
 	bool pty = x->rows && x->cols;
 	while (x->argv[n])
 		n++;
-	while (x->env && x->env[envs])
-		envs++;
 	uint8_t head[2] = {(uint8_t)(5 + pty + x->input), 0};
 	(void)eci_buf_append(b, head, sizeof head);
 	eci_cbor_put_uint(b, 0);
@@ -107,17 +139,7 @@ static void encode(struct eci_buf *b, const ectx_exec *x)
 	for (uint64_t i = 0; i < n; i++)
 		put_string(b, x->argv[i]);
 	eci_cbor_put_uint(b, 1);
-	eci_cbor_put_map(b, envs);
-	for (uint64_t i = 0; i < envs; i++) {
-		const char *eq = strchr(x->env[i], '=');
-		size_t n_key = eq ? (size_t)(eq - x->env[i]) : strlen(x->env[i]);
-		b->failed |= !eci_utf8_valid((const uint8_t *)x->env[i], n_key);
-		eci_cbor_put_text(b, x->env[i], n_key);
-		if (eq)
-			put_string(b, eq + 1);
-		else
-			eci_cbor_put_null(b);
-	}
+	put_env(b, x->env);
 	eci_cbor_put_uint(b, 2);
 	if (x->cwd)
 		put_string(b, x->cwd);

@@ -187,17 +187,22 @@ void ectx_stream_free(ectx_stream *x)
 	eci_stream_destroy(x);
 }
 
+void eci_cond_init(pthread_cond_t *c)
+{
+	pthread_condattr_t attr;
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(c, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}
+
 ectx_stream *eci_stream_make(ectx_mesh *m)
 {
 	ectx_stream *x = calloc(1, sizeof *x);
 	if (!x)
 		return NULL;
-	pthread_condattr_t attr;
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&x->readable, &attr);
-	(void)pthread_cond_init(&x->writable, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	eci_cond_init(&x->readable);
+	eci_cond_init(&x->writable);
 	eci_mesh_ref(m);
 	x->mesh = m;
 	return x;

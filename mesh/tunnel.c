@@ -5,8 +5,8 @@
  * again, for as long as the tunnel is wanted.
  *
  * Its watchers belong to the loop's thread, but are made in the caller's with the lock held and the loop woken (see
- * pump.c). At ECI_TUNNEL_CONNS_MAX connections, or without a descriptor, it stops to accept until one ends: then it is
- * the kernel's backlog that says no. */
+ * pump.c). At ECI_TUNNEL_CONNS_MAX connections, or without a descriptor, it stops to accept until one ends (without a
+ * descriptor for a second at most): then it is the kernel's backlog that says no. */
 #include "mesh/event.h"
 #include "mesh/tunnel.h"
 #include "mesh/secret.h"
@@ -49,6 +49,19 @@ void eci_tunnel_listen(struct ectx_tunnel *t, bool on)
 	eci_mesh_wake(t->mesh);
 }
 
+/* Who has the descriptors is not known: it may be others than these connections, so it is tried again. */
+static void no_more(struct ectx_tunnel *t, const char *why)
+{
+	bool full = t->nconns == ECI_TUNNEL_CONNS_MAX;
+	eci_tunnel_say(t, 30, "%u connections: no more until one ends (%s)", t->nconns,
+		       full ? "the tunnel's limit" : why);
+	eci_tunnel_listen(t, false);
+	if (full)
+		return;
+	ev_timer_set(&t->again, ECI_TUNNEL_AGAIN_S, 0.);
+	ev_timer_start(t->mesh->loop, &t->again);
+}
+
 static void on_accept(struct ev_loop *loop, ev_io *w, int events)
 {
 	(void)loop, (void)events;
@@ -61,9 +74,8 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int events)
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			eci_tunnel_say(t, 30, "%u connections: no more until one ends (%s)", t->nconns,
-				       t->nconns < ECI_TUNNEL_CONNS_MAX ? strerror(errno) : "the tunnel's limit");
-			eci_tunnel_listen(t, t->nconns == 0);
+			no_more(t, strerror(errno));
+			return;
 		}
 		if (errno != ECONNABORTED && errno != EINTR)
 			return;
@@ -252,6 +264,10 @@ static void on_again(struct ev_loop *loop, ev_timer *w, int events)
 {
 	(void)loop, (void)events;
 	struct ectx_tunnel *t = w->data;
+	if (t->kind != ECTX_TUNNEL_REMOTE) {
+		eci_tunnel_listen(t, true);
+		return;
+	}
 	t->opening = eci_open_start(t->exit, "listen", t->at.host, t->at.port, &remote_ops, t, listen_done,
 				    ECI_TUNNEL_OPEN_MS);
 	if (t->opening)

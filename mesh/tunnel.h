@@ -11,7 +11,7 @@
 #define ECI_TUNNEL_OPEN_MS 60000   /* for connecting to the exit, and from there */
 #define ECI_TUNNEL_SOCKS_S 20.     /* for a client to say where to */
 #define ECI_TUNNEL_CLOSE_MS 1000   /* for the exit to close what listens there */
-#define ECI_TUNNEL_AGAIN_S 1.      /* until a lost exit is asked to listen again */
+#define ECI_TUNNEL_AGAIN_S 1.      /* until a lost exit is asked to listen again, or a descriptor for who comes */
 
 struct eci_sock_address {
 	struct sockaddr_storage sa;

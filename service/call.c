@@ -95,11 +95,26 @@ int eci_call_parse(const char *function, char **module, char **name, char **file
 	return -1;
 }
 
+static bool keys_are_text(const ectx_value *kwargs)
+{
+	size_t n = ectx_value_count(kwargs);
+
+	if (ectx_value_kind(kwargs) != ECTX_MAP)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!ectx_value_text(ectx_map_key(kwargs, i)))
+			return false;
+	return true;
+}
+
 int eci_call_encode(struct eci_buf *b, const char *module, const char *name, const ectx_value *args,
 		    const ectx_value *kwargs)
 {
+	size_t before = eci_buf_len(b);
 	int rc = 0;
 
+	if ((args && ectx_value_kind(args) != ECTX_ARRAY) || (kwargs && !keys_are_text(kwargs)))
+		return -1;
 	eci_cbor_put_array(b, 4);
 	eci_cbor_put_str(b, module);
 	eci_cbor_put_str(b, name);
@@ -111,7 +126,12 @@ int eci_call_encode(struct eci_buf *b, const char *module, const char *name, con
 		rc |= eci_value_encode(b, kwargs);
 	else
 		eci_cbor_put_map(b, 0);
-	return rc || b->failed ? -1 : 0;
+	/* Each may be within the bounds, and both of them in an array not. */
+	return rc || b->failed ||
+			       eci_cbor_check(eci_buf_data(b) + before, eci_buf_len(b) - before,
+					      ECI_CBOR_VALUE_ITEMS_MAX) != ECI_CBOR_OK
+		       ? -1
+		       : 0;
 }
 
 /* [type, message, traceback, kind], of which the array's head and its 1 are read. */

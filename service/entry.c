@@ -46,9 +46,13 @@ void eci_entry_deinit(struct eci_entry *e)
 
 int eci_entry_pack(struct eci_entry *e, const struct eci_source_ops *ops, void *ctx)
 {
+	static const uint8_t nothing[1];
+	/* An agent executes a namespace package as it does any other: its source is empty, but it is one. */
+	const uint8_t *bytes = e->kind == ECI_MOD_NAMESPACE ? nothing : e->bytes;
+
 	if (e->packed)
 		return 0;
-	if (e->bytes && ops->deflate(ctx, e->bytes, e->len, &e->zlib)) {
+	if (bytes && ops->deflate(ctx, bytes, e->len, &e->zlib)) {
 		eci_buf_deinit(&e->zlib);
 		return -1;
 	}

@@ -173,6 +173,8 @@ void eci_verdict_link(struct eci_dialogue *d, const char *reason, int wait_statu
 		{"eof", ECTX_PHASE_BOOT, ECTX_E_BOOT_EXITED},
 		{"killed", ECTX_PHASE_BOOT, ECTX_E_BOOT_EXITED},
 		{"early-bytes", ECTX_PHASE_BOOT, ECTX_E_EARLY_BYTES},
+		{"bad-frame", ECTX_PHASE_BOOT,
+		 ECTX_E_EARLY_BYTES}, /* before its HELLO: it is not the agent that speaks */
 		{"silent", ECTX_PHASE_BOOT, ECTX_E_BOOT_TIMEOUT},
 		{"version", ECTX_PHASE_VERSION, ECTX_E_VERSION_MISMATCH},
 	};

@@ -44,7 +44,8 @@ ectx_future *ectx_call_start(ectx_context *c, const char *function, const ectx_v
 /* Zero-initialise it and set what is wanted. Strings are bytes: UTF-8 or not. */
 typedef struct ectx_exec {
 	const char *const *argv; /* NULL-terminated, at least one */
-	const char *const *env;  /* NULL-terminated "K=V" to set, "K" to unset; NULL: no change */
+	const char *const *env;  /* NULL-terminated "K=V" to set, "K" to unset, the last of a name counts; NULL: no
+				    change */
 	const char *cwd;         /* NULL: unchanged */
 	unsigned rows, cols;     /* both nonzero: on a pty of that size (all output is stdout) */
 	bool input;              /* stdin is what ectx_future_write() sends, up to ectx_future_end_input() */

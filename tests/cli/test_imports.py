@@ -1,4 +1,5 @@
-"""What a program reads of its own packages: importlib.resources with each Python from 3.7 that is here, files and folders."""
+"""What a program has of its own packages: namespace packages; importlib.resources with each Python from 3.7 that is here, files
+and folders."""
 import os
 import subprocess
 
@@ -34,6 +35,21 @@ def new():
             deep.name, fails((top / 'none').read_bytes)]
 """
 ALL = ['__init__.py', 'data.txt', 'raw', 'sub']
+
+
+class Namespaces(Case):
+    """Folders without an __init__.py, one in the other and below a package: for a Python behind each agent."""
+    def test_namespaces(self):
+        for name in ('ns/inner/mod.py', 'pk/inner/mod.py'):
+            os.makedirs(os.path.dirname(self.path(name)))
+            self.write(name, 'WHO = __name__')
+        self.write('pk/__init__.py', '')
+        self.write('prog.py', 'def f():\n    import ns.inner.mod, pk.inner.mod\n    return [ns.inner.mod.WHO, pk.inner.mod.WHO]\n')
+        self.topology('econtext: 1\nnodes:\n'
+                      '  p: {local: {}, agent: [python]}\n  pp: {via: p, local: {}, agent: [python]}\n'
+                      '  n: {local: {}, agent: [native]}\n  np: {via: n, local: {}, agent: [python]}\n')
+        end = self.ends(0, 'call', '--json', '-w', 'pp,np', './prog.py:f')
+        self.assertEqual([e['value'] for e in end.events() if 'value' in e], [['ns.inner.mod', 'pk.inner.mod']] * 2)
 
 
 class Resources(Case):

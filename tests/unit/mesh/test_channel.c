@@ -128,3 +128,66 @@ Test(channel, a_context_waits_for_64_mebibytes)
 	}
 	world_close(&w);
 }
+
+/* It would have two places in the call, of which its end knew one. */
+Test(channel, one_channel_is_one_argument)
+{
+	struct world w = world_open();
+	ectx_channel *ch = ectx_channel_new(w.mesh);
+	const ectx_channel_arg twice[] = {{.channel = ch, .index = 0}, {.channel = ch, .index = 1}};
+	ectx_value *v = json("[null, null]");
+	ectx_future *f = ectx_call_with_start(get(w.mesh, "d"), "work:echo", v, NULL, twice, 2, WITHIN);
+	cr_expect(error_of(f)->code == ECTX_E_BAD_ARGUMENT, "%s", ectx_code_name(error_of(f)->code));
+	ectx_future_free(f);
+	f = ectx_call_with_start(get(w.mesh, "d"), "work:add", v, NULL, twice, 1, WITHIN); /* it is nobody's yet */
+	cr_expect(error_of(f)->code == ECTX_E_EXCEPTION, "%s", ectx_code_name(error_of(f)->code));
+	ectx_channel_free(ch);
+	ectx_future_free(f);
+	ectx_value_free(v);
+	world_close(&w);
+}
+
+static void *send_for_good(void *ch)
+{
+	cr_expect(send_bytes(ch, 4 << 20, WITHIN) == ECTX_E_CHANNEL_CLOSED);
+	return NULL;
+}
+
+static size_t room_of(ectx_channel *ch)
+{
+	struct ectx_stream *x = eci_channel_stream(ch);
+	eci_lock(x->mesh);
+	size_t room = eci_stream_room(x->s);
+	eci_unlock(x->mesh);
+	return room;
+}
+
+/* Two send, and nobody reads: neither waits for longer than it said. */
+Test(channel, a_sender_waits_for_another_no_longer_than_it_may)
+{
+	struct world w = world_open();
+	ectx_channel *ch = ectx_channel_new(w.mesh);
+	char args[128], path[96];
+	(void)snprintf(path, sizeof path, "%s/go", w.dir);
+	put_file(w.dir, "hold.py",
+		 "import work\n"
+		 "def hold(path, channel): work.wait_for(path)\n",
+		 0644);
+	(void)snprintf(args, sizeof args, "[\"%s\", null]", path);
+	ectx_future *f = call_with(get(w.mesh, "d"), "hold:hold", args, ch, 1);
+	pthread_t thread;
+	cr_assert(eci_channel_opened(ch, WITHIN));
+	cr_assert(pthread_create(&thread, NULL, send_for_good, ch) == 0);
+	while (room_of(ch))
+		(void)usleep(1000);
+	struct timespec from = now();
+	cr_expect(send_bytes(ch, 1, 0) == ECTX_E_DEADLINE);
+	cr_expect(send_bytes(ch, 1, 100) == ECTX_E_DEADLINE);
+	cr_expect(ms_since(&from) < 5000, "%ld ms", ms_since(&from));
+	put_file(w.dir, "go", "", 0644);
+	cr_expect(error_of(f)->status == ECTX_OK, "%s", error_of(f)->saw);
+	(void)pthread_join(thread, NULL);
+	ectx_future_free(f);
+	ectx_channel_free(ch);
+	world_close(&w);
+}

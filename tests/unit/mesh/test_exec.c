@@ -73,6 +73,26 @@ Test(exec, status_signal_environment_and_folder)
 	world_close(&w);
 }
 
+/* A map has a key once: what came twice was a breach of the protocol over there. */
+Test(exec, the_last_word_on_a_variable_counts)
+{
+	struct world w = world_open();
+	const char *names[] = {"c", "a"}; /* one of each agent */
+	const char *argv[] = {"sh", "-c", "echo $A,${B-unset},$AB", NULL};
+	const char *env[] = {"A=1", "B=1", "AB=4", "A", "A=3", "B", NULL};
+	const char *nameless[] = {"=1", NULL}, *empty[] = {"", NULL};
+	for (int i = 0; i < 2; i++) {
+		ectx_context *c = get(w.mesh, names[i]);
+		ectx_exec x = {.argv = argv, .env = env};
+		expect(w.mesh, ectx_exec_start(c, &x, WITHIN), ECTX_E_NONE, 0, "3,unset,4\n", "");
+		x.env = nameless;
+		expect(w.mesh, ectx_exec_start(c, &x, WITHIN), ECTX_E_BAD_ARGUMENT, -1, "", "");
+		x.env = empty;
+		expect(w.mesh, ectx_exec_start(c, &x, WITHIN), ECTX_E_BAD_ARGUMENT, -1, "", "");
+	}
+	world_close(&w);
+}
+
 Test(exec, two_mebibytes_arrive_whole)
 {
 	struct world w = world_open();

@@ -2,6 +2,7 @@
  * at the other end is a server in this process, which gives back what it gets, or does not read at all. */
 #include "mesh_support.h"
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 enum { THREADS = 8, ROUNDS = 6, LONG = 3 << 20 };
@@ -175,6 +176,39 @@ Test(stream, one_reads_and_one_writes)
 		cr_expect(in[i].done == LONG && !in[i].error && !in[i].wrong, "%s: %zu read", names[i], in[i].done);
 		ectx_stream_free(out[i].stream);
 	}
+	world_close(&w);
+}
+
+/* Somebody comes, all descriptors are taken, and no connection of the tunnel will end: it looks again in a while. */
+Test(stream, a_tunnel_without_a_descriptor_does_not_spin)
+{
+	struct world w = world_open();
+	struct server s;
+	server_open(&s, false);
+	struct user u = {.context = get(w.mesh, "d")};
+	ectx_error err = {0};
+	const ectx_tunnel_options o = {.listen = "0", .connect = s.address};
+	ectx_tunnel *t = ectx_tunnel_open(u.context, &o, WITHIN, &err);
+	cr_assert(t, "%s", err.saw);
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	a.sin_port = htons((uint16_t)atoi(strrchr(ectx_tunnel_address(t), ':') + 1));
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct rlimit old, none;
+	cr_assert(ectx_connect(u.context, WITHIN, &err) == ECTX_OK && getrlimit(RLIMIT_NOFILE, &old) == 0);
+	none = old;
+	none.rlim_cur = 3;
+	cr_assert(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	cr_assert(connect(fd, (const struct sockaddr *)&a, sizeof a) == 0);
+	nap_ms(500);
+	cr_assert(setrlimit(RLIMIT_NOFILE, &old) == 0);
+	unsigned said = 0;
+	for (ectx_event *e; (e = ectx_event_next(w.mesh, 0)) && said < 100; said++)
+		ectx_event_free(e);
+	cr_expect(said == 1, "%u", said);
+	char c = 'x';
+	cr_expect(write(fd, &c, 1) == 1 && read(fd, &c, 1) == 1); /* it has been taken since */
+	(void)close(fd);
+	ectx_tunnel_close(t);
 	world_close(&w);
 }
 

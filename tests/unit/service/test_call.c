@@ -96,6 +96,45 @@ Test(call, request)
 	ectx_value_free(kwargs);
 }
 
+/* As deep as `levels` arrays go; owned by the caller. */
+static ectx_value *nested(int levels)
+{
+	ectx_value *v = ectx_int(1);
+
+	for (; levels > 0; levels--)
+		v = ectx_array_push(ectx_array(), v);
+	return v;
+}
+
+/* Said here: the other end would call it a breach of the protocol, or spread a text into letters. */
+Test(call, arguments_that_no_call_can_have)
+{
+	ectx_value *text = ectx_text("abc"), *array = ectx_array(), *map = ectx_map();
+	ectx_value *number = ectx_map_set(ectx_map(), ectx_int(1), ectx_int(2));
+	ectx_value *deepest = nested(30), *deeper = nested(31), *many = ectx_array();
+	const struct {
+		const ectx_value *args, *kwargs;
+		int rc;
+	} table[] = {{array, map, 0},    {text, NULL, -1},   {map, NULL, -1},    {NULL, array, -1}, {NULL, text, -1},
+		     {NULL, number, -1}, {deepest, NULL, 0}, {deeper, NULL, -1}, {many, NULL, -1}};
+
+	for (int i = 0; i < 1048576; i++)
+		cr_assert(ectx_array_push(many, ectx_null()));
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		struct eci_buf b = ECI_BUF_NULL;
+
+		cr_expect_eq(eci_call_encode(&b, "m", "f", table[i].args, table[i].kwargs), table[i].rc, "%zu", i);
+		eci_buf_deinit(&b);
+	}
+	ectx_value_free(text);
+	ectx_value_free(array);
+	ectx_value_free(map);
+	ectx_value_free(number);
+	ectx_value_free(deepest);
+	ectx_value_free(deeper);
+	ectx_value_free(many);
+}
+
 static int decode(const char *bytes, size_t n, ectx_value **value, struct eci_fail *fail, char **detail)
 {
 	uint8_t *exact = malloc(n ? n : 1);
