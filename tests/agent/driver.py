@@ -177,9 +177,9 @@ class Context(object):
     """A booted context whose parent (id 0) is this driver."""
 
     def __init__(self, python, ident=8, size=8, idle=0, level=10, title='econtext:test', prefixes=None, hello=None,
-                 env=None, early=True):
+                 env=None, early=True, login=''):
         self.me, self.size, self.slot = ident, size, 1000
-        self.start(python, env)
+        self.start(python, env, login)
         self.logs, self.modules, self.asked, self.events, self.later = [], {}, [], {}, []
         self.acked, self.bulk_in, self.auto_ack = 0, 0, True
         data = made()[0]
@@ -194,11 +194,11 @@ class Context(object):
             self.marker()
         self.hello = self.link.frame()
 
-    def start(self, python, env=None):
-        """The first stage only, up to its marker."""
+    def start(self, python, env=None, login=''):
+        """The first stage only, up to its marker; login: what a shell does before."""
         e = dict(os.environ if env is None else env)
         e.pop('PYTHONPATH', None)
-        self.proc = subprocess.Popen(['sh', '-c', STAGE % (python, 'abcdefgh')], stdin=subprocess.PIPE, bufsize=0,
+        self.proc = subprocess.Popen(['sh', '-c', login + STAGE % (python, 'abcdefgh')], stdin=subprocess.PIPE, bufsize=0,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=e, start_new_session=True)
         self.link = Pipe(self.proc.stdin.fileno(), self.proc.stdout.fileno())
 

@@ -52,6 +52,16 @@ class Life(support.Case):
     def all_end(self, c, pids, seconds=2):
         self.until('the end of what was started', lambda: not [p for p in pids + [c.proc.pid] if support.alive(p)], seconds)
 
+    def test_python_that_warns(self):
+        """What Python imports to warn of something is not asked for before HELLO, and not of the parent."""
+        for name, value in ('PYTHONDEVMODE', '1'), ('PYTHONWARNINGS', 'default'):
+            c = self.boot(env=dict(os.environ, **{name: value}))
+            self.assertEqual((c.hello.handle, c.call('m', 'spawn')[0]), (1, 0), name)
+
+    def test_no_stderr_at_login(self):
+        c = self.boot(login='exec 2>&-;')
+        self.assertEqual(c.call('m', 'spawn')[0], 0)
+
     def test_title(self):
         c = self.boot(title='econtext:me@here:77')
         for pid in self.agent, c.proc.pid, c.call('m', 'fork')[1]:

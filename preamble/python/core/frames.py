@@ -65,7 +65,7 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
         # The title in `ps`: a process may write its own argument area (fields 48 and 49 of 52 of its stat).
         x, n = map(int, open('/proc/self/stat').read().split()[-5:-3])
         n -= x
-        f = open('/proc/self/mem', 'r+b', 0)
+        f = open('/proc/self/mem', 'rb+', 0)
         f.seek(x)
         f.write(pack('%ds' % n, m[4].encode('utf8')[:n - 1]))
     except:

@@ -2,7 +2,7 @@
 # in it is sent by the I/O thread, and by the main thread before each answer (drain).
 
 def drain(rounds):
-    # Sends what is in the captured pipes; 5 rounds hold more than a full pipe, and a child that never stops printing
+    # Sends what is in the captured pipes; 6 rounds hold more than a full pipe, and a child that never stops printing
     # does not hold the caller.
     DRAIN.acquire()
     ready = rounds
@@ -21,7 +21,7 @@ def drain(rounds):
 def prepare():
     # For the first call. (logging is slow to import: only contexts that are called pay for it.)
     global prepare
-    prepare = str
+    prepare = dict
     thread.start_new_thread(loop, ())
     import logging
 

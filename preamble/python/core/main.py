@@ -22,14 +22,14 @@ def run_call(src, reply, module, name, args, kw):
         if kind == 1:
             v = '%s cannot travel: %s' % (type(f), v)
         body = pack_value([1, text(name, 256), text(v, 16384), text(s, 32768), kind])
-        v = tb = 0
+        tb = v = 0
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except:
         pass
-    os.getpid() == PID or os._exit(0)   # a fork of called code that came back: the answer, and the link, are not its to use
-    drain(5)
+    PID == os.getpid() or os._exit(0)   # a fork of called code that came back: the answer, and the link, are not its to use
+    drain(6)
     if reply:
         send(1, src, reply, 0, body)
 
@@ -40,7 +40,7 @@ def loop():
     while 1:
         WORK.acquire()
         for x in range(64):
-            time.sleep(.001)
+            time.sleep(1e-3)
             while RUNNING:
                 turn()
 
@@ -49,7 +49,7 @@ def turn():
     global LAST, OWED, REST
     TURN.acquire()
     try:
-        ready = select.select([IN] + list(PIPES), [], [], RUNNING or not CALLS)[0]
+        ready = select.select(list(PIPES) + [IN], [], [], RUNNING or not CALLS)[0]
         if IN in ready:
             x = os.read(IN, 65536) or die()
             LAST = os.times()[4]
@@ -72,23 +72,24 @@ def keep(fd):
 
 
 H = {2: ping, 4: ack, 7: echo, 8: die, 24: part, 25: call}
-sys.path[:] = sys.path[1:] + [ROOT]  # the first was the working directory
-sys.path_importer_cache[ROOT] = SELF
+IN = keep(fcntl.fcntl(0, 0, 4))         # F_DUPFD: not at 2, should that be closed
+OUT = keep(fcntl.fcntl(1, 0, 4))
+fcntl.fcntl(OUT, 4, os.O_NDELAY)
 try:
     os.setsid()
 except:
     pass
-IN = keep(os.dup(0))
-OUT = keep(os.dup(1))
-fcntl.fcntl(OUT, 4, os.O_NDELAY)
 # HELLO, to its last byte and no further: there is one thread as yet, and the real stderr.
 while route != route2:
     REST = parse(REST + (os.read(IN, 1) or die()))
 os.dup2(keep(os.open('/dev/null', 0)), 0)
+# Only now: what Python imports to warn of something (PYTHONDEVMODE) must not be asked for before HELLO.
+sys.path[:] = sys.path[1:] + [ROOT]     # the first was the working directory
+sys.path_importer_cache[ROOT] = SELF
 for x, name in (1, 'stdout'), (2, 'stderr'):
     r, w = os.pipe()
-    PIPES[keep(r)] = name, EMPTY
     os.dup2(keep(w), x)         # w stays open too, so that r never sees the end
+    PIPES[keep(r)] = name, EMPTY
     if BYTES is str:
         # Python 2's own stdout refuses text that is not ASCII when there is no locale.
         f = codecs.StreamWriter(os.fdopen(x, 'w', 1))

@@ -28,8 +28,8 @@ slave = True
 __name__ = 'econtext'
 SELF = sys.modules[__name__] = sys.modules['__main__']
 
-pack = struct.pack
 unpack = struct.unpack
+pack = struct.pack
 EMPTY = REST = pack('')
 BYTES = type(EMPTY)
 TEXT = type(EMPTY.decode('utf8'))  # and Python 2 has loaded this codec, which the I/O thread must not do
