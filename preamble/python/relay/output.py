@@ -301,19 +301,18 @@ def relay_up(kind, s):
     dst, src, auth, handle = unpack('>4I', s[4:20])
     child = child_of(dst)
     out = child and child.out or UP
-    n = out.held[0] + out.held[1] + len(s)
-    if kind & 3 == 1 and n > 1 << 20 and (child or handle == 33 or n > ANSWERS_MAX):
-        return refused(kind, dst, src, handle, unpack('>I', s[20:24])[0])
+    # Looked at with the lock held: many threads may answer at once, and each would find room.
     LOCK.acquire()
     try:
-        if child:
-            child.out.put(kind, s, None)
-            child.out.pump()
-        else:
-            UP.put(kind, s, None)
-            UP.pump()
+        n = out.held[0] + out.held[1] + len(s)
+        full = kind & 3 == 1 and n > 1 << 20 and (child or handle == 33 or n > ANSWERS_MAX)
+        if not full:
+            out.put(kind, s, None)
+            out.pump()
     finally:
         LOCK.release()
+    if full:
+        refused(kind, dst, src, handle, unpack('>I', s[20:24])[0])
     wake()
 
 
