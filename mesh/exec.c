@@ -1,5 +1,6 @@
 /* Commands: EXEC, with its two output streams. The answer comes after both streams ended; the future is done after all
  * three. */
+#include "mesh/exec.h"
 #include "mesh/secret.h"
 #include "mesh/stream.h"
 
@@ -160,7 +161,7 @@ static void encode(struct eci_buf *b, const ectx_exec *x)
 		b->mem[b->head + 1] = (uint8_t)(eci_buf_len(b) - before);
 }
 
-ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_ms)
+struct ectx_future *eci_exec_new(ectx_context *c, const ectx_exec *x, long timeout_ms, struct eci_command *command)
 {
 	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_EXEC, timeout_ms);
 	if (!f)
@@ -168,6 +169,7 @@ ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_m
 	bool fits = x->argv && x->argv[0];
 	if (fits) {
 		encode(&f->request, x);
+		f->command = command;
 		f->input = x->input;
 		f->terminal = x->rows && x->cols;
 		fits = !f->request.failed;
@@ -186,4 +188,9 @@ ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_m
 	eci_future_begin(f);
 	eci_unlock(c->mesh);
 	return f;
+}
+
+ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_ms)
+{
+	return eci_exec_new(c, x, timeout_ms, NULL);
 }

@@ -93,6 +93,7 @@ struct ectx_future {
 	char *program;          /* run: name it is served under */
 	uint32_t slot;
 	struct eci_stream *out, *err; /* exec, run */
+	struct eci_command *command;  /* exec of our own: takes both; NULL: they become events */
 	bool answered, out_open, err_open, input, input_ended, input_wanted;
 	bool terminal, line_open;           /* its input is a terminal, whose last line has begun */
 	struct eci_opening *opening;        /* open: what, and the names that are being asked for */

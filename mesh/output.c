@@ -1,11 +1,12 @@
-/* The streams of exec and run: stdout and stderr, which become events, and stdin, which is stdout's other direction.
+/* The streams of exec and run: stdout and stderr, which become events (or go to who runs a command of our own,
+ * command.c), and stdin, which is stdout's other direction.
  *
  * Output is held by credit: an event's bytes are given back when the program frees it, so a program that takes no
  * events stops the command at its pipe. Input is held by credit too: ectx_future_write() waits for room, and never
  * queues more than the other end said it has. The future is done when it was answered and both outputs are at their
  * end; then the streams go, and who waits to write is told. */
+#include "mesh/command.h"
 #include "mesh/event.h"
-#include "mesh/stream.h"
 
 #define END_OF_FILE 4 /* what termios(3) calls VEOF, as terminals are made */
 
@@ -67,18 +68,62 @@ static void err_dead(void *arg, const struct eci_answer *a)
 static const struct eci_stream_ops out_ops = {.data = on_out, .ended = out_ended, .room = out_room, .dead = out_dead};
 static const struct eci_stream_ops err_ops = {.data = on_err, .ended = err_ended, .dead = err_dead};
 
+/* ---- of a command of our own ---- */
+
+static void own_out(void *arg, const uint8_t *p, size_t n)
+{
+	const struct ectx_future *f = arg;
+	eci_command_stdout(f->command, f->out, p, n);
+}
+
+static void own_err(void *arg, const uint8_t *p, size_t n)
+{
+	struct ectx_future *f = arg;
+	eci_command_stderr(f->command, p, n);
+	eci_stream_took(f->err, n, eci_now_ms());
+}
+
+static void own_ended(void *arg)
+{
+	const struct ectx_future *f = arg;
+	eci_outside_ops.ended(f->command->io);
+	out_ended(arg);
+}
+
+static void own_room(void *arg)
+{
+	const struct ectx_future *f = arg;
+	eci_outside_ops.room(f->command->io);
+}
+
+static void own_dead(void *arg, const struct eci_answer *a)
+{
+	const struct ectx_future *f = arg;
+	eci_outside_ops.dead(f->command->io, a);
+	out_ended(arg);
+}
+
+static const struct eci_stream_ops own_out_ops = {
+	.data = own_out, .ended = own_ended, .room = own_room, .dead = own_dead};
+static const struct eci_stream_ops own_err_ops = {.data = own_err, .ended = err_ended, .dead = err_dead};
+
 bool eci_outputs_open(struct ectx_future *f)
 {
-	f->out = eci_stream_new(f->mesh->router, f->at->id, 0, &out_ops, f);
-	f->err = eci_stream_new(f->mesh->router, f->at->id, 0, &err_ops, f);
+	bool own = f->command != NULL;
+	f->out = eci_stream_new(f->mesh->router, f->at->id, 0, own ? &own_out_ops : &out_ops, f);
+	f->err = eci_stream_new(f->mesh->router, f->at->id, 0, own ? &own_err_ops : &err_ops, f);
 	f->out_open = f->out != NULL;
 	f->err_open = f->err != NULL;
+	if (own && f->out)
+		eci_command_joined(f->command, f->out);
 	return f->out && f->err;
 }
 
 void eci_outputs_close(struct ectx_future *f)
 {
 	uint64_t now = eci_now_ms();
+	if (f->command)
+		eci_command_joined(f->command, NULL);
 	/* What is at its end over there, its input included: the command has ended, and waits for nothing else. */
 	if (f->out && !f->out_open && (f->input || f->input_ended))
 		(void)eci_stream_end(f->out, now);
