@@ -6,6 +6,7 @@ file(MAKE_DIRECTORY ${ECONTEXT_GENERATED})
 set(ECONTEXT_AGENTS_OF "" CACHE STRING "the folder of another build of this source, whose agents are taken; from the source's folder on")
 file(GLOB_RECURSE agent_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/preamble/python/*.py
   ${CMAKE_SOURCE_DIR}/preamble/served/*.py
+  ${CMAKE_SOURCE_DIR}/preamble/shell/*.sh
   ${CMAKE_SOURCE_DIR}/preamble/python/names.json)
 if(ECONTEXT_AGENTS_OF)
   get_filename_component(theirs ${ECONTEXT_AGENTS_OF} ABSOLUTE BASE_DIR ${CMAKE_SOURCE_DIR})

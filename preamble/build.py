@@ -28,6 +28,7 @@ import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = os.path.join(HERE, 'python', 'names.json')
+SHELL = os.path.join(HERE, 'shell')     # what a host without Python copies with: embedded without its comments
 SERVED = os.path.join(HERE, 'served')   # modules that are no part of the agent: embedded as they are
 CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream', 'cancel')
 # A piece is python/NAME.py, or the chapters of folder python/NAME/ in this order, joined.
@@ -382,6 +383,12 @@ def c_array(name, data):
     return 'static const uint8_t %s[] = {\n\t%s};\n' % (name, ',\n\t'.join(rows))
 
 
+def without_comments(script):
+    """A shell script as it is sent: no lines that are comments, no indentation. (None of ours has a here-document.)"""
+    lines = [x.lstrip() for x in script.split(b'\n')]
+    return b'\n'.join(x for x in lines if x and not x.startswith(b'#')) + b'\n'
+
+
 def c_file(line, out):
     s = '/* Made by preamble/build.py from preamble/python. */\n#include "preamble/preamble.h"\n\n'
     s += c_array('python_bytes', line.encode() + b'\n' + out[CORE][1])
@@ -392,6 +399,14 @@ def c_file(line, out):
     for i, n in enumerate(files):
         with open(os.path.join(SERVED, n), 'rb') as f:
             s += c_array('served_%d' % i, f.read())
+    scripts = sorted(n for n in os.listdir(SHELL) if n.endswith('.sh'))
+    for i, n in enumerate(scripts):
+        with open(os.path.join(SHELL, n), 'rb') as f:
+            s += c_array('shell_%d' % i, without_comments(f.read()) + b'\0')
+    s += 'const struct eci_part eci_generated_shell[] = {\n'
+    for i, n in enumerate(scripts):
+        s += '\t{"%s", shell_%d, sizeof(shell_%d) - 1},\n' % (n[:-3], i, i)
+    s += '\t{0, 0, 0},\n};\n'
     s += 'const struct eci_part eci_generated_served[] = {\n'
     for i, n in enumerate(files):
         s += '\t{"%s", served_%d, sizeof(served_%d)},\n' % (n[:-3], i, i)

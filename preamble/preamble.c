@@ -22,6 +22,7 @@
 extern const struct eci_part eci_generated_python;
 extern const struct eci_part eci_generated_parts[];
 extern const struct eci_part eci_generated_served[];
+extern const struct eci_part eci_generated_shell[];
 extern const struct eci_native eci_generated_native[];
 
 static const char LOWER_DIGITS[] = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -48,6 +49,14 @@ const struct eci_part *eci_preamble_parts(size_t i)
 const struct eci_part *eci_preamble_served(size_t i)
 {
 	return nth(eci_generated_served, i);
+}
+
+const char *eci_preamble_shell(const char *name)
+{
+	for (const struct eci_part *p = eci_generated_shell; p->name; p++)
+		if (strcmp(p->name, name) == 0)
+			return (const char *)p->bytes;
+	return NULL;
 }
 
 const uint8_t *eci_preamble_part(const char *name, size_t *len)

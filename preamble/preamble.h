@@ -26,6 +26,9 @@ const struct eci_part *eci_preamble_parts(size_t i);
  */
 const struct eci_part *eci_preamble_served(size_t i);
 
+/* A script for a POSIX shell, NUL-terminated: "put", "get" (preamble/shell, without its comments). NULL: another. */
+const char *eci_preamble_shell(const char *name);
+
 /* The native agent for one kind of machine: a static ELF that runs from RAM. */
 struct eci_native {
 	const char *arch;   /* as uname -m says it: x86_64, aarch64, armv7l, riscv64, i686 */

@@ -1,0 +1,184 @@
+# The far end of `econtext cp` on a host without Python, where files come from there: by what any POSIX shell and its
+# tools do.
+#
+# sh -c THIS get RESUME PATTERN... First it says what digests it has: "econtext-get sha256" or "econtext-get -". Then
+# come words, each a line but for paths and texts, which are as they are and end with a NUL:
+#
+#     s                                  a pattern stands for several
+#     d MODE SECONDS FRACTION PATH       a folder
+#     l PATH TARGET                      a link
+#     f MODE SECONDS FRACTION SIZE ASK PATH
+#                                        a file; with ASK 1 this waits for a line "N DIGEST", what is there already of it, and
+#                                        answers "@ N", where it goes on. SIZE - N bytes follow, then a line ". DIGEST"
+#     e PATH TEXT                        it cannot be read
+#     .                                  (for a file's end, and alone:) that is all
+#
+# What is small is read before its size is said, because what /proc and /sys say of theirs is not true. What becomes
+# shorter while it is read is made up with zeros; its digest then tells.
+LC_ALL=C
+export LC_ALL
+resume=$1
+shift
+newline='
+'
+SMALL=4096 # a page: what /sys says of its files
+UNSIZED=1048576 # the most of a file that says it has 0 bytes: it is kept in memory
+
+why() { # the last word of a tool's complaint
+	text=$(printf '%s\n' "$1" | sed -n '/./{p;q;}')
+	text=${text##*: }
+	text=${text:-it failed without a word}
+}
+
+error() { # FULL TEXT
+	printf 'e %s\0%s\0' "$1" "$2"
+}
+
+look() { # FULL: mode, seconds, fraction, size
+	if s=$(stat -c '%a %Y %s %y' "$1" 2>/dev/null); then
+		mode=${s%% *} s=${s#* }
+		seconds=${s%% *} s=${s#* }
+		size=${s%% *} s=${s#* }
+		case $s in
+		*.*)
+			fraction=${s#*.}
+			fraction=${fraction%% *}
+			;;
+		*) fraction=0 ;;
+		esac
+	else # a host without stat(1)
+		mode=644 seconds=- fraction=0 size=$(wc -c <"$1" 2>/dev/null) || size=0
+		[ ! -x "$1" ] || mode=755
+		size=$((size))
+	fi
+}
+
+sum_of() { # FULL N: of its first N bytes
+	sum=-
+	[ "$digests" = - ] || sum=$(head -c "$2" "$1" | sha256sum) || sum=-
+	sum=${sum%% *}
+}
+
+small() { # FULL PATH: all of it at once, in octal
+	most=$UNSIZED
+	[ "$size" -eq 0 ] || most=$size
+	octal=$(head -c $((most + 1)) "$1" | od -An -v -to1 | tr -d '\n' | sed 's/ /\\0/g')
+	size=$((${#octal} / 5))
+	if [ "$size" -gt "$most" ] && [ "$most" -eq "$UNSIZED" ]; then
+		error "$1" 'it says 0 bytes, and has more than 1 MiB'
+		return
+	fi
+	sum=-
+	[ "$digests" = - ] || sum=$(printf %b "$octal" | sha256sum)
+	printf 'f %s %s %s %s 0 %s\0' "$mode" "$seconds" "$fraction" "$size" "$2"
+	printf '%b. %s\n' "$octal" "${sum%% *}"
+}
+
+large() { # FULL PATH
+	printf 'f %s %s %s %s %s %s\0' "$mode" "$seconds" "$fraction" "$size" "$resume" "$2"
+	from=0
+	if [ "$resume" = 1 ]; then
+		read -r n theirs || exit 1
+		if [ "$n" -gt 0 ] && [ "$n" -le "$size" ]; then
+			sum_of "$1" "$n"
+			[ "$sum" = - ] || [ "$sum" != "$theirs" ] || from=$n
+		fi
+		echo "@ $from"
+	fi
+	{
+		if [ "$from" -eq 0 ]; then cat "$1"; else tail -c +$((from + 1)) "$1"; fi
+		cat /dev/zero
+	} 2>/dev/null | head -c $((size - from))
+	sum_of "$1" "$size"
+	echo ". $sum"
+}
+
+file() { # FULL PATH
+	if ! err=$( (: <"$1") 2>&1); then
+		why "$err"
+		error "$1" "$text"
+		return
+	fi
+	look "$1"
+	if [ "$size" -le $SMALL ]; then small "$1" "$2"; else large "$1" "$2"; fi
+}
+
+tree() { # FULL PATH
+	if [ -L "$1" ]; then
+		link=$(readlink "$1" && echo x) || link=
+		printf 'l %s\0%s\0' "$2" "${link%"$newline"x}"
+	elif [ -d "$1" ]; then
+		if [ ! -r "$1" ] || [ ! -x "$1" ]; then
+			error "$1" 'Permission denied'
+			return
+		fi
+		look "$1"
+		printf 'd %s %s %s %s\0' "$mode" "$seconds" "$fraction" "$2"
+		for x in "$1"/.[!.]* "$1"/..?* "$1"/*; do
+			if [ -e "$x" ] || [ -L "$x" ]; then tree "$x" "$2/${x##*/}"; fi
+		done
+	elif [ -f "$1" ]; then
+		file "$1" "$2"
+	elif [ -e "$1" ]; then
+		error "$1" 'neither a file nor a folder'
+	else
+		error "$1" 'No such file or directory'
+	fi
+}
+
+home() { # as expanduser(3) would, if there were one: PATTERN into $x
+	x=$1
+	case $x in
+	\~ | \~/*) x=$HOME${x#?} ;;
+	\~*)
+		case ${x%%/*} in
+		*[!A-Za-z0-9._~-]*) ;;
+		*) eval "x=${x%%/*}\${x#\"\${x%%/*}\"}" ;;
+		esac
+		;;
+	-*) x=./$x ;;
+	esac
+}
+
+whole_name() { # FULL: its last name, into $name; '.', '..' and '/' are what they lead to
+	name=$1
+	while case $name in ?*/) ;; *) false ;; esac do name=${name%/}; done
+	name=${name##*/}
+	case $name in
+	'' | . | ..)
+		name=$(cd "$1" && pwd -P && echo x)
+		name=${name%"$newline"x}
+		name=${name##*/}
+		name=${name:-root}
+		;;
+	esac
+}
+
+top() { # FULL
+	whole_name "$1"
+	full=$1
+	if [ -L "$full" ] && [ -e "$full" ]; then
+		full=$(readlink -f "$full" && echo x)
+		full=${full%"$newline"x}
+	fi
+	tree "$full" "$name"
+}
+
+digests=-
+[ "$(printf '' | sha256sum 2>/dev/null)" ] && digests=sha256
+echo "econtext-get $digests"
+patterns=$#
+for pattern in "$@"; do
+	home "$pattern"
+	if [ -e "$x" ] || [ -L "$x" ]; then
+		set -- "$x"
+	else
+		IFS=
+		# shellcheck disable=SC2086
+		set -- $x
+		unset IFS
+	fi
+	if [ "$patterns" -eq 1 ] && [ $# -gt 1 ]; then echo s; fi
+	for x in "$@"; do top "$x"; done
+done
+echo .

@@ -1,0 +1,378 @@
+# The far end of `econtext cp` on a host without Python: files to there, by what any POSIX shell and its tools do.
+#
+# sh -c THIS put DEST SINGLE RESUME. First it says what digests it has: "econtext-put sha256" or "econtext-put -". Then
+# it takes words, a line each; a path is relative, and what is not plain in it is \0 and three octal digits:
+#
+#     d MODE TIME STAMP PATH                 a folder, which stays 0700 until `t`
+#     l PATH TARGET                          a link
+#     f MODE TIME STAMP SIZE OFFSET PATH     a file, and then:
+#     p N                                    N bytes of it follow
+#     h N                                    a hole
+#     . DIGEST                               its end; "-" for DIGEST: it could not be read to its end
+#     t MODE TIME STAMP PATH                 a folder's own mode and time; not answered
+#     ? SIZE PATH                            what is there of it? (with RESUME)
+#
+# TIME is seconds of the epoch with a fraction, STAMP the same as touch -t wants it, in UTC. Answers, in their order:
+# "+", or "- HOW PLACE TEXT" (HOW as econtext_files.py says, PLACE in octal); to `?`: "= N DIGEST", N -1 for all of it.
+#
+# A file is written beside its place, checked, and renamed. If this shell is killed, a process that waits for its end in
+# a session of its own takes away what it has left.
+LC_ALL=C
+export LC_ALL
+dest=$1 single=$2 resume=$3
+now='' bad='' place='' missing='' broken='' part='' whole='' at=0
+newline='
+'
+
+why() { # the last word of a tool's complaint
+	text=$(printf '%s\n' "$1" | sed -n '/records in/d;/records out/d;/copied/d;/./{p;q;}')
+	text=${text##*: }
+	text=${text:-it failed without a word}
+}
+
+no() { # HOW TEXT
+	octal=$(printf %s "$place" | od -An -v -to1 | tr -d ' \n')
+	echo "- $1 ${octal:--} $2" >&3
+}
+
+plain() { # what is no plain path as it came: into $path
+	path=$1
+	case $1 in
+	*\\*)
+		path=$(printf '%bx' "$1")
+		path=${path%x}
+		;;
+	esac
+}
+
+tilde() { # as expanduser(3) would, if there were one
+	case $dest in
+	\~ | \~/*) dest=$HOME${dest#?} ;;
+	\~*)
+		case ${dest%%/*} in
+		*[!A-Za-z0-9._~-]*) ;;
+		*) eval "dest=${dest%%/*}\${dest#\"\${dest%%/*}\"}" ;;
+		esac
+		;;
+	-*) dest=./$dest ;;
+	esac
+}
+
+folder_error() { # why there can be nothing in this folder
+	if [ -d "$1" ]; then
+		broken=
+	elif [ -e "$1" ] || [ -L "$1" ]; then
+		broken='Not a directory'
+	else
+		broken=${2:-No such file or directory}
+	fi
+}
+
+target() { # a first part of a path comes into $dest if that is a folder, else it is $dest
+	into=
+	tilde
+	case $dest in */) into=1 ;; esac
+	if [ -d "$dest" ] || [ "$single" = 0 ]; then into=1; fi
+	broken_at=$dest
+	while case $dest in ?*/) ;; *) false ;; esac do dest=${dest%/}; done
+	if [ "$into" ]; then
+		text=
+		[ -d "$dest" ] || err=$(mkdir "$dest" 2>&1) || why "$err"
+		folder_error "$dest" "$text"
+	else
+		if [ -L "$dest" ] && [ -e "$dest" ]; then
+			dest=$(readlink -f "$dest" && echo x)
+			dest=${dest%"$newline"x}
+		fi
+		case $dest in
+		/*/*) broken_at=${dest%/*} ;;
+		/*) broken_at=/ ;;
+		*/*) broken_at=${dest%/*} ;;
+		*) broken_at=. ;;
+		esac
+		folder_error "$broken_at"
+	fi
+}
+
+find_place() { # PATH as it came; its answer is given here if there is none
+	plain "$1"
+	place=$path
+	if [ "$broken" ]; then
+		place=$broken_at
+		bad="1 $broken"
+		return
+	fi
+	case $path in
+	"${missing:-/}"*)
+		bad='2 its folder is not there'
+		return
+		;;
+	esac
+	case /$path/ in
+	*/../* | */./* | *//*)
+		bad='0 a path that leads out of the target'
+		return
+		;;
+	esac
+	if [ "$into" ]; then
+		place=$dest/$path
+	else
+		case $path in
+		*/*) place=$dest/${path#*/} ;;
+		*) place=$dest ;;
+		esac
+	fi
+}
+
+find_part() { # EXTRA
+	case $place in
+	*/*) part=${place%/*}/ ;;
+	*) part= ;;
+	esac
+	name=${place##*/}
+	if [ ${#name} -gt 50 ]; then # bytes or characters, as the shell likes
+		name=$(printf '%.200sx' "$name")
+		name=${name%x}
+	fi
+	part=$part.$name.econtext-$1
+}
+
+watch() { # tells the other process what to take away: $1, or nothing
+	[ "$resume" = 1 ] || case $1 in *"$newline"*) echo ;; *) printf '%s\n' "$1" ;; esac
+}
+
+size_of() {
+	size=$(wc -c <"$1" 2>/dev/null) || size=0
+	size=$((size))
+}
+
+sum_of() { # FILE N: of its first N bytes
+	sum=-
+	[ "$digests" = - ] || sum=$(head -c "$2" "$1" | sha256sum) || sum=-
+	sum=${sum%% *}
+}
+
+truncate_at() { # FILE N
+	err=$(dd if=/dev/null of="$1" bs=1 count=0 seek="$2" 2>&1) || { why "$err" && bad="0 $text"; }
+}
+
+have() { # SIZE PATH
+	bad=
+	find_place "$2"
+	if [ ! "$bad" ]; then
+		find_part part
+		for there in "$place" "$part"; do
+			if [ ! -f "$there" ] || [ -L "$there" ]; then continue; fi
+			size_of "$there"
+			[ "$size" -gt 0 ] || continue
+			if [ "$there" = "$place" ]; then
+				[ "$size" -eq "$1" ] || continue
+				sum_of "$there" "$1"
+				echo "= -1 $sum" >&3
+			else
+				[ "$size" -le "$1" ] || size=$1
+				sum_of "$there" "$size"
+				echo "= $size $sum" >&3
+			fi
+			return
+		done
+	fi
+	echo '= 0 -' >&3
+}
+
+begin() { # MODE TIME STAMP SIZE OFFSET PATH
+	mode=$1 time=$2 stamp=$3 wanted=$4 at=$5 now=file bad='' whole='' part=''
+	find_place "$6"
+	[ ! "$bad" ] || return
+	if [ -d "$place" ]; then
+		bad='0 Is a directory'
+	elif [ -e "$place" ] && [ ! -f "$place" ]; then
+		bad='0 what is there is neither a file nor a link'
+	fi
+	[ ! "$bad" ] || return
+	if [ "$resume" = 1 ]; then
+		find_part part
+		size_of "$place"
+		if [ "$at" -eq "$wanted" ] && [ "$at" -gt 0 ] && [ -f "$place" ] && [ ! -L "$place" ] && [ "$size" -eq "$at" ]; then
+			whole=1 part=$place
+			return
+		fi
+		if [ -L "$part" ]; then
+			bad='0 what is there is neither a file nor a link'
+			return
+		fi
+	else
+		find_part $$
+	fi
+	watch "$part"
+	err=$( (
+		umask 077
+		[ "$resume" = 1 ] || set -C
+		if [ "$at" -gt 0 ]; then : >>"$part"; else : >"$part"; fi
+	) 2>&1) || {
+		why "$err"
+		bad="0 $text"
+		part=
+		watch ''
+		return
+	}
+	[ "$at" -eq 0 ] || truncate_at "$part" "$at"
+}
+
+exactly() { # N bytes from stdin to stdout
+	if [ "$fullblock" ]; then
+		[ "$1" -lt 65536 ] || dd bs=65536 count=$(($1 / 65536)) iflag=fullblock
+		[ $(($1 % 65536)) -eq 0 ] || dd bs=$(($1 % 65536)) count=1 iflag=fullblock
+	else
+		dd bs=1 count="$1"
+	fi 2>/dev/null
+}
+
+piece() { # N; what cannot be written is read all the same
+	if [ "$bad" ]; then
+		exactly "$1" >/dev/null
+		return
+	fi
+	if [ "$fullblock" ] && [ "$1" -le 65536 ]; then # read before it is written
+		err=$(dd bs="$1" count=1 iflag=fullblock 2>&1 >>"$part")
+	else
+		err=$(exactly "$1" | {
+			cat 2>&1 >>"$part" || {
+				cat >/dev/null
+				exit 1
+			}
+		})
+	fi || {
+		why "$err"
+		bad="0 $text"
+		drop
+	}
+	at=$((at + $1))
+}
+
+hole() { # N
+	at=$((at + $1))
+	[ "$bad" ] || truncate_at "$part" "$at"
+}
+
+drop() { # what has come of a file that does not
+	if [ "$part" ] && [ ! "$whole" ]; then
+		size_of "$part"
+		if [ "$1" ] || [ "$resume" != 1 ] || [ "$size" -eq 0 ]; then rm -f "$part"; fi
+		watch ''
+	fi
+	part=
+}
+
+dress() { # FILE MODE TIME STAMP
+	chmod "$2" "$1" && { touch -d "@$3" "$1" 2>/dev/null || TZ=UTC0 touch -t "$4" "$1"; }
+}
+
+finish() { # DIGEST
+	[ "$1" != - ] || bad=${bad:-0 it became shorter while it was read, or could not be read to its end}
+	[ "$bad" ] || {
+		if [ "$digests" != - ]; then
+			sum=$(sha256sum <"$part") || sum=0
+			sum=${sum%% *}
+		else
+			size_of "$part"
+			sum=$1
+			[ "$size" -eq "$wanted" ] || sum=0
+		fi
+		[ "$sum" = "$1" ] || {
+			bad='0 the digest is wrong: it was changed meanwhile, or on the way'
+			drop 1
+		}
+	}
+	if [ ! "$bad" ] && [ "$whole" ]; then
+		dress "$part" "$mode" "$time" "$stamp" 2>/dev/null # another's, with the same in it: it stays as it is
+	elif [ ! "$bad" ]; then
+		if err=$( (dress "$part" "$mode" "$time" "$stamp" && mv -f "$part" "$place") 2>&1); then
+			part=
+			watch ''
+		else
+			why "$err"
+			bad="0 $text"
+		fi
+	fi
+	drop
+	answer
+}
+
+answer() {
+	if [ "$bad" ]; then no "${bad%% *}" "${bad#* }"; else echo + >&3; fi
+	now='' bad=''
+}
+
+folder() { # MODE TIME STAMP PATH
+	bad=
+	find_place "$4"
+	if [ ! "$bad" ] && [ ! -d "$place" ]; then
+		err=$( (umask 077 && mkdir "$place") 2>&1) || {
+			why "$err"
+			folder_error "$place" "$text"
+			[ ! "$broken" ] || bad="0 $broken" missing=$path/
+			broken=
+		}
+	fi
+	answer
+}
+
+link() { # PATH TARGET
+	bad=
+	find_place "$1"
+	plain "$2"
+	if [ ! "$bad" ] && [ -d "$place" ] && [ ! -L "$place" ]; then
+		bad='0 Is a directory'
+	elif [ ! "$bad" ]; then
+		find_part $$
+		watch "$part"
+		if ! err=$(ln -s -- "$path" "$part" 2>&1) || ! err=$(mv -f $over "$part" "$place" 2>&1); then
+			why "$err"
+			bad="0 $text"
+			rm -f "$part"
+		fi
+		watch ''
+	fi
+	part=
+	answer
+}
+
+clothe() { # MODE TIME STAMP PATH: a folder that was made
+	bad=
+	find_place "$4"
+	[ "$bad" ] || dress "$place" "$1" "$2" "$3" 2>/dev/null
+}
+
+take() {
+	target
+	echo "econtext-put $digests" >&3
+	while read -r what one two three four five six; do
+		case $what in
+		d) folder "$one" "$two" "$three" "$four" ;;
+		l) link "$one" "$two" ;;
+		f) begin "$one" "$two" "$three" "$four" "$five" "$six" ;;
+		p) piece "$one" ;;
+		h) hole "$one" ;;
+		.) finish "$one" ;;
+		t) clothe "$one" "$two" "$three" "$four" ;;
+		'?') have "$one" "$two" ;;
+		*) exit 1 ;;
+		esac
+	done
+	[ "$now" ] && drop
+}
+
+digests=- fullblock='' over=''
+[ "$(printf '' | sha256sum 2>/dev/null)" ] && digests=sha256
+[ "$(printf ab | dd bs=2 count=1 iflag=fullblock 2>/dev/null)" ] && fullblock=1
+mv --help 2>&1 | grep -q -e ' -T' && over=-T
+session=$(command -v setsid)
+exec 3>&1
+# shellcheck disable=SC2016
+take | $session sh -c '
+	trap "" HUP INT TERM
+	last=
+	while read -r part; do last=$part; done
+	[ ! "$last" ] || rm -f "$last"
+' >/dev/null 2>&1 3>&-
