@@ -39,8 +39,20 @@ int eci_sources_walk(struct eci_sources *s, const char *const *paths, eci_source
 		     void *arg); /* -1: memory */
 void eci_sources_free(struct eci_sources *s);
 
-/* The bytes of a channel that sends entries [first, n). */
+struct eci_feeder;
+/* How what is sent is written: as values of a channel (copy_values.c), or as lines for a shell (copy_lines.c). */
+struct eci_feeder_form {
+	void (*head)(struct eci_feeder *f, const struct eci_entry_here *e, uint64_t offset);
+	void (*piece)(struct eci_feeder *f, const uint8_t *p, size_t n);
+	void (*hole)(struct eci_feeder *f, uint64_t n);
+	void (*done)(struct eci_feeder *f, bool whole, const uint8_t *sum); /* of a file; sum NULL: no digest */
+	void (*finish)(struct eci_feeder *f);                               /* behind the last entry; NULL: nothing */
+};
+extern const struct eci_feeder_form eci_form_values, eci_form_lines;
+
+/* The bytes that send entries [first, n). */
 struct eci_feeder {
+	const struct eci_feeder_form *form;
 	struct eci_sources *s;
 	size_t at;      /* entry */
 	bool *left_out; /* by entry: not said here, so nothing is answered to it */
@@ -48,6 +60,8 @@ struct eci_feeder {
 	uint64_t offset, sent; /* in the file; of files in all */
 	uint64_t size;         /* as it was said */
 	uint64_t data_until;   /* no hole is looked for before */
+	uint64_t run;          /* lines: bytes that were promised, and are not there yet */
+	bool finished;
 	const char *algorithm; /* NULL: no digests */
 	struct eci_digest *digest;
 	struct eci_buf ahead;    /* what was read of it before its head */
@@ -57,7 +71,8 @@ struct eci_feeder {
 	void *arg;
 	uint8_t piece[ECI_COPY_PIECE];
 };
-void eci_feeder_init(struct eci_feeder *f, struct eci_sources *s, size_t first, const char *algorithm);
+void eci_feeder_init(struct eci_feeder *f, struct eci_sources *s, size_t first, const char *algorithm,
+		     const struct eci_feeder_form *form);
 /* Makes at least one byte ready in f->out, unless all is said: false. */
 bool eci_feeder_more(struct eci_feeder *f);
 void eci_feeder_deinit(struct eci_feeder *f);

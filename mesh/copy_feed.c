@@ -1,5 +1,4 @@
-/* The bytes of a copy: entries, and what is in them, as a channel's values: preamble/served/econtext_files.py says
- * which.
+/* The bytes of a copy: entries, and what is in them, in the form that the far end wants (copy.h).
  *
  * Invariant: a file that has begun is always ended with `done`, also when it turns out to be unreadable or shorter:
  * then with no digest, and the far end says what is wrong with it.
@@ -9,75 +8,18 @@
  * so what is small is read before its size is said, and what says 0 is read to its end. */
 #include "mesh/copy.h"
 
-#include "core/cbor.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-void eci_feeder_init(struct eci_feeder *f, struct eci_sources *s, size_t first, const char *algorithm)
+void eci_feeder_init(struct eci_feeder *f, struct eci_sources *s, size_t first, const char *algorithm,
+		     const struct eci_feeder_form *form)
 {
-	*f = (struct eci_feeder){.s = s, .at = first, .fd = -1, .algorithm = algorithm};
+	*f = (struct eci_feeder){.s = s, .at = first, .fd = -1, .algorithm = algorithm, .form = form};
 	f->left_out = calloc(s->n ? s->n : 1, sizeof *f->left_out);
 	f->out.failed = !f->left_out;
-}
-
-/* A value goes with its length before it. */
-static void put_value(struct eci_feeder *f, const struct eci_buf *value)
-{
-	size_t n = eci_buf_len(value);
-	const uint8_t head[4] = {(uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
-	(void)eci_buf_append(&f->out, head, sizeof head);
-	(void)eci_buf_append(&f->out, eci_buf_data(value), n);
-	f->out.failed = f->out.failed || value->failed;
-}
-
-static void put_head(struct eci_feeder *f, const struct eci_entry_here *e, uint64_t offset)
-{
-	static const char *const what[] = {"file", "dir", "link"};
-	struct eci_buf b = ECI_BUF_NULL;
-	double mtime = (double)e->st.st_mtim.tv_sec + (double)e->st.st_mtim.tv_nsec / 1e9;
-	uint64_t bits;
-	memcpy(&bits, &mtime, sizeof bits);
-	eci_cbor_put_array(&b, e->kind == ECI_ENTRY_FILE ? 6 : e->kind == ECI_ENTRY_DIR ? 4 : 3);
-	eci_cbor_put_str(&b, what[e->kind]);
-	eci_cbor_put_bytes(&b, e->path, strlen(e->path));
-	if (e->kind == ECI_ENTRY_LINK) {
-		char target[4096];
-		ssize_t n = readlink(e->full, target, sizeof target);
-		eci_cbor_put_bytes(&b, target, n > 0 ? (size_t)n : 0);
-	} else {
-		eci_cbor_put_uint(&b, e->st.st_mode & 07777);
-		eci_cbor_put_f64bits(&b, bits);
-	}
-	if (e->kind == ECI_ENTRY_FILE) {
-		eci_cbor_put_uint(&b, f->size);
-		eci_cbor_put_uint(&b, offset);
-	}
-	put_value(f, &b);
-	eci_buf_deinit(&b);
-}
-
-static void put_done(struct eci_feeder *f, bool whole)
-{
-	struct eci_buf b = ECI_BUF_NULL;
-	uint8_t sum[ECI_DIGEST_SIZE];
-	bool has = f->digest != NULL;
-	eci_digest_end(f->digest, sum);
-	f->digest = NULL;
-	eci_cbor_put_array(&b, 2);
-	eci_cbor_put_str(&b, "done");
-	if (has && whole)
-		eci_cbor_put_bytes(&b, sum, sizeof sum);
-	else
-		eci_cbor_put_null(&b);
-	put_value(f, &b);
-	eci_buf_deinit(&b);
-	(void)close(f->fd);
-	f->fd = -1;
-	f->at++;
 }
 
 static bool all_zero(const uint8_t *p, size_t n)
@@ -85,26 +27,24 @@ static bool all_zero(const uint8_t *p, size_t n)
 	return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
 }
 
-static void put_hole(struct eci_feeder *f, uint64_t n)
-{
-	struct eci_buf b = ECI_BUF_NULL;
-	eci_cbor_put_array(&b, 2);
-	eci_cbor_put_str(&b, "hole");
-	eci_cbor_put_uint(&b, n);
-	put_value(f, &b);
-	eci_buf_deinit(&b);
-}
-
 static void put_piece(struct eci_feeder *f, const uint8_t *p, size_t n)
 {
-	struct eci_buf b = ECI_BUF_NULL;
-	if (n == ECI_COPY_PIECE && all_zero(p, n)) {
-		put_hole(f, n);
-		return;
-	}
-	eci_cbor_put_bytes(&b, p, n);
-	put_value(f, &b);
-	eci_buf_deinit(&b);
+	if (n == ECI_COPY_PIECE && !f->run && all_zero(p, n))
+		f->form->hole(f, n);
+	else
+		f->form->piece(f, p, n);
+}
+
+static void put_done(struct eci_feeder *f, bool whole)
+{
+	uint8_t sum[ECI_DIGEST_SIZE];
+	bool has = f->digest != NULL;
+	eci_digest_end(f->digest, sum);
+	f->digest = NULL;
+	f->form->done(f, whole, has && whole ? sum : NULL);
+	(void)close(f->fd);
+	f->fd = -1;
+	f->at++;
 }
 
 /* Reads up to n bytes and counts them into the digest. */
@@ -220,7 +160,7 @@ static void begin_file(struct eci_feeder *f, struct eci_entry_here *e)
 		f->offset += (uint64_t)n;
 	}
 	f->sent += f->offset;
-	put_head(f, e, f->offset);
+	f->form->head(f, e, f->offset);
 }
 
 static void go_on(struct eci_feeder *f)
@@ -234,7 +174,7 @@ static void go_on(struct eci_feeder *f)
 		eci_buf_drain(&f->ahead, (size_t)n);
 	} else if (left && (hole = hole_here(f))) {
 		count_zeros(f, hole);
-		put_hole(f, hole);
+		f->form->hole(f, hole);
 		n = (ssize_t)hole;
 	} else if (left) {
 		n = read_some(f, left);
@@ -260,9 +200,13 @@ bool eci_feeder_more(struct eci_feeder *f)
 		} else if (e->kind == ECI_ENTRY_FILE) {
 			begin_file(f, e);
 		} else {
-			put_head(f, e, 0);
+			f->form->head(f, e, 0);
 			f->at++;
 		}
+	}
+	if (f->at == f->s->n && !f->finished && f->form->finish) {
+		f->finished = true;
+		f->form->finish(f);
 	}
 	return eci_buf_len(&f->out) > 0;
 }

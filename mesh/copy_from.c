@@ -1,10 +1,12 @@
-/* Copies from a context: `get` there, and what it sends written here.
+/* Copies from a context: `get` there (of a shell, where there is no Python: copy_heads.c), and what it sends written
+ * here.
  *
  * The far end is not trusted with our disk: a path is relative, no part of it is "..", and what would pass through a
  * symbolic link that it has just made is opened without following one. Files are written by copy_in.c.
  *
  * Below a folder that could not be made nothing can come: that is said once, for the folder, and only counted after. */
 #include "mesh/copy_in.h"
+#include "mesh/copy_lines.h"
 #include "mesh/copy_run.h"
 
 #include <errno.h>
@@ -22,10 +24,12 @@ struct fetch {
 	struct eci_copy k;
 	ectx_context *c;
 	ectx_channel *ch;
+	struct eci_copy_shell *shell; /* instead of ch */
 	char *dest;
 	const char *algorithm;
 	bool into, folder; /* dest is one that things come into; it is there */
 	bool refused;      /* nothing can come */
+	bool ended;        /* all was said */
 	char path[PATH_LONGEST], place[PATH_LONGEST];
 	struct eci_incoming file; /* that is coming */
 	char *missing;            /* a folder that is not there, with a slash */
@@ -106,20 +110,26 @@ static void failed(struct fetch *f, const char *at, const char *why)
 		eci_copy_failed_here(&f->k, f->c, at && *at ? at : f->path, why);
 }
 
+static bool send_have(struct fetch *f, uint64_t n, const uint8_t sum[ECI_DIGEST_SIZE])
+{
+	ectx_value *v = ectx_array();
+	ectx_error e = {0};
+	bool good = v && ectx_array_push(v, ectx_int((int64_t)n)) &&
+		    ectx_array_push(v, n ? ectx_bytes(sum, ECI_DIGEST_SIZE) : ectx_null());
+	good = good && ectx_channel_send(f->ch, v, HAVE_MS, &e) == ECTX_OK;
+	ectx_error_clear(&e);
+	ectx_value_free(v);
+	return good;
+}
+
 static void say_have(struct fetch *f)
 {
 	uint8_t sum[ECI_DIGEST_SIZE];
 	uint64_t n = eci_incoming_have(&f->file, sum);
-	ectx_value *v = ectx_array();
-	ectx_error e = {0};
-	bool good = v && ectx_array_push(v, ectx_int((int64_t)n)) &&
-		    ectx_array_push(v, n ? ectx_bytes(sum, sizeof sum) : ectx_null());
-	if (!good || ectx_channel_send(f->ch, v, HAVE_MS, &e) != ECTX_OK) {
-		eci_copy_refused(&f->k, f->c, f->path, good ? ectx_code_name(e.code) : "no memory");
-		f->refused = true;
-	}
-	ectx_error_clear(&e);
-	ectx_value_free(v);
+	if (f->shell ? eci_shell_have(f->shell, n, sum) == 0 : send_have(f, n, sum))
+		return;
+	eci_copy_refused(&f->k, f->c, f->path, "what is here already could not be said");
+	f->refused = true;
 }
 
 static void begin_file(struct fetch *f, const ectx_value *v)
@@ -315,7 +325,7 @@ static void run(void *arg)
 	while (!f->k.stop && !f->refused) {
 		ectx_value *v = NULL;
 		ectx_error e = {0};
-		r = ectx_channel_receive(f->ch, &v, WAIT_MS, &e);
+		r = f->shell ? eci_shell_value(f->shell, &v, WAIT_MS) : ectx_channel_receive(f->ch, &v, WAIT_MS, &e);
 		ectx_error_clear(&e);
 		if (r == ECTX_DEADLINE)
 			continue;
@@ -326,7 +336,39 @@ static void run(void *arg)
 			take(f, v);
 		ectx_value_free(v);
 	}
+	f->ended = r == ECTX_OK;
 	settle(f);
+}
+
+static void fetch_by_shell(struct fetch *f, const char *const *sources)
+{
+	size_t n = 0;
+	ectx_error e = {.status = ECTX_INTERNAL, .code = ECTX_E_NO_MEMORY};
+	while (sources[n])
+		n++;
+	const char **args = calloc(n + 2, sizeof *args);
+	f->shell = calloc(1, sizeof *f->shell);
+	bool begun = false;
+	if (args && f->shell) {
+		args[0] = f->k.o->resume ? "1" : "0";
+		memcpy(args + 1, sources, n * sizeof *args);
+		begun = eci_shell_begin(f->shell, f->c, "get", args, &f->k.stop, &e) == 0;
+	}
+	free(args);
+	if (begun) {
+		f->algorithm = f->shell->algorithm;
+		eci_copy_thread(&f->k, run, f);
+	}
+	eci_copy_wait(&f->k);
+	while (begun && !f->ended && !f->k.stop && !f->refused && !ectx_future_wait(f->shell->cmd.future, WAIT_MS))
+		;
+	if (begun && !f->ended)
+		eci_shell_why(f->shell, &e);
+	if (!f->ended && !f->k.stop && !f->refused)
+		eci_copy_failed(&f->k, f->c, NULL, &e);
+	if (f->shell)
+		eci_shell_end(f->shell);
+	free(f->shell);
 }
 
 static void fetch_all(struct fetch *f, const char *const *sources)
@@ -405,7 +447,10 @@ enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, con
 		eci_copy_failed_here(&f->k, NULL, dest, "no memory");
 	else if (eci_copy_greet(&f->k, &peer, 1) && make_dest(f, sources)) {
 		f->algorithm = peer.algorithm;
-		fetch_all(f, sources);
+		if (peer.no_python)
+			fetch_by_shell(f, sources);
+		else
+			fetch_all(f, sources);
 	}
 	enum ectx_status status = eci_copy_finish(&f->k, result, err);
 	free(f->dest);

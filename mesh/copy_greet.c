@@ -1,6 +1,8 @@
 /* The beginning of a copy: its contexts are asked what digests they have, which also connects them, all at the same
  * time.
  *
+ * One that is there and has no Python says so here, by the worker that could not be booted.
+ *
  * What the user gave as a limit is for connecting: who is not there in time was not reached, and nothing has run. */
 #include "mesh/copy_run.h"
 
@@ -38,6 +40,17 @@ static void failed(struct eci_copy *k, struct eci_copy_peer *p, const ectx_error
 	eci_copy_failed(k, p->c, NULL, &mine);
 }
 
+/* Is the context itself up, and only its worker not to be had? */
+static bool lacks_python(const ectx_context *c, const ectx_error *e)
+{
+	if (e->code != ECTX_E_NO_PYTHON)
+		return false;
+	eci_lock(c->mesh);
+	bool lacks = c->native && eci_context_reachable(c);
+	eci_unlock(c->mesh);
+	return lacks;
+}
+
 static void await(struct eci_copy *k, struct eci_copy_peer *p)
 {
 	static const ectx_error no_memory = {.status = ECTX_INTERNAL, .code = ECTX_E_NO_MEMORY};
@@ -48,6 +61,8 @@ static void await(struct eci_copy *k, struct eci_copy_peer *p)
 		failed(k, p, &no_memory);
 	else if (k->stop)
 		p->gone = true;
+	else if (lacks_python(p->c, ectx_future_error(p->call)))
+		p->no_python = true;
 	else if (ectx_future_error(p->call)->status != ECTX_OK)
 		failed(k, p, ectx_future_error(p->call));
 	for (size_t a = 0; !p->gone && a < NAMES && !p->algorithm; a++)
@@ -67,7 +82,7 @@ size_t eci_copy_greet(struct eci_copy *k, struct eci_copy_peer *v, size_t n)
 	for (size_t a = 0; a < NAMES; a++) { /* one that all have, for a group */
 		bool all = true;
 		for (size_t i = 0; i < n; i++)
-			all &= v[i].gone || has(ectx_future_value(v[i].call), names[a]);
+			all &= v[i].gone || v[i].no_python || has(ectx_future_value(v[i].call), names[a]);
 		for (size_t i = 0; all && i < n; i++)
 			v[i].algorithm = names[a];
 		if (all)

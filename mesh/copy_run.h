@@ -40,6 +40,7 @@ struct eci_copy_peer {
 	ectx_context *c;
 	const char *algorithm; /* of digests; NULL: none */
 	bool gone;             /* it cannot be reached; told already */
+	bool no_python;        /* it is there, with a native agent and no Python: a shell copies there */
 	ectx_future *call;
 };
 /* Connects n of them side by side, and finds the best algorithm that all have, else for each its own. How many are

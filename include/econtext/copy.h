@@ -3,8 +3,10 @@
  * Folders are copied with all in them, with modes and times (to a tenth of a microsecond or so: as a float64 says it);
  * symbolic links are copied as such inside of a folder, and followed when they are named. Files are written beside
  * their place, their digest is compared (BLAKE2b or SHA-256, the first that both ends have; none with a Python
- * before 2.5), and then they are renamed: what fails leaves nothing. Holes stay holes. The far end is Python: a native
- * context runs one beside it for this. */
+ * before 2.5), and then they are renamed: what fails leaves nothing. Holes stay holes. The far end is Python (a
+ * native context runs one beside it for this), or a shell with its tools where there is none: then it is served alone,
+ * verified only where there is a sha256sum, holes come from there as zeros, and what says it has 0 bytes comes up to
+ * 1 MiB instead of 16. */
 #ifndef ECONTEXT_COPY_H
 #define ECONTEXT_COPY_H
 

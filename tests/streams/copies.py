@@ -36,7 +36,7 @@ def test_odd_names_and_times(place):
     for targets, dest, where in ('leaf1', 'one', 'one'), (THREE, 'three/', 'three/src'):
         status, out, err = place.run('cp', root, targets + ':' + place.path(dest))
         expect((status, err) == (0, ''), status, err)
-        same(root, place.path(where))
+        same(root, place.path(where), seconds=place.seconds)
     status, out, err = place.run('cp', 'leaf1:' + root, 'back')
     expect((status, err) == (0, ''), status, err)
     same(root, place.path('back'))
@@ -157,6 +157,8 @@ def carried(place):
 
 def old_python(place):
     """A node `old` with Python 2.7, where there is one."""
+    if place.shell:
+        return []
     found = subprocess.run([os.path.join(HERE, '../../scripts/pythons')], stdout=subprocess.PIPE, text=True).stdout.split()
     if '2.7' not in found:
         return []
@@ -203,7 +205,8 @@ def test_holes(place):
 def test_what_does_not_say_its_size(place):
     """Files of /proc and /sys, which say 0 or a page; old Pythons too, one to three and back."""
     found = ['/proc/version', '/proc/filesystems', '/proc/kallsyms', '/sys/kernel/mm/transparent_hugepage/enabled', '/sys/kernel/uevent_seqnum']
-    found = [x for x in found if os.access(x, os.R_OK) and len(read(x)) < 16 * MIB]
+    most = MIB if place.shell else 16 * MIB
+    found = [x for x in found if os.access(x, os.R_OK) and len(read(x)) < most]
     expect(found, 'there is neither /proc nor /sys')
     for node in ['leaf1', THREE] + old_python(place):
         status, out, err = place.run('cp', *found, node + ':' + place.path('there/'))

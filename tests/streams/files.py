@@ -1,5 +1,6 @@
 """cp: files there and here, to one and to three, by their contents, modes, times, holes; and what is left when it fails."""
 import json
+import math
 import os
 import signal
 import stat
@@ -42,8 +43,8 @@ def tree(place, name):
     return root
 
 
-def listing(root):
-    """path -> what it is, its mode and time, its contents."""
+def listing(root, seconds=False):
+    """path -> what it is, its mode and time (seconds: whole ones), its contents."""
     found = {}
     for folder, folders, files in os.walk(root):
         for name in folders + files:
@@ -53,12 +54,12 @@ def listing(root):
                 found[os.path.relpath(path, root)] = os.readlink(path)
             else:
                 is_file = stat.S_ISREG(st.st_mode)
-                found[os.path.relpath(path, root)] = (stat.S_IMODE(st.st_mode), is_file and round(st.st_mtime, 3), is_file and read(path))
+                found[os.path.relpath(path, root)] = (stat.S_IMODE(st.st_mode), is_file and (math.floor(st.st_mtime) if seconds else round(st.st_mtime, 3)), is_file and read(path))
     return found
 
 
-def same(a, b, *saw):
-    x, y = listing(a), listing(b)
+def same(a, b, *saw, seconds=False):
+    x, y = listing(a, seconds), listing(b, seconds)
     expect(sorted(x) == sorted(y), *saw, sorted(x), sorted(y))
     for path in x:
         expect(x[path] == y[path], path, str(x[path])[:80], str(y[path])[:80])
@@ -69,11 +70,11 @@ def test_a_tree_there_and_back(place):
     os.mkdir(place.path('there'))
     status, out, err = place.run('cp', root, 'leaf1:' + place.path('there/'))
     expect((status, out) == (0, b''), status, out, err)
-    same(root, place.path('there/src'), err)
+    same(root, place.path('there/src'), err, seconds=place.seconds)
     expect(os.stat(place.path('there/src/holes')).st_blocks < 2048, 'the hole was filled')
     status, out, err = place.run('cp', 'leaf1:' + place.path('there/src'), 'back')
     expect(status == 0, status, err)
-    same(root, place.path('back'), err)
+    same(root, place.path('back'), err, seconds=place.seconds)
     expect(os.stat(place.path('back/holes')).st_blocks < 2048, 'the hole was filled')
     expect(sorted(os.listdir(place.path('there'))) == ['src'], os.listdir(place.path('there')))
 
@@ -84,10 +85,12 @@ def test_to_three_at_once(place):
     write(place.path('one'), DATA[:3 * MIB])
     status, out, err = place.run('cp', '--json', '--stats', place.path('stats'), root, place.path('one'), THREE + ':' + place.path('all'))
     expect(status == 0, status, out, err)
-    same(root, place.path('all/src'))
+    same(root, place.path('all/src'), seconds=place.seconds)
     expect(read(place.path('all/one')) == DATA[:3 * MIB], 'one')
     expect(not [x for x in os.listdir(place.path('all')) if x.startswith('.')], os.listdir(place.path('all')))
     total = sum(os.path.getsize(os.path.join(f, x)) for f, _, v in os.walk(root) for x in v if not os.path.islink(os.path.join(f, x)))
+    if place.shell:     # who has no Python is served alone
+        return
     with open(place.path('stats')) as f:
         rows = {x['name']: x for x in map(json.loads, f)}
     first = rows['master']['bytes_out']

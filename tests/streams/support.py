@@ -87,16 +87,33 @@ def sanitized(build):
         return bool(re.search(r'(?m)^ECONTEXT_SANITIZE:\w+=.+', f.read()))
 
 
+TOOLS = 'sh cat dd stat sha256sum od head tail readlink setsid touch mv chmod mkdir ln rm sed tr wc sleep'.split()
+
+
+def without_python(folder, box=None):
+    """A PATH on which there is nothing but what a copy by a shell wants: this machine's tools, or a busybox's."""
+    os.mkdir(folder)
+    for name in TOOLS:
+        os.symlink(box or shutil.which(name), os.path.join(folder, name))
+    return folder
+
+
 class Place:
-    """A folder, and a topology whose contexts have one kind of agent: top, leaf[1-3] behind it, deep behind leaf1."""
+    """A folder, and a topology whose contexts have one kind of agent: top, leaf[1-3] behind it, deep behind leaf1.
+
+    shell, busybox: the native one, on hosts that have no Python, whose tools are this machine's, or busybox's."""
 
     def __init__(self, build, agent):
         self.agent = agent
+        self.shell = agent in ('shell', 'busybox')
+        self.seconds = agent == 'busybox'  # its touch knows no less
         self.sanitized = sanitized(build)  # what a sanitizer's allocator keeps says nothing about ours
         self.program = os.path.join(build, 'econtext')
         self.folder = tempfile.mkdtemp(prefix='econtext-streams-')
         self.env = {k: v for k, v in os.environ.items() if not k.startswith('ECONTEXT_')}
         self.env.update(HOME=self.folder, TERM='dumb', LC_ALL='C.UTF-8', ECONTEXT_TOPOLOGY=self.path('topology.yaml'))
+        if self.shell:
+            self.env['PATH'] = without_python(self.path('bin'), shutil.which('busybox') if agent == 'busybox' else None)
         self.tunnels = {}
         self.running = []
         self.declare()

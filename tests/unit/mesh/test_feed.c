@@ -87,7 +87,7 @@ static struct said feed(int fd, uint64_t size)
 	struct eci_sources sources = {.v = &e, .n = 1};
 	cr_assert(eci_random_init() == 0);
 	struct eci_digest *d = eci_digest_new("blake2b");
-	eci_feeder_init(&f, &sources, 0, "blake2b");
+	eci_feeder_init(&f, &sources, 0, "blake2b", &eci_form_values);
 	f.failed = on_failed;
 	f.arg = &s;
 	while (eci_feeder_more(&f))
@@ -188,7 +188,7 @@ Test(feed, what_is_left_out_is_left_out_for_one)
 	struct eci_feeder *told = calloc(3, sizeof *told);
 	cr_assert(told);
 	for (int i = 0; i < 3; i++) {
-		eci_feeder_init(&told[i], &s, 0, NULL);
+		eci_feeder_init(&told[i], &s, 0, NULL, &eci_form_values);
 		told[i].failed = on_failed;
 		told[i].arg = &said;
 	}

@@ -1,0 +1,127 @@
+/* The shell at the other end of a copy, on a host without Python: it is run, and what it says is read.
+ *
+ * Invariant: `in` holds what was read and not taken, at most a line or a piece; what a line says of bytes to come is
+ * counted in `left`, so that a file's bytes are never taken for words, nor words for bytes. */
+#include "mesh/copy_lines.h"
+
+#include "preamble/preamble.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GREETING_MS 60000 /* as for econtext_files: a host may be busy */
+#define WAIT_MS 200
+
+/* ---- reading ---- */
+
+int eci_shell_more(struct eci_copy_shell *s, long wait_ms)
+{
+	uint8_t piece[16384];
+	long n = ectx_stream_read(s->cmd.io, piece, sizeof piece, wait_ms);
+	if (n > 0)
+		return eci_buf_append(&s->in, piece, (size_t)n) ? -1 : 1;
+	return n < 0 && errno == ETIMEDOUT ? 0 : -1;
+}
+
+int eci_shell_line(struct eci_copy_shell *s, char last, long wait_ms)
+{
+	for (;;) {
+		size_t have = eci_buf_len(&s->in), n = 0;
+		const uint8_t *p = eci_buf_data(&s->in), *end = have ? memchr(p, last, have) : NULL;
+		n = end ? (size_t)(end - p) : have;
+		if (n >= sizeof s->line)
+			return -1;
+		if (end) {
+			memcpy(s->line, p, n);
+			s->line[n] = 0;
+			eci_buf_drain(&s->in, n + 1);
+			return 1;
+		}
+		int r = eci_shell_more(s, wait_ms);
+		if (r <= 0)
+			return r;
+	}
+}
+
+long eci_shell_bytes(struct eci_copy_shell *s, uint8_t *p, size_t n, long wait_ms)
+{
+	size_t have = eci_buf_len(&s->in);
+	if (!have) {
+		long got = ectx_stream_read(s->cmd.io, p, n, wait_ms);
+		return got > 0 ? got : got < 0 && errno == ETIMEDOUT ? 0 : -1;
+	}
+	n = n < have ? n : have;
+	memcpy(p, eci_buf_data(&s->in), n);
+	eci_buf_drain(&s->in, n);
+	return (long)n;
+}
+
+/* ---- beginning and end ---- */
+
+void eci_shell_why(const struct eci_copy_shell *s, ectx_error *e)
+{
+	const ectx_error *its = s->cmd.future ? ectx_future_error(s->cmd.future) : NULL;
+	*e = (ectx_error){.status = ECTX_FAILED, .code = ECTX_E_COPY_FAILED, .phase = ECTX_PHASE_CALL};
+	if (its && ectx_future_done(s->cmd.future) && its->status != ECTX_OK) {
+		*e = *its;
+		e->detail = NULL;
+	}
+	char said[sizeof s->cmd.said * 4 + 1] = "";
+	size_t n = strcspn(s->cmd.said, "\n");
+	(void)eci_escape_into(said, sizeof said, s->cmd.said, n);
+	if (!its || its->status == ECTX_OK || e->code == ECTX_E_EXIT_STATUS)
+		(void)snprintf(e->saw, sizeof e->saw, "the shell that copies there ended early%s%s", *said ? ": " : "",
+			       said);
+}
+
+/* 1: it has said that it is there; 0: not in time, or the user has given up; -1: it is over, or is another program. */
+static int greeting(struct eci_copy_shell *s, const char *script, const atomic_bool *stop)
+{
+	size_t n = strlen(script);
+	int r = 0;
+	for (int ms = 0; !r && ms < GREETING_MS && !atomic_load(stop); ms += WAIT_MS)
+		r = eci_shell_line(s, '\n', WAIT_MS);
+	if (r <= 0)
+		return r;
+	const char *name = s->line + sizeof "econtext-" - 1;
+	if (strncmp(s->line, "econtext-", sizeof "econtext-" - 1) || strncmp(name, script, n) || name[n] != ' ')
+		return -1;
+	s->algorithm = !strcmp(name + n + 1, "sha256") ? "sha256" : NULL;
+	return 1;
+}
+
+int eci_shell_begin(struct eci_copy_shell *s, ectx_context *c, const char *script, const char *const *args,
+		    const atomic_bool *stop, ectx_error *e)
+{
+	size_t n = 0;
+	while (args[n])
+		n++;
+	const char **argv = calloc(n + 5, sizeof *argv);
+	*e = (ectx_error){.status = ECTX_INTERNAL, .code = ECTX_E_NO_MEMORY};
+	if (argv) {
+		argv[0] = "sh";
+		argv[1] = "-c";
+		argv[2] = eci_preamble_shell(script);
+		argv[3] = script;
+		memcpy(argv + 4, args, n * sizeof *argv);
+	}
+	bool begun = argv && eci_command_start(&s->cmd, c, argv, -1);
+	free(argv);
+	if (!begun)
+		return -1;
+	int r = greeting(s, script, stop);
+	if (r > 0)
+		return 0;
+	eci_shell_why(s, e);
+	if (r == 0)
+		(void)snprintf(e->saw, sizeof e->saw, "the shell that copies there did not begin");
+	return -1;
+}
+
+void eci_shell_end(struct eci_copy_shell *s)
+{
+	eci_command_free(&s->cmd);
+	eci_buf_deinit(&s->in);
+}

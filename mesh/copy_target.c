@@ -1,0 +1,240 @@
+/* One context that a copy goes to: `put` there (preamble/served/econtext_files.py), what it answers, how it ends. A
+ * context without Python is spoken to by a shell (copy_shell_to.c); what follows from an answer is the same.
+ *
+ * `put` answers each entry, in order; so what was answered is known exactly: `next`. */
+#include "mesh/copy_target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- its beginning and end ---- */
+
+static ectx_value *put_args(const struct eci_copy_target *t, bool resume)
+{
+	ectx_value *a = ectx_array();
+	bool good = a && ectx_array_push(a, ectx_null());
+	const char *dest = t->job->dest;
+	bool text = eci_utf8_valid((const uint8_t *)dest, strlen(dest));
+	good = good && ectx_array_push(a, text ? ectx_text(dest) : ectx_bytes(dest, strlen(dest)));
+	good = good && ectx_array_push(a, t->algorithm ? ectx_text(t->algorithm) : ectx_null());
+	good = good && ectx_array_push(a, ectx_bool(t->job->single));
+	good = good && ectx_array_push(a, ectx_bool(resume));
+	if (good)
+		return a;
+	ectx_value_free(a);
+	return NULL;
+}
+
+void eci_target_fail(struct eci_copy_target *t, enum ectx_code code, const char *saw)
+{
+	struct eci_fail fail = {0};
+	ectx_error e = {0};
+	eci_fail_set(&fail, ECTX_PHASE_CALL, code, "%s", saw);
+	eci_error_from(&e, &fail, t->c);
+	eci_copy_failed(&t->job->k, t->c, NULL, &e);
+	t->gone = true;
+}
+
+void eci_target_let_go(struct eci_copy_target *t)
+{
+	ectx_channel_free(t->ch);
+	t->ch = NULL;
+	ectx_future_free(t->call);
+	t->call = NULL;
+	if (t->shell)
+		eci_shell_end(t->shell);
+	free(t->shell);
+	t->shell = NULL;
+}
+
+bool eci_target_begin(struct eci_copy_target *t, uint32_t group)
+{
+	if (t->by_shell)
+		return eci_shell_put(t);
+	ectx_value *args = put_args(t, t->job->k.o->resume);
+	t->ch = args ? ectx_channel_new(t->c->mesh) : NULL;
+	if (t->ch) {
+		eci_channel_group(t->ch, group);
+		t->call = ectx_call_with_start(t->c, "econtext_files:put", args, NULL,
+					       &(ectx_channel_arg){.channel = t->ch}, 1, -1);
+	}
+	ectx_value_free(args);
+	if (t->call)
+		return true;
+	eci_target_fail(t, ECTX_E_NO_MEMORY, "");
+	return false;
+}
+
+struct ectx_stream *eci_target_stream(const struct eci_copy_target *t)
+{
+	return t->shell ? t->shell->cmd.io : eci_channel_stream(t->ch);
+}
+
+/* ---- answers ---- */
+
+void eci_target_answered(struct eci_copy_target *t, const char *text, const char *place, long how)
+{
+	struct eci_sources *s = &t->job->s;
+	while (t->next < s->n && t->left_out && t->left_out[t->next])
+		t->next++;
+	if (t->next == s->n)
+		return;
+	bool folder = s->v[t->next].kind == ECI_ENTRY_DIR;
+	const char *path = s->v[t->next++].path;
+	if (!text) {
+		eci_copy_arrived(&t->job->k);
+		return;
+	}
+	if (how == ECI_ANSWER_ALL && !t->refused)
+		eci_copy_refused(&t->job->k, t->c, place ? place : path, text);
+	else if (how == ECI_ANSWER_ONE && folder)
+		eci_copy_folder_failed(&t->job->k, t->c, place ? place : path, text);
+	else if (how == ECI_ANSWER_ONE)
+		eci_copy_failed_here(&t->job->k, t->c, place ? place : path, text);
+	t->refused |= how == ECI_ANSWER_ALL;
+}
+
+/* null, or [errno, text, place, how]. */
+static void take_answer(struct eci_copy_target *t, const ectx_value *v)
+{
+	bool said = ectx_value_kind(v) == ECTX_ARRAY;
+	const char *text = said ? ectx_value_text(ectx_array_at(v, 1)) : NULL;
+	size_t n = 0;
+	const char *there = said ? ectx_value_bytes(ectx_array_at(v, 2), &n) : NULL;
+	char *place = there && n ? strndup(there, n) : NULL;
+	int64_t how = ECI_ANSWER_ONE;
+	if (said)
+		(void)ectx_value_int(ectx_array_at(v, 3), &how);
+	if (ectx_value_kind(v) != ECTX_NULL && !text)
+		text = "it did not arrive";
+	eci_target_answered(t, text, place, (long)how);
+	free(place);
+}
+
+bool eci_target_answers(struct eci_copy_target *t, long wait_ms)
+{
+	if (t->shell)
+		return eci_shell_answers(t, wait_ms);
+	for (;;) {
+		ectx_value *v = NULL;
+		ectx_error e = {0};
+		enum ectx_status r = ectx_channel_receive(t->ch, &v, wait_ms, &e);
+		if (r == ECTX_OK && v) {
+			take_answer(t, v);
+			ectx_value_free(v);
+			if (t->refused)
+				return false;
+			continue;
+		}
+		ectx_error_clear(&e);
+		return r == ECTX_DEADLINE;
+	}
+}
+
+static void failed(struct eci_copy_target *t, const ectx_error *e)
+{
+	ectx_error mine;
+	if (t->shell)
+		eci_shell_why(t->shell, &mine);
+	eci_copy_failed(&t->job->k, t->c, NULL, t->shell ? &mine : e);
+}
+
+void eci_target_conclude(struct eci_copy_target *t)
+{
+	ectx_future *run = t->shell ? t->shell->cmd.future : t->call;
+	while (!t->job->k.stop && !t->refused && eci_target_answers(t, ECI_TARGET_WAIT_MS))
+		;
+	while (!t->job->k.stop && !t->refused && !ectx_future_wait(run, ECI_TARGET_WAIT_MS))
+		;
+	const ectx_error *e = ectx_future_error(run);
+	if (t->refused) {
+		; /* said already; what still runs there ends with its channel */
+	} else if (ectx_future_done(run) && e->status != ECTX_OK) {
+		failed(t, e);
+	} else if (!t->job->k.stop) {
+		struct eci_sources *s = &t->job->s;
+		for (; t->next < s->n; t->next++)
+			if (!t->left_out || !t->left_out[t->next])
+				eci_copy_failed_here(&t->job->k, t->c, s->v[t->next].path, "nothing was said of it");
+	}
+	t->gone = true;
+	eci_target_let_go(t);
+}
+
+/* ---- resume ---- */
+
+static ectx_value *have_args(const struct eci_copy_target *t)
+{
+	ectx_value *a = put_args(t, false), *out = ectx_array(), *list = ectx_array();
+	bool good = a && out && list;
+	for (size_t i = t->next; good && i < t->job->s.n; i++) {
+		const struct eci_entry_here *e = &t->job->s.v[i];
+		ectx_value *pair = ectx_array();
+		good = pair && ectx_array_push(pair, ectx_bytes(e->path, strlen(e->path))) &&
+		       ectx_array_push(pair, ectx_int(e->kind == ECI_ENTRY_FILE ? (int64_t)e->st.st_size : -2));
+		good = ectx_array_push(list, pair) && good;
+	}
+	if (good) {
+		const char *dest = t->job->dest;
+		bool text = eci_utf8_valid((const uint8_t *)dest, strlen(dest));
+		good = ectx_array_push(out, text ? ectx_text(dest) : ectx_bytes(dest, strlen(dest))) &&
+		       ectx_array_push(out, ectx_bool(t->job->single)) && ectx_array_push(out, list);
+		list = NULL;
+		good = good && ectx_array_push(out, t->algorithm ? ectx_text(t->algorithm) : ectx_null());
+	}
+	ectx_value_free(a);
+	ectx_value_free(list);
+	if (good)
+		return out;
+	ectx_value_free(out);
+	return NULL;
+}
+
+/* Whether the first n bytes here have this digest. */
+static bool same_here(const struct eci_copy_target *t, const char *full, uint64_t n, const uint8_t *sum)
+{
+	struct eci_digest *d = t->algorithm ? eci_digest_new(t->algorithm) : NULL;
+	FILE *f = d ? fopen(full, "rbe") : NULL;
+	uint8_t *piece = malloc(ECI_COPY_PIECE), mine[ECI_DIGEST_SIZE];
+	size_t got = 1;
+	while (f && piece && n && got) {
+		got = fread(piece, 1, n < ECI_COPY_PIECE ? (size_t)n : ECI_COPY_PIECE, f);
+		eci_digest_add(d, piece, got);
+		n -= got;
+	}
+	eci_digest_end(d, mine);
+	if (f)
+		(void)fclose(f);
+	free(piece);
+	return f && n == 0 && memcmp(mine, sum, sizeof mine) == 0;
+}
+
+void eci_target_had(const struct eci_copy_target *t, uint64_t *offsets, size_t i, int64_t n, const uint8_t *sum)
+{
+	const struct eci_entry_here *e = &t->job->s.v[i];
+	uint64_t size = (uint64_t)e->st.st_size, part = n < 0 ? size : (uint64_t)n;
+	if (e->kind == ECI_ENTRY_FILE && n && part <= size && sum && same_here(t, e->full, part, sum))
+		offsets[i] = n < 0 ? UINT64_MAX : part;
+}
+
+uint64_t *eci_target_have(struct eci_copy_target *t)
+{
+	struct eci_sources *s = &t->job->s;
+	uint64_t *offsets = calloc(s->n ? s->n : 1, sizeof *offsets);
+	ectx_value *args = have_args(t), *v = NULL;
+	ectx_error e = {0};
+	if (offsets && args && ectx_call(t->c, "econtext_files:have", args, NULL, -1, &v, &e) == ECTX_OK)
+		for (size_t i = t->next; i < s->n && i - t->next < ectx_value_count(v); i++) {
+			const ectx_value *pair = ectx_array_at(v, i - t->next);
+			int64_t n = 0;
+			size_t len = 0;
+			const uint8_t *sum = ectx_value_bytes(ectx_array_at(pair, 1), &len);
+			(void)ectx_value_int(ectx_array_at(pair, 0), &n);
+			eci_target_had(t, offsets, i, n, len == ECI_DIGEST_SIZE ? sum : NULL);
+		}
+	ectx_error_clear(&e);
+	ectx_value_free(args);
+	ectx_value_free(v);
+	return offsets;
+}
