@@ -82,6 +82,11 @@ static int done(void)
 	return 0;
 }
 
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
 static int help(char **argv)
 {
 	if (!*argv) {
@@ -123,8 +128,14 @@ int main(int argc, char **argv)
 		printf("econtext %s\n", ectx_version());
 		return done();
 	}
-	if (!strcmp(*argv, "help") || !strcmp(*argv, "--help") || !strcmp(*argv, "-h"))
-		return help(argv + 1);
+	if (!strcmp(*argv, "help") || is_help(*argv)) {
+		argv++; /* `help --help` is help as well */
+		return help(*argv && is_help(*argv) ? argv + 1 : argv);
+	}
+	if (!strcmp(*argv, "topo") && argv[1] && is_help(argv[1])) {
+		argv[1] = NULL;
+		return help(argv);
+	}
 	enum eci_cmd cmd = find_command(&argv);
 	if (cmd == ECI_CMD_COUNT)
 		return ECTX_USAGE;

@@ -167,6 +167,19 @@ void eci_out_progress(const char *text, bool force)
 	out.drawn = true;
 }
 
+/* How many bytes at the end are the start of a UTF-8 character. */
+static size_t unfinished(const char *p, size_t n)
+{
+	for (size_t i = 1; i <= 3 && i <= n; i++) {
+		unsigned char c = (unsigned char)p[n - i];
+		if (c >= 0xC0)
+			return (c < 0xE0 ? 2u : c < 0xF0 ? 3u : 4u) > i ? i : 0;
+		if (c < 0x80)
+			break;
+	}
+	return 0;
+}
+
 void eci_split_feed(struct eci_split *l, const char *p, size_t n, eci_split_fn fn, void *arg)
 {
 	while (n) {
@@ -189,8 +202,11 @@ void eci_split_feed(struct eci_split *l, const char *p, size_t n, eci_split_fn f
 			memcpy(l->buf + l->len, p, take);
 			l->len += take;
 			if (nl || (l->len == ECI_SPLIT_MAX && n > take)) {
-				fn(arg, l->buf, l->len, !nl);
-				l->len = 0;
+				/* A character that is cut would be text in neither piece. */
+				size_t rest = nl ? 0 : unfinished(l->buf, l->len);
+				fn(arg, l->buf, l->len - rest, !nl);
+				memmove(l->buf, l->buf + l->len - rest, rest);
+				l->len = rest;
 			}
 		}
 		p += take + (nl != NULL);

@@ -1,6 +1,6 @@
 /* Bytes -> lines. Chunks come as the network cut them; what is complete is handed out at once, what is not waits in a
  * buffer that never holds more than ECI_LINE_MAX bytes: a program that writes without line ends gets its output cut
- * there, not collected without bound.
+ * there, between two characters, not collected without bound.
  *
  * A \r that ends a line goes (output from a pty); others stay, the sink escapes them. When there is no memory for the
  * waiting part it is handed out as it is: a line in two pieces is better than a lost one. */
@@ -39,6 +39,20 @@ static void piece(struct eci_lines *l, const char *p, size_t n, bool ended, line
 	hand_out(p, n, ended, fn, arg);
 }
 
+/* How many bytes at the end are the start of a UTF-8 character. What is fed is whole characters (a log's text), so the
+ * waiting part ends with one. */
+static size_t unfinished(const char *p, size_t n)
+{
+	for (size_t i = 1; i <= 3 && i <= n; i++) {
+		unsigned char c = (unsigned char)p[n - i];
+		if (c >= 0xC0)
+			return (c < 0xE0 ? 2u : c < 0xF0 ? 3u : 4u) > i ? i : 0;
+		if (c < 0x80)
+			break;
+	}
+	return 0;
+}
+
 void eci_lines_feed(struct eci_lines *l, const void *bytes, size_t n, line_fn *fn, void *arg)
 {
 	const char *p = bytes, *newline;
@@ -53,7 +67,7 @@ void eci_lines_feed(struct eci_lines *l, const void *bytes, size_t n, line_fn *f
 				piece(l, p, n, false, fn, arg);
 			return;
 		}
-		len = newline ? (size_t)(newline - p) : room;
+		len = newline ? (size_t)(newline - p) : room - unfinished(p, room);
 		piece(l, p, len, newline != NULL, fn, arg);
 		len += newline != NULL;
 		p += len;

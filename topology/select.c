@@ -87,6 +87,9 @@ int eci_unknown_target(const ectx_topology *t, const char *name, size_t len, ect
 		eci_fail_arg(err, ECTX_E_UNKNOWN_TARGET, "no node named \"%s\"", word);
 		if (strlen(word) && eci_names_find(t->groups, word, strlen(word)))
 			return eci_fail_hint(err, "it is a group: write \"@%s\"", word);
+		if (strpbrk(word, "*?"))
+			return eci_fail_hint(
+				err, "there are no patterns: write a set, name[1-9], a group, or @* for every node");
 		if (g.best)
 			return eci_fail_hint(err, "did you mean \"%s\"?", g.best);
 		return eci_fail_hint(err, "no node of that name in %s", t->file);

@@ -212,7 +212,7 @@ static void exited_without_marker(struct eci_dialogue *d, int wait_status, uint6
 {
 	bool ssh = d->t->method == ECI_SSH, ssh_failed = ssh && wait_status != 0 && (wait_status & 0xff00) == 0xff00;
 	/* Words of a tool that did its work are noise: ssh says 255 for its own failures and else the remote status. */
-	bool has_cause = d->cause && (!ssh || ssh_failed || (wait_status & 0x7f));
+	bool has_cause = d->cause && (!ssh || ssh_failed || (wait_status & 0x7f) || d->cause->act == ECI_MSG_STATUS);
 	if (has_cause && d->cause->act == ECI_MSG_TTY && try_terminal(d)) {
 		spawn(d, now_ms);
 	} else if (has_cause && d->cause->act == ECI_MSG_DROPPED && d->dials + 1 < ECI_DIAL_TRIES) {

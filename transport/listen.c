@@ -121,6 +121,7 @@ static void spoken(struct eci_dialogue *d, enum eci_from from, uint8_t byte, uin
 		/* Nobody echoes the newline of an answer: what comes next is a line of its own. */
 		eci_line_scan_reset(s);
 		eci_tail_add(&d->words, (const uint8_t *)"\n", 1);
+		eci_tail_add(&d->noise, (const uint8_t *)"\n", 1);
 	}
 }
 

@@ -41,6 +41,8 @@ static const char config_hint[] =
 	"ssh on the hop that dials does not take its configuration: check ssh.config and ssh.options";
 static const char algorithm_hint[] = "the two ends have no algorithm in common: see what it offers, and ssh.options";
 static const char no_user_hint[] = "no such user on that host: check the name of this step";
+static const char expired_hint[] = "the password must be changed first: log in by hand";
+static const char renew_hint[] = "the account has an end date (chage -l): have it renewed on that host";
 static const char rules_hint[] = "the rules on that host do not allow this step for this user";
 
 static const struct eci_message messages[] = {
@@ -83,11 +85,11 @@ static const struct eci_message messages[] = {
 	SAYS(SSH, CAUSE, "host key is known for", HOSTKEY, HOSTKEY_UNKNOWN, NULL),
 	SAYS(SSH, CAUSE, "^Host key verification failed", HOSTKEY, HOSTKEY_UNKNOWN, NULL),
 	SAYS(SSH, NOW, "^Permission denied, please try again", AUTH, PASSWORD_WRONG, NULL),
-	SAYS(SSH, CAUSE, "password has expired", AUTH, AUTH_REFUSED,
-	     "the password must be changed first: log in by hand"),
+	SAYS(SSH, CAUSE, "password has expired", AUTH, AUTH_REFUSED, expired_hint),
 	SAYS(SSH, CAUSE, "Too many authentication failures", AUTH, AUTH_REFUSED,
 	     "ssh offered more keys than the server looks at: set ssh.identity"),
 	SAYS(SSH, CAUSE, "Permission denied (", AUTH, AUTH_REFUSED, NULL),
+	SAYS(SSH, CAUSE, "^Your account has expired", AUTH, AUTH_REFUSED, renew_hint),
 	SAYS(SSH, CAUSE, "^No supported authentication methods", AUTH, AUTH_REFUSED, NULL),
 	SAYS(SSH, CAUSE, "timed out during banner exchange", BANNER, CONNECT_TIMEOUT,
 	     "it accepts connections but does not speak: an overloaded or frozen host"),
@@ -109,6 +111,8 @@ static const struct eci_message messages[] = {
 	SAYS(SSH, DROPPED, "closed by remote host", CONNECT, CONN_DROPPED, NULL),
 	SAYS(SSH, DROPPED, "Connection reset by peer", CONNECT, CONN_DROPPED, NULL),
 	SAYS(SSH, DROPPED, "Not allowed at this time", CONNECT, CONN_DROPPED, NULL),
+	{SSH, true, ECI_MSG_STATUS, "^Password change required but no TTY", ECTX_PHASE_AUTH, ECTX_E_AUTH_REFUSED,
+	 expired_hint},
 	LATER("request failed on channel", "the server does not let this account run commands"),
 	LATER("administratively prohibited", "the server does not let this account do that"),
 	LATER("open failed: ", "the server opens no session: MaxSessions, or a limit of the account"),
@@ -128,8 +132,12 @@ static const struct eci_message messages[] = {
 	SAYS(SUDO, CAUSE, "password is required", BECOME, PASSWORD_MISSING, NULL),
 	SAYS(SUDO, CAUSE, "no password was provided", BECOME, PASSWORD_MISSING, NULL),
 	SAYS(SUDO, CAUSE, "command not found", SHELL, SHELL_EXITED, "sudo finds no sh in its secure_path"),
+	SAYS(SUDO, CAUSE, "^sudo: Account or password is expired", BECOME, BECOME_REFUSED, expired_hint),
+	SAYS(SUDO, CAUSE, "^sudo: Account expired", BECOME, BECOME_REFUSED, renew_hint),
 	SAYS(SUDO, CAUSE, "^sudo: ", BECOME, BECOME_REFUSED, NULL),
 
+	SAYS(SU, CAUSE, "^You are required to change your password", BECOME, BECOME_REFUSED, expired_hint),
+	SAYS(SU, CAUSE, "^Your account has expired", BECOME, BECOME_REFUSED, renew_hint),
 	SAYS(SU, NOW, "^su: Authentication failure", BECOME, PASSWORD_WRONG, NULL),
 	SAYS(SU, NOW, "^su: incorrect password", BECOME, PASSWORD_WRONG, NULL),
 	SAYS(SU, NOW, "^su: Sorry", BECOME, PASSWORD_WRONG, NULL),

@@ -10,6 +10,7 @@ enum eci_message_act {
 	ECI_MSG_ALSO,    /* not the cause, but shown with it */
 	ECI_MSG_CAUSE,   /* the cause, should the tool exit without a marker */
 	ECI_MSG_DROPPED, /* the same; worth dialling again */
+	ECI_MSG_STATUS,  /* the same; whatever status ssh passes on */
 	ECI_MSG_TTY,     /* the same; on a terminal it would work */
 	ECI_MSG_NOW      /* the cause; do not wait for the tool to ask again */
 };

@@ -76,6 +76,10 @@ class Exec(Case):
         """64 KiB of a line are kept together, one byte past makes two."""
         end = self.ends(0, 'exec', '-w', 'n1', 'head -c 65536 /dev/zero | tr "\\0" x; echo; head -c 65537 /dev/zero | tr "\\0" x; echo')
         self.assertEqual([len(line) - 4 for line in end.out.splitlines()], [65536, 65536, 1])
+        end = self.ends(0, 'exec', '--json', '-w', 'n1', 'yes \u2603 | head -n 198000 | tr -d "\\n"')
+        text = [e['text'] for e in end.events() if e['event'] == 'output']
+        self.assertEqual([type(t) for t in text], [str] * 10)       # cut between characters, not within one
+        self.assertEqual(''.join(text), '\u2603' * 198000)
 
     def test_json(self):
         end = self.ends(0, 'exec', '--json', '-w', 'n1', 'echo out; echo err >&2; printf "\\377\\npart"')

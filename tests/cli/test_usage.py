@@ -106,6 +106,10 @@ class Usage(Case):
         everything = self.ends(0, 'help').out
         self.assertEqual(everything, self.ends(0, '--help').out)
         self.assertEqual(everything, self.ends(0, '-h').out)
+        self.assertEqual(everything, self.ends(0, 'help', '--help').out)
+        topo = self.ends(0, 'help', 'topo').out
+        self.assertEqual(topo, self.ends(0, 'topo', '--help').out)
+        self.assertEqual(topo, self.ends(0, 'topo', '-h').out)
         for c in COMMANDS:
             self.assertIn('\n  %s ' % c, everything)
             text = self.ends(0, *c.split(), '--help').out

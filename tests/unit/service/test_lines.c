@@ -117,3 +117,22 @@ Test(lines, no_memory)
 	cr_expect_eq(bytes, 10);
 	eci_lines_deinit(&l);
 }
+
+Test(lines, cut_between_characters)
+{
+	static const char *const characters[] = {"\xC3\xA9", "\xE2\x98\x83", "\xF0\x9F\x98\x80"};
+	for (size_t shift = 0; shift < 4; shift++)
+		for (size_t i = 0; i < 3; i++) {
+			struct eci_lines l = {ECI_BUF_NULL};
+			struct got g = {.count = 0};
+			eci_lines_feed(&l, "xxx", shift, take, &g);
+			for (size_t n = 0; n < 3 * ECI_LINE_MAX; n += strlen(characters[i]))
+				eci_lines_feed(&l, characters[i], strlen(characters[i]), take, &g);
+			eci_lines_flush(&l, take, &g);
+			cr_expect(eci_utf8_valid(eci_buf_data(&g.text), eci_buf_len(&g.text)), "%zu %zu", shift, i);
+			cr_expect_leq(g.longest, ECI_LINE_MAX);
+			cr_expect_geq(g.count, 3);
+			eci_lines_deinit(&l);
+			eci_buf_deinit(&g.text);
+		}
+}

@@ -88,6 +88,10 @@ Test(select, refusals)
 {
 	refuses("web5", NULL, NULL, "no node named \"web5\"", "did you mean \"web1\"?");
 	refuses("zzzzzz", NULL, NULL, "no node named \"zzzzzz\"", "no node of that name in f.yaml");
+	refuses("*", NULL, NULL, "no node named \"*\"",
+		"there are no patterns: write a set, name[1-9], a group, or @* for every node");
+	refuses("web?", NULL, NULL, "no node named \"web?\"",
+		"there are no patterns: write a set, name[1-9], a group, or @* for every node");
 	refuses("web", NULL, NULL, "no node named \"web\"", "it is a group: write \"@web\"");
 	refuses("db1:ap", NULL, NULL, "node \"db1\" has no become step \"ap\"", "did you mean \"db1:app\"?");
 	refuses("db1:zzz", NULL, NULL, "node \"db1\" has no become step \"zzz\"",
