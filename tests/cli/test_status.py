@@ -61,6 +61,15 @@ class Statuses(Case):
             end = self.ends(3, 'call', '-w', 'leaf', 'os:getpid')
             self.assertIn('"bad-frame: bytes that are no frame header: %s"\n' % seen, end.err)
 
+    def test_3_no_python(self):
+        """What is recommended can be done: not what the topology forbids."""
+        fake = os.path.join(HERE, 'data', 'fake-ssh')
+        for agent in 'native: never', 'agent: python':
+            self.topology('econtext: 1\ndefaults: {ssh: {program: %s}}\nnodes:\n  nopy: {%s}\n' % (fake, agent))
+            end = self.ends(3, 'call', '-w', 'nopy', 'os:getpid')
+            self.assertIn('but native: never, or agent: python, forbids it', end.err)
+            self.assertNotIn('agent: native', end.err)
+
     def test_3_silent(self):
         end = self.ends(3, 'call', '-t', '500ms', '-w', 'silent', 'os:getpid')
         self.assertIn('UNREACHABLE silent\n', end.err)
