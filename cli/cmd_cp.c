@@ -17,6 +17,11 @@
 #include "cli/signals.h"
 #include "econtext/copy.h"
 
+/* How far a node's files are. */
+struct way {
+	uint64_t done, total;
+};
+
 struct cp {
 	const struct eci_opts *o;
 	struct eci_session s;
@@ -31,6 +36,14 @@ struct cp {
 	const char *const *sources;
 	const char *dest;
 	atomic_size_t next;
+	size_t nways;
+	struct way *ways; /* of each node, from there; else the first is that of all */
+};
+
+/* A copy that reports: arg of its callbacks. */
+struct piece {
+	struct cp *cp;
+	size_t node;
 };
 
 /* Where TARGETS end: at a colon of text, or NULL when it is a path here. */
@@ -47,39 +60,61 @@ static const char *divide(const char *text)
 
 /* ---- what is told ---- */
 
+/* What all of them have come to; total 0 unless each knows its own. cp->lock is held. */
+static struct way sum_of(const struct cp *cp)
+{
+	struct way sum = {0};
+	bool known = true;
+	for (size_t i = 0; i < cp->nways; i++) {
+		sum.done += cp->ways[i].done;
+		sum.total += cp->ways[i].total;
+		known = known && cp->ways[i].total;
+	}
+	if (!known)
+		sum.total = 0;
+	return sum;
+}
+
+static void show(struct cp *cp, double now)
+{
+	char text[120];
+	struct way sum = sum_of(cp);
+	cp->shown = now;
+	double rate = now > cp->started ? (double)sum.done / (now - cp->started) / 1e6 : 0;
+	if (cp->o->json) {
+		eci_json_begin("progress");
+		eci_json_number("bytes", (long long)sum.done);
+		eci_json_number("total", (long long)sum.total);
+		eci_json_end();
+		eci_out_flush();
+	} else if (sum.total) {
+		snprintf(text, sizeof text, "econtext: %.1f of %.1f MB, %.1f MB/s", (double)sum.done / 1e6,
+			 (double)sum.total / 1e6, rate);
+		eci_out_progress(text, true);
+	} else {
+		snprintf(text, sizeof text, "econtext: %.1f MB, %.1f MB/s", (double)sum.done / 1e6, rate);
+		eci_out_progress(text, true);
+	}
+}
+
 static int on_progress(void *arg, uint64_t done, uint64_t total)
 {
-	struct cp *cp = arg;
-	char text[120];
+	const struct piece *piece = arg;
+	struct cp *cp = piece->cp;
 	double now = eci_now();
 	if (eci_signals_interrupts() || eci_signals_ending())
 		return 1;
-	if (cp->o->quiet || now - cp->shown < 0.2 || (!cp->o->json && !eci_out_terminal()))
-		return 0;
 	(void)pthread_mutex_lock(&cp->lock);
-	cp->shown = now;
-	double rate = now > cp->started ? (double)done / (now - cp->started) / 1e6 : 0;
-	if (cp->o->json) {
-		eci_json_begin("progress");
-		eci_json_number("bytes", (long long)done);
-		eci_json_number("total", (long long)total);
-		eci_json_end();
-		eci_out_flush();
-	} else if (total) {
-		snprintf(text, sizeof text, "econtext: %.1f of %.1f MB, %.1f MB/s", (double)done / 1e6,
-			 (double)total / 1e6, rate);
-		eci_out_progress(text, true);
-	} else {
-		snprintf(text, sizeof text, "econtext: %.1f MB, %.1f MB/s", (double)done / 1e6, rate);
-		eci_out_progress(text, true);
-	}
+	cp->ways[piece->node] = (struct way){done, total};
+	if (!cp->o->quiet && now - cp->shown >= 0.2 && (cp->o->json || eci_out_terminal()))
+		show(cp, now);
 	(void)pthread_mutex_unlock(&cp->lock);
 	return 0;
 }
 
 static void on_failed(void *arg, ectx_context *c, const char *path, const ectx_error *e)
 {
-	struct cp *cp = arg;
+	struct cp *cp = ((const struct piece *)arg)->cp;
 	const char *node = c ? ectx_context_name(c) : "here";
 	(void)pthread_mutex_lock(&cp->lock);
 	if (cp->o->json) {
@@ -124,7 +159,10 @@ static void send_all(struct cp *cp, const char *const *sources, const char *dest
 			cp->worst = eci_fan_worse(cp->worst, (enum ectx_status)eci_complain(&e));
 	}
 	if (n) {
-		enum ectx_status status = ectx_copy_to(v, n, sources, dest, &cp->options, &r, &e);
+		struct piece all = {.cp = cp};
+		ectx_copy_options options = cp->options;
+		options.arg = &all;
+		enum ectx_status status = ectx_copy_to(v, n, sources, dest, &options, &r, &e);
 		add(cp, status, &r);
 	}
 	free(v);
@@ -138,6 +176,9 @@ static void *fetch(void *arg)
 	for (size_t i; (i = atomic_fetch_add(&cp->next, 1)) < cp->s.n && !eci_signals_interrupts();) {
 		ectx_error e = {0};
 		ectx_copy_result r = {0};
+		struct piece mine = {cp, i};
+		ectx_copy_options options = cp->options;
+		options.arg = &mine;
 		ectx_context *c = ectx_context_get(cp->s.mesh, cp->s.names[i], &e);
 		char *dest = eci_alloc(strlen(cp->dest) + strlen(cp->s.names[i]) + 3);
 		sprintf(dest, "%s", cp->dest);
@@ -147,9 +188,9 @@ static void *fetch(void *arg)
 				*p = *p == '/' ? '_' : *p;
 		}
 		if (c)
-			add(cp, ectx_copy_from(c, cp->sources, dest, &cp->options, &r, &e), &r);
+			add(cp, ectx_copy_from(c, cp->sources, dest, &options, &r, &e), &r);
 		else
-			on_failed(cp, NULL, NULL, &e), add(cp, e.status, &r);
+			on_failed(&mine, NULL, NULL, &e), add(cp, e.status, &r);
 		ectx_error_clear(&e);
 		free(dest);
 	}
@@ -196,6 +237,8 @@ static int run(struct cp *cp, const char *targets, const char *const *sources, c
 	int status = eci_session_open(&cp->s, &fan, &o, NULL);
 	if (!status) {
 		cp->started = eci_now();
+		cp->nways = up ? 1 : cp->s.n;
+		cp->ways = eci_alloc(cp->nways * sizeof *cp->ways);
 		cp->sources = sources;
 		cp->dest = dest;
 		if (up)
@@ -216,6 +259,7 @@ static int run(struct cp *cp, const char *targets, const char *const *sources, c
 		}
 	}
 	status = eci_session_close(&cp->s, &fan, status);
+	free(cp->ways);
 	free(copy);
 	return status;
 }
@@ -225,7 +269,6 @@ int eci_cmd_cp(const struct eci_opts *o)
 	struct cp cp = {.o = o, .options = {.resume = o->resume, .connect_timeout_ms = o->connect_ms}};
 	cp.options.progress = on_progress;
 	cp.options.failed = on_failed;
-	cp.options.arg = &cp;
 	if (o->nargs < 2)
 		return eci_usage("cp takes SRC... TARGETS:DST, or TARGETS:SRC... DST");
 	if (o->limit && !(cp.options.limit = rate_of(o->limit)))

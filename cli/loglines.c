@@ -33,7 +33,7 @@ static void read_event(struct record *r, const ectx_event *e)
 {
 	r->node = e->context ? ectx_context_name(e->context) : "master";
 	if (e->kind == ECTX_EVENT_DROPPED) {
-		snprintf(r->own, sizeof r->own, "%" PRIu64 " log records dropped", e->dropped);
+		snprintf(r->own, sizeof r->own, "%" PRIu64 " log records or printed lines dropped", e->dropped);
 		r->logger = "econtext";
 		r->level = 30;
 		r->text = r->own;

@@ -79,6 +79,9 @@ int eci_call_prepare(struct ectx_future *f, const char *function, const ectx_val
 	if (r == 0 && eci_call_encode(&f->request, module, name, args, kwargs) < 0) {
 		eci_fail_set(fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT, "the arguments of %s cannot be encoded",
 			     function);
+		(void)snprintf(fail->hint, sizeof fail->hint, "%s",
+			       "too large, too deep, keywords that are not text, or a map with keys that are one in "
+			       "Python, as 1, 1.0 and true are");
 		r = -1;
 	}
 	free(module);

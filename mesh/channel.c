@@ -226,7 +226,7 @@ enum ectx_status ectx_channel_send(ectx_channel *ch, const ectx_value *value, lo
 	struct eci_buf b = ECI_BUF_NULL;
 	enum ectx_status status;
 	(void)eci_buf_append(&b, "\0\0\0\0", 4);
-	int r = eci_value_encode(&b, value);
+	int r = eci_value_encode(&b, value) || !eci_value_suits_python(value);
 	size_t n = eci_buf_len(&b) - 4;
 	if (b.failed) {
 		status = failed(err, ECTX_E_NO_MEMORY, "");

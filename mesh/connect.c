@@ -290,7 +290,7 @@ void eci_context_next_agent(ectx_context *c, const struct eci_fail *why)
 	int n = snprintf(text, sizeof text, "no native agent here (%s), the next one: %.500s",
 			 ectx_code_name(why->code), why->saw);
 	if (c->mesh->log_level <= 10)
-		eci_event_log(c->mesh, c, 10, "econtext", 8, text, (size_t)n, 0);
+		eci_event_log(c->mesh, c, 10, "econtext", 8, text, (size_t)n);
 	wait_again(c);
 	if (c->worker)
 		c->worker->state = ECI_IDLE;

@@ -1,8 +1,8 @@
 /* Events: what a program takes with ectx_event_next().
  *
  * Bounded in three ways: output holds stream credit until its event is freed, so a program that stops reading stops the
- * source; log records beyond event_limit, or beyond ECI_EVENT_BYTES of them, push the oldest out, counted; and a future
- * makes one DONE at most. */
+ * source; log records beyond event_limit, or beyond ECI_EVENT_BYTES of them, push the oldest out, counted; a future
+ * makes one DONE at most; and one DROPPED of a context waits at most, which what it says next is added to. */
 #include "mesh/event.h"
 #include "mesh/worker.h"
 
@@ -28,6 +28,8 @@ static void post(ectx_mesh *m, struct eci_event_node *n)
 static void take(ectx_mesh *m, struct eci_event_node *n)
 {
 	DL_DELETE(m->events, n);
+	if (n->ev.kind == ECTX_EVENT_DROPPED)
+		n->ev.context->dropped = NULL;
 	if (n->ev.kind == ECTX_EVENT_LOG) {
 		m->log_events--;
 		m->log_bytes -= n->ev.len;
@@ -53,12 +55,26 @@ static void drop_oldest_log(ectx_mesh *m)
 	}
 }
 
+void eci_event_dropped(ectx_mesh *m, ectx_context *c, uint64_t lines)
+{
+	c = eci_context_shown(c);
+	struct eci_event_node *n = c ? c->dropped : NULL;
+	if (!n && c && (n = calloc(1, sizeof *n)) != NULL) {
+		n->ev = (ectx_event){.kind = ECTX_EVENT_DROPPED, .context = c};
+		c->dropped = n;
+		post(m, n);
+	}
+	if (n)
+		n->ev.dropped += lines;
+	else
+		m->dropped += lines;
+}
+
 void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger, size_t logger_len, const char *text,
-		   size_t len, uint64_t dropped)
+		   size_t len)
 {
 	struct eci_event_node *n = calloc(1, sizeof *n);
 	char *owned = n ? malloc(len + logger_len + 2) : NULL;
-	m->dropped += dropped;
 	if (!owned) {
 		free(n);
 		m->dropped++;

@@ -13,7 +13,9 @@ struct eci_event_node {
 };
 
 void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger, size_t logger_len, const char *text,
-		   size_t len, uint64_t dropped);
+		   size_t len);
+/* What c says is lost there, or was on its way through it. c NULL: not known any more. */
+void eci_event_dropped(ectx_mesh *m, ectx_context *c, uint64_t lines);
 void eci_event_output(struct ectx_future *f, int stream, uint32_t slot, const uint8_t *p, size_t n);
 void eci_event_done(struct ectx_future *f);
 void eci_event_input(struct ectx_future *f);

@@ -9,6 +9,7 @@
 #include "mesh/carrier.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -79,6 +80,11 @@ static void feed(struct eci_carrier *c, size_t n, uint64_t now)
 	if (n > READ_MAX / 2 && !c->wide) {
 		c->wide = true;
 		eci_proc_widen(c->proc.out);
+	}
+	if (!eci_link_up(c->link) && c->nfirst < sizeof c->first) {
+		size_t room = sizeof c->first - c->nfirst, k = n < room ? n : room;
+		memcpy(c->first + c->nfirst, c->mesh->read_buf, k);
+		c->nfirst += (uint8_t)k;
 	}
 	eci_link_feed(c->link, c->mesh->read_buf, n, now);
 }

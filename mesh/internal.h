@@ -59,8 +59,9 @@ struct ectx_context {
 	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
 	char agent[16], python[32], arch[32], host_name[65];
 	uint64_t pid;
-	struct eci_lines lines[2]; /* what it printed, cut into records */
-	ectx_context *next;        /* of mesh->contexts */
+	struct eci_lines lines[2];      /* what it printed, cut into records */
+	struct eci_event_node *dropped; /* waits to be taken: what was lost there */
+	ectx_context *next;             /* of mesh->contexts */
 };
 
 enum eci_op {

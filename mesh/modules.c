@@ -39,7 +39,7 @@ struct output {
 static void one_line(void *arg, const char *line, size_t len)
 {
 	struct output *o = arg;
-	eci_event_log(o->mesh, o->context, 20, o->logger, strlen(o->logger), line, len, 0);
+	eci_event_log(o->mesh, o->context, 20, o->logger, strlen(o->logger), line, len);
 }
 
 static bool printed(ectx_mesh *m, ectx_context *c, const char *logger, size_t n, const char *text, size_t len)
@@ -73,8 +73,10 @@ static void log_record(ectx_mesh *m, const struct eci_frame *f)
 		return;
 	uint64_t dropped = eci_cbor_get_uint(&c);
 	ectx_context *from = eci_context_of_id(m, f->src);
-	if (!printed(m, from, logger, nl, text, nt))
-		eci_event_log(m, from, (int)level, logger, nl, text, nt, dropped);
+	if (dropped)
+		eci_event_dropped(m, from, dropped);
+	if (!printed(m, from, logger, nl, text, nt) && nl)
+		eci_event_log(m, from, (int)level, logger, nl, text, nt);
 }
 
 bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)

@@ -34,7 +34,7 @@ void eci_tunnel_say(struct ectx_tunnel *t, int level, const char *fmt, ...)
 	int n = vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-	eci_event_log(t->mesh, t->exit, level, logger, sizeof logger - 1, text, len, 0);
+	eci_event_log(t->mesh, t->exit, level, logger, sizeof logger - 1, text, len);
 }
 
 void eci_tunnel_listen(struct ectx_tunnel *t, bool on)

@@ -5,8 +5,8 @@
  * call just before it returns (eci_router_leave()): a callback that sends to its own context is therefore never
  * re-entered, and a master that addresses SPAWN to itself still sees it done at once.
  *
- * Bounds: control and call share ECI_QUEUE_MAX; past it a LOG is dropped and counted and any other call is refused
- * (-4: who sent it, or who waits for it as an answer, is told `busy`). Answers on their way up go on to
+ * Bounds: control and call share ECI_QUEUE_MAX; past it a LOG is dropped, counted and said (say_lost), and any other
+ * call is refused (-4: who sent it, or who waits for it as an answer, is told `busy`). Answers on their way up go on to
  * ECI_ANSWERS_MAX: all were asked for from above, and a thousand hosts may answer one question at once. Control goes
  * on to ECI_CONTROL_MAX by itself, because a notice or an ACK that cannot be queued leaves the other side waiting for
  * ever; past that the link itself is the failure. Call frames that wait behind a large message count as queued call
@@ -74,23 +74,60 @@ void eci_tell(struct eci_link *l, uint32_t handle, uint64_t a, uint64_t b, bool 
 		eci_link_break(l, "queue-overflow", "no memory");
 }
 
+/* What is lost with a LOG: the lines of its text, one at least, and what it says is lost already. */
+static void count_lost(struct eci_link *l, const struct eci_frame *f)
+{
+	struct eci_cbor c = eci_cbor_of(f);
+	const char *text;
+	size_t n, lines = 0;
+	(void)eci_cbor_get_array(&c);
+	(void)eci_cbor_skip(&c);
+	(void)eci_cbor_skip(&c);
+	(void)eci_cbor_get_text(&c, &text, &n);
+	l->lost_logs += eci_cbor_get_uint(&c);
+	for (size_t i = 0; i < n; i++)
+		lines += text[i] == '\n';
+	if (!lines)
+		lines = n || c.bad;
+	l->router->stats.dropped_logs += lines;
+	l->lost_logs += lines;
+}
+
+/* A LOG of this router's own, in front of what comes next: so it stands where the lines are missing, and nobody has the
+ * answer of a call before. It may go beyond ECI_QUEUE_MAX, as there is one at most for each frame that does. */
+static void say_lost(struct eci_link *l)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	(void)eci_buf_append(&b, "\x84\x18\x1e\x60\x60", 5); /* [30, "", "", ... */
+	eci_cbor_put_uint(&b, l->lost_logs);
+	struct eci_frame f = eci_own_frame(l->router, ECI_CALL, 0, ECI_H_LOG, &b);
+	if (!b.failed && !eci_fifo_put(&l->call, &f)) {
+		l->lost_logs = 0;
+		l->stats.frames_out++;
+	}
+	eci_buf_deinit(&b);
+}
+
 int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local)
 {
 	if (l->broken)
 		return -3;
+	size_t queued = eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls + eci_wire(f->len);
+	if (f->cls == ECI_CALL && f->handle == ECI_H_LOG && queued > ECI_QUEUE_MAX) {
+		count_lost(l, f);
+		return -4;
+	}
+	if (l->lost_logs && l->parent && queued <= ECI_ANSWERS_MAX)
+		say_lost(l);
 	if (f->cls == ECI_BULK) {
 		int rc = eci_bulk_put(l, f, owed, local);
 		if (rc == 0)
 			eci_wake(l);
 		return rc;
 	}
-	size_t queued = eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls + eci_wire(f->len);
-	bool answer = l->parent && !f->reply_to && f->handle != ECI_H_LOG;
-	if (f->cls == ECI_CALL && queued > (answer ? ECI_ANSWERS_MAX : ECI_QUEUE_MAX)) {
-		if (f->handle == ECI_H_LOG)
-			l->router->stats.dropped_logs++;
+	bool answer = l->parent && !f->reply_to;
+	if (f->cls == ECI_CALL && queued > (answer ? ECI_ANSWERS_MAX : ECI_QUEUE_MAX))
 		return -4;
-	}
 	if (f->cls == ECI_CONTROL && eci_buf_len(&l->control) + eci_wire(f->len) > ECI_CONTROL_MAX) {
 		eci_link_break(l, "queue-overflow", "the other side does not read");
 		return -3;
@@ -98,6 +135,8 @@ int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 	if (eci_fifo_put(f->cls == ECI_CONTROL ? &l->control : &l->call, f)) {
 		if (f->cls == ECI_CONTROL)
 			eci_link_break(l, "queue-overflow", "no memory");
+		else if (f->handle == ECI_H_LOG)
+			count_lost(l, f);
 		return -1;
 	}
 	l->stats.frames_out++;

@@ -91,6 +91,7 @@ struct eci_link {
 	struct eci_buf control; /* packed frames */
 	struct eci_buf call;
 	size_t held_calls;  /* bytes of call frames that wait behind large messages */
+	uint64_t lost_logs; /* lines that found no room here: to be said to the master */
 	uint32_t call_run;  /* call bytes since the last bulk frame */
 	uint64_t written;   /* bytes written so far: base of eci_item.end */
 	uint64_t hello_end; /* where our HELLO ends among them: a child has nothing to say before */

@@ -126,10 +126,11 @@ int eci_call_encode(struct eci_buf *b, const char *module, const char *name, con
 		rc |= eci_value_encode(b, kwargs);
 	else
 		eci_cbor_put_map(b, 0);
+	if (rc || !eci_value_suits_python(args) || !eci_value_suits_python(kwargs))
+		return -1;
 	/* Each may be within the bounds, and both of them in an array not. */
-	return rc || b->failed ||
-			       eci_cbor_check(eci_buf_data(b) + before, eci_buf_len(b) - before,
-					      ECI_CBOR_VALUE_ITEMS_MAX) != ECI_CBOR_OK
+	return b->failed || eci_cbor_check(eci_buf_data(b) + before, eci_buf_len(b) - before,
+					   ECI_CBOR_VALUE_ITEMS_MAX) != ECI_CBOR_OK
 		       ? -1
 		       : 0;
 }

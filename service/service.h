@@ -12,6 +12,9 @@
 /* ---- values <-> CBOR (value_cbor.c) ---- */
 /* Appends v. 0, or -1 (no memory, or deeper than ECI_CBOR_DEPTH_MAX). */
 int eci_value_encode(struct eci_buf *b, const ectx_value *v);
+/* Whether no map in v, which was encoded, has two keys that are one in Python, where 1, 1.0 and True are equal: such a
+ * map becomes no dict, and the agent would call it a body that does not decode. */
+bool eci_value_suits_python(const ectx_value *v); /* value_map.c */
 /* One item at the cursor. NULL: malformed or no memory. */
 ectx_value *eci_value_decode(struct eci_cbor *c);
 

@@ -229,6 +229,75 @@ static size_t find(const ectx_value *m, const ectx_value *key, bool *found)
 	return lo;
 }
 
+static bool holds(const ectx_value *m, const ectx_value *key)
+{
+	bool found;
+
+	(void)find(m, key, &found);
+	return found;
+}
+
+/* The integer that a float is. False: it is none, or none that can be a key. */
+static bool integer_of(double real, ectx_value *out)
+{
+	const double end = 18446744073709551616.0; /* 2^64 */
+	double size = real < 0 ? -real : real;
+
+	*out = (ectx_value){.kind = ECTX_INT, .flag = real < 0};
+	if (!(size < end)) { /* NaN too */
+		out->number = UINT64_MAX;
+		return real == -end;
+	}
+	out->number = (uint64_t)size;
+	if ((double)out->number != size)
+		return false;
+	out->number -= out->flag;
+	return true;
+}
+
+/* Whether two keys are one in Python. */
+static bool keys_meet(const ectx_value *m)
+{
+	for (size_t i = m->map.count; i-- > 0;) { /* booleans, null and floats come last */
+		const ectx_value *key = m->map.pairs[m->map.order[i]].key;
+		ectx_value same;
+
+		if (key->kind == ECTX_BOOL)
+			same = (ectx_value){.kind = ECTX_INT, .number = key->flag};
+		else if (key->kind != ECTX_FLOAT && key->kind != ECTX_NULL)
+			return false;
+		else if (key->kind == ECTX_NULL || !integer_of(key->real, &same))
+			continue;
+		if (holds(m, &same))
+			return true;
+		if (key->kind == ECTX_BOOL || same.flag || same.number > 1)
+			continue;
+		same = (ectx_value){.kind = ECTX_BOOL, .flag = same.number};
+		if (holds(m, &same))
+			return true;
+		same = (ectx_value){.kind = ECTX_FLOAT, .real = -key->real}; /* 0.0 and -0.0 */
+		if (key->real == 0 && holds(m, &same))
+			return true;
+	}
+	return false;
+}
+
+bool eci_value_suits_python(const ectx_value *v)
+{
+	size_t i;
+
+	if (v && v->kind == ECTX_ARRAY)
+		for (i = 0; i < v->array.count; i++)
+			if (!eci_value_suits_python(v->array.items[i]))
+				return false;
+	if (!v || v->kind != ECTX_MAP)
+		return true;
+	for (i = 0; i < v->map.count; i++)
+		if (!eci_value_suits_python(v->map.pairs[i].item))
+			return false;
+	return !keys_meet(v);
+}
+
 ectx_value *ectx_map_set(ectx_value *m, ectx_value *key, ectx_value *item)
 {
 	struct eci_value_pair *pair;

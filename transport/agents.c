@@ -74,8 +74,13 @@ bool eci_agents_choose(struct eci_dialogue *d, uint64_t now_ms)
 	else
 		snprintf(saw, sizeof saw, "found only %s, and no native agent for %s", d->marker.interpreter,
 			 d->marker.system);
-	eci_verdict_set(d, ECTX_PHASE_BOOT, code_of(list), saw,
-			native && !has_python(d) ? "set python: to an interpreter of that host" : NULL, now_ms);
+	/* The code's own hint names agent: native, which would be refused, or is what failed. */
+	const char *hint =
+		!native ? "no python on that host: set python: to an interpreter there; a native agent needs none, "
+			  "but native: never, or agent: python, forbids it"
+		: !has_python(d) ? "set python: to an interpreter of that host"
+				 : NULL;
+	eci_verdict_set(d, ECTX_PHASE_BOOT, code_of(list), saw, hint, now_ms);
 	return false;
 }
 

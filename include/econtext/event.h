@@ -20,7 +20,7 @@ enum ectx_event_kind {
 	ECTX_EVENT_OUTPUT,  /* bytes of an exec or run */
 	ECTX_EVENT_LOG,     /* a record of Python's logging, or a line that code or a process of its printed */
 	ECTX_EVENT_DONE,    /* future is done; only for those given to ectx_future_set_user() */
-	ECTX_EVENT_DROPPED, /* `dropped` log records were thrown away since the last such event */
+	ECTX_EVENT_DROPPED, /* `dropped` log records and printed lines were thrown away since the last such event */
 	ECTX_EVENT_INPUT    /* future takes input again, after an ectx_future_write() that returned 0 */
 };
 
@@ -28,7 +28,8 @@ enum ectx_event_kind {
 typedef struct ectx_event {
 	enum ectx_event_kind kind;
 	ectx_context
-		*context; /* OUTPUT, LOG, DONE, INPUT; NULL when it is not known any more (LOG), or of a tree (DONE) */
+		*context;    /* OUTPUT, LOG, DONE, INPUT; NULL when it is not known any more (LOG), or of a tree (DONE);
+				DROPPED: where, or on whose way to its parent; NULL: here, as nobody took them */
 	ectx_future *future; /* OUTPUT, DONE, INPUT */
 	int stream;          /* OUTPUT: 1 stdout, 2 stderr */
 	int level;           /* LOG: 10 debug, 20 info, 30 warning, 40 error, 50 critical */

@@ -74,6 +74,31 @@ class Calls(Case):
         self.assertEqual(len(lines), 5, lines)
         self.assertNotIn('\033', end.err)
 
+    def flooded(self, agent, n):
+        """n lines printed behind two relays, of which the first stands still meanwhile: how many came, and how many each node says it lost."""
+        self.topology('econtext: 1\nnodes:\n  near: {local: {}%s}\n  mid: {via: near, local: {}%s}\n  far: {via: mid, local: {}}\n' % (agent, agent))
+        end = self.ends(0, 'call', '--json', '-w', 'far', './prog.py:flood', str(n))
+        lost, came = {}, 0
+        for e in end.events():
+            if e['event'] == 'log' and e['logger'] == 'stdout':
+                came += 1
+                self.assertEqual(e['text'], 'x' * 63)
+            elif e['event'] == 'log':
+                number, text = e['text'].split(' ', 1)
+                self.assertEqual((e['logger'], e['level'], text), ('econtext', 30, 'log records or printed lines dropped'))
+                lost[e['node']] = lost.get(e['node'], 0) + int(number)
+        return came, lost
+
+    def test_lines_lost_at_a_relay_are_said(self):
+        for agent in ', native: never', ', agent: native':
+            with self.subTest(agent):
+                came, lost = self.flooded(agent, 60000)
+                self.assertEqual((list(lost), came + sum(lost.values())), (['mid'], 60000), lost)
+                self.assertGreater(came, 10000)
+
+    def test_lines_that_find_room_are_not_lost(self):
+        self.assertEqual(self.flooded('', 10000), (10000, {}))
+
     def test_log_level(self):
         self.assertRegex(self.ends(0, 'call', '-v', '-w', 'n1', './prog.py:say').err, CLOCK + r'D econtext\.n1: root: debugged\n')
         self.assertEqual(self.ends(0, 'call', '-q', '-w', 'n1', './prog.py:say').err, '')

@@ -51,6 +51,25 @@ class Statuses(Case):
                                   ('exits', 'shell', 'shell-exited'), ('nopy', 'boot', 'no-python')):
             self.fails(3, name, 'UNREACHABLE', phase, code)
 
+    def test_3_early_bytes(self):
+        """A Python that prints behind the marker, when the agent imports: the first bytes are shown, 48 of them."""
+        self.topology('econtext: 1\nnodes:\n  leaf: {local: {}}\n')
+        self.env['PYTHONPATH'] = self.place
+        for text, seen in (r'Hello \x1b[1m\n', r'Hello \x1b[1m\x0a'), ('x' * 48, 'x' * 48), ('x' * 49, 'x' * 48):
+            self.write('struct.py', 'import os, time\nos.write(1, b"%s")\ntime.sleep(1)\nfrom _struct import *\n' % text)
+            self.fails(3, 'leaf', 'UNREACHABLE', 'boot', 'early-bytes')
+            end = self.ends(3, 'call', '-w', 'leaf', 'os:getpid')
+            self.assertIn('"bad-frame: bytes that are no frame header: %s"\n' % seen, end.err)
+
+    def test_3_no_python(self):
+        """What is recommended can be done: not what the topology forbids."""
+        fake = os.path.join(HERE, 'data', 'fake-ssh')
+        for agent in 'native: never', 'agent: python':
+            self.topology('econtext: 1\ndefaults: {ssh: {program: %s}}\nnodes:\n  nopy: {%s}\n' % (fake, agent))
+            end = self.ends(3, 'call', '-w', 'nopy', 'os:getpid')
+            self.assertIn('but native: never, or agent: python, forbids it', end.err)
+            self.assertNotIn('agent: native', end.err)
+
     def test_3_silent(self):
         end = self.ends(3, 'call', '-t', '500ms', '-w', 'silent', 'os:getpid')
         self.assertIn('UNREACHABLE silent\n', end.err)

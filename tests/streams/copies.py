@@ -299,6 +299,14 @@ def test_a_node_that_is_not_there(place):
     expect(status == 3 and failures(err) == 1 and os.listdir(place.path('d')) == ['f'], status, err)
 
 
+def test_progress_of_several(place):
+    """What is told is the sum of all that are fetched at once: it never falls, and goes beyond any one of them."""
+    write(place.path('f'), b'x' * (3 * MIB))
+    status, out, err = place.run('cp', '--json', '--limit', '2M', '%s:%s' % (THREE, place.path('f')), 'all')
+    told = [e['bytes'] for e in map(json.loads, out.splitlines()) if e['event'] == 'progress']
+    expect(status == 0 and told == sorted(told) and 4 * MIB < told[-1] <= 9 * MIB, status, told, err)
+
+
 def test_a_node_that_is_slow(place):
     """-t is of connecting; ^C does not wait for it."""
     with open(place.path('topology.yaml'), 'a') as f:

@@ -12,7 +12,7 @@ GROUPS = {}                     # gid -> members among the children, and ME if I
 CACHE = {}                      # module name -> entry
 CACHED = [0, []]                # bytes, names from oldest to newest
 WAITING = {}                    # module name asked upward -> who waits for it
-STATS = {5: 0, 6: 0, 7: 0}      # modules cached, requests up, dials
+STATS = {4: 0, 5: 0, 6: 0, 7: 0}    # lines lost here (dropped_logs without COUNT[4]), modules cached, requests up, dials
 POLLER = select.poll()
 MASKS = {}
 READERS = {}                    # descriptor -> function to call when it can be read
@@ -71,10 +71,22 @@ def belongs(x, y):
     return ord(h[2:3]) & 8 or y[0] <= unpack('>I', h[4:8])[0] < y[1]
 
 
-def refused(kind, dst, src, handle, reply):
-    # A call that finds a full queue: who sent it is told, or who waits for it; a log record is dropped.
+def refused(out, kind, dst, src, handle, reply, body):
+    # A call that finds a full queue: who sent it is told, or who waits for it. A log record is dropped: what is lost with it is the
+    # lines of its text, one at least, and what it says is lost already.
     if handle == 33:
-        COUNT[4] += 1
+        n = 0
+        lines = 1
+        try:
+            x = decode(body)
+            lines = max(x[2].count('\n'), len(x[2]) > 0)
+            n = number(x[3])
+        except:
+            pass
+        LOCK.acquire()
+        STATS[4] += lines
+        out.lost += lines + n
+        LOCK.release()
     elif not kind & 4 and reply:
         dead('busy', src, reply, dst, '')
     elif not kind & 4 and handle > 255:
@@ -97,6 +109,7 @@ class Output:
         self.whole = 0          # PAUSEs beyond 64: they hold everything
         self.want = 0
         self.child = None
+        self.lost = 0           # lines that found no room here: to be said to the master
         self.tags = {}          # flow of bulk -> the tag of its last frame
         self.tag = 0            # of the last frame that was written
         self.head = self.flow = None    # of the last frame that came
@@ -107,7 +120,12 @@ class Output:
             self.child.bytes_out += n
 
     def put(self, kind, s, origin, rest=EMPTY):
-        # The frame s + rest (of what is passed on only the first word is new).
+        # The frame s + rest (of what is passed on only the first word is new). In front of it goes what was lost: it stands where
+        # the lines are missing, and nobody has the answer of a call before. (At most one for each frame beyond the bound.)
+        if self.lost and not self.child and self.held[1] < ANSWERS_MAX:
+            x = pack_value([30, '', '', self.lost])
+            self.lost = 0
+            self.put(1, pack('>4B6I', 236, 1, 1, 64, 0, ME, ME, 33, 0, len(x)) + x, None)
         kind &= 3
         n = len(s) + len(rest)
         if not kind and self.held[0] + n > 1 << 21:
@@ -190,7 +208,7 @@ class Output:
         # Writes the frame s, which is not bulk: at once where nothing waits.
         n = 0
         LOCK.acquire()
-        if self.held == NONE and not self.now and not self.first:
+        if self.held == NONE and not self.now and not self.first and not self.lost:
             try:
                 n = os.write(self.fd, s)
             except OSError:
@@ -312,7 +330,7 @@ def relay_up(kind, s):
     finally:
         LOCK.release()
     if full:
-        refused(kind, dst, src, handle, unpack('>I', s[20:24])[0])
+        refused(out, kind, dst, src, handle, unpack('>I', s[20:24])[0], s[28:])
     wake()
 
 

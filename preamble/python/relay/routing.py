@@ -39,7 +39,7 @@ def dead(reason, src, reply, asked, evidence):
 def forward(link, out, kind, hops, dst, src, auth, handle, reply, body):
     n = out.held[0] + out.held[1] + len(body) + 28
     if kind & 3 == 1 and n > 1 << 20 and (out.child or reply or handle == 33 or n > ANSWERS_MAX):
-        return refused(kind, dst, src, handle, reply)
+        return refused(out, kind, dst, src, handle, reply, body)
     if kind & 2 and not link and out.held[2] + len(body) + 28 > HELD_MAX:
         return dead('busy', src, not kind & 4 and reply, dst, '')
     s = pack('>4B6I', 236, 1, kind, hops - 1, dst, src, auth, handle, reply, len(body)) + body

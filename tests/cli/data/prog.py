@@ -47,6 +47,24 @@ def say():
     return None
 
 
+def flood(n):
+    """n lines of 64 bytes, while the relay next to the master (two agents up, of two processes each) stands still."""
+    pids = [os.getpid()]
+    while len(pids) < 6:
+        f = open('/proc/%d/stat' % pids[-1])
+        pids.append(int(f.read().split()[3]))
+        f.close()
+    for pid in pids[4:]:
+        os.kill(pid, 19)
+    try:
+        for i in range(n):
+            print('x' * 63)
+        sys.stdout.flush()
+    finally:
+        for pid in pids[4:]:
+            os.kill(pid, 18)
+
+
 def die():
     os._exit(3)
 

@@ -110,7 +110,7 @@ static void records(ectx_mesh *m, int n, size_t len)
 	ectx_context *a = get(m, "a");
 	eci_lock(m);
 	for (int i = 0; i < n; i++)
-		eci_event_log(m, a, 30, "w", 1, text, len, 0);
+		eci_event_log(m, a, 30, "w", 1, text, len);
 	eci_unlock(m);
 }
 
@@ -140,6 +140,46 @@ Test(event, sixty_five_thousand_records_where_nothing_is_said)
 	are_kept(w.mesh, 65536, 0, 65536);
 	records(w.mesh, 1, 2);
 	are_kept(w.mesh, 65536, 1, 65537);
+	world_close(&w);
+}
+
+static void lost_at(ectx_mesh *m, const char *name, uint64_t lines)
+{
+	ectx_context *c = name ? get(m, name) : NULL;
+	eci_lock(m);
+	eci_event_dropped(m, c, lines);
+	eci_unlock(m);
+}
+
+static void says_dropped(ectx_mesh *m, const char *name, uint64_t lines)
+{
+	ectx_event *e = ectx_event_next(m, 0);
+	cr_assert(e && e->kind == ECTX_EVENT_DROPPED);
+	cr_expect_eq(e->dropped, lines);
+	cr_expect_str_eq(e->context ? ectx_context_name(e->context) : "", name);
+	ectx_event_free(e);
+}
+
+/* However often a context says that it has lost something: one event waits of each, where its first one stood. */
+Test(event, what_was_lost_elsewhere_is_added_up_by_context)
+{
+	struct world w = world_open();
+	lost_at(w.mesh, "a", 3);
+	records(w.mesh, 1, 1);
+	lost_at(w.mesh, "b", 1);
+	lost_at(w.mesh, NULL, 2);
+	lost_at(w.mesh, "a", (uint64_t)1 << 32);
+	cr_expect(readable(w.mesh));
+	says_dropped(w.mesh, "", 2);
+	says_dropped(w.mesh, "a", ((uint64_t)1 << 32) + 3);
+	lost_at(w.mesh, "a", 5);
+	ectx_event *e = ectx_event_next(w.mesh, 0);
+	cr_expect(e && e->kind == ECTX_EVENT_LOG);
+	ectx_event_free(e);
+	says_dropped(w.mesh, "b", 1);
+	says_dropped(w.mesh, "a", 5);
+	cr_expect(!readable(w.mesh) && ectx_event_next(w.mesh, 0) == NULL);
+	lost_at(w.mesh, "b", 1); /* waits when the mesh goes */
 	world_close(&w);
 }
 

@@ -217,6 +217,123 @@ Test(queue, answers_on_their_way_up_past_16_mib_are_busy)
 	world_free(w);
 }
 
+/* ---- LOGs that found no room ---- */
+
+static void log_up(struct world *w, const char *text, size_t n, uint64_t dropped)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 4);
+	eci_cbor_put_uint(&b, 20);
+	eci_cbor_put_str(&b, "stdout");
+	eci_cbor_put_text(&b, text, n);
+	eci_cbor_put_uint(&b, dropped);
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 72, ECI_H_LOG, 0, eci_buf_data(&b), eci_buf_len(&b));
+	eci_buf_deinit(&b);
+}
+
+/* The next frame to the parent says that so many are lost here, as its body is written elsewhere too. */
+static void says_lost(struct world *w, const char *number, size_t n)
+{
+	struct eci_frame f;
+	cr_assert(take(w, w->up, &f) && f.cls == ECI_CALL && f.handle == ECI_H_LOG, "handle %u", f.handle);
+	cr_expect(!f.flags && !f.dst && f.src == ME && f.auth == ME && f.hops == ECI_HOPS && !f.reply_to);
+	cr_expect(f.len == 5 + n && !memcmp(f.body, "\x84\x18\x1e\x60\x60", 5) && !memcmp(f.body + 5, number, n));
+}
+
+/* A relay that has said its HELLO, and whose queue to the parent is full. */
+static struct world *relay_full(void)
+{
+	struct world *w = world_relay();
+	(void)drop_output(w, w->up);
+	for (int i = 0; i < 16; i++)
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, 0, zeros, ONE - ECI_FRAME_HEADER);
+	cr_assert_eq(eci_buf_len(&w->up->call), ECI_QUEUE_MAX);
+	return w;
+}
+
+Test(queue, what_is_lost_is_said_in_front_of_what_comes_next)
+{
+	struct world *w = relay_full();
+	struct eci_frame f;
+	log_up(w, "a\nb\nc", 5, 0);      /* two lines */
+	log_up(w, "half", 4, 5);         /* one, and five before */
+	log_up(w, "", 0, 7);             /* what another router says */
+	log_up(w, "\n\n\n", 3, 1 << 16); /* more than fits two bytes */
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 72, ECI_H_LOG, 0, "\x41", 1);
+	cr_expect_eq(w->r->stats.dropped_logs, 2 + 1 + 0 + 3 + 1);
+	cr_assert_eq(eci_buf_len(&w->up->call), ECI_QUEUE_MAX, "nothing is said before there is room, or more");
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5001, 0, NULL, 0); /* an answer goes beyond */
+	cr_assert_eq(eci_buf_len(&w->up->call), ECI_QUEUE_MAX + 2 * ECI_FRAME_HEADER + 10);
+	for (int i = 0; i < 16; i++)
+		cr_assert(take(w, w->up, &f) && f.handle == 5000);
+	says_lost(w, "\x1a\0\1\0\x13", 5); /* 65,536 + 19 */
+	cr_assert(take(w, w->up, &f) && f.handle == 5001);
+	log_up(w, "more", 4, 0);
+	cr_assert(take(w, w->up, &f) && f.src == 72, "it is said once");
+	cr_assert_not(take(w, w->up, &f));
+	world_free(w);
+}
+
+Test(queue, what_is_lost_is_said_before_any_frame)
+{
+	for (int i = 0; i < 3; i++) {
+		struct world *w = relay_full();
+		struct eci_frame f;
+		log_up(w, "a\n", 2, 0);
+		(void)drop_output(w, w->up);
+		for (int k = 0; i == 0 && k < 2; k++)
+			feed(w, w->kid[0], ECI_BULK, 0, 0, 72, 5000, 0, zeros, 100);
+		if (i == 1)
+			feed_int(w, w->up, 0, ECI_H_PING, 7);
+		else if (i == 2)
+			log_up(w, "b\n", 2, 0);
+		if (i < 2) /* control overtakes it, and one bulk frame after so many calls */
+			cr_assert(take(w, w->up, &f) && f.handle == (i ? ECI_H_PONG : 5000));
+		says_lost(w, "\1", 1);
+		cr_assert(i == 1 || (take(w, w->up, &f) && f.src == 72));
+		world_free(w);
+	}
+}
+
+/* Bodies such that a LOG fills the queue to its last byte, and one byte more; so does what was to be said. */
+Test(queue, a_log_that_fits_exactly_is_not_lost)
+{
+	for (size_t over = 0; over < 2; over++) {
+		struct world *w = world_relay();
+		struct eci_frame f;
+		(void)drop_output(w, w->up);
+		for (int i = 0; i < 15; i++)
+			feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, 0, zeros, ONE - ECI_FRAME_HEADER);
+		size_t n = ONE - ECI_FRAME_HEADER - 13; /* an array, 20, "stdout", a head of three bytes, 0 */
+		char *text = malloc(n + 1);
+		memset(text, '\n', n + 1);
+		log_up(w, text, n + over, 0);
+		free(text);
+		cr_expect_eq(w->r->stats.dropped_logs, over ? n + 1 : 0);
+		cr_expect_eq(eci_buf_len(&w->up->call), over ? 15 * ONE : ECI_QUEUE_MAX);
+		cr_expect_eq(drop_output(w, w->up), over ? 15 : 16);
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5001, 0, NULL, 0);
+		if (over)
+			says_lost(w, "\x19\xff\xd8", 3);
+		cr_assert(take(w, w->up, &f) && f.handle == 5001);
+		world_free(w);
+	}
+}
+
+/* Whoever has LOGs dropped and sends what is refused in turns does not fill the queue with what is said of it. */
+Test(queue, what_is_lost_is_not_said_beyond_the_bound_of_answers)
+{
+	struct world *w = relay_full();
+	for (uint32_t n = ECI_QUEUE_MAX; n < ECI_ANSWERS_MAX; n += ONE)
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, 0, zeros, ONE - ECI_FRAME_HEADER);
+	for (int i = 0; i < 100; i++) {
+		log_up(w, "a", 1, 0);
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, 0, NULL, 0);
+		cr_assert_eq(eci_buf_len(&w->up->call), ECI_ANSWERS_MAX);
+	}
+	world_free(w);
+}
+
 /* Own ones as those that only pass, and those that could not even be written. */
 Test(queue, an_own_answer_without_room_is_busy)
 {

@@ -135,6 +135,81 @@ Test(call, arguments_that_no_call_can_have)
 	ectx_value_free(many);
 }
 
+/* A key as Python writes it, in JSON's words where they differ. */
+static ectx_value *key_of(const char *text)
+{
+	if (strpbrk(text, ".ae") && !strchr("tfn", *text))
+		return ectx_float(strtod(text, NULL));
+	if (!strcmp(text, "nan") || !strcmp(text, "inf"))
+		return ectx_float(strtod(text, NULL));
+	ectx_value *v = ectx_value_from_json(text, strlen(text), NULL);
+	cr_assert(v, "%s", text);
+	return v;
+}
+
+/* Whether a call takes a map with these keys, below an array and a map, in either order. */
+static bool taken(const char *one, const char *other)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	int rc[2];
+
+	for (int i = 0; i < 2; i++) {
+		ectx_value *m = ectx_map_set(ectx_map(), key_of(i ? one : other), ectx_null());
+
+		m = ectx_map_put(ectx_map(), "in", ectx_map_set(m, key_of(i ? other : one), ectx_null()));
+		m = ectx_array_push(ectx_array(), m);
+		rc[i] = eci_call_encode(&b, "m", "f", m, NULL);
+		ectx_value_free(m);
+	}
+	eci_buf_deinit(&b);
+	cr_expect_eq(rc[0], rc[1]);
+	return rc[0] == 0;
+}
+
+/* In Python they are one key; the agent would call a dict with fewer items than it was sent a breach of the protocol.
+ */
+Test(call, keys_that_are_one_in_python)
+{
+	static const char *const one[][2] = {
+		{"1", "true"},
+		{"0", "false"},
+		{"1", "1.0"},
+		{"true", "1.0"},
+		{"false", "0.0"},
+		{"false", "-0.0"},
+		{"0", "-0.0"},
+		{"0.0", "-0.0"},
+		{"-1", "-1.0"},
+		{"9007199254740992", "9007199254740992.0"},
+		{"18446744073709549568", "18446744073709549568.0"},
+		{"-18446744073709551616", "-18446744073709551616.0"},
+		{"-9223372036854775808", "-9223372036854775808.0"},
+	};
+	static const char *const two[][2] = {
+		{"1", "false"},
+		{"0", "true"},
+		{"true", "false"},
+		{"1", "1.5"},
+		{"2", "true"},
+		{"1", "-1.0"},
+		{"-1", "true"},
+		{"9007199254740993", "9007199254740992.0"},
+		{"18446744073709551615", "18446744073709551616.0"},
+		{"-18446744073709551615", "-18446744073709551616.0"},
+		{"0", "nan"},
+		{"0", "inf"},
+		{"1", "null"},
+		{"-18446744073709551616", "-36893488147419103232.0"},
+		{"false", "null"},
+		{"0", "5e-324"},
+	};
+
+	for (size_t i = 0; i < sizeof(one) / sizeof(*one); i++)
+		cr_expect(!taken(one[i][0], one[i][1]), "%s %s", one[i][0], one[i][1]);
+	for (size_t i = 0; i < sizeof(two) / sizeof(*two); i++)
+		cr_expect(taken(two[i][0], two[i][1]), "%s %s", two[i][0], two[i][1]);
+}
+
 static int decode(const char *bytes, size_t n, ectx_value **value, struct eci_fail *fail, char **detail)
 {
 	uint8_t *exact = malloc(n ? n : 1);
