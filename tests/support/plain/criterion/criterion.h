@@ -119,7 +119,8 @@ static _Noreturn void plain_play(const struct plain_test *t)
 	exit(plain_failures != 0);
 }
 
-/* The first search for leaks maps what it reads, some MiB that are the sanitizer's own: before the forks it does so for all. */
+/* The first search for leaks maps what it reads, some MiB that are the sanitizer's own: before the forks it does so for
+ * all. */
 static void plain_prepare(void)
 {
 #ifdef __SANITIZE_ADDRESS__
