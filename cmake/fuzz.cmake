@@ -5,7 +5,7 @@
 option(ECONTEXT_FUZZER "link the fuzz targets with libFuzzer (clang) instead of the replay program" OFF)
 # econtext_fuzz(NOUN MUTATIONS LAYER...): NOUN's target, linked with these layers only; as a test it tries so many mutations.
 function(econtext_fuzz noun mutations)
-  add_executable(fuzz_${noun} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${noun}.c ${CMAKE_SOURCE_DIR}/tests/support/mem.c)
+  add_executable(fuzz_${noun} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${noun}.c $<TARGET_OBJECTS:test_mem>)
   foreach(layer ${ARGN})
     target_sources(fuzz_${noun} PRIVATE $<TARGET_OBJECTS:layer_${layer}>)
   endforeach()

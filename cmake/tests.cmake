@@ -12,6 +12,7 @@ else()
   add_library(criterion ALIAS PkgConfig::CRITERION)
 endif()
 pkg_check_modules(CBOR_ORACLE IMPORTED_TARGET libcbor)
+add_library(test_mem OBJECT ${CMAKE_SOURCE_DIR}/tests/support/mem.c)
 set(under_core core)
 set(under_router core router)
 set(under_service core router service)
@@ -24,7 +25,7 @@ foreach(layer core router service transport topology io)
     get_filename_component(name ${test} NAME_WE)
     add_executable(${layer}_${name} ${test})
     if(NOT layer STREQUAL io) # which has the allocator hooks itself
-      target_sources(${layer}_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/mem.c)
+      target_sources(${layer}_${name} PRIVATE $<TARGET_OBJECTS:test_mem>)
     endif()
     foreach(dep ${under_${layer}})
       if(TARGET layer_${dep})
@@ -92,13 +93,13 @@ foreach(name test_call test_channel test_exec test_loss)
     ENVIRONMENT MESH_TEST_NATIVE=never)
 endforeach()
 # The import scan against Python's own parser, over the standard library of the Python that is there.
-add_executable(imports_scan ${CMAKE_SOURCE_DIR}/tests/agent/imports_scan.c ${CMAKE_SOURCE_DIR}/tests/support/mem.c
+add_executable(imports_scan ${CMAKE_SOURCE_DIR}/tests/agent/imports_scan.c $<TARGET_OBJECTS:test_mem>
   $<TARGET_OBJECTS:layer_service> $<TARGET_OBJECTS:layer_router> $<TARGET_OBJECTS:layer_core>)
 add_test(NAME service/imports_oracle
   COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/agent/imports_oracle.py $<TARGET_FILE:imports_scan>)
 set_tests_properties(service/imports_oracle PROPERTIES TIMEOUT 240)
 # The boot dialogue against the real ssh, sudo and su of this machine.
-add_executable(transport_play ${CMAKE_SOURCE_DIR}/tests/transport/play.c ${CMAKE_SOURCE_DIR}/tests/support/mem.c
+add_executable(transport_play ${CMAKE_SOURCE_DIR}/tests/transport/play.c $<TARGET_OBJECTS:test_mem>
   $<TARGET_OBJECTS:layer_core> $<TARGET_OBJECTS:layer_transport>)
 add_test(NAME transport/real COMMAND ${CMAKE_SOURCE_DIR}/tests/transport/real.sh $<TARGET_FILE:transport_play>)
 set_tests_properties(transport/real PROPERTIES TIMEOUT 120)
