@@ -35,6 +35,13 @@ static void terminal_size(ectx_exec *x)
 	x->cols = size.ws_col ? size.ws_col : 80;
 }
 
+static int one_for_raw(const struct eci_opts *o, const struct eci_session *s)
+{
+	if (!o->raw || s->n == 1)
+		return 0;
+	return eci_usage("--raw prints no names: one target, and there are %zu", s->n);
+}
+
 int eci_cmd_exec(const struct eci_opts *o)
 {
 	if (!o->nargs)
@@ -54,6 +61,8 @@ int eci_cmd_exec(const struct eci_opts *o)
 	struct eci_session s = {0};
 	struct eci_fan fan = {.start = start_exec, .arg = &x, .feed = o->input ? &feed : NULL};
 	int status = eci_session_open(&s, &fan, o, NULL);
+	if (!status)
+		status = one_for_raw(o, &s);
 	if (!status && o->input && s.n > o->fanout)
 		status = eci_usage("exec --stdin gives it to all at once: %zu targets, but -f is %zu", s.n, o->fanout);
 	if (!status)
@@ -78,6 +87,8 @@ int eci_cmd_run(const struct eci_opts *o)
 	struct eci_session s = {0};
 	struct eci_fan fan = {.start = start_run, .arg = o->args};
 	int status = eci_session_open(&s, &fan, o, root);
+	if (!status)
+		status = one_for_raw(o, &s);
 	if (!status)
 		status = (int)eci_fan_run(&fan);
 	status = eci_session_close(&s, &fan, status);

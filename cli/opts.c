@@ -54,6 +54,7 @@ static const struct option options[] = {
 	{'u', "command-timeout", "TIME", FANNED, "limit for the command, not counting the connecting"},
 	{'b', "fold", NULL, BIT(EXEC) | CODED, "wait, and print equal output once under the folded names"},
 	{0, "json", NULL, TARGETED | PROXIES, "JSON on stdout, one object a line"},
+	{0, "raw", NULL, BIT(EXEC) | BIT(RUN), "the output of one target as it is: any bytes, no names"},
 	{0, "pty", NULL, BIT(EXEC), "run the command on a terminal of this one's size"},
 	{0, "cwd", "DIR", BIT(EXEC), "run the command in this folder"},
 	{0, "env", "K=V", BIT(EXEC), "set a variable for the command; K alone removes it (may be repeated)"},
@@ -171,6 +172,7 @@ static int apply(struct eci_opts *o, const struct option *opt, const char *name,
 		{"local", NULL, &o->local, NULL, NULL},       {"remote", NULL, &o->remote, NULL, NULL},
 		{"resume", &o->resume, NULL, NULL, NULL},     {"limit", NULL, &o->limit, NULL, NULL},
 		{"dynamic", NULL, &o->dynamic, NULL, NULL},   {"user", NULL, &o->user, NULL, NULL},
+		{"raw", &o->raw, NULL, NULL, NULL},
 	};
 	if (value && !*value && strcmp(w, "env"))
 		return eci_usage("%s needs a value that is not empty", name);
@@ -286,6 +288,8 @@ int eci_opts_parse(struct eci_opts *o, enum eci_cmd cmd, char **argv)
 		o->nargs++;
 	if (o->json && o->fold)
 		return eci_usage("-b and --json do not go together: fold what --json prints yourself"), -1;
+	if (o->raw && (o->json || o->fold))
+		return eci_usage("--raw prints the output as it is: not with %s", o->json ? "--json" : "-b"), -1;
 	return 0;
 }
 

@@ -34,7 +34,7 @@ struct eci_opts {
 	char *targets, *except, *groups; /* several of one option are joined with commas; NULL: not given */
 	size_t fanout;
 	long connect_ms, command_ms; /* -1: no limit given */
-	bool fold, json, size, pty, input, quiet, help;
+	bool fold, json, raw, size, pty, input, quiet, help;
 	int log_level;
 	const char *topology, *title, *cwd, *stats;
 	bool resume;

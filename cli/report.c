@@ -1,6 +1,6 @@
-/* cli: what the user sees of a job: lines as they come, folded blocks, or JSON.
+/* cli: what the user sees of a job: lines as they come, folded blocks, JSON, or nothing but its bytes.
  *
- * Only this file knows the three forms. Lines: NODE: text, to the stream they came from. Folded: kept, and printed by
+ * Only this file knows the forms. Lines: NODE: text, to the stream they came from. Folded: kept, and printed by
  * eci_report_flush(). JSON: one event a line of output, everything on stdout. Failures of the first two forms are
  * folded blocks on stderr at the end (or at ^C). */
 #include <string.h>
@@ -46,7 +46,9 @@ void eci_report_output(struct eci_report *r, struct eci_job *job, int stream, co
 {
 	struct to to = {r, job, stream == 2 ? 2 : 1};
 	struct eci_split *lines = &job->lines[to.stream - 1];
-	if (n)
+	if (r->opts->raw && n)
+		eci_out_bytes(to.stream, p, n);
+	else if (n)
 		eci_split_feed(lines, p, n, line, &to);
 	else
 		eci_split_end(lines, line, &to);

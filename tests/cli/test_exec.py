@@ -1,7 +1,8 @@
 """exec and run: output by line, both streams, statuses, folding, JSON; commands of one word and of several; scripts."""
 import os
+import shutil
 
-from support import LIMIT, Case, read_until, signal, subprocess
+from support import LIMIT, PROGRAM, Case, read_until, signal, subprocess
 
 
 class Exec(Case):
@@ -23,6 +24,48 @@ class Exec(Case):
             f.write('second\n')
         self.assertEqual(child.communicate(timeout=LIMIT)[0], b'n1: second\n')
         self.assertEqual(child.returncode, 0)
+
+    def test_raw(self):
+        """Any bytes, on the stream they were written to, and nothing besides; both ways at once."""
+        data = bytes(range(256)) * 2000 + b'no newline'
+        end = subprocess.run([PROGRAM, 'exec', '--raw', '--stdin', '-w', 'n1', 'cat; printf "a\\0\\nb" >&2'], input=data, env=self.env,
+                             cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LIMIT)
+        self.assertEqual((end.returncode, end.stdout, end.stderr), (0, data, b'a\0\nb'))
+        end = self.ends(1, 'exec', '--raw', '-w', 'n1', 'echo out; exit 3')
+        self.assertEqual(end.out, 'out\n')
+        self.assertIn('FAILED n1\n', end.err)
+        self.assertIn('--raw prints no names: one target, and there are 2', self.ends(2, 'exec', '--raw', '-w', 'n[1-2]', 'id').err)
+        for option in '--json', '-b':
+            self.assertIn('--raw prints the output as it is: not with ' + option, self.ends(2, 'exec', '--raw', option, '-w', 'n1', 'id').err)
+
+    def test_rsync_and_git(self):
+        """They take `exec --raw --stdin -w` for ssh."""
+        where = self.path('there')
+        os.makedirs(self.path('src/sub'))
+        for name, data in ('a', os.urandom(300000)), ('sub/b', b'b\n'):
+            with open(self.path('src/' + name), 'wb') as f:
+                f.write(data)
+        ssh = PROGRAM + ' exec --raw --stdin -w'
+        env = dict(self.env, GIT_SSH_COMMAND=ssh, GIT_SSH_VARIANT='simple', GIT_CONFIG_GLOBAL='/dev/null')
+        tried = 0
+
+        def run(*argv):
+            end = subprocess.run(argv, env=env, cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT)
+            self.assertEqual(end.returncode, 0, end.stdout)
+        if shutil.which('rsync'):
+            run('rsync', '-a', '-e', ssh, 'src/', 'n1:' + where + '/')
+            run('rsync', '-a', '-e', ssh, 'n1:' + where + '/', 'back/')
+            run('diff', '-r', 'src', 'back')
+            tried += 1
+        if shutil.which('git'):
+            run('git', 'init', '-q', 'src')
+            run('git', '-C', 'src', 'add', '.')
+            run('git', '-C', 'src', '-c', 'user.name=n', '-c', 'user.email=e', 'commit', '-qm', 'all')
+            run('git', 'clone', '-q', 'n1:' + self.path('src'), 'clone')
+            run('diff', '-r', '-x', '.git', 'src', 'clone')
+            tried += 1
+        if not tried:
+            self.skipTest('neither rsync nor git is here')
 
     def test_words_are_not_split_again(self):
         end = self.ends(0, 'exec', '-w', 'n1', 'printf', '[%s]\n', 'a  b', '$HOME', '*', '')
