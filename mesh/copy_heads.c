@@ -120,15 +120,13 @@ static ectx_value *from(struct eci_copy_shell *s)
 static ectx_value *end(struct eci_copy_shell *s)
 {
 	uint8_t sum[ECI_DIGEST_SIZE];
-	size_t n = 0;
 	s->in_file = false;
-	if (strncmp(s->line, ". ", 2))
+	if (strncmp(s->line, ". ", 2) != 0)
 		return NULL;
-	for (unsigned byte; n < sizeof sum && sscanf(s->line + 2 + 2 * n, "%2x", &byte) == 1; n++)
-		sum[n] = (uint8_t)byte;
+	const uint8_t *had = eci_shell_digest(s->line + 2, sum);
 	ectx_value *v = list("done");
 	if (v)
-		(void)ectx_array_push(v, n == sizeof sum ? ectx_bytes(sum, n) : ectx_null());
+		(void)ectx_array_push(v, had ? ectx_bytes(sum, sizeof sum) : ectx_null());
 	return v;
 }
 

@@ -36,6 +36,9 @@ long eci_shell_bytes(struct eci_copy_shell *s, uint8_t *p, size_t n, long wait_m
 /* Why it ended, when it should not have. */
 void eci_shell_why(const struct eci_copy_shell *s, ectx_error *e);
 
+/* A digest in hexadecimal digits into sum; NULL: it is none. */
+const uint8_t *eci_shell_digest(const char *hex, uint8_t sum[ECI_DIGEST_SIZE]);
+
 /* The next of what `get` says, as the value that econtext_sources.py would send for it. ECTX_OK with *out, or NULL at
  * its end; ECTX_DEADLINE: not in wait_ms; another: it is over, or it said what it must not. */
 enum ectx_status eci_shell_value(struct eci_copy_shell *s, ectx_value **out, long wait_ms);

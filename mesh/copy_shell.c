@@ -58,6 +58,22 @@ long eci_shell_bytes(struct eci_copy_shell *s, uint8_t *p, size_t n, long wait_m
 	return (long)n;
 }
 
+static int digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+const uint8_t *eci_shell_digest(const char *hex, uint8_t sum[ECI_DIGEST_SIZE])
+{
+	for (size_t i = 0; i < ECI_DIGEST_SIZE; i++) {
+		int high = digit(hex[2 * i]), low = high < 0 ? -1 : digit(hex[2 * i + 1]);
+		if (low < 0)
+			return NULL;
+		sum[i] = (uint8_t)(high << 4 | low);
+	}
+	return hex[2 * ECI_DIGEST_SIZE] ? NULL : sum;
+}
+
 /* ---- beginning and end ---- */
 
 void eci_shell_why(const struct eci_copy_shell *s, ectx_error *e)

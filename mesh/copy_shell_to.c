@@ -77,14 +77,12 @@ bool eci_shell_answers(struct eci_copy_target *t, long wait_ms)
 static void had(struct eci_copy_target *t, uint64_t *offsets, size_t i)
 {
 	uint8_t sum[ECI_DIGEST_SIZE];
-	long long n = 0;
-	int at = 0;
-	size_t len = 0;
-	if (sscanf(t->shell->line, "= %lld %n", &n, &at) != 1 || !at)
+	char *end;
+	if (strncmp(t->shell->line, "= ", 2) != 0)
 		return;
-	for (unsigned byte; len < sizeof sum && sscanf(t->shell->line + at + 2 * (int)len, "%2x", &byte) == 1; len++)
-		sum[len] = (uint8_t)byte;
-	eci_target_had(t, offsets, i, n, len == sizeof sum ? sum : NULL);
+	long long n = strtoll(t->shell->line + 2, &end, 10);
+	if (*end == ' ')
+		eci_target_had(t, offsets, i, n, eci_shell_digest(end + 1, sum));
 }
 
 static void put_question(struct eci_buf *b, const struct eci_entry_here *e)

@@ -118,9 +118,10 @@ static void cast_all(struct eci_copy_job *j, struct eci_cast *cast, struct eci_c
 			cast_rest(j, cast, of);
 		}
 		for (size_t i = 0; i < cast->n; i++) {
-			if (cast->v[i].in)
-				(void)eci_target_answers(of[i], 0);
-			if (cast->v[i].in && of[i]->refused)
+			struct eci_copy_target *t = cast->v[i].in ? of[i] : NULL;
+			if (t)
+				(void)eci_target_answers(t, 0);
+			if (t && t->refused)
 				eci_cast_leave(cast, i);
 		}
 		atomic_fetch_add(&j->k.done, (f->sent - told) * cast->ins);

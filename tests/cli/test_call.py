@@ -93,8 +93,10 @@ class Calls(Case):
         for agent in ', native: never', ', agent: native':
             with self.subTest(agent):
                 came, lost = self.flooded(agent, 60000)
-                self.assertEqual((list(lost), came + sum(lost.values())), (['mid'], 60000), lost)
-                self.assertGreater(came, 10000)
+                self.assertEqual(came + sum(lost.values()), 60000, lost)
+                # (near loses some as well, where the master is slower than it.)
+                self.assertTrue('mid' in lost and set(lost) <= {'mid', 'near'}, lost)
+                self.assertGreater(came, 1000)
 
     def test_lines_that_find_room_are_not_lost(self):
         self.assertEqual(self.flooded('', 10000), (10000, {}))
