@@ -217,7 +217,7 @@ class Lab:
         """A file in the suite's own folder, which is the working directory of the program; its path."""
         path = os.path.join(self.work, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w") as f:
+        with open(path, "wb" if isinstance(text, bytes) else "w") as f:
             f.write(text)
         return path
 

@@ -1,4 +1,6 @@
 """The native agent: on the relays, on hosts without a Python, past directories that do not execute; nothing of it is left."""
+import hashlib
+import os
 
 
 def fails(lab, node, host, code, words):
@@ -32,6 +34,15 @@ def run(lab):
         made = sorted(p for p in after if p not in before or after[p][3:5] != before[p][3:5] and not p.endswith(("/dev/shm", "/tmp")))
         made = [p for p in made if "wtmp" not in p and "lastlog" not in p and "utmp" not in p]
         lab.check("%s: nothing is written there" % name, not made, made)
+        data = os.urandom(300000)
+        lab.write("blob", data)
+        result = lab.run("cp", os.path.join(lab.work, "blob"), name + ":/tmp/econtext-blob")
+        there = lab.root(name, "sha256sum </tmp/econtext-blob; stat -c %U /tmp/econtext-blob").split()
+        lab.check("%s takes a file" % name, result.status == 0 and there[::2] == [hashlib.sha256(data).hexdigest(), "vlab-ops"], result.brief())
+        result = lab.run("cp", name + ":/tmp/econtext-blob", os.path.join(lab.work, "blob-" + name))
+        with open(os.path.join(lab.work, "blob-" + name), "rb") as f:
+            lab.check("%s gives it back" % name, result.status == 0 and f.read() == data, result.brief())
+        lab.root(name, "rm /tmp/econtext-blob")
     if not bare:
         lab.skip("hosts without Python", "the lab was brought up without them")
 
