@@ -16,8 +16,8 @@
  * ten-byte script first and runs that, as a file that fails to be executed ends the shell itself.
  *
  * sh reads with dd: `iflag=fullblock` asks for no byte too much and needs few system calls; where it is not known, one
- * byte at a time. `head -c` of busybox reads ahead, so it is not used. (eval, because zsh does not split what a variable
- * holds.)
+ * byte at a time. `head -c` of busybox reads ahead, so it is not used. (eval, because zsh does not split what a
+ * variable holds.)
  *
  * The last argument is blanks: room for the title, which the agent writes over its arguments. */
 #include "preamble/preamble.h"
@@ -90,7 +90,8 @@ static const char sh[] =
 	"chmod 700 \"$f\";\"$f\" </dev/null 2>/dev/null&&break;w=noexec;t=\"$t $d\";rm -f \"$f\";f=;done;"
 	"[ \"$f\" ]||no $w;rm -f \"$f\";t=\" $d\";o='bs=1 count=%zu';"
 	"dd bs=1 count=0 iflag=fullblock</dev/null>/dev/null 2>&1&&o='bs=%zu count=1 iflag=fullblock';"
-	"eval dd $o>\"$f\" 2>/dev/null||no no-space;chmod 700 \"$f\";trap 'no exec-denied' 0;exec 9<\"$f\";rm -f \"$f\";f=;"
+	"eval dd $o>\"$f\" 2>/dev/null||no no-space;chmod 700 \"$f\";trap 'no exec-denied' 0;exec 9<\"$f\";rm -f "
+	"\"$f\";f=;"
 	"[ -r /proc/self/fd/9 ]||no no-proc;umask $u;"
 	"exec /proc/self/fd/9 '%*s'\n";
 
