@@ -305,7 +305,7 @@ void eci_context_down(ectx_context *c, const struct eci_fail *fail)
 	struct eci_fail copy = *fail; /* it may live in the dialogue that is about to be freed */
 	if (c->host && copy.code == ECTX_E_NO_PYTHON)
 		(void)snprintf(copy.hint, sizeof copy.hint, "%s",
-			       "a call needs a Python on that host: set python: if it has one; exec does without "
+			       "a call needs a Python on that host: set python: if it has one; exec and cp do without "
 			       "(agent: native)");
 	down(c, &copy, c);
 }
