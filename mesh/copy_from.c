@@ -269,6 +269,9 @@ static void take(struct fetch *f, const ectx_value *v)
 		}
 	} else if (!strcmp(what, "done")) {
 		end_file(f, ectx_array_at(v, 1));
+	} else if (!strcmp(what, "cut")) { /* by a shell, which has made up for it */
+		f->file.why = "it became shorter while it was read, or could not be read to its end";
+		end_file(f, NULL);
 	} else if (!strcmp(what, "dir")) {
 		take_folder(f, v);
 	} else if (!strcmp(what, "link")) {
@@ -360,8 +363,8 @@ static void fetch_by_shell(struct fetch *f, const char *const *sources)
 		eci_copy_thread(&f->k, run, f);
 	}
 	eci_copy_wait(&f->k);
-	while (begun && !f->ended && !f->k.stop && !f->refused && !ectx_future_wait(f->shell->cmd.future, WAIT_MS))
-		;
+	if (begun && !f->ended && !f->k.stop && !f->refused)
+		(void)ectx_future_wait(f->shell->cmd.future, ECI_SHELL_END_MS);
 	if (begun && !f->ended)
 		eci_shell_why(f->shell, &e);
 	if (!f->ended && !f->k.stop && !f->refused)

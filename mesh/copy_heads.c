@@ -40,11 +40,11 @@ static double time_of(const char **at)
 		return (double)time(NULL);
 	}
 	long long seconds = number(at, 10);
-	char fraction[16] = "0.";
-	size_t n = strcspn(*at, " ");
-	(void)snprintf(fraction + 2, sizeof fraction - 2, "%.*s", n < 9 ? (int)n : 9, *at);
-	*at += n + ((*at)[n] == ' ');
-	return (double)seconds + strtod(fraction, NULL);
+	double fraction = 0, weight = 0.1; /* strtod(3) would ask the locale what a point is */
+	for (; **at >= '0' && **at <= '9'; ++*at, weight /= 10)
+		fraction += weight * (**at - '0');
+	*at += **at == ' ';
+	return (double)seconds + fraction;
 }
 
 static ectx_value *folder_or_file(struct eci_copy_shell *s)
@@ -116,13 +116,15 @@ static ectx_value *from(struct eci_copy_shell *s)
 	return v;
 }
 
-/* ". DIGEST" */
+/* ". DIGEST", ". !" */
 static ectx_value *end(struct eci_copy_shell *s)
 {
 	uint8_t sum[ECI_DIGEST_SIZE];
 	s->in_file = false;
 	if (strncmp(s->line, ". ", 2) != 0)
 		return NULL;
+	if (s->line[2] == '!')
+		return list("cut");
 	const uint8_t *had = eci_shell_digest(s->line + 2, sum);
 	ectx_value *v = list("done");
 	if (v)

@@ -33,7 +33,9 @@ int eci_shell_more(struct eci_copy_shell *s, long wait_ms);
 int eci_shell_line(struct eci_copy_shell *s, char last, long wait_ms);
 /* 1 to n bytes into p; 0: none in wait_ms; -1: it is over. */
 long eci_shell_bytes(struct eci_copy_shell *s, uint8_t *p, size_t n, long wait_ms);
-/* Why it ended, when it should not have. */
+/* Why it ended, when it should not have. Who has said that all is over, or what it must not, may take ECI_SHELL_END_MS
+ * to end. */
+#define ECI_SHELL_END_MS 5000
 void eci_shell_why(const struct eci_copy_shell *s, ectx_error *e);
 
 /* A digest in hexadecimal digits into sum; NULL: it is none. */

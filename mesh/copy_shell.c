@@ -84,12 +84,13 @@ void eci_shell_why(const struct eci_copy_shell *s, ectx_error *e)
 		*e = *its;
 		e->detail = NULL;
 	}
+	bool over = !its || ectx_future_done(s->cmd.future);
 	char said[sizeof s->cmd.said * 4 + 1] = "";
 	size_t n = strcspn(s->cmd.said, "\n");
 	(void)eci_escape_into(said, sizeof said, s->cmd.said, n);
 	if (!its || its->status == ECTX_OK || e->code == ECTX_E_EXIT_STATUS)
-		(void)snprintf(e->saw, sizeof e->saw, "the shell that copies there ended early%s%s", *said ? ": " : "",
-			       said);
+		(void)snprintf(e->saw, sizeof e->saw, "the shell that copies there %s%s%s",
+			       over ? "ended early" : "said what it must not", *said ? ": " : "", said);
 }
 
 /* 1: it has said that it is there; 0: not in time, or the user has given up; -1: it is over, or is another program. */

@@ -36,9 +36,11 @@ bool eci_shell_put(struct eci_copy_target *t)
 static char *place_of(const char *octal)
 {
 	size_t n = strlen(octal) / 3;
-	char *out = *octal == '-' ? NULL : malloc(n + 1);
-	for (size_t i = 0; out && i < n; i++)
-		out[i] = (char)((octal[3 * i] - '0') << 6 | (octal[3 * i + 1] - '0') << 3 | (octal[3 * i + 2] - '0'));
+	char *out = octal[strspn(octal, "01234567")] ? NULL : malloc(n + 1);
+	for (size_t i = 0; out && i < n; i++) {
+		const char *p = octal + 3 * i;
+		out[i] = (char)(unsigned char)((p[0] - '0') << 6 | (p[1] - '0') << 3 | (p[2] - '0'));
+	}
 	if (out)
 		out[n] = 0;
 	return out;

@@ -145,12 +145,14 @@ void eci_target_conclude(struct eci_copy_target *t)
 	ectx_future *run = t->shell ? t->shell->cmd.future : t->call;
 	while (!t->job->k.stop && !t->refused && eci_target_answers(t, ECI_TARGET_WAIT_MS))
 		;
-	while (!t->job->k.stop && !t->refused && !ectx_future_wait(run, ECI_TARGET_WAIT_MS))
+	if (t->shell && !t->job->k.stop && !t->refused) /* one that has said what it must not may never end */
+		(void)ectx_future_wait(run, ECI_SHELL_END_MS);
+	while (!t->shell && !t->job->k.stop && !t->refused && !ectx_future_wait(run, ECI_TARGET_WAIT_MS))
 		;
 	const ectx_error *e = ectx_future_error(run);
 	if (t->refused) {
 		; /* said already; what still runs there ends with its channel */
-	} else if (ectx_future_done(run) && e->status != ECTX_OK) {
+	} else if (ectx_future_done(run) ? e->status != ECTX_OK : t->shell && !t->job->k.stop) {
 		failed(t, e);
 	} else if (!t->job->k.stop) {
 		struct eci_sources *s = &t->job->s;

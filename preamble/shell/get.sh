@@ -9,12 +9,13 @@
 #     l PATH TARGET                      a link
 #     f MODE SECONDS FRACTION SIZE ASK PATH
 #                                        a file; with ASK 1 this waits for a line "N DIGEST", what is there already of it, and
-#                                        answers "@ N", where it goes on. SIZE - N bytes follow, then a line ". DIGEST"
+#                                        answers "@ N", where it goes on. SIZE - N bytes follow, then a line ". DIGEST",
+#                                        or ". !": not all of them could be read
 #     e PATH TEXT                        it cannot be read
 #     .                                  (for a file's end, and alone:) that is all
 #
 # What is small is read before its size is said, because what /proc and /sys say of theirs is not true. What becomes
-# shorter while it is read is made up with zeros; its digest then tells.
+# shorter while it is read is made up with zeros, and said at its end.
 LC_ALL=C
 export LC_ALL
 resume=$1
@@ -62,7 +63,16 @@ sum_of() { # FULL N: of its first N bytes
 small() { # FULL PATH: all of it at once, in octal
 	most=$UNSIZED
 	[ "$size" -eq 0 ] || most=$size
-	octal=$(head -c $((most + 1)) "$1" | od -An -v -to1 | tr -d '\n' | sed 's/ /\\0/g')
+	octal=$(if head -c $((most + 1)) "$1" 2>/dev/null; then printf +; else printf -; fi | od -An -v -to1 | tr -d '\n' | sed 's/ /\\0/g')
+	case $octal in
+	*\\0053) octal=${octal%?????} ;;
+	*)
+		err=$(head -c $((most + 1)) "$1" 2>&1 >/dev/null)
+		why "$err"
+		error "$1" "$text"
+		return
+		;;
+	esac
 	size=$((${#octal} / 5))
 	if [ "$size" -gt "$most" ] && [ "$most" -eq "$UNSIZED" ]; then
 		error "$1" 'it says 0 bytes, and has more than 1 MiB'
@@ -85,11 +95,15 @@ large() { # FULL PATH
 		fi
 		echo "@ $from"
 	fi
-	{
-		if [ "$from" -eq 0 ]; then cat "$1"; else tail -c +$((from + 1)) "$1"; fi
-		cat /dev/zero
-	} 2>/dev/null | head -c $((size - from))
+	short=$({
+		{
+			if [ "$from" -eq 0 ]; then head -c "$size" "$1"; else tail -c +$((from + 1)) "$1" | head -c $((size - from)); fi || echo short >&3
+			cat /dev/zero
+		} 2>/dev/null | head -c $((size - from)) >&4
+	} 3>&1)
+	now=$(wc -c <"$1" 2>/dev/null) || now=0
 	sum_of "$1" "$size"
+	[ ! "$short" ] && [ "$((now))" -ge "$size" ] || sum=!
 	echo ". $sum"
 }
 
@@ -133,7 +147,11 @@ home() { # as expanduser(3) would, if there were one: PATTERN into $x
 	\~*)
 		case ${x%%/*} in
 		*[!A-Za-z0-9._~-]*) ;;
-		*) eval "x=${x%%/*}\${x#\"\${x%%/*}\"}" ;;
+		*)
+			rest=${x#"${x%%/*}"}
+			eval "x=${x%%/*}"
+			x=$x$rest
+			;;
 		esac
 		;;
 	-*) x=./$x ;;
@@ -166,6 +184,7 @@ top() { # FULL
 
 digests=-
 [ "$(printf '' | sha256sum 2>/dev/null)" ] && digests=sha256
+exec 4>&1
 echo "econtext-get $digests"
 patterns=$#
 for pattern in "$@"; do

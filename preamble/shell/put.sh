@@ -51,7 +51,11 @@ tilde() { # as expanduser(3) would, if there were one
 	\~*)
 		case ${dest%%/*} in
 		*[!A-Za-z0-9._~-]*) ;;
-		*) eval "dest=${dest%%/*}\${dest#\"\${dest%%/*}\"}" ;;
+		*)
+			rest=${dest#"${dest%%/*}"}
+			eval "dest=${dest%%/*}"
+			dest=$dest$rest
+			;;
 		esac
 		;;
 	-*) dest=./$dest ;;

@@ -248,6 +248,7 @@ Test(lines, what_a_shell_says)
 	HEAR("f 644 - 0 0 0 empty\0. -\n.\n", "f.E");
 	HEAR("f 644 5 0 4 1 f\0@ 1\nbcd. " SUM "\n.\n", "f@b.E");
 	HEAR("f 644 5 0 4 1 f\0@ 4\n. " SUM "\n.\n", "f@.E");
+	HEAR("f 644 5 0 3 0 f\0abc. !\n.\n", "fbcE");
 	HEAR("d 755 1 0 with\nnewline\0.\n", "dE");
 }
 

@@ -1,0 +1,85 @@
+"""cp to and from hosts without Python whose tools are fewer, or say other things, than one is used to."""
+import os
+import shutil
+
+from files import read, write
+from support import DATA, W, expect
+
+
+def fake(place, tool, text):
+    """Puts a script in place of a tool; None: nothing."""
+    path = os.path.join(place.path('bin'), tool)
+    os.unlink(path)
+    if text is not None:
+        write(path, text.encode(), 0o755)
+
+
+def there_and_back(place, size=3 * W + 5):
+    write(place.path('src'), DATA[:size], 0o640)
+    os.makedirs(place.path('d'), exist_ok=True)
+    for args in ('src', 'leaf1:' + place.path('d/')), ('leaf1:' + place.path('d/src'), 'back'):
+        status, out, err = place.run('cp', *args)
+        expect((status, out, err) == (0, b'', ''), args, status, out, err)
+    expect(read(place.path('back')) == DATA[:size] and os.stat(place.path('back')).st_mode & 0o777 == 0o640, 'another came back')
+    expect(os.listdir(place.path('d')) == ['src'], os.listdir(place.path('d')))
+
+
+def test_without_digests(place):
+    fake(place, 'sha256sum', None)
+    there_and_back(place)
+
+
+def test_a_dd_that_knows_no_fullblock(place):
+    fake(place, 'dd', '#!%s\ncase "$*" in *iflag*) exit 1 ;; esac\nexec %s "$@"\n' % (shutil.which('sh'), shutil.which('dd')))
+    there_and_back(place, 70000)
+
+
+def test_without_setsid_and_stat(place):
+    """Modes are then what can be seen of them."""
+    fake(place, 'setsid', None)
+    fake(place, 'stat', None)
+    write(place.path('x'), DATA[:W], 0o755)
+    status, out, err = place.run('cp', 'leaf1:' + place.path('x'), 'y')
+    expect((status, err) == (0, '') and read(place.path('y')) == DATA[:W] and os.access(place.path('y'), os.X_OK), status, err)
+
+
+def test_what_is_shorter_than_it_says(place):
+    """With digests and without: what was made up with zeros is not taken for a file."""
+    for digests in True, False:
+        if not digests:
+            fake(place, 'sha256sum', None)
+        fake(place, 'stat', '#!%s\necho "644 5 %d 2023-01-01 00:00:00.5 +0000"\n' % (shutil.which('sh'), 2 * W))
+        write(place.path('x'), DATA[:W])
+        status, out, err = place.run('cp', 'leaf1:' + place.path('x'), 'y')
+        expect(status == 1 and 'y: it became shorter while it was read' in err and not os.path.exists(place.path('y')), status, err)
+    expect(not [x for x in os.listdir(place.folder) if 'econtext' in x], os.listdir(place.folder))
+
+
+def test_a_digest_that_is_wrong(place):
+    fake(place, 'sha256sum', '#!%s\ncat >/dev/null\necho %s\n' % (shutil.which('sh'), '0' * 64))
+    write(place.path('x'), DATA[:W])
+    os.makedirs(place.path('d'))
+    for args in ('x', 'leaf1:' + place.path('d/')), ('leaf1:' + place.path('x'), 'd/'):
+        status, out, err = place.run('cp', *args)
+        expect(status == 1 and 'd/x: the digest is wrong' in err and not os.listdir(place.path('d')), status, err, os.listdir(place.path('d')))
+
+
+def test_a_tool_that_is_not_there(place):
+    fake(place, 'mv', None)
+    write(place.path('x'), DATA[:W])
+    os.makedirs(place.path('d'))
+    status, out, err = place.run('cp', 'x', 'leaf1:' + place.path('d/'))
+    expect(status == 1 and 'd/x: not found' in err and not os.listdir(place.path('d')), status, err, os.listdir(place.path('d')))
+
+
+def test_a_shell_that_says_something_else(place):
+    """It may even go on for ever."""
+    write(place.path('x'), DATA[:W])
+    for text in 'echo hello', 'exit 3', 'echo "econtext-$4 -"; echo "z"; while :; do echo +; sleep 1; done':
+        fake(place, 'sh', '#!%s\ncase "$*" in *econtext-put*|*econtext-get*) %s ;; *) exec %s "$@" ;; esac\n' % (
+            os.path.realpath(shutil.which('sh')), text, os.path.realpath(shutil.which('sh'))))
+        for args in ('x', 'leaf1:' + place.path('y')), ('leaf1:' + place.path('x'), 'y'):
+            if 'while' in text and args[0] == 'x':
+                continue        # it says that all is well
+            status, out, err = place.run('cp', *args)
+            expect(status == 1 and 'the shell that copies there' in err and not os.path.exists(place.path('y')), text, args, status, err)
