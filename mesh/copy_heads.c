@@ -40,11 +40,11 @@ static double time_of(const char **at)
 		return (double)time(NULL);
 	}
 	long long seconds = number(at, 10);
-	double fraction = 0, weight = 0.1; /* strtod(3) would ask the locale what a point is */
-	for (; **at >= '0' && **at <= '9'; ++*at, weight /= 10)
-		fraction += weight * (**at - '0');
+	long ns = 0; /* strtod(3) would ask the locale what a point is */
+	for (long weight = 100000000; **at >= '0' && **at <= '9'; ++*at, weight /= 10)
+		ns += weight * (**at - '0');
 	*at += **at == ' ';
-	return (double)seconds + fraction;
+	return (double)seconds + (double)ns / 1e9;
 }
 
 static ectx_value *folder_or_file(struct eci_copy_shell *s)
