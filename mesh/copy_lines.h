@@ -15,7 +15,8 @@ void eci_plain_put(struct eci_buf *b, const char *p, size_t n);
 /* A copy's command while it runs. */
 struct eci_copy_shell {
 	struct eci_command cmd;
-	struct eci_buf in; /* read, not taken */
+	ectx_context *context; /* where it is */
+	struct eci_buf in;     /* read, not taken */
 	char line[ECI_SHELL_LINE_MAX];
 	const char *algorithm; /* NULL: it has no digests */
 	uint64_t left;         /* from there: bytes of a file that are to come */

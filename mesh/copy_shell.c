@@ -79,7 +79,10 @@ const uint8_t *eci_shell_digest(const char *hex, uint8_t sum[ECI_DIGEST_SIZE])
 void eci_shell_why(const struct eci_copy_shell *s, ectx_error *e)
 {
 	const ectx_error *its = s->cmd.future ? ectx_future_error(s->cmd.future) : NULL;
-	*e = (ectx_error){.status = ECTX_FAILED, .code = ECTX_E_COPY_FAILED, .phase = ECTX_PHASE_CALL};
+	struct eci_fail fail = {0};
+	*e = (ectx_error){0};
+	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_COPY_FAILED, "%s", "");
+	eci_error_from(e, &fail, s->context);
 	if (its && ectx_future_done(s->cmd.future) && its->status != ECTX_OK) {
 		*e = *its;
 		e->detail = NULL;
@@ -124,6 +127,7 @@ int eci_shell_begin(struct eci_copy_shell *s, ectx_context *c, const char *scrip
 		argv[3] = script;
 		memcpy(argv + 4, args, n * sizeof *argv);
 	}
+	s->context = c;
 	bool begun = argv && eci_command_start(&s->cmd, c, argv, -1);
 	free(argv);
 	if (!begun)

@@ -34,6 +34,9 @@ class Exec(Case):
         end = self.ends(1, 'exec', '--raw', '-w', 'n1', 'echo out; exit 3')
         self.assertEqual(end.out, 'out\n')
         self.assertIn('FAILED n1\n', end.err)
+        script = self.write('raw.sh', '#!/bin/sh\nprintf "%s no newline" "$1"\n')
+        self.assertEqual(self.ends(0, 'run', '--raw', '-w', 'n1', script, 'a').out, 'a no newline')
+        self.assertIn('there are 2', self.ends(2, 'run', '--raw', '-w', 'n[1-2]', script).err)
         self.assertIn('--raw prints no names: one target, and there are 2', self.ends(2, 'exec', '--raw', '-w', 'n[1-2]', 'id').err)
         for option in '--json', '-b':
             self.assertIn('--raw prints the output as it is: not with ' + option, self.ends(2, 'exec', '--raw', option, '-w', 'n1', 'id').err)

@@ -3,7 +3,7 @@ import os
 import shutil
 
 from files import read, write
-from support import DATA, W, expect
+from support import DATA, MIB, W, expect
 
 
 def fake(place, tool, text):
@@ -41,6 +41,18 @@ def test_without_setsid_and_stat(place):
     write(place.path('x'), DATA[:W], 0o755)
     status, out, err = place.run('cp', 'leaf1:' + place.path('x'), 'y')
     expect((status, err) == (0, '') and read(place.path('y')) == DATA[:W] and os.access(place.path('y'), os.X_OK), status, err)
+
+
+def test_sizes_that_are_read_another_way(place):
+    """A page at most is read at once, and so is what says it has 0 bytes, up to a limit."""
+    for size in 4096, 4097:
+        there_and_back(place, size)
+    fake(place, 'stat', '#!%s\necho "644 5 0 2023-01-01 00:00:00.5 +0000"\n' % shutil.which('sh'))
+    for size, good in (MIB, True), (MIB + 1, False):
+        write(place.path('x'), DATA[:size])
+        status, out, err = place.run('cp', 'leaf1:' + place.path('x'), 'y%d' % size)
+        expect((status == 0) == good and ('it says 0 bytes, and has more than 1 MiB' in err) != good, size, status, err)
+        expect(os.path.exists(place.path('y%d' % size)) == good, size)
 
 
 def test_what_is_shorter_than_it_says(place):
@@ -82,4 +94,4 @@ def test_a_shell_that_says_something_else(place):
             if 'while' in text and args[0] == 'x':
                 continue        # it says that all is well
             status, out, err = place.run('cp', *args)
-            expect(status == 1 and 'the shell that copies there' in err and not os.path.exists(place.path('y')), text, args, status, err)
+            expect(status == 1 and 'at hop   top > leaf1' in err and 'the shell that copies there' in err and not os.path.exists(place.path('y')), text, args, status, err)
