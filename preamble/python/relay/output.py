@@ -342,7 +342,7 @@ def relay_large(kind, dst, handle, reply, body):
     for i in range(0, len(body) or 1, 16384):
         while out.held[2] > 131072:
             CREDIT.acquire()
-        s = body[i:i + 16384]
+        s = EMPTY + body[i:i + 16384]
         more = i + 16384 < len(body)
         LOCK.acquire()
         out.put(2, pack('>4B6I', 236, 1, bulk_kind(kind, more), 64, dst, ME, ME, handle, reply, len(s)), None, s)

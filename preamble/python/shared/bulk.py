@@ -101,21 +101,17 @@ def bulk_kind(kind, more):
 
 
 def up_all(v):
-    # As `up`, of several frames in pieces, which are joined only if they have to be.
+    # As `up`, of several frames in pieces, which are taken out of v as they are written and never joined.
     if 16 in H:
         return up(2, EMPTY.join(v))
-    s = EMPTY
     LOCK.acquire()
-    try:
-        n = writev(OUT, v)
-        if n < sum([len(x) for x in v]):
-            s = EMPTY.join(v)[n:]
-    except:
-        again()
-        s = EMPTY.join(v)
-    while s:
+    while v:
         try:
-            s = s[os.write(OUT, s):]
+            n = writev(OUT, v)
+            while v and n >= len(v[0]):
+                n -= len(v.pop(0))
+            if n:
+                v[0] = v[0][n:]
         except:
             again()
             select.select([], [OUT], [], IDLE)[1] or die()
@@ -123,7 +119,7 @@ def up_all(v):
 
 
 def bulk_large(kind, dst, handle, reply, body):
-    # As the core's, but the last frame keeps END, nothing is a frame too, and up to four are written at once. Once `relay` is
+    # As the core's, but the last frame keeps END, nothing is a frame too, and up to seven are written at once. Once `relay` is
     # here it has the credit.
     global SENT
     LARGE.acquire()
@@ -132,7 +128,7 @@ def bulk_large(kind, dst, handle, reply, body):
     for i in range(0, len(body) or 1, 16384):
         s = share[i:i + 16384]
         n = len(s) + 28
-        while len(v) > 7 or SENT > ACKED and SENT - ACKED + n > LEAF_HOP[0] and 16 not in H:
+        while len(v) > 13 or SENT > ACKED and SENT - ACKED + n > LEAF_HOP[0] and 16 not in H:
             if v:
                 up_all(v)       # before anything is waited for
                 v = []
