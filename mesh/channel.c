@@ -299,7 +299,7 @@ void eci_channel_group(struct ectx_channel *ch, uint32_t gid)
 	ch->group = gid ? ECI_CAST_HANDLE(gid) : 0;
 }
 
-bool eci_channel_opened(struct ectx_channel *ch, long timeout_ms)
+int eci_channel_opened(struct ectx_channel *ch, long timeout_ms)
 {
 	ectx_stream *x = ch->x;
 	uint64_t deadline = eci_now_ms() + (uint64_t)timeout_ms;
@@ -307,9 +307,10 @@ bool eci_channel_opened(struct ectx_channel *ch, long timeout_ms)
 	bool in_time = true;
 	while (in_time && (x->waits || (x->s && !x->dead && !eci_stream_far(x->s))))
 		in_time = eci_stream_sleep(x, &x->writable, deadline);
-	bool good = x->s && !x->dead && eci_stream_far(x->s);
+	bool wait = x->waits || (x->s && !x->dead);
+	int r = !wait ? -1 : x->s && eci_stream_far(x->s) ? 1 : 0;
 	eci_unlock(x->mesh);
-	return good;
+	return r;
 }
 
 /* ---- as arguments ---- */
