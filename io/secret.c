@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define COMMAND_MS 30000
@@ -40,14 +41,34 @@ static int complain(char *why, size_t cap, const char *name, const char *what)
 	return -1;
 }
 
+static long now_ms(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* As poll(2), for COMMAND_MS whatever signals come: a caller's thread has the program's handlers, and a terminal whose
+ * size changes while somebody types must not be the end of it. */
+static int wait_readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	long until = now_ms() + COMMAND_MS, left = COMMAND_MS;
+	int r;
+	do {
+		r = poll(&p, 1, (int)left);
+		left = until - now_ms();
+	} while (r < 0 && errno == EINTR && left > 0);
+	return r;
+}
+
 /* Until end of file or a newline; what comes before it must fit. */
 static int read_line(int fd, char *buf, size_t cap)
 {
 	size_t n = 0;
 	char c;
 	for (;;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		if (poll(&p, 1, COMMAND_MS) <= 0)
+		if (wait_readable(fd) <= 0)
 			return -1;
 		ssize_t r = read(fd, &c, 1);
 		if (r < 0 && (errno == EINTR || errno == EAGAIN))

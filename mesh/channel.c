@@ -299,7 +299,7 @@ void eci_channel_group(struct ectx_channel *ch, uint32_t gid)
 	ch->group = gid ? ECI_CAST_HANDLE(gid) : 0;
 }
 
-bool eci_channel_opened(struct ectx_channel *ch, long timeout_ms)
+int eci_channel_opened(struct ectx_channel *ch, long timeout_ms)
 {
 	ectx_stream *x = ch->x;
 	uint64_t deadline = eci_now_ms() + (uint64_t)timeout_ms;
@@ -307,9 +307,10 @@ bool eci_channel_opened(struct ectx_channel *ch, long timeout_ms)
 	bool in_time = true;
 	while (in_time && (x->waits || (x->s && !x->dead && !eci_stream_far(x->s))))
 		in_time = eci_stream_sleep(x, &x->writable, deadline);
-	bool good = x->s && !x->dead && eci_stream_far(x->s);
+	bool wait = x->waits || (x->s && !x->dead);
+	int r = !wait ? -1 : x->s && eci_stream_far(x->s) ? 1 : 0;
 	eci_unlock(x->mesh);
-	return good;
+	return r;
 }
 
 /* ---- as arguments ---- */
@@ -361,29 +362,45 @@ void eci_channels_drop(struct ectx_future *f, const char *why)
 	f->nchannels = 0;
 }
 
-static bool take_places(struct ectx_future *f, const ectx_channel_arg *channels, size_t n, const ectx_value *args,
-			const ectx_value *kwargs)
+static bool same_place(const ectx_channel_arg *a, const ectx_channel_arg *b)
 {
-	f->channels = calloc(n ? n : 1, sizeof *f->channels);
-	for (size_t i = 0; i < n && f->channels; i++) {
+	return a->key ? b->key && !strcmp(a->key, b->key) : !b->key && a->index == b->index;
+}
+
+static bool places_fit(const ectx_mesh *m, const ectx_channel_arg *channels, size_t n, const ectx_value *args,
+		       const ectx_value *kwargs)
+{
+	for (size_t i = 0; i < n; i++) {
 		const ectx_channel_arg *a = &channels[i];
-		bool fits = a->channel && !a->channel->given && a->channel->x->mesh == f->mesh;
-		fits = fits && (a->key ? kwargs && ectx_map_get(kwargs, a->key) != NULL
-				       : args && a->index < ectx_value_count(args));
-		for (size_t j = 0; fits && j < i; j++)
-			fits = channels[j].channel != a->channel;
-		if (!fits)
+		if (!a->channel || a->channel->given || a->channel->x->mesh != m)
 			return false;
-		f->channels[i].key = a->key ? strdup(a->key) : NULL;
-		f->channels[i].index = a->index;
+		if (a->key ? !kwargs || !ectx_map_get(kwargs, a->key) : !args || a->index >= ectx_value_count(args))
+			return false;
+		for (size_t j = 0; j < i; j++)
+			if (channels[j].channel == a->channel || same_place(&channels[j], a))
+				return false;
 	}
-	for (size_t i = 0; i < n && f->channels; i++) {
-		f->channels[i].channel = channels[i].channel;
+	return true;
+}
+
+/* 0, or -1: no memory; then no channel is given. */
+static int take_places(struct ectx_future *f, const ectx_channel_arg *channels, size_t n)
+{
+	struct eci_channel_place *p = calloc(n ? n : 1, sizeof *p);
+	bool good = p != NULL;
+	for (size_t i = 0; i < n && good; i++) {
+		p[i].key = channels[i].key ? strdup(channels[i].key) : NULL;
+		p[i].index = channels[i].index;
+		good = p[i].key || !channels[i].key;
+	}
+	f->channels = p;
+	f->nchannels = p ? n : 0; /* eci_channels_drop() frees the keys */
+	for (size_t i = 0; i < n && good; i++) {
+		p[i].channel = channels[i].channel;
 		channels[i].channel->given = true;
-		channels[i].channel->place = &f->channels[i];
-		f->nchannels++;
+		channels[i].channel->place = &p[i];
 	}
-	return f->channels != NULL;
+	return good ? 0 : -1;
 }
 
 ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const ectx_value *args,
@@ -393,10 +410,16 @@ ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const e
 	struct eci_fail fail = {0};
 	if (!f)
 		return NULL;
-	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT,
-		     "a channel of another mesh, or given before, or for an argument that is not there");
-	bool good =
-		take_places(f, channels, n, args, kwargs) && eci_call_prepare(f, function, args, kwargs, &fail) == 0;
+	bool good = places_fit(f->mesh, channels, n, args, kwargs);
+	if (!good)
+		eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT,
+			     "a channel of another mesh, or given before, or for an argument that is not there or has "
+			     "one already");
+	if (good && take_places(f, channels, n)) {
+		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", "");
+		good = false;
+	}
+	good = good && eci_call_prepare(f, function, args, kwargs, &fail) == 0;
 	if (good)
 		(void)eci_secrets_resolve(c, &f->error);
 	eci_lock(c->mesh);

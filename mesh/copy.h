@@ -107,7 +107,7 @@ void eci_cast_deinit(struct eci_cast *c);
 struct ectx_stream *eci_channel_stream(struct ectx_channel *ch);
 /* The group that will send to it, which its call says; before that call. */
 void eci_channel_group(struct ectx_channel *ch, uint32_t gid);
-/* Waits until the other end is known, or it is closed: false. */
-bool eci_channel_opened(struct ectx_channel *ch, long timeout_ms);
+/* Waits until the other end is known: 1; 0: not in that time; -1: it is closed. */
+int eci_channel_opened(struct ectx_channel *ch, long timeout_ms);
 
 #endif

@@ -28,7 +28,7 @@ static void failed(struct eci_copy *k, struct eci_copy_peer *p, const ectx_error
 {
 	ectx_error mine = *e;
 	p->gone = true;
-	if (e->code == ECTX_E_DEADLINE && k->o->connect_timeout_ms >= 0) {
+	if (e->code == ECTX_E_DEADLINE && k->o->connect_timeout_ms > 0) {
 		mine.code = ECTX_E_CONNECT_TIMEOUT;
 		mine.status = ectx_code_status(mine.code);
 		if (mine.phase == ECTX_PHASE_NONE || mine.phase == ECTX_PHASE_CALL)
@@ -73,8 +73,9 @@ static void await(struct eci_copy *k, struct eci_copy_peer *p)
 size_t eci_copy_greet(struct eci_copy *k, struct eci_copy_peer *v, size_t n)
 {
 	size_t there = 0;
+	long limit = k->o->connect_timeout_ms > 0 ? k->o->connect_timeout_ms : -1;
 	for (size_t i = 0; i < n; i++)
-		v[i].call = ectx_call_start(v[i].c, "econtext_files:algorithms", NULL, NULL, k->o->connect_timeout_ms);
+		v[i].call = ectx_call_start(v[i].c, "econtext_files:algorithms", NULL, NULL, limit);
 	for (size_t i = 0; i < n; i++) {
 		await(k, &v[i]);
 		there += !v[i].gone;

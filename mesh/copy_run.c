@@ -5,6 +5,7 @@
  * sets `stop`, and each thread looks at it between two pieces. */
 #include "mesh/copy_run.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 
 int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_mesh *m)
 {
-	static const ectx_copy_options none = {.connect_timeout_ms = -1};
+	static const ectx_copy_options none;
 	memset(k, 0, sizeof *k);
 	k->o = o ? o : &none;
 	k->mesh = m;
@@ -53,7 +54,12 @@ void eci_copy_thread(struct eci_copy *k, void (*run)(void *arg), void *arg)
 		(void)pthread_mutex_lock(&k->lock);
 		k->running++;
 		(void)pthread_mutex_unlock(&k->lock);
-		if (pthread_create(&id, NULL, thread, s) == 0) {
+		sigset_t all, old; /* signals are for the program's threads */
+		(void)sigfillset(&all);
+		(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+		int error = pthread_create(&id, NULL, thread, s);
+		(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+		if (!error) {
 			(void)pthread_detach(id);
 			return;
 		}

@@ -224,9 +224,12 @@ uint64_t *eci_target_have(struct eci_copy_target *t)
 {
 	struct eci_sources *s = &t->job->s;
 	uint64_t *offsets = calloc(s->n ? s->n : 1, sizeof *offsets);
-	ectx_value *args = have_args(t), *v = NULL;
-	ectx_error e = {0};
-	if (offsets && args && ectx_call(t->c, "econtext_files:have", args, NULL, -1, &v, &e) == ECTX_OK)
+	ectx_value *args = have_args(t);
+	ectx_future *f = offsets && args ? ectx_call_start(t->c, "econtext_files:have", args, NULL, -1) : NULL;
+	while (f && !t->job->k.stop && !ectx_future_wait(f, ECI_TARGET_WAIT_MS))
+		;
+	if (f && ectx_future_done(f)) {
+		const ectx_value *v = ectx_future_value(f); /* NULL, and so nothing in it, of one that failed */
 		for (size_t i = t->next; i < s->n && i - t->next < ectx_value_count(v); i++) {
 			const ectx_value *pair = ectx_array_at(v, i - t->next);
 			int64_t n = 0;
@@ -235,8 +238,8 @@ uint64_t *eci_target_have(struct eci_copy_target *t)
 			(void)ectx_value_int(ectx_array_at(pair, 0), &n);
 			eci_target_had(t, offsets, i, n, len == ECI_DIGEST_SIZE ? sum : NULL);
 		}
-	ectx_error_clear(&e);
+	}
+	ectx_future_free(f);
 	ectx_value_free(args);
-	ectx_value_free(v);
 	return offsets;
 }

@@ -131,6 +131,15 @@ static void cast_all(struct eci_copy_job *j, struct eci_cast *cast, struct eci_c
 	}
 }
 
+/* `put` has begun there. */
+static bool opened(struct eci_copy_target *t)
+{
+	int r = 0;
+	for (unsigned ms = 0; !r && ms < OPEN_MS && !t->job->k.stop; ms += ECI_TARGET_WAIT_MS)
+		r = eci_channel_opened(t->ch, ECI_TARGET_WAIT_MS);
+	return r == 1;
+}
+
 static void together(void *arg)
 {
 	struct eci_copy_job *j = arg;
@@ -147,7 +156,7 @@ static void together(void *arg)
 		struct eci_copy_target *t = &j->v[i];
 		if (t->gone || t->by_shell)
 			continue;
-		if (!eci_channel_opened(t->ch, OPEN_MS)) {
+		if (!opened(t)) {
 			eci_target_conclude(t);
 			continue;
 		}
@@ -213,13 +222,41 @@ static bool alike(const struct eci_copy_job *j)
 	return n > 1;
 }
 
+static int by_place(const void *a, const void *b)
+{
+	uintptr_t x = (uintptr_t) * (ectx_context *const *)a, y = (uintptr_t) * (ectx_context *const *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Each context once, and all of one mesh: they share its lock, and two of one would write the same files. */
+static int check(ectx_context *const *contexts, size_t n, struct eci_fail *fail)
+{
+	ectx_context **v = calloc(n ? n : 1, sizeof(ectx_context *));
+	if (!v)
+		return -1; /* no-memory, as fail says */
+	bool good = n != 0;
+	for (size_t i = 0; i < n; i++) {
+		v[i] = contexts[i];
+		good &= v[i]->mesh == v[0]->mesh;
+	}
+	qsort(v, n, sizeof *v, by_place);
+	for (size_t i = 1; i < n; i++)
+		good &= v[i] != v[i - 1];
+	free(v);
+	if (!good)
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
+			     "a copy is to one context or several, of one mesh, each named once");
+	return good ? 0 : -1;
+}
+
 enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const char *const *sources, const char *dest,
 			      const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err)
 {
 	struct eci_copy_job j = {.dest = dest, .n = n, .single = sources[0] && !sources[1]};
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
-	j.v = calloc(n ? n : 1, sizeof *j.v);
-	if (!j.v || !n || eci_copy_begin(&j.k, options, contexts[0]->mesh)) {
+	bool good = check(contexts, n, &fail) == 0;
+	j.v = good ? calloc(n, sizeof *j.v) : NULL;
+	if (!j.v || eci_copy_begin(&j.k, options, contexts[0]->mesh)) {
 		free(j.v);
 		eci_error_from(err, &fail, NULL);
 		return err->status;

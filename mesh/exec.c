@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TTY_SIDE_MAX 65535u /* what a winsize of tty_ioctl(4) holds */
+
 static void finish(struct ectx_future *f, uint64_t status, uint64_t sig)
 {
 	struct eci_fail fail = {0};
@@ -166,7 +168,7 @@ struct ectx_future *eci_exec_new(ectx_context *c, const ectx_exec *x, long timeo
 	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_EXEC, timeout_ms);
 	if (!f)
 		return NULL;
-	bool fits = x->argv && x->argv[0];
+	bool fits = x->argv && x->argv[0] && x->rows <= TTY_SIDE_MAX && x->cols <= TTY_SIDE_MAX;
 	if (fits) {
 		encode(&f->request, x);
 		f->command = command;
@@ -177,7 +179,8 @@ struct ectx_future *eci_exec_new(ectx_context *c, const ectx_exec *x, long timeo
 	if (!fits) { /* it is the caller's alone yet */
 		struct eci_fail fail = {0};
 		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
-			     "no command, or a variable whose name or value cannot be sent");
+			     "no command, or a variable whose name or value cannot be sent, or a terminal of more than "
+			     "65,535 rows or columns");
 		eci_error_from(&f->error, &fail, NULL);
 		f->state = ECI_OP_DONE;
 		eci_buf_deinit(&f->request);

@@ -30,13 +30,15 @@ struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op ki
 	f->exit_status = -1;
 	f->done_event = true; /* until somebody sets a user pointer */
 	f->timeout_ms = timeout_ms < 0 ? UINT64_MAX : (uint64_t)timeout_ms;
-	f->deadline_ms = timeout_ms < 0 ? UINT64_MAX : eci_now_ms() + (uint64_t)timeout_ms;
+	f->deadline_ms = UINT64_MAX;
 	return f;
 }
 
 void eci_future_begin(struct ectx_future *f)
 {
 	ectx_mesh *m = f->mesh;
+	if (f->timeout_ms != UINT64_MAX) /* from now: who was asked for a secret before has taken what time it took */
+		f->deadline_ms = eci_now_ms() + f->timeout_ms;
 	DL_APPEND2(m->ops, f, all_prev, all_next);
 	if (f->at)
 		DL_APPEND(f->at->ops, f);

@@ -235,7 +235,10 @@ const struct eci_stream_ops eci_pump_ops = {
 
 void eci_pump_init(struct eci_pump *p, ectx_mesh *m, int in, int out, bool owned, void (*end)(struct eci_pump *))
 {
-	*p = (struct eci_pump){.mesh = m, .in = in, .out = out, .owned = owned, .socket = in == out, .end = end};
+	int type;
+	socklen_t n = sizeof type;
+	bool is_socket = in == out && getsockopt(in, SOL_SOCKET, SO_TYPE, &type, &n) == 0; /* else a terminal, a file */
+	*p = (struct eci_pump){.mesh = m, .in = in, .out = out, .owned = owned, .socket = is_socket, .end = end};
 	ev_io_init(&p->rd, on_readable, in, EV_READ);
 	ev_io_init(&p->wr, on_writable, out, EV_WRITE);
 	p->rd.data = p->wr.data = p;

@@ -9,7 +9,7 @@ struct eci_pump {
 	struct eci_stream *stream; /* NULL: not yet (eci_pump_start()), or over */
 	int in, out;               /* may be one socket; -1: closed */
 	bool owned;                /* descriptors are closed at the end */
-	bool socket;               /* in == out: half-closed by shutdown(2) */
+	bool socket;               /* in == out, and it is one: half-closed by shutdown(2) */
 	ev_io rd, wr;
 	struct eci_buf q; /* for out */
 	bool in_over, far_over, out_over, over;

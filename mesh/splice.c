@@ -8,6 +8,7 @@
 #include "mesh/pump.h"
 #include "mesh/secret.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,6 +90,16 @@ void eci_splice_run(struct ectx_future *f)
 	f->deadline_ms = UINT64_MAX;
 }
 
+/* The loop takes no word for it: what is no descriptor would end the program. */
+static bool open_both(int in, int out, struct eci_fail *fail)
+{
+	if (fcntl(in, F_GETFD) >= 0 && fcntl(out, F_GETFD) >= 0)
+		return true;
+	eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "not an open descriptor: %d",
+		     fcntl(in, F_GETFD) < 0 ? in : out);
+	return false;
+}
+
 static ectx_future *refuse(ectx_future *f, struct eci_fail *fail, int in, int out)
 {
 	(void)close(in);
@@ -106,7 +117,9 @@ ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
 	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_SPLICE, timeout_ms);
 	struct eci_splice *s = f ? calloc(1, sizeof *s) : NULL;
-	if (!s || eci_address_parse(&s->to, address, &fail)) {
+	if (!s || eci_address_parse(&s->to, address, &fail) || !open_both(in, out, &fail)) {
+		if (s)
+			free(s->to.host);
 		free(s);
 		return refuse(f, &fail, in, out);
 	}

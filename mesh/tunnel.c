@@ -376,7 +376,8 @@ static int fill(struct ectx_tunnel *t, const ectx_tunnel_options *o, struct eci_
 	bool socks = o->kind == ECTX_TUNNEL_SOCKS;
 	t->user = o->user ? strdup(o->user) : NULL;
 	t->password = o->user ? strdup(o->password ? o->password : "") : NULL;
-	if (!o->listen || (!socks && !o->connect) || (o->user && (!t->user || !t->password))) {
+	if (o->kind > ECTX_TUNNEL_SOCKS || !o->listen || (!socks && !o->connect) ||
+	    (o->user && (!t->user || !t->password))) {
 		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
 			     "a tunnel needs where to listen, and where to");
 		return -1;

@@ -139,6 +139,7 @@ ectx_topology *ectx_topology_parse(const char *text, size_t n, const char *name_
 		eci_fail_memory(err);
 		return NULL;
 	}
+	text = text ? text : "";                              /* of an empty file that a program has read */
 	if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* editors of some systems begin files so */
 		text += 3;
 		n -= 3;

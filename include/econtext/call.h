@@ -2,8 +2,10 @@
  * for what holds for all functions.
  *
  * The start forms return a future (future.h) that the caller frees; NULL only when out of memory: every other failure,
- * of an argument too, is the future's error. They do not block on the network, but on the ask callback (mesh.h), and on
- * local files where one is named. Arguments are the caller's again when they return.
+ * of an argument too, is the future's error. They do not block on the network, but on the ask callback (mesh.h), on
+ * another source of a secret (a command or descriptor that says nothing: 30 s), and on local files where one is named.
+ * What has to be had so is had once a mesh, and its time is not the timeout's. Arguments are the caller's again when
+ * they return.
  *
  * All connect what is not connected, and make anew what was lost. Work for one context is done there in the order of
  * its start, one call at a time; exec runs beside calls. timeout_ms counts from the start and includes connecting.
@@ -47,7 +49,7 @@ typedef struct ectx_exec {
 	const char *const *env;  /* NULL-terminated "K=V" to set, "K" to unset, the last of a name counts; NULL: no
 				    change */
 	const char *cwd;         /* NULL: unchanged */
-	unsigned rows, cols;     /* both nonzero: on a pty of that size (all output is stdout) */
+	unsigned rows, cols;     /* both nonzero: on a pty of that size, 65,535 at most (all output is stdout) */
 	bool input;              /* stdin is what ectx_future_write() sends, up to ectx_future_end_input() */
 } ectx_exec;
 

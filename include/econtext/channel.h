@@ -2,8 +2,9 @@
  * econtext.h for what holds for all functions.
  *
  *     ectx_channel *ch = ectx_channel_new(mesh);
- *     f = ectx_call_with_start(c, "./tail.py:follow", args, NULL, &(ectx_channel_arg){.channel = ch, .index = 1}, 1,
- * -1); while (ectx_channel_receive(ch, &v, -1, &err) == ECTX_OK && v) { ... }
+ *     ectx_channel_arg arg = {.channel = ch, .index = 1};
+ *     f = ectx_call_with_start(c, "./tail.py:follow", args, NULL, &arg, 1, -1);
+ *     while (ectx_channel_receive(ch, &v, -1, &err) == ECTX_OK && v) { ... }
  *
  * In the call the argument is an object with send(value), recv(), iteration (until this side has ended), read(n) and
  * write(bytes) for bytes without values, end(), close(), open() (itself), usable in `with`, from any thread; it ends
@@ -33,8 +34,9 @@ typedef struct ectx_channel_arg {
 	const char *key; /* or of kwargs; NULL: index */
 } ectx_channel_arg;
 
-/* ectx_call_start() with n channels among its arguments, each given to one call in its life. They stay the caller's,
- * and live as long as somebody here or there holds them, also after the call has ended. */
+/* ectx_call_start() with n channels among its arguments, each given to one call in its life. bad-argument besides: one
+ * of another mesh or given before, an argument that is not there, or two for one. They stay the caller's, and live as
+ * long as somebody here or there holds them, also after the call has ended. */
 ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const ectx_value *args,
 				  const ectx_value *kwargs, const ectx_channel_arg *channels, size_t n,
 				  long timeout_ms);
@@ -44,12 +46,14 @@ ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const e
  * cannot-travel (what came is no value). */
 ectx_future *ectx_channel_receive_start(ectx_channel *ch, long timeout_ms);
 
-/* The same, blocking. The caller frees *value; NULL with ECTX_OK: the other side has ended. */
+/* The same, blocking. The caller frees *value; NULL with ECTX_OK: the other side has ended; NULL on failure:
+ * as above, or deadline. */
 enum ectx_status ectx_channel_receive(ectx_channel *ch, ectx_value **value, long timeout_ms, ectx_error *err);
 
 /* Sends a value (encoded and copied). Blocks until there is room, up to timeout_ms; the call must have begun. ECTX_OK;
- * deadline (then part of it may have been sent: the channel should be freed), channel-closed, too-big (64 MiB). Any
- * thread; values of several threads are not mixed. */
+ * deadline (then part of it may have been sent: the channel should be freed), channel-closed, too-big (64 MiB),
+ * cannot-travel (nested too deep, or a map whose keys are one in Python; nothing was sent). Any thread; values of
+ * several threads are not mixed. */
 enum ectx_status ectx_channel_send(ectx_channel *ch, const ectx_value *value, long timeout_ms, ectx_error *err);
 
 /* No more will be sent: the other side's iteration ends. It may go on sending. Does not block. */

@@ -23,11 +23,12 @@ extern "C" {
 typedef struct ectx_copy_options {
 	bool resume;    /* keep what has come of a file that fails, and go on from there next time; either way */
 	uint64_t limit; /* bytes a second, of all together; 0: none */
-	long connect_timeout_ms; /* to reach the contexts; < 0: none. 0 as everywhere: do not wait */
-	/* Now and then, at least every quarter of a second: bytes done, of total (0: not known). Not 0: give up. */
+	long connect_timeout_ms; /* to reach the contexts; 0 or below: no limit but those of the way */
+	/* About five times a second while it connects and copies: bytes done, of total (0: not known). Not 0: give up.
+	 */
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
 	/* A file (path: there, or here for what cannot be read here), or all of a context (path NULL), did not arrive.
-	 */
+	 * c NULL: it is about this machine. */
 	void (*failed)(void *arg, ectx_context *c, const char *path, const ectx_error *e);
 	void *arg;
 } ectx_copy_options;
@@ -39,11 +40,12 @@ typedef struct ectx_copy_result {
 	size_t failed; /* how often failed() was called, or would have been */
 } ectx_copy_result;
 
-/* Sends sources (NULL-terminated, of this machine) to dest at each of n contexts: into it if it is a folder, ends in
- * "/" or there are several sources; else as it, or as what a link of that name leads to. To several it is sent once
- * over each link, at the pace of the slowest; one that takes nothing for half a second is left to itself and served
- * after. Blocks until all is done. ECTX_OK, or the worst status of what was told to failed(); then *err is the first.
- */
+/* Sends sources (NULL-terminated, of this machine) to dest at each of n contexts of one mesh, each named once: into it
+ * if it is a folder, ends in "/" or there are several sources; else as it, or as what a link of that name leads to. To
+ * several it is sent once over each link, at the pace of the slowest; one that takes nothing for half a second is left
+ * to itself and served after. Blocks until all is done. ECTX_OK, or the worst status of what was told to failed(); then
+ * *err is the first (copy-failed: of one file; else as call.h). Nothing failed, and progress gave up: cancelled.
+ * bad-argument: contexts of several meshes, one twice, or none. options, result: NULL when not wanted. */
 enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const char *const *sources, const char *dest,
 			      const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err);
 

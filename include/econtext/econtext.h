@@ -7,13 +7,15 @@
  *
  * Threads: every function may be called from any thread at any time, unless its comment says otherwise. A mesh has one
  * private thread that runs its loop; a function that blocks holds up its caller only. Several meshes may live in one
- * process; they share nothing. Not from signal handlers; and in a child that fork() made, a mesh of the parent must not
- * be touched.
+ * process; they share nothing. Not from signal handlers, and no thread may be cancelled (pthread_cancel(3)) while it is
+ * in one. In a child that fork() made, a mesh of the parent must not be touched, and a new one may be made. A child
+ * that lives on without an exec keeps the descriptors of the parent's links: should the parent be killed, its contexts
+ * end when that child does.
  *
  * The process: the library never calls exit(), prints nothing, installs no signal handler, changes no environment and
- * has no globals that change. SIGPIPE raised by its own writes is kept from the program. Its descriptors are
- * close-on-exec. The processes it starts are its own: do not wait for them (waitpid(-1) may take the exit status of one
- * away; its end is noticed all the same), and do not set SIGCHLD to be ignored.
+ * has no globals that change. SIGPIPE raised by its own writes is kept from the program, and its threads block all
+ * signals. Its descriptors are close-on-exec. The processes it starts are its own: do not wait for them (waitpid(-1)
+ * may take the exit status of one away; its end is noticed all the same), and do not set SIGCHLD to be ignored.
  *
  * Times are milliseconds. A timeout_ms below 0 means no limit: then only the liveness of the links bounds the wait; 0
  * means do not wait at all.

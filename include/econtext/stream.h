@@ -24,11 +24,11 @@ typedef struct ectx_stream ectx_stream;
 enum ectx_status ectx_stream_open(ectx_context *c, const char *address, long timeout_ms, ectx_stream **out,
 				  ectx_error *err);
 /* Blocks until there is a byte, or the end, up to timeout_ms. 1 to n bytes; 0: the other end has ended its direction;
- * -1: not in that time (errno ETIMEDOUT), or it was reset or lost (errno ECONNRESET; ectx_stream_why()). Any thread,
- * one at a time. */
+ * -1: not in that time (errno ETIMEDOUT), or it was reset or lost (errno ECONNRESET; ectx_stream_why()). n is at least
+ * 1. Any thread, one at a time. */
 long ectx_stream_read(ectx_stream *s, void *buf, size_t n, long timeout_ms);
 /* Blocks until there is room for a byte, up to timeout_ms. 1 to n bytes were taken (copied); -1: as above, and EPIPE
- * after ectx_stream_end(). Any thread, one at a time. */
+ * after ectx_stream_end(). n is at least 1. Any thread, one at a time. */
 long ectx_stream_write(ectx_stream *s, const void *p, size_t n, long timeout_ms);
 /* Ends this direction; the other goes on. Does not block. */
 void ectx_stream_end(ectx_stream *s);
@@ -38,11 +38,11 @@ const char *ectx_stream_why(const ectx_stream *s);
  * NULL-safe. */
 void ectx_stream_free(ectx_stream *s);
 
-/* The same, joined to two descriptors here (or one, given twice) and moved by the mesh's own thread: what is read from
- * `in` goes there, what comes goes to `out`. The descriptors are the library's from here on, on failure too: it closes
- * them, each when its direction has ended. Done when both have ended and all was written (`in`, a
- * terminal, is not waited for), or with an error: as
- * ectx_stream_open(), and lost or reset (open-failed) later. timeout_ms: for connecting. */
+/* The same, joined to two descriptors here (or one, given twice) and moved by the mesh's own thread: pipes, sockets,
+ * terminals, files; their flags are left alone. What is read from `in` goes there, what comes goes to `out`. The
+ * descriptors are the library's from here on, on failure too: it closes them, each when its direction has ended. Done
+ * when both have ended and all was written (`in`, a terminal, is not waited for), or with an error: as
+ * ectx_stream_open(); later lost-running, or open-failed when it was reset. timeout_ms: for connecting. */
 ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int out, long timeout_ms);
 
 /* ---- tunnels: sockets that listen ---- */
@@ -59,7 +59,7 @@ enum ectx_tunnel_kind {
 typedef struct ectx_tunnel_options {
 	enum ectx_tunnel_kind kind;
 	const char *listen;          /* "[HOST:]PORT" or "unix:PATH"; no host: loopback; port 0: any */
-	const char *connect;         /* an ADDRESS; not for SOCKS */
+	const char *connect;         /* an ADDRESS; not for SOCKS. REMOTE: of here, resolved now */
 	const char *user, *password; /* SOCKS: demand these (RFC 1929); NULL: anybody who can connect */
 } ectx_tunnel_options;
 

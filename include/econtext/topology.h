@@ -21,7 +21,8 @@ typedef struct ectx_topology ectx_topology;
 /* Reads a file (a subset of YAML: econtext-topology(5)). NULL and *err on failure: code topology, saw "FILE:LINE:COL:
  * what", hint a suggestion. Blocks on the file only. */
 ectx_topology *ectx_topology_load(const char *path, ectx_error *err);
-/* The same of n bytes of text, which stay the caller's; name_for_errors stands for FILE. Does not block. */
+/* The same of n bytes of text (NULL when n is 0), which stay the caller's; name_for_errors stands for FILE. Does not
+ * block. */
 ectx_topology *ectx_topology_parse(const char *text, size_t n, const char *name_for_errors, ectx_error *err);
 /* The file the command line would use: $ECONTEXT_TOPOLOGY, ./econtext.yaml, ~/.config/econtext/topology.yaml; NULL if
  * none, or out of memory. malloc'd. Blocks on looking for them. */
@@ -38,7 +39,7 @@ void ectx_topology_free(ectx_topology *t);
  * topology nodes (ectx_topology_none) names are taken as they are. */
 char **ectx_topology_select(const ectx_topology *t, const char *select, const char *exclude, const char *groups,
 			    ectx_error *err);
-/* Folds names: "a[01-04],b01". malloc'd. Order: natural. */
+/* Folds names: "a[01-04],b01". malloc'd; NULL: out of memory. Order: natural. */
 char *ectx_nodeset_fold(const char *const *names, size_t n);
 /* Expands without a topology (no @groups). */
 char **ectx_nodeset_expand(const char *set, ectx_error *err);

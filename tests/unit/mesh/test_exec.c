@@ -73,6 +73,21 @@ Test(exec, status_signal_environment_and_folder)
 	world_close(&w);
 }
 
+/* A terminal's size has 16 bits a side; more was cut to them over there. */
+Test(exec, a_terminal_of_a_size_that_there_is)
+{
+	struct world w = world_open();
+	ectx_context *c = get(w.mesh, "c");
+	const char *argv[] = {"stty", "size", NULL};
+	ectx_exec x = {.argv = argv, .rows = 65535, .cols = 1, .input = true};
+	expect(w.mesh, ectx_exec_start(c, &x, WITHIN), ECTX_E_NONE, 0, "65535 1\r\n", "");
+	x.rows = 65536;
+	expect(w.mesh, ectx_exec_start(c, &x, WITHIN), ECTX_E_BAD_ARGUMENT, -1, "", "");
+	x = (ectx_exec){.argv = argv, .rows = 1, .cols = 65536};
+	expect(w.mesh, ectx_exec_start(c, &x, WITHIN), ECTX_E_BAD_ARGUMENT, -1, "", "");
+	world_close(&w);
+}
+
 /* A map has a key once: what came twice was a breach of the protocol over there. */
 Test(exec, the_last_word_on_a_variable_counts)
 {

@@ -1,6 +1,7 @@
 /* Streams from several threads at once: each its own, or two at one stream, one that reads and one that writes. What is
  * at the other end is a server in this process, which gives back what it gets, or does not read at all. */
 #include "mesh_support.h"
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -251,5 +252,57 @@ Test(stream, sleepers_are_told)
 	ectx_mesh_free(w.mesh);
 	ectx_stream_free(in.stream);
 	w.mesh = NULL;
+	world_close(&w);
+}
+
+static enum ectx_code splice_code(ectx_context *c, const char *address, int in, int out)
+{
+	ectx_future *f = ectx_splice_start(c, address, in, out, WITHIN);
+	cr_assert(f);
+	enum ectx_code code = error_of(f)->code;
+	ectx_future_free(f);
+	return code;
+}
+
+/* An assertion of the loop's library ended the program. */
+Test(stream, what_is_no_descriptor_is_not_spliced)
+{
+	struct world w = world_open();
+	struct server s;
+	server_open(&s, false);
+	ectx_context *c = get(w.mesh, "d");
+	cr_expect(splice_code(c, s.address, -1, -1) == ECTX_E_BAD_ARGUMENT);
+	int fd = dup(0);
+	cr_expect(splice_code(c, s.address, fd, 1 << 30) == ECTX_E_BAD_ARGUMENT);
+	cr_expect(fcntl(fd, F_GETFD) < 0 && errno == EBADF, "on failure too it is closed");
+	world_close(&w);
+}
+
+/* One descriptor given twice need not be a socket. What comes back is behind what was read, as for anybody who writes
+ * to a file at its end. */
+Test(stream, a_file_is_spliced_both_ways)
+{
+	struct world w = world_open();
+	struct server s;
+	server_open(&s, false);
+	char path[96], text[16] = "";
+	(void)snprintf(path, sizeof path, "%s/both", w.dir);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert(fd >= 0 && write(fd, "abc", 3) == 3 && lseek(fd, 0, SEEK_SET) == 0);
+	cr_expect(splice_code(get(w.mesh, "d"), s.address, fd, fd) == ECTX_E_NONE);
+	cr_expect(fcntl(fd, F_GETFD) < 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	cr_expect(read(fd, text, sizeof text - 1) == 6 && strcmp(text, "abcabc") == 0, "%s", text);
+	(void)close(fd);
+	world_close(&w);
+}
+
+Test(stream, a_tunnel_is_of_a_kind_that_there_is)
+{
+	struct world w = world_open();
+	ectx_error err = {0};
+	ectx_tunnel_options o = {.kind = (enum ectx_tunnel_kind)3, .listen = "0", .connect = "127.0.0.1:1"};
+	cr_expect(!ectx_tunnel_open(get(w.mesh, "d"), &o, WITHIN, &err) && err.code == ECTX_E_BAD_ARGUMENT);
+	ectx_error_clear(&err);
 	world_close(&w);
 }

@@ -79,6 +79,14 @@ Test(load, every_kind_of_error)
 	cr_expect_geq(cases, 150);
 }
 
+/* A program that has read an empty file may have NULL. */
+Test(load, no_text_at_all)
+{
+	ectx_error err = {0};
+	cr_expect(ectx_topology_parse(NULL, 0, "f", &err) == NULL);
+	cr_expect(err.code == ECTX_E_TOPOLOGY && strstr(err.saw, "the file is empty"), "%s", err.saw);
+}
+
 Test(load, what_is_not_text)
 {
 	refuses("", "f.yaml:1:1: the file is empty", "start it with \"econtext: 1\" and \"nodes:\"");

@@ -1,0 +1,55 @@
+/* Secrets while signals come: the thread that reads one is the program's, and so are its handlers. */
+#include "io/random.h"
+#include "io/secret.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static void alarms(long every_us)
+{
+	const struct sigaction a = {.sa_handler = on_alarm};
+	const struct itimerval t = {{0, every_us}, {0, every_us}};
+	cr_assert(sigaction(SIGALRM, &a, NULL) == 0 && setitimer(ITIMER_REAL, &t, NULL) == 0);
+}
+
+static void is_had(const struct eci_secret *s)
+{
+	cr_assert(eci_random_init() == 0);
+	char why[256] = "", *value = eci_secret_alloc();
+	cr_assert(value);
+	alarms(20000);
+	int r = eci_secret_read(s, value, ECI_SECRET_MAX, why, sizeof why);
+	alarms(0);
+	cr_expect(r == 0 && strcmp(value, "late") == 0, "%d %s", r, why);
+	eci_secret_free(value);
+}
+
+Test(secret, a_signal_is_not_the_end_of_a_command)
+{
+	const char *command[] = {"sh", "-c", "sleep 0.3; echo late", NULL};
+	is_had(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_COMMAND, .command = command});
+}
+
+Test(secret, nor_of_a_descriptor)
+{
+	int fd[2];
+	cr_assert(pipe2(fd, O_CLOEXEC) == 0);
+	pid_t writer = fork();
+	if (writer == 0) {
+		(void)usleep(300000);
+		_exit(write(fd[1], "late\n", 5) == 5 ? 0 : 1);
+	}
+	is_had(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_FD, .fd = fd[0]});
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+}

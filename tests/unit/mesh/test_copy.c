@@ -1,0 +1,146 @@
+/* Copies as a program asks for them: its options and arguments, giving up, and the signals that are its own. What
+ * arrives, and how, is tried by tests/cli and tests/streams. */
+#include "mesh_support.h"
+
+enum { SIZE = 3 << 20 };
+
+static const char *source(const struct world *w, char path[96])
+{
+	(void)snprintf(path, 96, "%s/source", w->dir);
+	char *bytes = malloc(SIZE);
+	FILE *f = fopen(path, "w");
+	cr_assert(f && bytes);
+	memset(bytes, 'x', SIZE);
+	cr_assert(fwrite(bytes, 1, SIZE, f) == SIZE && fclose(f) == 0);
+	free(bytes);
+	return path;
+}
+
+static enum ectx_code copy(struct world *w, ectx_context *const *to, size_t n, const ectx_copy_options *o)
+{
+	char path[96], dest[96];
+	const char *sources[] = {source(w, path), NULL};
+	ectx_error err = {0};
+	(void)snprintf(dest, sizeof dest, "%s/copied", w->dir);
+	enum ectx_status s = ectx_copy_to(to, n, sources, dest, o, NULL, &err);
+	cr_expect(s == err.status, "%d %d", (int)s, (int)err.status);
+	enum ectx_code code = err.code;
+	ectx_error_clear(&err);
+	return code;
+}
+
+/* The two may not be told from each other: one file, one place. */
+Test(copy, options_of_zeroes_are_the_defaults)
+{
+	struct world w = world_open();
+	ectx_context *to = get(w.mesh, "d");
+	cr_expect(copy(&w, &to, 1, NULL) == ECTX_E_NONE);
+	cr_expect(copy(&w, &to, 1, &(ectx_copy_options){0}) == ECTX_E_NONE);
+	cr_expect(copy(&w, &to, 1, &(ectx_copy_options){.connect_timeout_ms = -1}) == ECTX_E_NONE);
+	world_close(&w);
+}
+
+/* One that was named twice was waited for in vain; one of another mesh was spoken to without its lock. */
+Test(copy, each_context_once_and_of_one_mesh)
+{
+	struct world w = world_open();
+	ectx_mesh *other = mesh_over(&w, 0);
+	ectx_context *twice[] = {get(w.mesh, "a"), get(w.mesh, "d"), get(w.mesh, "a")};
+	ectx_context *two[] = {get(w.mesh, "a"), get(other, "d")};
+	cr_expect(copy(&w, twice, 3, NULL) == ECTX_E_BAD_ARGUMENT);
+	cr_expect(copy(&w, two, 2, NULL) == ECTX_E_BAD_ARGUMENT);
+	cr_expect(copy(&w, two, 0, NULL) == ECTX_E_BAD_ARGUMENT);
+	cr_expect(copy(&w, twice, 2, NULL) == ECTX_E_NONE);
+	ectx_mesh_free(other);
+	world_close(&w);
+}
+
+/* ---- giving up ---- */
+struct impatient {
+	ectx_context *frozen; /* while another is connected */
+	pid_t pid;
+	struct timespec since;
+	bool stopped;
+};
+
+static int give_up(void *arg, uint64_t done, uint64_t total)
+{
+	struct impatient *i = arg;
+	(void)done;
+	if (!i->pid) { /* it does one call after the other: what the copy has asked it is answered */
+		i->pid = pid_of(i->frozen);
+		cr_assert(kill(i->pid, SIGSTOP) == 0);
+	}
+	if (total && !i->stopped) {
+		i->stopped = true;
+		i->since = now();
+	}
+	return i->stopped;
+}
+
+static void give_up_on_a_frozen_one(bool resume)
+{
+	struct world w = world_open();
+	put_file(w.dir, "deaf", "#!/bin/sh\nsleep 1\nexec python3 \"$@\"\n", 0755); /* slow, here */
+	ectx_context *to[] = {get(w.mesh, "e"), get(w.mesh, "deaf")};
+	struct impatient i = {.frozen = to[0]};
+	cr_assert(call_int(to[0], "work:add", "[1]") == 1);
+	ectx_copy_options o = {.connect_timeout_ms = -1, .resume = resume, .progress = give_up, .arg = &i};
+	cr_expect(copy(&w, to, 2, &o) == ECTX_E_CANCELLED);
+	cr_expect(i.stopped && ms_since(&i.since) < 3000, "%ld ms", ms_since(&i.since)); /* it is silent after 5 s */
+	cr_expect(kill(i.pid, SIGKILL) == 0);
+	world_close(&w);
+}
+
+Test(copy, giving_up_does_not_wait_for_who_is_frozen)
+{
+	give_up_on_a_frozen_one(false);
+}
+
+Test(copy, nor_does_a_resumed_one)
+{
+	give_up_on_a_frozen_one(true);
+}
+
+/* ---- signals ---- */
+static pthread_t ours;
+static volatile sig_atomic_t here, elsewhere;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	if (pthread_equal(pthread_self(), ours))
+		here++;
+	else
+		elsewhere++;
+}
+
+static int raise_some(void *arg, uint64_t done, uint64_t total)
+{
+	sigset_t usr1, old;
+	int *calls = arg;
+	(void)done;
+	(void)sigemptyset(&usr1);
+	(void)sigaddset(&usr1, SIGUSR1);
+	(void)pthread_sigmask(SIG_BLOCK, &usr1, &old); /* who else does not block it would have it now */
+	for (int i = 0; total && i < 20; i++)
+		(void)kill(getpid(), SIGUSR1);
+	nap_ms(20);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	*calls += total != 0;
+	return *calls == 3;
+}
+
+Test(copy, signals_are_for_the_threads_of_the_program)
+{
+	struct world w = world_open();
+	struct sigaction a = {.sa_handler = on_signal};
+	ectx_context *to = get(w.mesh, "d");
+	ours = pthread_self();
+	cr_assert(sigaction(SIGUSR1, &a, NULL) == 0);
+	int calls = 0;
+	ectx_copy_options o = {.connect_timeout_ms = -1, .progress = raise_some, .arg = &calls, .limit = SIZE / 16};
+	cr_expect(copy(&w, &to, 1, &o) == ECTX_E_CANCELLED);
+	cr_expect(here > 0 && elsewhere == 0, "%d, %d", (int)here, (int)elsewhere);
+	world_close(&w);
+}
