@@ -266,7 +266,7 @@ int eci_cmd_connect(const struct eci_opts *o)
 	char *bracketed = eci_alloc(strlen(host) + 3);
 	sprintf(bracketed, six ? "[%s]" : "%s", host);
 	char *to = address(bracketed, o->nargs == 3 ? o->args[2] : "");
-	int status = open_session(&s, o);
+	int status = to ? open_session(&s, o) : eci_usage("connect: %s: not a port, a number up to 65535", o->args[2]);
 	if (!status)
 		status = connect_to(&s, o, to);
 	free(bracketed);
