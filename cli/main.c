@@ -129,8 +129,8 @@ int main(int argc, char **argv)
 		return done();
 	}
 	if (!strcmp(*argv, "help") || is_help(*argv)) {
-		argv++; /* `help --help` is help as well */
-		return help(*argv && is_help(*argv) ? argv + 1 : argv);
+		argv++; /* `help --help` and `help help` are help as well */
+		return help(*argv && (is_help(*argv) || !strcmp(*argv, "help")) ? argv + 1 : argv);
 	}
 	if (!strcmp(*argv, "topo") && argv[1] && is_help(argv[1])) {
 		argv[1] = NULL;

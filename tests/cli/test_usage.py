@@ -45,6 +45,8 @@ class Usage(Case):
         self.refused('socks', '--user', 'ann', '--exit', 'top', says='$ECONTEXT_SOCKS_PASSWORD')
         self.refused('connect', 'top', says='connect takes NODE HOST PORT')
         self.refused('connect', 'top', 'host', says='connect takes NODE HOST PORT')
+        for bad in ('http', '65536', '-1', '', '22x'):
+            self.refused('connect', 'top', 'host', bad, says='connect: %s: not a port, a number up to 65535' % bad)
         self.refused('connect', 'tpo', 'host', '1', says='no node named "tpo"')
 
     def test_overrides(self):
@@ -79,6 +81,8 @@ class Usage(Case):
             self.refused(c, '-w', 'n[1-', *LAST[c], says='n[1-')
 
     def test_arguments(self):
+        for behind in ('-w', 'top'), ('-wtop',), ('-g', 'leaves'):
+            self.refused('exec', 'true', *behind, says='exec needs targets: -w TARGETS, or -g GROUPS, before the first argument')
         self.refused('exec', '-w', 'top', says='exec needs a command')
         self.refused('call', '-w', 'top', says='call needs a function')
         self.refused('run', '-w', 'top', says='run needs a script')
@@ -107,6 +111,7 @@ class Usage(Case):
         self.assertEqual(everything, self.ends(0, '--help').out)
         self.assertEqual(everything, self.ends(0, '-h').out)
         self.assertEqual(everything, self.ends(0, 'help', '--help').out)
+        self.assertEqual(everything, self.ends(0, 'help', 'help').out)
         topo = self.ends(0, 'help', 'topo').out
         self.assertEqual(topo, self.ends(0, 'topo', '--help').out)
         self.assertEqual(topo, self.ends(0, 'topo', '-h').out)
