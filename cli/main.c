@@ -31,7 +31,7 @@ int eci_cmd_preamble(const struct eci_opts *o)
 	for (size_t i = 0; ectx_preamble_size(i, &name, &bytes); i++)
 		eci_out_printf(1, "%s %zu\n", name, bytes);
 	eci_out_flush();
-	return 0;
+	return eci_early_end(0);
 }
 
 /* The command that *argv begins with; *argv moves past it. ECI_CMD_COUNT: none, complained. */

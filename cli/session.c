@@ -132,8 +132,7 @@ static int write_stats(ectx_mesh *mesh, const char *path)
 	return rc ? ECTX_INTERNAL : 0;
 }
 
-/* Whoever ended the program early decides how it is seen to end. */
-static int early_end(int status)
+int eci_early_end(int status)
 {
 	int broken = eci_out_error();
 	if (eci_signals_ending())
@@ -166,5 +165,5 @@ int eci_session_close(struct eci_session *s, struct eci_fan *fan, int status)
 	free(s->names);
 	ectx_topology_free(s->topology);
 	*s = (struct eci_session){0};
-	return early_end(status);
+	return eci_early_end(status);
 }

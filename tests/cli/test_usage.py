@@ -129,6 +129,8 @@ class Usage(Case):
         if not self.full():
             self.skipTest('no /dev/full')
         with open('/dev/full', 'w') as full:
+            for args in ('topo', 'check'), ('topo', 'show'), ('topo', 'plan'), ('preamble', '--size'):
+                self.assertEqual(self.ends(7, *args, stdout=full).err, 'econtext: writing: No space left on device\n', args)
             end = self.ends(7, 'help', stdout=full)
         self.assertIn('No space left', end.err)
 
