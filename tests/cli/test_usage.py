@@ -91,6 +91,10 @@ class Usage(Case):
         self.refused('call', '-w', 'top', './no.py:f', says='./no.py cannot be read: No such file or directory')
         for bad in ('os', ':f', 'os:'):
             self.refused('call', '-w', 'top', bad, says='%s is not module:function' % bad)
+        for late in ('cp', 'a', 'top:b', '-q'), ('cp', 'top:/etc/hostname', '-q'), ('tunnel', 'db', '--topology', 'x.yaml'), \
+                ('connect', 'top', 'host', '1', '--json'), ('topo', 'check', 'x.yaml', '-h'), ('tree', 'top', '--topology=x'):
+            self.refused(*late, says='%s stands too late: options stand before the first argument' % [x for x in late if x[0] == '-'][0])
+        self.assertIn('/etc/nosuch: No such file', self.ends(1, 'cp', '--', 'top:/etc/nosuch', '-q').err)  # a name
         self.refused('call', '-w', 'top', 'os:getpid', '--', 'x', says='after -- come keywords, K=V; x is none')
         self.refused('call', '-w', 'top', 'os:getpid', '--', '=x', says='=x is none')
         for c in ('tree', 'trace'):
