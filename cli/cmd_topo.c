@@ -26,7 +26,7 @@ static int check(const struct eci_opts *o)
 	eci_out_flush();
 	ectx_topology_free(t);
 	free(path);
-	return status;
+	return eci_early_end(status);
 }
 
 int eci_cmd_topo(const struct eci_opts *o)

@@ -3,8 +3,10 @@
  * The library moves the bytes in its own thread; here is only the grammar of -L, -R and -D, and a loop that prints what
  * it has to say until somebody ends it. Addresses of -L and -R are split as ssh(1) does: an IPv6 address in brackets, a
  * word with a slash is a unix socket, no address to listen at is loopback. */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,7 +236,14 @@ static int give_away(int fd)
 	return copy;
 }
 
-static int connect_to(struct eci_session *s, const struct eci_opts *o, const char *to)
+/* Whoever read the standard output has gone: no failure, but the end of a filter. */
+static bool reader_gone(const ectx_error *e)
+{
+	const char *why = strstr(e->saw, "writing: ");
+	return e->code == ECTX_E_SYSTEM && why == e->saw && !strcmp(why + strlen("writing: "), strerror(EPIPE));
+}
+
+static int connect_to(struct eci_session *s, const struct eci_opts *o, const char *to, bool *gone)
 {
 	ectx_error e = {0};
 	ectx_context *c = ectx_context_get(s->mesh, o->args[0], &e);
@@ -250,7 +259,8 @@ static int connect_to(struct eci_session *s, const struct eci_opts *o, const cha
 	if (ectx_future_done(f) && ectx_future_error(f)->status != ECTX_OK) {
 		e = eci_connect_error(ectx_future_error(f), o->connect_ms);
 		e.detail = NULL;
-		status = complain(o->args[0], &e);
+		*gone = reader_gone(&e);
+		status = *gone ? ECTX_INTERNAL : complain(o->args[0], &e);
 	}
 	ectx_future_free(f);
 	return status;
@@ -262,14 +272,18 @@ int eci_cmd_connect(const struct eci_opts *o)
 	if (o->nargs != 3 && !(o->nargs == 2 && strchr(o->args[1], '/')))
 		return eci_usage("connect takes NODE HOST PORT, or NODE PATH for a unix socket");
 	const char *host = o->args[1];
+	bool gone = false;
 	bool six = o->nargs == 3 && strchr(host, ':') && host[0] != '[';
 	char *bracketed = eci_alloc(strlen(host) + 3);
 	sprintf(bracketed, six ? "[%s]" : "%s", host);
 	char *to = address(bracketed, o->nargs == 3 ? o->args[2] : "");
-	int status = open_session(&s, o);
+	int status = to ? open_session(&s, o) : eci_usage("connect: %s: not a port, a number up to 65535", o->args[2]);
 	if (!status)
-		status = connect_to(&s, o, to);
+		status = connect_to(&s, o, to, &gone);
 	free(bracketed);
 	free(to);
-	return eci_session_close(&s, NULL, status);
+	status = eci_session_close(&s, NULL, status);
+	if (gone)
+		eci_signals_die(SIGPIPE);
+	return status;
 }

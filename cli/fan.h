@@ -113,8 +113,10 @@ int eci_session_names(struct eci_session *s, const struct eci_opts *o);
 int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char *default_root);
 /* All three, and a fan over it. */
 int eci_session_open(struct eci_session *s, struct eci_fan *fan, const struct eci_opts *o, const char *default_root);
-/* Summary, --stats, mesh freed, and, when a signal or a broken pipe ended it, death by that. Returns status, or 130
- * when interrupted. */
+/* Whoever ended the program early decides how it is seen to end: death by a signal or a broken pipe; else status, 130
+ * when interrupted, 7 when the output could not be written, which is said. */
+int eci_early_end(int status);
+/* Summary, --stats, mesh freed, then that. */
 int eci_session_close(struct eci_session *s, struct eci_fan *fan, int status);
 /* Waits for a future of no job (tree); gives up when the user does. false: given up. */
 bool eci_session_wait(ectx_future *f);

@@ -27,9 +27,10 @@ static const struct eci_cmd_text texts[ECI_CMD_COUNT] = {
 		 "else text. Prints `NODE: VALUE`, VALUE being one line of JSON (bytes as {\"$bytes\": base64}).\n"
 		 "  econtext call -w web001 os:getuid\n"
 		 "  econtext call -w web001 ./tool.py:check /srv 3 -- deep=true\n"},
-	[ECI_CMD_RUN] = {"run", "-w TARGETS [OPTION...] SCRIPT [ARG...]", "run a local Python script there",
-			 "The script and what it imports are served from here; nothing is written there. All after "
-			 "SCRIPT is its own.\n"},
+	[ECI_CMD_RUN] = {"run", "-w TARGETS [OPTION...] SCRIPT [ARG...]", "run a local script there",
+			 "A Python script, with what it imports served from here; or, when its first line names a "
+			 "shell (#!/bin/sh),\n"
+			 "that shell's. Nothing is written there. All after SCRIPT is its own.\n"},
 	[ECI_CMD_TREE] = {"tree", "-w TARGETS [OPTION...]", "connect, and show the contexts",
 			  "--json prints one object a context: name, id, parent, transport, agent, arch, python, "
 			  "state, rtt_us and counters.\n"},
@@ -62,8 +63,9 @@ static const struct eci_cmd_text texts[ECI_CMD_COUNT] = {
 	[ECI_CMD_CONNECT] = {"connect", "[OPTION...] NODE HOST PORT", "one connection, on stdin and stdout",
 			     "For ssh's ProxyCommand, git and the like; works where sshd forbids forwarding.\n"
 			     "  ssh -o ProxyCommand='econtext connect dc1-relay %h %p' web001\n"},
-	[ECI_CMD_PREAMBLE] = {"preamble", "--size", "what a boot sends",
-			      "One `NAME BYTES` a line: command, python, then each part that is served later.\n"},
+	[ECI_CMD_PREAMBLE] =
+		{"preamble", "--size", "what a boot sends",
+		 "One `NAME BYTES` a line: command, python, each part that is served later, the native agents.\n"},
 };
 
 const struct eci_cmd_text *eci_cmd_text(enum eci_cmd cmd)

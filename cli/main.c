@@ -31,7 +31,7 @@ int eci_cmd_preamble(const struct eci_opts *o)
 	for (size_t i = 0; ectx_preamble_size(i, &name, &bytes); i++)
 		eci_out_printf(1, "%s %zu\n", name, bytes);
 	eci_out_flush();
-	return 0;
+	return eci_early_end(0);
 }
 
 /* The command that *argv begins with; *argv moves past it. ECI_CMD_COUNT: none, complained. */
@@ -129,8 +129,8 @@ int main(int argc, char **argv)
 		return done();
 	}
 	if (!strcmp(*argv, "help") || is_help(*argv)) {
-		argv++; /* `help --help` is help as well */
-		return help(*argv && is_help(*argv) ? argv + 1 : argv);
+		argv++; /* `help --help` and `help help` are help as well */
+		return help(*argv && (is_help(*argv) || !strcmp(*argv, "help")) ? argv + 1 : argv);
 	}
 	if (!strcmp(*argv, "topo") && argv[1] && is_help(argv[1])) {
 		argv[1] = NULL;

@@ -271,13 +271,33 @@ static int parse_letters(struct eci_opts *o, char ***argv)
 	return 0;
 }
 
+/* Of commands whose arguments are not another program's: an option of ours among them is one that came too late. For cp
+ * it would be a file's name, and be made; who means that writes ./-q, or -- first. */
+static int none_behind(const struct eci_opts *o)
+{
+	if (o->cmd == ECI_CMD_EXEC || o->cmd == ECI_CMD_CALL || o->cmd == ECI_CMD_RUN)
+		return 0;
+	for (size_t i = 1; i < o->nargs; i++) {
+		const char *arg = o->args[i];
+		bool is_word = arg[0] == '-' && arg[1] == '-';
+		if (arg[0] != '-' || !arg[1] ||
+		    !find(o->cmd, is_word ? 0 : arg[1], is_word ? arg + 2 : NULL, is_word ? strcspn(arg + 2, "=") : 0))
+			continue;
+		return eci_usage("%s: %s stands too late: options stand before the first argument",
+				 eci_cmd_text(o->cmd)->name, arg);
+	}
+	return 0;
+}
+
 int eci_opts_parse(struct eci_opts *o, enum eci_cmd cmd, char **argv)
 {
+	bool ended = false;
 	*o = (struct eci_opts){
 		.cmd = cmd, .fanout = FANOUT_DEFAULT, .connect_ms = -1, .command_ms = -1, .log_level = 20};
 	while (*argv && (*argv)[0] == '-' && (*argv)[1]) {
 		if (!strcmp(*argv, "--")) {
 			argv++;
+			ended = true;
 			break;
 		}
 		if ((*argv)[1] == '-' ? parse_word(o, &argv) : parse_letters(o, &argv))
@@ -286,6 +306,8 @@ int eci_opts_parse(struct eci_opts *o, enum eci_cmd cmd, char **argv)
 	o->args = argv;
 	while (argv[o->nargs])
 		o->nargs++;
+	if (!ended && none_behind(o))
+		return -1;
 	if (o->json && o->fold)
 		return eci_usage("-b and --json do not go together: fold what --json prints yourself"), -1;
 	if (o->raw && (o->json || o->fold))

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -161,8 +162,13 @@ void eci_out_progress(const char *text, bool force)
 		return;
 	eci_out_flush();
 	out.drawn_at = now;
+	/* one row, or what wraps stays behind; the last column is left free for the cursor */
+	struct winsize w = {0};
+	size_t n = strlen(text);
+	if (ioctl(2, TIOCGWINSZ, &w) == 0 && w.ws_col && n >= w.ws_col)
+		n = w.ws_col - 1u;
 	write_all(2, "\r", 1);
-	write_all(2, text, strlen(text));
+	write_all(2, text, n);
 	write_all(2, "\033[K", 3);
 	out.drawn = true;
 }

@@ -34,10 +34,20 @@ int eci_session_topology(struct eci_session *s, const struct eci_opts *o)
 	return eci_complain(&e);
 }
 
+/* The commonest slip: they stand behind the command, and are its arguments. */
+static bool targets_follow(const struct eci_opts *o)
+{
+	for (size_t i = 1; i < o->nargs; i++)
+		if (!strncmp(o->args[i], "-w", 2) || !strncmp(o->args[i], "-g", 2))
+			return true;
+	return false;
+}
+
 int eci_session_names(struct eci_session *s, const struct eci_opts *o)
 {
 	if (!o->targets && !o->groups)
-		return eci_usage("%s needs targets: -w TARGETS, or -g GROUPS", eci_cmd_text(o->cmd)->name);
+		return eci_usage("%s needs targets: -w TARGETS, or -g GROUPS%s", eci_cmd_text(o->cmd)->name,
+				 targets_follow(o) ? ", before the first argument" : "");
 	ectx_error e = {0};
 	s->names = ectx_topology_select(s->topology, o->targets, o->except, o->groups, &e);
 	if (!s->names)
@@ -122,8 +132,7 @@ static int write_stats(ectx_mesh *mesh, const char *path)
 	return rc ? ECTX_INTERNAL : 0;
 }
 
-/* Whoever ended the program early decides how it is seen to end. */
-static int early_end(int status)
+int eci_early_end(int status)
 {
 	int broken = eci_out_error();
 	if (eci_signals_ending())
@@ -156,5 +165,5 @@ int eci_session_close(struct eci_session *s, struct eci_fan *fan, int status)
 	free(s->names);
 	ectx_topology_free(s->topology);
 	*s = (struct eci_session){0};
-	return early_end(status);
+	return eci_early_end(status);
 }

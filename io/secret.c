@@ -62,6 +62,13 @@ static int wait_readable(int fd)
 	return r;
 }
 
+/* Of that file or program. */
+static int complain_of(char *why, size_t cap, const char *name, const char *of, const char *what)
+{
+	(void)snprintf(why, cap, "secret %s: %s: %s", name, of, what);
+	return -1;
+}
+
 /* Until end of file or a newline; what comes before it must fit. */
 static int read_line(int fd, char *buf, size_t cap)
 {
@@ -88,16 +95,16 @@ static int from_file(const struct eci_secret *s, char *buf, size_t cap, char *wh
 	struct stat st;
 	int fd = open(s->text, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		int r = complain(why, why_cap, s->name, strerror(errno));
+		int r = complain_of(why, why_cap, s->name, s->text, strerror(errno));
 		if (fd >= 0)
 			(void)close(fd);
 		return r;
 	}
 	int r = 0;
 	if ((st.st_mode & 077) || (st.st_uid != geteuid() && st.st_uid != 0))
-		r = complain(why, why_cap, s->name, "its file must be yours and mode 0600");
+		r = complain_of(why, why_cap, s->name, s->text, "it must be yours and mode 0600");
 	else if (read_line(fd, buf, cap) < 0)
-		r = complain(why, why_cap, s->name, "its file cannot be read, or the line is too long");
+		r = complain_of(why, why_cap, s->name, s->text, "it cannot be read, or its line is too long");
 	(void)close(fd);
 	return r;
 }
@@ -107,7 +114,7 @@ static int from_command(const struct eci_secret *s, char *buf, size_t cap, char 
 	struct eci_proc p;
 	int err = eci_proc_start(&p, s->command, NULL, ECI_PROC_PIPES), status = 0;
 	if (err)
-		return complain(why, why_cap, s->name, strerror(err));
+		return complain_of(why, why_cap, s->name, s->command[0], strerror(err));
 	(void)close(p.in);
 	p.in = -1;
 	int r = read_line(p.out, buf, cap);
@@ -119,9 +126,22 @@ static int from_command(const struct eci_secret *s, char *buf, size_t cap, char 
 	eci_proc_close(&p);
 	if (r < 0 || status != 0) {
 		eci_wipe(buf, cap);
-		return complain(why, why_cap, s->name, "its command failed");
+		return complain_of(why, why_cap, s->name, s->command[0], "the command failed");
 	}
 	return 0;
+}
+
+/* One that nobody opened for it may be open all the same, as one of ours: a pipe of a hop, which waits, and whose bytes
+ * must not be taken. All of ours are closed on exec and were opened after the topology was loaded. */
+static int from_fd(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)
+{
+	int flags = fcntl(s->fd, F_GETFD);
+	if (flags < 0 || (flags & FD_CLOEXEC && !s->opened)) {
+		(void)snprintf(why, why_cap, "secret %s: descriptor %d was not opened for it (%d<FILE)", s->name, s->fd,
+			       s->fd);
+		return -1;
+	}
+	return read_line(s->fd, buf, cap) == 0 ? 0 : complain(why, why_cap, s->name, "its descriptor cannot be read");
 }
 
 int eci_secret_read(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)
@@ -137,9 +157,7 @@ int eci_secret_read(const struct eci_secret *s, char *buf, size_t cap, char *why
 		return 0;
 	}
 	if (s->kind == ECI_SECRET_FD)
-		return read_line(s->fd, buf, cap) == 0
-			       ? 0
-			       : complain(why, why_cap, s->name, "its descriptor cannot be read");
+		return from_fd(s, buf, cap, why, why_cap);
 	if (s->kind == ECI_SECRET_FILE)
 		return from_file(s, buf, cap, why, why_cap);
 	return from_command(s, buf, cap, why, why_cap);

@@ -316,7 +316,7 @@ char **eci_connect_argv(const struct eci_target *t, unsigned *round_trips)
 {
 	char stage[ECI_STAGE_MAX];
 	struct eci_recipe r = {0};
-	if (eci_first_stage(stage, sizeof stage, "nonce000", t->python) < 0)
+	if (eci_first_stage(stage, sizeof stage, ECI_NONCE_SHOWN, t->python) < 0)
 		return NULL;
 	*round_trips = eci_recipe_round_trips(t);
 	if (eci_recipe_make(&r, t, eci_recipe_first_mode(t), t->feed, stage) < 0)

@@ -90,8 +90,10 @@ static void refused(struct ectx_future *f, struct eci_cbor *c)
 		eci_fail_set(&fail, ECTX_PHASE_CONNECT, ECTX_E_OPEN_FAILED, "%s%s%s", o->host ? o->host : "",
 			     o->host ? ": " : "", text);
 	if (!strcmp(o->what, "listen"))
-		(void)snprintf(fail.hint, sizeof fail.hint,
-			       "the exit cannot listen there: another program does, or it is no address of its own");
+		(void)snprintf(
+			fail.hint, sizeof fail.hint,
+			"the exit cannot listen there: another program does, it is no address of its own, or a port "
+			"below 1024 that only root may take");
 	eci_future_fail(f, &fail, f->context);
 }
 

@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -86,6 +87,15 @@ static void failed(struct eci_pump *p, const char *text)
 	over(p, text);
 }
 
+/* A descriptor of ours: doing says what was done with it. */
+static void failed_here(struct eci_pump *p, const char *doing)
+{
+	char text[sizeof p->why];
+	(void)snprintf(text, sizeof text, "%s: %s", doing, strerror(errno));
+	p->here = true;
+	failed(p, text);
+}
+
 void eci_pumps_turn(ectx_mesh *m)
 {
 	m->pumps_round += !m->pumps_wait;
@@ -124,7 +134,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0)
-		failed(p, strerror(errno));
+		failed_here(p, "reading");
 	else if (n == 0)
 		in_ended(p);
 	else if (eci_stream_send(p->stream, p->mesh->read_buf, (size_t)n, eci_now_ms()))
@@ -166,7 +176,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0) {
-		failed(p, strerror(errno));
+		failed_here(p, "writing");
 		return;
 	}
 	eci_buf_drain(&p->q, (size_t)n);

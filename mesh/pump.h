@@ -18,6 +18,7 @@ struct eci_pump {
 	bool wants_settled, settled;    /* it ends when the far end has done with what was sent */
 	char why[160];                  /* how it ended; "" well */
 	bool lost;                      /* it ended because the way there did */
+	bool here;                      /* it ended because `in` or `out` failed */
 	void (*end)(struct eci_pump *); /* once, in the loop's thread or another's; may free the pump */
 	struct eci_pump *next;          /* of those that are over and wait for the loop */
 };

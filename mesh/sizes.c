@@ -9,7 +9,7 @@ bool ectx_preamble_size(size_t i, const char **name, size_t *bytes)
 {
 	char command[512];
 	if (i == 0) {
-		int n = eci_first_stage_command(command, sizeof command, "nonce000", NULL);
+		int n = eci_first_stage_command(command, sizeof command, ECI_NONCE_SHOWN, NULL);
 		*name = "command";
 		*bytes = n < 0 ? 0 : (size_t)n;
 		return n >= 0;

@@ -41,12 +41,14 @@ static void ended(struct eci_pump *p)
 	struct eci_splice *s = of(p);
 	struct ectx_future *f = s->whose;
 	char why[sizeof p->why];
-	bool lost = p->lost;
+	bool lost = p->lost, here = p->here;
 	memcpy(why, p->why, sizeof why);
 	eci_splice_free(s);
 	if (!f)
 		return;
-	if (*why)
+	if (here) /* no hop's fault */
+		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_SYSTEM, why, NULL);
+	else if (*why)
 		eci_future_fail_code(f, ECTX_PHASE_CALL, lost ? ECTX_E_LOST_RUNNING : ECTX_E_OPEN_FAILED, why,
 				     f->context);
 	else

@@ -119,8 +119,31 @@ struct eci_guess eci_guess_for(const char *word)
 	return (struct eci_guess){word, NULL, limit > 3 ? 4 : limit + 1};
 }
 
+static const char *skip_zeros(const char *p, const char *start)
+{
+	if (p == start || p[-1] < '0' || p[-1] > '9')
+		while (*p == '0')
+			p++;
+	return p;
+}
+
+/* web1 and web001: the commonest slip, and too far apart to be one by its letters. */
+static bool same_but_for_zeros(const char *a, const char *b)
+{
+	const char *p = skip_zeros(a, a), *q = skip_zeros(b, b);
+	while (*p && *p == *q) {
+		p = skip_zeros(p + 1, a);
+		q = skip_zeros(q + 1, b);
+	}
+	return !*p && !*q;
+}
+
 void eci_guess_try(struct eci_guess *g, const char *candidate)
 {
+	if (g->distance && same_but_for_zeros(g->word, candidate)) {
+		g->best = candidate;
+		g->distance = 0;
+	}
 	size_t n = strlen(g->word), m = strlen(candidate);
 	size_t gap = n > m ? n - m : m - n;
 	if (n > GUESS_MAX || m > GUESS_MAX || g->distance == 0 || gap >= g->distance)

@@ -3,6 +3,7 @@
  * secret is first needed. */
 #include "topology/internal.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #define FD_MAX 65535 /* nobody raises RLIMIT_NOFILE beyond for a password */
@@ -51,6 +52,7 @@ static int read_source(struct eci_load *l, const struct eci_yaml *v, const char 
 					     "open it on the command line: econtext ... 3<file, and write fd: 3");
 		}
 		s->fd = (int)fd;
+		s->opened = fcntl(s->fd, F_GETFD) >= 0;
 		return 0;
 	}
 	s->kind = strcmp(v->key, "prompt") == 0 ? ECI_SECRET_PROMPT

@@ -55,12 +55,13 @@ static char *expand_host(struct eci_arena *a, const char *host, const char *name
 	return out;
 }
 
-/* Who dials decides whose files are meant: the master's lie relative to the topology; a relay's ~ is expanded there. */
+/* Who dials decides whose files are meant: the master's lie relative to the topology; a relay has no topology, and its
+ * ssh expands ~. */
 static int path(const ectx_topology *t, const char *p, bool from_master, bool program, struct eci_arena *a,
 		const char **out)
 {
 	*out = p;
-	if (!p || (program && !strchr(p, '/')) || (!from_master && p[0] == '~'))
+	if (!p || (program && !strchr(p, '/')) || !from_master)
 		return 0;
 	*out = eci_path_resolve(a, t->folder, p);
 	return *out ? 0 : -1;

@@ -11,6 +11,7 @@ struct eci_secret {
 	enum eci_secret_kind kind;
 	const char *text; /* prompt text, variable, path */
 	int fd;
+	bool opened;                /* fd was, when the topology was loaded */
 	const char *const *command; /* NULL-terminated */
 };
 const struct eci_secret *eci_topology_secret(const ectx_topology *t, const char *name); /* NULL: not declared */

@@ -20,7 +20,10 @@ static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, 
 {
 	char saw[ECI_LINE_MAX];
 	enum ectx_phase phase = eci_login_phase(d->t);
-	eci_escape(saw, sizeof saw, (const uint8_t *)line, strlen(line));
+	if (d->t->method == ECI_SUDO) /* its prompt is our own text, and tells nobody anything */
+		snprintf(saw, sizeof saw, "%s", "sudo: a prompt for a password");
+	else
+		eci_escape(saw, sizeof saw, (const uint8_t *)line, strlen(line));
 	if (!d->t->secret) {
 		eci_verdict_set(d, phase, ECTX_E_PASSWORD_MISSING, saw, NULL, now_ms);
 		eci_dlg_end(d, false, now_ms);

@@ -33,6 +33,10 @@ void eci_recipe_deinit(struct eci_recipe *r);
 enum eci_spawn_mode eci_recipe_first_mode(const struct eci_target *t);
 unsigned eci_recipe_round_trips(const struct eci_target *t);
 
+/* What stands in the place of a nonce where one is shown: in `topo plan`, and in evidence, which must read the same for
+ * all hosts that fail alike. */
+#define ECI_NONCE_SHOWN "nonce000"
+
 struct eci_dialogue;
 /* stage: FIRST STAGE for this nonce (8 characters); copied. t is borrowed for the dialogue's life. NULL: no memory. */
 struct eci_dialogue *eci_dialogue_new(const struct eci_target *t, const char *nonce, const char *stage,

@@ -5,6 +5,7 @@
  *  - saw is the line of the tool that tells most (messages.c), with a line beside it that explains it (a key file that
  *    could not be read); without such a line, the last lines of stderr and terminal, then the last of the noise;
  *  - the exit status is added where the words alone do not say that the thing ended;
+ *  - it has no nonce: sudo prints the command that it refuses, and a hundred hosts that refuse it are one failure;
  *  - after_ms is the time since the phase began, so that a hop that waited for its turn is not blamed for it.
  */
 #include "transport/dialogue.h"
@@ -59,6 +60,12 @@ static uint32_t phase_limit(const struct eci_dialogue *d, enum ectx_phase phase)
 	}
 }
 
+static void hide_nonce(char *text, const char *nonce)
+{
+	while (*nonce && (text = strstr(text, nonce)) != NULL)
+		memcpy(text, ECI_NONCE_SHOWN, ECI_NONCE_LEN);
+}
+
 void eci_verdict_set(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, const char *saw,
 		     const char *hint, uint64_t now_ms)
 {
@@ -66,6 +73,7 @@ void eci_verdict_set(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_co
 	d->fail.after_ms = elapsed(d->phase_ms, now_ms);
 	if (saw)
 		snprintf(d->fail.saw, sizeof d->fail.saw, "%s", saw);
+	hide_nonce(d->fail.saw, d->nonce);
 	if (hint)
 		snprintf(d->fail.hint, sizeof d->fail.hint, "%s", hint);
 }

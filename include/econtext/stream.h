@@ -42,7 +42,8 @@ void ectx_stream_free(ectx_stream *s);
  * terminals, files; their flags are left alone. What is read from `in` goes there, what comes goes to `out`. The
  * descriptors are the library's from here on, on failure too: it closes them, each when its direction has ended. Done
  * when both have ended and all was written (`in`, a terminal, is not waited for), or with an error: as
- * ectx_stream_open(); later lost-running, or open-failed when it was reset. timeout_ms: for connecting. */
+ * ectx_stream_open(); later lost-running, open-failed when it was reset, or system when a descriptor fails (`saw`:
+ * "reading: " or "writing: " and what errno says). timeout_ms: for connecting. */
 ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int out, long timeout_ms);
 
 /* ---- tunnels: sockets that listen ---- */

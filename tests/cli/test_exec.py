@@ -2,7 +2,7 @@
 import os
 import shutil
 
-from support import LIMIT, PROGRAM, Case, read_until, signal, subprocess
+from support import LIMIT, PROGRAM, Case, read_until, signal, subprocess, terminal
 
 
 class Exec(Case):
@@ -24,6 +24,23 @@ class Exec(Case):
             f.write('second\n')
         self.assertEqual(child.communicate(timeout=LIMIT)[0], b'n1: second\n')
         self.assertEqual(child.returncode, 0)
+
+    def test_progress_is_one_row(self):
+        """What wrapped could not be removed again."""
+        import fcntl
+        import struct
+        import termios
+        self.env['TERM'] = 'xterm'
+        for columns, row in (20, 19), (42, 41), (43, 42), (44, 43), (200, 43):
+            ours, theirs = terminal()
+            self.addCleanup(os.close, ours)
+            fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack('4H', 24, columns, 0, 0))
+            child = self.start('exec', '-w', 'n[1-2]', 'sleep 60', stderr=theirs)
+            os.close(theirs)
+            want = b'econtext: 0 of 2 done, 2 running, 0 waiting'[:row]
+            self.assertEqual(read_until(ours, b'\033[K'), b'\r' + want + b'\033[K')
+            child.terminate()
+            self.assertEqual(child.wait(LIMIT), -signal.SIGTERM)
 
     def test_raw(self):
         """Any bytes, on the stream they were written to, and nothing besides; both ways at once."""

@@ -39,6 +39,9 @@ class Man(Case):
         text = page('econtext.1')
         part = text[text.index('.Sh COMMANDS'):text.index('.Sh TARGETS')]
         self.assertEqual(set(re.findall(r'(?m)^\.It Cm (.*)$', part)), set(COMMANDS) | {'help'})
+        synopsis = text[text.index('.Sh SYNOPSIS'):text.index('.Sh DESCRIPTION')]
+        words = set(re.findall(r'\w+', ' '.join(re.findall(r'(?m)^\.Cm (.*)$', synopsis))))
+        self.assertEqual(words, set(' '.join(COMMANDS).split()) | {'help'})
 
     def test_functions(self):
         declared = set()

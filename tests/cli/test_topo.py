@@ -91,6 +91,16 @@ class Tell(Case):
         self.assertEqual(one['round_trips'], sum(h['round_trips'] for h in one['hops']))
         self.assertGreater(one['round_trips'], 0)
 
+    def test_whose_files(self):
+        """A path is the dialling machine's: made whole where that is the master's, left as it is where it is a relay's."""
+        self.topology('econtext: 1\ndefaults: {ssh: {identity: k/id, config: c, program: ./ssh}}\n'
+                      'nodes:\n  b:\n  w: {via: b}\n  h: {local: {}}\n  l: {via: h}\n')
+        for name, folder in ('b', self.place + '/'), ('l', self.place + '/'), ('w', ''):
+            argv = json.loads(self.ends(0, 'topo', 'plan', '--json', '-w', name).out)['hops'][-1]['argv']
+            self.assertEqual(argv[0], folder + './ssh')
+            self.assertEqual(argv[argv.index('-i') + 1], folder + 'k/id')
+            self.assertEqual(argv[argv.index('-F') + 1], folder + 'c')
+
     def test_plan_text(self):
         out = self.ends(0, 'topo', 'plan', '-w', 'a:root').out
         self.assertIn('  path         master > b > a > a:app > a:root\n', out)

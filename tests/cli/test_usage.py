@@ -45,6 +45,8 @@ class Usage(Case):
         self.refused('socks', '--user', 'ann', '--exit', 'top', says='$ECONTEXT_SOCKS_PASSWORD')
         self.refused('connect', 'top', says='connect takes NODE HOST PORT')
         self.refused('connect', 'top', 'host', says='connect takes NODE HOST PORT')
+        for bad in ('http', '65536', '-1', '', '22x'):
+            self.refused('connect', 'top', 'host', bad, says='connect: %s: not a port, a number up to 65535' % bad)
         self.refused('connect', 'tpo', 'host', '1', says='no node named "tpo"')
 
     def test_overrides(self):
@@ -79,6 +81,8 @@ class Usage(Case):
             self.refused(c, '-w', 'n[1-', *LAST[c], says='n[1-')
 
     def test_arguments(self):
+        for behind in ('-w', 'top'), ('-wtop',), ('-g', 'leaves'):
+            self.refused('exec', 'true', *behind, says='exec needs targets: -w TARGETS, or -g GROUPS, before the first argument')
         self.refused('exec', '-w', 'top', says='exec needs a command')
         self.refused('call', '-w', 'top', says='call needs a function')
         self.refused('run', '-w', 'top', says='run needs a script')
@@ -87,6 +91,10 @@ class Usage(Case):
         self.refused('call', '-w', 'top', './no.py:f', says='./no.py cannot be read: No such file or directory')
         for bad in ('os', ':f', 'os:'):
             self.refused('call', '-w', 'top', bad, says='%s is not module:function' % bad)
+        for late in ('cp', 'a', 'top:b', '-q'), ('cp', 'top:/etc/hostname', '-q'), ('tunnel', 'db', '--topology', 'x.yaml'), \
+                ('connect', 'top', 'host', '1', '--json'), ('topo', 'check', 'x.yaml', '-h'), ('tree', 'top', '--topology=x'):
+            self.refused(*late, says='%s stands too late: options stand before the first argument' % [x for x in late if x[0] == '-'][0])
+        self.assertIn('/etc/nosuch: No such file', self.ends(1, 'cp', '--', 'top:/etc/nosuch', '-q').err)  # a name
         self.refused('call', '-w', 'top', 'os:getpid', '--', 'x', says='after -- come keywords, K=V; x is none')
         self.refused('call', '-w', 'top', 'os:getpid', '--', '=x', says='=x is none')
         for c in ('tree', 'trace'):
@@ -107,6 +115,7 @@ class Usage(Case):
         self.assertEqual(everything, self.ends(0, '--help').out)
         self.assertEqual(everything, self.ends(0, '-h').out)
         self.assertEqual(everything, self.ends(0, 'help', '--help').out)
+        self.assertEqual(everything, self.ends(0, 'help', 'help').out)
         topo = self.ends(0, 'help', 'topo').out
         self.assertEqual(topo, self.ends(0, 'topo', '--help').out)
         self.assertEqual(topo, self.ends(0, 'topo', '-h').out)
@@ -124,6 +133,8 @@ class Usage(Case):
         if not self.full():
             self.skipTest('no /dev/full')
         with open('/dev/full', 'w') as full:
+            for args in ('topo', 'check'), ('topo', 'show'), ('topo', 'plan'), ('preamble', '--size'):
+                self.assertEqual(self.ends(7, *args, stdout=full).err, 'econtext: writing: No space left on device\n', args)
             end = self.ends(7, 'help', stdout=full)
         self.assertIn('No space left', end.err)
 

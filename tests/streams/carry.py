@@ -1,6 +1,7 @@
 """connect, tunnel and socks carry bytes: every size at and beside the window, both directions at once, over each kind of address;
 half-close, reset and refusal are seen by the other peer as they are without anything between."""
 import os
+import signal
 import socket
 import subprocess
 
@@ -249,6 +250,19 @@ def test_reset(place):
                 pass
         status, out, err = place.run('connect', 'leaf1', '127.0.0.1', str(server.port), data=b'x')
         expect(status and out == b'' and 'reset' in err, 'connect', status, out, err)
+
+
+def test_own_output_fails(place):
+    """A reader that goes ends it as any filter; a disk that is full is said as that, and of no hop."""
+    with Server(client_resets) as server:
+        args = 'connect', 'leaf1', '127.0.0.1', str(server.port)
+        near, far = os.pipe()
+        os.close(near)
+        for out, want in (far, (-signal.SIGPIPE, '')), (os.open('/dev/full', os.O_WRONLY), (7, 'econtext: writing: No space left on device\n')):
+            program = place.start(*args, stdin=subprocess.DEVNULL, stdout=out)
+            os.close(out)
+            got = program.wait(), program.said()
+            expect(got == want, got)
 
 
 def test_refused(place):

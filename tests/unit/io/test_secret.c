@@ -49,7 +49,25 @@ Test(secret, nor_of_a_descriptor)
 		(void)usleep(300000);
 		_exit(write(fd[1], "late\n", 5) == 5 ? 0 : 1);
 	}
-	is_had(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_FD, .fd = fd[0]});
+	is_had(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_FD, .fd = fd[0], .opened = true});
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+}
+
+/* One that came later and is closed on exec is the library's own. */
+Test(secret, a_descriptor_that_was_not_opened_for_it)
+{
+	int fd[2];
+	char why[256] = "", value[ECI_SECRET_MAX];
+	struct eci_secret s = {.name = (char[]){"s"}, .kind = ECI_SECRET_FD};
+	cr_assert(pipe2(fd, O_CLOEXEC) == 0 && write(fd[1], "its own\n", 8) == 8);
+	s.fd = fd[0];
+	cr_expect(eci_secret_read(&s, value, sizeof value, why, sizeof why) != 0 &&
+			  strstr(why, "was not opened for it"),
+		  "%s", why);
+	cr_assert(fcntl(fd[0], F_SETFD, 0) == 0);
+	cr_expect(eci_secret_read(&s, value, sizeof value, why, sizeof why) == 0 && strcmp(value, "its own") == 0, "%s",
+		  why);
 	(void)close(fd[0]);
 	(void)close(fd[1]);
 }

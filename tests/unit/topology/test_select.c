@@ -93,6 +93,7 @@ Test(select, refusals)
 	refuses("web?", NULL, NULL, "no node named \"web?\"",
 		"there are no patterns: write a set, name[1-9], a group, or @* for every node");
 	refuses("web", NULL, NULL, "no node named \"web\"", "it is a group: write \"@web\"");
+	refuses("web0003", NULL, NULL, "no node named \"web0003\"", "did you mean \"web3\"?");
 	refuses("db1:ap", NULL, NULL, "node \"db1\" has no become step \"ap\"", "did you mean \"db1:app\"?");
 	refuses("db1:zzz", NULL, NULL, "node \"db1\" has no become step \"zzz\"",
 		"its steps stand under become: of \"db1\"");

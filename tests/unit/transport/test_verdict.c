@@ -97,6 +97,11 @@ static const struct script refusals[] = {
 	       "become-refused bob is not in the sudoers file."),
 	BECOME("sudo, not allowed", SUDO, "Sorry, user bob is not allowed to execute '/bin/sh -c x' as root on web1.\n",
 	       "become-refused Sorry, user bob"),
+	BECOME("sudo, not allowed, no nonce", SUDO,
+	       "Sorry, user bob is not allowed to execute '/bin/sh -c " SCRIPT_STAGE "' as root on web1.\n",
+	       "become-refused Sorry, user bob is not allowed to execute '/bin/sh -c echo EC:nonce000:$p:`uname "
+	       "-sm`;read "
+	       "-r l' as root on web1.$"),
 	BECOME("sudo, warnings are not the cause", SUDO,
 	       "sudo: unable to resolve host web1: x\nsudo: account validation failure, is your account locked?\n",
 	       "become-refused sudo: account validation"),
