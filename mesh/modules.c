@@ -60,6 +60,15 @@ void eci_lines_end(ectx_context *c)
 	}
 }
 
+/* Behind a hole goes on what nobody here has the beginning of. Whose lines a relay has lost it does not say: of all
+ * below it what has begun is ended where it stands, in two pieces rather than joined to what it never was. */
+static void lines_cut(ectx_context *c)
+{
+	eci_lines_end(c);
+	for (ectx_context *s = c->children; s; s = s->next_sibling)
+		lines_cut(s);
+}
+
 static void log_record(ectx_mesh *m, const struct eci_frame *f)
 {
 	struct eci_cbor c = eci_cbor_open(f->body, f->len);
@@ -73,6 +82,8 @@ static void log_record(ectx_mesh *m, const struct eci_frame *f)
 		return;
 	uint64_t dropped = eci_cbor_get_uint(&c);
 	ectx_context *from = eci_context_of_id(m, f->src);
+	if (dropped && from)
+		lines_cut(from);
 	if (dropped)
 		eci_event_dropped(m, from, dropped);
 	if (!printed(m, from, logger, nl, text, nt) && nl)
