@@ -233,13 +233,15 @@ class Calls(support.Case):
         """A fork of called code that returns, or raises, neither answers nor reads the link."""
         c = self.boot()
         c.serve('w', 'import os\ndef fork():\n    pid = os.fork()\n    if not pid:\n        print("from the child")\n    return pid\n'
-                'def fail():\n    pid = os.fork()\n    if not pid:\n        raise ValueError\n    os.waitpid(pid, 0)\n    return pid\n')
+                'def fail():\n    pid = os.fork()\n    if not pid:\n        raise ValueError\n    return os.waitpid(pid, 0)[1]\n')
         for name in 'fork', 'fail', 'fork':
             ok, pid = c.call('w', name)
             self.assertEqual(ok, 0)
             self.assertGreater(pid, 0)
             if name == 'fork':
                 self.assertEqual(c.call('os', 'waitpid', pid, 0), [0, [pid, 0]])
+            else:
+                self.assertEqual(pid, 256)      # exit status 1
         for i in range(50):
             self.assertEqual(c.call('operator', 'neg', i), [0, -i])
 

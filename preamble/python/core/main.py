@@ -28,7 +28,8 @@ def run_call(src, reply, module, name, args, kw):
         sys.stderr.flush()
     except:
         pass
-    PID == os.getpid() or os._exit(0)   # a fork of called code that came back: the answer, and the link, are not its to use
+    # A fork of called code that came back: the answer, and the link, are not its to use. If by an exception, its status is 1.
+    PID == os.getpid() or os._exit(not kind)
     drain(6)
     if reply:
         send(1, src, reply, 0, body)
