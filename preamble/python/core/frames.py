@@ -44,7 +44,7 @@ def parse(s):
         n = x[9]
         if x[:2] != (236, 1) or x[2] & 195 > 2 or n > 65536 >> (x[2] & 2):
             die()
-        if n + 28 > len(s):
+        if len(s) < n + 28:
             break
         route(*x[2:9] + (s[28:n + 28],))
         s = s[n + 28:]
