@@ -22,14 +22,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ITEMS_MAX 262144u /* of one folder: 30 MB of names; code does not live in larger ones */
-#define DEPTH_MAX 32u     /* of the search for Python: deeper than any module's name is worth */
+#define DEPTH_MAX 32u /* of the search for Python: deeper than any module's name is worth */
 
 struct eci_folder {
 	char *real, *rel;
 	struct eci_folder_item *items;
 	size_t count, cap;
 	bool scanned;
+	struct eci_folder *next_cut;
 	enum { PYTHON_UNKNOWN, PYTHON_NO, PYTHON_YES } python;
 };
 
@@ -102,21 +102,21 @@ static bool name_taken_in(const char *name)
 	       !ends_in(name, ".so") && !ends_in(name, ".pyd") && eci_utf8_valid((const uint8_t *)name, strlen(name));
 }
 
-static bool in_roots(const char *real, char *const *roots, size_t count)
+static bool in_roots(const char *real, const struct eci_fence *fence)
 {
 	size_t i, n;
 
-	for (i = 0; i < count; i++) {
-		n = strlen(roots[i]);
-		if (strncmp(real, roots[i], n) == 0 &&
-		    (real[n] == '/' || real[n] == '\0' || strcmp(roots[i], "/") == 0))
+	for (i = 0; i < fence->count; i++) {
+		n = strlen(fence->roots[i]);
+		if (strncmp(real, fence->roots[i], n) == 0 &&
+		    (real[n] == '/' || real[n] == '\0' || strcmp(fence->roots[i], "/") == 0))
 			return true;
 	}
 	return false;
 }
 
 /* What is it? 1 with *is_folder and, for a link, *real; 0: nothing to take in; -1: no memory. */
-static int classify(const char *path, char *const *roots, size_t count, bool *is_folder, char **real)
+static int classify(const char *path, const struct eci_fence *fence, bool *is_folder, char **real)
 {
 	struct stat st;
 
@@ -127,7 +127,7 @@ static int classify(const char *path, char *const *roots, size_t count, bool *is
 		*real = realpath(path, NULL);
 		if (!*real)
 			return errno == ENOMEM ? -1 : 0;
-		if (!in_roots(*real, roots, count) || lstat(*real, &st)) {
+		if (!in_roots(*real, fence) || lstat(*real, &st)) {
 			free(*real);
 			*real = NULL;
 			return 0;
@@ -142,11 +142,11 @@ static int classify(const char *path, char *const *roots, size_t count, bool *is
 }
 
 /* 0 or -1 no memory. */
-static int take_in(struct eci_folder *f, const char *name, char *const *roots, size_t count)
+static int take_in(struct eci_folder *f, const char *name, const struct eci_fence *fence)
 {
 	struct eci_folder_item item = {.name = NULL}, *items;
 	char *path = join(f->real, name);
-	int rc = path ? classify(path, roots, count, &item.is_folder, &item.real) : -1;
+	int rc = path ? classify(path, fence, &item.is_folder, &item.real) : -1;
 
 	free(path);
 	if (rc <= 0)
@@ -175,9 +175,10 @@ static int compare_items(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-int eci_folder_scan(struct eci_folder *f, char *const *roots, size_t count)
+int eci_folder_scan(struct eci_folder *f, struct eci_fence *fence)
 {
 	const struct dirent *entry;
+	bool cut = false;
 	DIR *dir;
 	int rc = 0;
 
@@ -186,15 +187,26 @@ int eci_folder_scan(struct eci_folder *f, char *const *roots, size_t count)
 	dir = opendir(f->real);
 	if (!dir && errno == ENOMEM)
 		return -1;
-	while (dir && rc == 0 && f->count < ITEMS_MAX && (entry = readdir(dir)))
-		if (name_taken_in(entry->d_name))
-			rc = take_in(f, entry->d_name, roots, count);
+	while (dir && rc == 0 && !cut && (entry = readdir(dir)))
+		if (name_taken_in(entry->d_name)) {
+			cut = f->count == ECI_FOLDER_ITEMS_MAX;
+			rc = cut ? 0 : take_in(f, entry->d_name, fence);
+		}
 	if (dir)
 		closedir(dir);
+	if (cut) {
+		f->next_cut = fence->cut;
+		fence->cut = f;
+	}
 	if (f->count)
 		qsort(f->items, f->count, sizeof(*f->items), compare_items);
 	f->scanned = true; /* also a part of it, when memory ran out: reading on would double what is there */
 	return rc;
+}
+
+struct eci_folder *eci_folder_next_cut(const struct eci_folder *f)
+{
+	return f->next_cut;
 }
 
 const struct eci_folder_item *eci_folder_items(const struct eci_folder *f, size_t *count)
@@ -236,7 +248,7 @@ struct eci_folder *eci_folder_enter(const struct eci_folder *f, struct eci_folde
 	return item->folder;
 }
 
-static int search(struct eci_folder *f, char *const *roots, size_t count, unsigned *budget, unsigned depth)
+static int search(struct eci_folder *f, struct eci_fence *fence, unsigned *budget, unsigned depth)
 {
 	struct eci_folder *below;
 	int rc = 0;
@@ -247,7 +259,7 @@ static int search(struct eci_folder *f, char *const *roots, size_t count, unsign
 	if (*budget == 0 || depth > DEPTH_MAX)
 		return 0;
 	--*budget;
-	if (eci_folder_scan(f, roots, count))
+	if (eci_folder_scan(f, fence))
 		return -1;
 	for (i = 0; rc == 0 && i < f->count; i++)
 		rc = !f->items[i].is_folder && ends_in(f->items[i].name, ".py");
@@ -256,16 +268,16 @@ static int search(struct eci_folder *f, char *const *roots, size_t count, unsign
 		if (!f->items[i].is_folder || f->items[i].real || strpbrk(f->items[i].name, ".- "))
 			continue;
 		below = eci_folder_enter(f, &f->items[i]);
-		rc = below ? search(below, roots, count, budget, depth + 1) : -1;
+		rc = below ? search(below, fence, budget, depth + 1) : -1;
 	}
 	if (rc >= 0 && *budget > 0)
 		f->python = rc ? PYTHON_YES : PYTHON_NO;
 	return rc;
 }
 
-int eci_folder_has_python(struct eci_folder *f, char *const *roots, size_t count, unsigned *budget)
+int eci_folder_has_python(struct eci_folder *f, struct eci_fence *fence, unsigned *budget)
 {
-	return search(f, roots, count, budget, 0);
+	return search(f, fence, budget, 0);
 }
 
 /* All of fd. 0, 1 (not readable, or more than max), -1 no memory. */

@@ -14,15 +14,24 @@ struct eci_folder_item {
 	struct eci_folder *folder; /* once asked for */
 };
 
+#define ECI_FOLDER_ITEMS_MAX 262144u /* of one folder: 30 MB of names; code does not live in larger ones */
+
+/* What a walk below some roots has with it. */
+struct eci_fence {
+	char **roots; /* links are followed only to what lies in one of these */
+	size_t count;
+	struct eci_folder *cut; /* those that had more items than are taken in, the latest first */
+};
+
 /* real: a path without symbolic links in it. rel: its path below its root, "" for the root itself. NULL: no memory. */
 struct eci_folder *eci_folder_new(const char *real, const char *rel);
 void eci_folder_free(struct eci_folder *f); /* and what lies below it. NULL-safe */
 const char *eci_folder_real(const struct eci_folder *f);
 const char *eci_folder_rel(const struct eci_folder *f);
 
-/* Reads it, once. roots, count: links are followed only to what lies in one of these. What is not readable is empty.
- * 0, or -1 no memory. The items are sorted by name. */
-int eci_folder_scan(struct eci_folder *f, char *const *roots, size_t count);
+/* Reads it, once. What is not readable is empty. 0, or -1 no memory. The items are sorted by name. */
+int eci_folder_scan(struct eci_folder *f, struct eci_fence *fence);
+struct eci_folder *eci_folder_next_cut(const struct eci_folder *f); /* of fence->cut */
 /* Of a folder that was scanned: */
 const struct eci_folder_item *eci_folder_items(const struct eci_folder *f, size_t *count);
 struct eci_folder_item *eci_folder_find(const struct eci_folder *f, const char *name);
@@ -30,7 +39,7 @@ struct eci_folder_item *eci_folder_find(const struct eci_folder *f, const char *
 struct eci_folder *eci_folder_enter(const struct eci_folder *f, struct eci_folder_item *item);
 /* Does a .py file lie in it or below it? Links are not followed here, and the search ends after *budget folders. 1, 0,
  * or -1 no memory. */
-int eci_folder_has_python(struct eci_folder *f, char *const *roots, size_t count, unsigned *budget);
+int eci_folder_has_python(struct eci_folder *f, struct eci_fence *fence, unsigned *budget);
 
 /* Content of a file, malloc'd. 0; 1: cannot be read, is no plain file, or has more than max bytes; -1: no memory. */
 int eci_folder_read(const struct eci_folder *f, const struct eci_folder_item *item, size_t max, uint8_t **bytes,

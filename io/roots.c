@@ -26,8 +26,8 @@
 
 struct eci_roots {
 	struct eci_folder **folders;
-	char **real;
-	size_t count;
+	struct eci_fence fence; /* roots: the real paths of folders, and as many */
+	const struct eci_folder *told;
 };
 
 struct place {
@@ -42,6 +42,7 @@ struct place {
 struct eci_roots *eci_roots_new(const char *const *folders)
 {
 	struct eci_roots *r = calloc(1, sizeof(*r));
+	struct eci_fence *fence;
 	struct stat st;
 	size_t n = 0, i;
 
@@ -50,20 +51,21 @@ struct eci_roots *eci_roots_new(const char *const *folders)
 	if (!r)
 		return NULL;
 	r->folders = calloc(n + 1, sizeof(struct eci_folder *));
-	r->real = calloc(n + 1, sizeof(char *));
-	for (i = 0; r->folders && r->real && i < n; i++) {
+	fence = &r->fence;
+	fence->roots = calloc(n + 1, sizeof(char *));
+	for (i = 0; r->folders && fence->roots && i < n; i++) {
 		char *real = realpath(folders[i], NULL);
 
 		if (!real || stat(real, &st) || !S_ISDIR(st.st_mode)) {
 			free(real);
 			continue;
 		}
-		r->real[r->count] = real;
-		r->folders[r->count] = eci_folder_new(real, "");
-		if (!r->folders[r->count++])
+		fence->roots[fence->count] = real;
+		r->folders[fence->count] = eci_folder_new(real, "");
+		if (!r->folders[fence->count++])
 			break;
 	}
-	if (r->folders && r->real && (r->count == 0 || r->folders[r->count - 1]))
+	if (r->folders && fence->roots && (fence->count == 0 || r->folders[fence->count - 1]))
 		return r;
 	eci_roots_free(r);
 	return NULL;
@@ -75,13 +77,25 @@ void eci_roots_free(struct eci_roots *r)
 
 	if (!r)
 		return;
-	for (i = 0; i < r->count; i++) {
+	for (i = 0; i < r->fence.count; i++) {
 		eci_folder_free(r->folders[i]);
-		free(r->real[i]);
+		free(r->fence.roots[i]);
 	}
 	free(r->folders);
-	free(r->real);
+	free(r->fence.roots);
 	free(r);
+}
+
+const char *eci_roots_cut(struct eci_roots *r)
+{
+	const struct eci_folder *f = r->fence.cut;
+
+	if (f == r->told)
+		return NULL;
+	while (eci_folder_next_cut(f) != r->told)
+		f = eci_folder_next_cut(f);
+	r->told = f;
+	return eci_folder_real(f);
 }
 
 static struct eci_folder_item *file_in(const struct eci_folder *f, const char *name)
@@ -102,11 +116,11 @@ static bool part_valid(const char *part, size_t n)
 static int place_open(struct eci_roots *r, struct place *p)
 {
 	*p = (struct place){.kind = ECI_MOD_NAMESPACE, .dotted = true};
-	p->list = calloc(r->count + 1, sizeof(struct eci_folder *));
+	p->list = calloc(r->fence.count + 1, sizeof(struct eci_folder *));
 	if (!p->list)
 		return -1;
-	memcpy(p->list, r->folders, r->count * sizeof(struct eci_folder *));
-	p->count = r->count;
+	memcpy(p->list, r->folders, r->fence.count * sizeof(struct eci_folder *));
+	p->count = r->fence.count;
 	return 0;
 }
 
@@ -122,13 +136,13 @@ static int step(struct eci_roots *r, struct place *p, const char *part)
 		struct eci_folder *f = p->list[i], *below = NULL;
 		struct eci_folder_item *item, *module;
 
-		if (eci_folder_scan(f, r->real, r->count))
+		if (eci_folder_scan(f, &r->fence))
 			return -1;
 		item = eci_folder_find(f, part);
 		module = file_in(f, file);
 		if (item && item->is_folder) {
 			below = eci_folder_enter(f, item);
-			if (!below || eci_folder_scan(below, r->real, r->count))
+			if (!below || eci_folder_scan(below, &r->fence))
 				return -1;
 		}
 		if (below && file_in(below, INIT)) {
@@ -249,7 +263,7 @@ static int add_submodule(struct eci_roots *r, struct eci_folder *f, struct eci_f
 	if (!part_valid(item->name, n))
 		return 0;
 	below = eci_folder_enter(f, item);
-	rc = below ? eci_folder_has_python(below, r->real, r->count, budget) : -1;
+	rc = below ? eci_folder_has_python(below, &r->fence, budget) : -1;
 	return rc > 0 ? list_add(l, item->name, n, "") : rc;
 }
 
@@ -318,7 +332,7 @@ static int fill_module(struct eci_roots *r, const struct place *p, struct eci_so
 			return 0;
 	} else {
 		for (i = 0; rc == 0 && i < p->count; i++)
-			rc = eci_folder_has_python(p->list[i], r->real, r->count, &budget);
+			rc = eci_folder_has_python(p->list[i], &r->fence, &budget);
 		if (rc <= 0)
 			return rc;
 		out->path = path_of(p->list[0], "");

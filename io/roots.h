@@ -10,6 +10,9 @@ struct eci_roots; /* the ctx of eci_roots_ops */
  * memory. One thread at a time; finding blocks on the disk. */
 struct eci_roots *eci_roots_new(const char *const *folders);
 void eci_roots_free(struct eci_roots *r); /* NULL-safe */
+/* The path of a folder below them that has more than ECI_FOLDER_ITEMS_MAX items, of which the rest is not seen: each
+ * once, in the order in which they were read. NULL: no further one. Valid as long as r. */
+const char *eci_roots_cut(struct eci_roots *r);
 extern const struct eci_source_ops eci_roots_ops;
 
 #endif

@@ -1,5 +1,6 @@
 /* Calls: one CALL frame, one answer. The request is encoded when the future is made, so that the caller's values are
  * the caller's again at once, and sent when the context can be reached. */
+#include "io/folder.h"
 #include "mesh/program.h"
 #include "mesh/secret.h"
 #include "mesh/stream.h"
@@ -8,8 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void take_exception(struct ectx_future *f, const struct eci_fail *fail, char *detail)
+/* An import that fails because of what we did not see here. */
+static void hint_cut(const ectx_mesh *m, struct eci_fail *fail)
 {
+	bool import = !strncmp(fail->saw, "ModuleNotFoundError:", 20) || !strncmp(fail->saw, "ImportError:", 12);
+	if (m->cut_folder && import && fail->code == ECTX_E_EXCEPTION)
+		(void)snprintf(fail->hint, sizeof fail->hint, "not all of %s is served: it has more than %u items",
+			       m->cut_folder, ECI_FOLDER_ITEMS_MAX);
+}
+
+static void take_exception(struct ectx_future *f, struct eci_fail *fail, char *detail)
+{
+	hint_cut(f->mesh, fail);
 	f->error.detail = detail;
 	eci_future_fail(f, fail, f->context);
 }

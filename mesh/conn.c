@@ -63,7 +63,7 @@ static void open_done(struct ectx_future *f)
 	struct eci_pump *p = f->user;
 	struct eci_conn *c = (struct eci_conn *)(void *)((char *)p - offsetof(struct eci_conn, pump));
 	struct eci_stream *s = f->error.status == ECTX_OK ? eci_open_take(f) : NULL;
-	int error = eci_open_errno(f);
+	int error = f->error.phase == ECTX_PHASE_RESOLVE ? EHOSTUNREACH : eci_open_errno(f);
 	if (!s && c->tunnel->kind != ECTX_TUNNEL_REMOTE)
 		eci_tunnel_say(c->tunnel, 30, "%s", f->error.saw[0] ? f->error.saw : ectx_code_name(f->error.code));
 	eci_future_drop(f);

@@ -143,6 +143,7 @@ struct ectx_mesh {
 	struct eci_spawns *spawns;
 	struct eci_responder *responder;
 	struct eci_roots *roots;
+	const char *cut_folder;       /* the last of eci_roots_cut() */
 	struct eci_carrier *carriers; /* all */
 	struct eci_carrier *dirty;    /* have output to flush */
 	uint8_t *read_buf;

@@ -3,13 +3,30 @@
  * The responder finds, compresses and remembers; answers go to the child link that asked, which is always one of the
  * master's own children: relays ask on behalf of what is below them. Reading a root's files happens in the loop's
  * thread, as an import is waited for anyway. */
+#include "io/folder.h"
+#include "io/roots.h"
 #include "mesh/event.h"
 #include "mesh/program.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What is beyond the limit is missing, by chance: whoever misses it is told where to look. */
+static void say_cut(ectx_mesh *m)
+{
+	static const char logger[] = "econtext.modules";
+	char text[PATH_MAX + 100];
+	for (const char *path; (path = eci_roots_cut(m->roots)) != NULL; m->cut_folder = path) {
+		int n = snprintf(text, sizeof text,
+				 "%s: more than %u files and folders, the rest of them is not served", path,
+				 ECI_FOLDER_ITEMS_MAX);
+		size_t len = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+		eci_event_log(m, NULL, 30, logger, sizeof logger - 1, text, len);
+	}
+}
 
 static void get_module(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)
 {
@@ -23,6 +40,7 @@ static void get_module(ectx_mesh *m, struct eci_link *link, const struct eci_fra
 	}
 	struct eci_buf out = ECI_BUF_NULL;
 	int r = eci_responder_answer(m->responder, eci_link_peer(link), name, n, &out);
+	say_cut(m);
 	if (r == 0 && !out.failed)
 		eci_send(m, ECI_CALL, f->src, f->reply_to, 0, &out);
 	else
@@ -60,6 +78,15 @@ void eci_lines_end(ectx_context *c)
 	}
 }
 
+/* Behind a hole goes on what nobody here has the beginning of. Whose lines a relay has lost it does not say: of all
+ * below it what has begun is ended where it stands, in two pieces rather than joined to what it never was. */
+static void lines_cut(ectx_context *c)
+{
+	eci_lines_end(c);
+	for (ectx_context *s = c->children; s; s = s->next_sibling)
+		lines_cut(s);
+}
+
 static void log_record(ectx_mesh *m, const struct eci_frame *f)
 {
 	struct eci_cbor c = eci_cbor_open(f->body, f->len);
@@ -73,6 +100,8 @@ static void log_record(ectx_mesh *m, const struct eci_frame *f)
 		return;
 	uint64_t dropped = eci_cbor_get_uint(&c);
 	ectx_context *from = eci_context_of_id(m, f->src);
+	if (dropped && from)
+		lines_cut(from);
 	if (dropped)
 		eci_event_dropped(m, from, dropped);
 	if (!printed(m, from, logger, nl, text, nt) && nl)

@@ -68,6 +68,19 @@ static void try_next(struct ectx_future *f)
 	send_open(f, line);
 }
 
+static bool is_address(const char *host)
+{
+	struct in6_addr six;
+	struct in_addr four;
+	return inet_pton(AF_INET, host, &four) == 1 || inet_pton(AF_INET6, host, &six) == 1;
+}
+
+static bool is_name(const struct eci_opening *o)
+{
+	return o->port >= 0 && o->host && *o->host && !is_address(o->host);
+}
+
+/* Python resolves a name itself; where that fails there is a text, and no errno. */
 static void refused(struct ectx_future *f, struct eci_cbor *c)
 {
 	struct eci_opening *o = f->opening;
@@ -84,8 +97,9 @@ static void refused(struct ectx_future *f, struct eci_cbor *c)
 		return;
 	}
 	struct eci_fail fail = {0};
+	enum ectx_phase phase = !o->err && is_name(o) ? ECTX_PHASE_RESOLVE : ECTX_PHASE_CONNECT;
 	if (o->port >= 0 && o->host)
-		eci_fail_set(&fail, ECTX_PHASE_CONNECT, ECTX_E_OPEN_FAILED, "%s port %d: %s", o->host, o->port, text);
+		eci_fail_set(&fail, phase, ECTX_E_OPEN_FAILED, "%s port %d: %s", o->host, o->port, text);
 	else
 		eci_fail_set(&fail, ECTX_PHASE_CONNECT, ECTX_E_OPEN_FAILED, "%s%s%s", o->host ? o->host : "",
 			     o->host ? ": " : "", text);
@@ -167,13 +181,6 @@ static void send_open(struct ectx_future *f, const char *host)
 
 /* ---- names ---- */
 
-static bool is_address(const char *host)
-{
-	struct in6_addr six;
-	struct in_addr four;
-	return inet_pton(AF_INET, host, &four) == 1 || inet_pton(AF_INET6, host, &six) == 1;
-}
-
 static void on_addresses(void *arg, const char *addresses)
 {
 	struct ectx_future *f = arg;
@@ -193,8 +200,7 @@ static void on_addresses(void *arg, const char *addresses)
 void eci_open_run(struct ectx_future *f)
 {
 	struct eci_opening *o = f->opening;
-	bool name = o->port >= 0 && o->host && *o->host && !is_address(o->host);
-	if (!name || !f->at->native) {
+	if (!is_name(o) || !f->at->native) {
 		send_open(f, o->host);
 		return;
 	}

@@ -17,9 +17,10 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 enum ectx_event_kind {
-	ECTX_EVENT_OUTPUT,  /* bytes of an exec or run */
-	ECTX_EVENT_LOG,     /* a record of Python's logging, or a line that code or a process of its printed */
-	ECTX_EVENT_DONE,    /* future is done; only for those given to ectx_future_set_user() */
+	ECTX_EVENT_OUTPUT, /* bytes of an exec or run */
+	ECTX_EVENT_LOG,  /* a record of Python's logging, or a line that code or a process of its printed; or of our own
+			    (logger econtext.tunnel; econtext.modules, without a context) */
+	ECTX_EVENT_DONE, /* future is done; only for those given to ectx_future_set_user() */
 	ECTX_EVENT_DROPPED, /* `dropped` log records and printed lines were thrown away since the last such event; what
 			       was lost over there is told with the next record that comes from there */
 	ECTX_EVENT_INPUT    /* future takes input again, after an ectx_future_write() that returned 0 */

@@ -23,6 +23,7 @@ shift
 newline='
 '
 SMALL=4096 # a page: what /sys says of its files
+PATIENCE=5 # seconds: what says it has 0 bytes may wait for more, as /proc/kmsg does
 UNSIZED=1048576 # the most of a file that says it has 0 bytes: it is kept in memory
 
 why() { # the last word of a tool's complaint
@@ -33,6 +34,20 @@ why() { # the last word of a tool's complaint
 
 error() { # FULL TEXT
 	printf 'e %s\0%s\0' "$1" "$2"
+}
+
+patient() { # COMMAND...: 143 where it waited too long
+	"$@" &
+	reader=$!
+	{
+		trap 'kill $!; exit' TERM
+		sleep $PATIENCE &
+		wait $! && kill $reader
+	} >/dev/null 2>&1 4>&- &
+	wait $reader
+	ended=$?
+	kill $! 2>/dev/null
+	return $ended
 }
 
 look() { # FULL: mode, seconds, fraction, size
@@ -48,9 +63,9 @@ look() { # FULL: mode, seconds, fraction, size
 		*) fraction=0 ;;
 		esac
 	else # a host without stat(1)
-		mode=644 seconds=- fraction=0 size=$(wc -c <"$1" 2>/dev/null) || size=0
+		mode=644 seconds=- fraction=0 size=$(patient wc -c "$1" 2>/dev/null) || size=0
 		[ ! -x "$1" ] || mode=755
-		size=$((size))
+		size=$((${size%"$1"}))
 	fi
 }
 
@@ -61,11 +76,20 @@ sum_of() { # FULL N: of its first N bytes
 }
 
 small() { # FULL PATH: all of it at once, in octal as a printf(1) format has it (with sed(1) in between, busybox was at 1 MiB for 20 s)
-	most=$UNSIZED
-	[ "$size" -eq 0 ] || most=$size
-	octal=$(if head -c $((most + 1)) "$1" 2>/dev/null; then printf +; else printf -; fi | od -An -v -to1 | tr -d '\n' | tr ' ' '\134')
+	most=$UNSIZED how=patient
+	[ "$size" -eq 0 ] || most=$size how=
+	octal=$(
+		{
+			# shellcheck disable=SC2086 # one word, or none
+			if $how head -c $((most + 1)) "$1" 2>/dev/null; then printf +; elif [ $? -eq 143 ]; then printf .; else printf -; fi
+		} | od -An -v -to1 | tr -d '\n' | tr ' ' '\134'
+	)
 	case $octal in
 	*\\053) octal=${octal%????} ;;
+	*\\056)
+		error "$1" 'it says 0 bytes, and its end does not come'
+		return
+		;;
 	*)
 		err=$(head -c $((most + 1)) "$1" 2>&1 >/dev/null)
 		why "$err"

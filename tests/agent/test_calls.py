@@ -233,13 +233,16 @@ class Calls(support.Case):
         """A fork of called code that returns, or raises, neither answers nor reads the link."""
         c = self.boot()
         c.serve('w', 'import os\ndef fork():\n    pid = os.fork()\n    if not pid:\n        print("from the child")\n    return pid\n'
-                'def fail():\n    pid = os.fork()\n    if not pid:\n        raise ValueError\n    os.waitpid(pid, 0)\n    return pid\n')
-        for name in 'fork', 'fail', 'fork':
-            ok, pid = c.call('w', name)
+                'def leave(what):\n    pid = os.fork()\n    if not pid:\n        raise eval(what)\n    return os.waitpid(pid, 0)[1]\n')
+        for what, status in (None, 0), ('ValueError("of the child")', 256), ('SystemExit(3)', 768), ('SystemExit()', 0), (None, 0):
+            ok, pid = what and c.call('w', 'leave', what) or c.call('w', 'fork')
             self.assertEqual(ok, 0)
-            self.assertGreater(pid, 0)
-            if name == 'fork':
+            if what:
+                self.assertEqual(pid, status)
+            else:
+                self.assertGreater(pid, 0)
                 self.assertEqual(c.call('os', 'waitpid', pid, 0), [0, [pid, 0]])
+        self.assertIn('ValueError: of the child', ''.join(r[2] for r in c.logs))
         for i in range(50):
             self.assertEqual(c.call('operator', 'neg', i), [0, -i])
 

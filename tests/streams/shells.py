@@ -1,9 +1,10 @@
 """cp to and from hosts without Python whose tools are fewer, or say other things, than one is used to."""
 import os
 import shutil
+import time
 
 from files import read, write
-from support import DATA, MIB, W, expect
+from support import DATA, MIB, W, alive, expect, until
 
 
 def fake(place, tool, text):
@@ -53,6 +54,28 @@ def test_sizes_that_are_read_another_way(place):
         status, out, err = place.run('cp', 'leaf1:' + place.path('x'), 'y%d' % size)
         expect((status == 0) == good and ('it says 0 bytes, and has more than 1 MiB' in err) != good, size, status, err)
         expect(os.path.exists(place.path('y%d' % size)) == good, size)
+
+
+def test_what_never_ends(place):
+    """/proc/kmsg is a file of 0 bytes, too. What looks at the clock meanwhile is gone with the file."""
+    for tool in 'head', 'wc':
+        fake(place, tool, '#!%s\ncase "$*" in *endless*) printf some; exec %s 600 ;; *) exec %s "$@" ;; esac\n' % (
+            os.path.realpath(shutil.which('sh')), shutil.which('sleep'), shutil.which(tool)))
+    fake(place, 'sleep', '#!%s\necho $$ >>%s\nexec %s 1\n' % (
+        os.path.realpath(shutil.which('sh')), place.path('clocks'), shutil.which('sleep')))
+    for name in 'd/endless', 'd/empty', 'd/full':
+        os.makedirs(place.path('d'), exist_ok=True)
+        write(place.path(name), DATA[:W] * (name == 'd/full'))
+    for has_stat in True, False:
+        has_stat or fake(place, 'stat', None)
+        began = time.monotonic()
+        status, out, err = place.run('cp', 'leaf1:' + place.path('d'), 'came%d/' % has_stat)
+        expect(status == 1 and 'd/endless: it says 0 bytes, and its end does not come' in err, status, err)
+        expect(time.monotonic() - began < 20, time.monotonic() - began)
+        came = place.path('came%d/d' % has_stat)
+        expect([read(os.path.join(came, x)) for x in sorted(os.listdir(came))] == [b'', DATA[:W]], os.listdir(came))
+    clocks = [int(x) for x in read(place.path('clocks')).split()]
+    expect(len(clocks) >= 4 and until(lambda: not [x for x in clocks if alive(x)]), clocks, [x for x in clocks if alive(x)])
 
 
 def test_what_is_shorter_than_it_says(place):

@@ -44,7 +44,7 @@ def parse(s):
         n = x[9]
         if x[:2] != (236, 1) or x[2] & 195 > 2 or n > 65536 >> (x[2] & 2):
             die()
-        if n + 28 > len(s):
+        if len(s) < n + 28:
             break
         route(*x[2:9] + (s[28:n + 28],))
         s = s[n + 28:]
@@ -76,13 +76,13 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
     f.register(0, 0)
     x = os.fork()
     while x:
-        (os.waitpid(x, 1)[0] or f.poll(256) and [time.sleep(1)]) and die()
+        os.waitpid(x, 1)[0] and die()
+        f.poll(256) and die(time.sleep(1))
     x = os.uname()
     send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), x[1]]))))
     m[0] == 1 or die()
     PREFIXES = [x + '.' for x in m.get(6, ())]
-    if PREFIXES:
-        sys.meta_path.insert(0, SELF)
+    sys.meta_path[:0] = PREFIXES and [SELF]
 
 
 def route2(kind, hops, dst, src, auth, handle, reply, body):

@@ -13,6 +13,8 @@ def run_call(src, reply, module, name, args, kw):
         body = pack_value([0, f])
         decode(body)
     except:
+        if PID - os.getpid():
+            raise           # a fork of called code: it ends as any program, and says why
         import traceback
         x, v, tb = sys.exc_info()
         s = ''.join(traceback.format_exception(x, v, tb.tb_next))
@@ -28,7 +30,8 @@ def run_call(src, reply, module, name, args, kw):
         sys.stderr.flush()
     except:
         pass
-    PID == os.getpid() or os._exit(0)   # a fork of called code that came back: the answer, and the link, are not its to use
+    if PID - os.getpid():
+        os._exit(0)         # a fork that came back: the answer, and the link, are not its to use
     drain(6)
     if reply:
         send(1, src, reply, 0, body)

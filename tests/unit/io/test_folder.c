@@ -9,7 +9,7 @@
 
 enum { MANY = 262144 };
 
-static size_t given;
+static size_t given, given_at_most = MANY + 1;
 
 /* "more" again and again, then as the last that has room "last.py", then one past it. */
 struct dirent *readdir(DIR *dir)
@@ -21,7 +21,7 @@ struct dirent *readdir(DIR *dir)
 		       given < MANY    ? "more"
 		       : given == MANY ? "last.py"
 				       : "past.py");
-	return given <= MANY + 1 ? &entry : NULL;
+	return given <= given_at_most ? &entry : NULL;
 }
 
 int lstat(const char *restrict path, struct stat *restrict st)
@@ -34,11 +34,23 @@ int lstat(const char *restrict path, struct stat *restrict st)
 Test(folder, has_262144_items)
 {
 	struct eci_folder *f = eci_folder_new(".", "");
+	struct eci_fence fence = {0};
 	size_t count;
-	cr_assert(f && eci_folder_scan(f, NULL, 0) == 0);
+	cr_assert(f && eci_folder_scan(f, &fence) == 0);
 	(void)eci_folder_items(f, &count);
 	cr_expect(count == MANY, "%zu", count);
 	cr_expect(eci_folder_find(f, "last.py") != NULL);
 	cr_expect(eci_folder_find(f, "past.py") == NULL);
+	cr_expect(fence.cut == f && eci_folder_next_cut(f) == NULL, "it is known to be cut");
+	eci_folder_free(f);
+}
+
+Test(folder, of_262144_items_nothing_is_cut)
+{
+	struct eci_folder *f = eci_folder_new(".", "");
+	struct eci_fence fence = {0};
+	given_at_most = MANY;
+	cr_assert(f && eci_folder_scan(f, &fence) == 0);
+	cr_expect(fence.cut == NULL);
 	eci_folder_free(f);
 }

@@ -1,4 +1,5 @@
 /* Events: log records, output, ends; the limit of records and one past it; the descriptor. */
+#include "core/cbor.h"
 #include "mesh/event.h"
 #include "mesh_support.h"
 
@@ -180,6 +181,62 @@ Test(event, what_was_lost_elsewhere_is_added_up_by_context)
 	says_dropped(w.mesh, "a", 5);
 	cr_expect(!readable(w.mesh) && ectx_event_next(w.mesh, 0) == NULL);
 	lost_at(w.mesh, "b", 1); /* waits when the mesh goes */
+	world_close(&w);
+}
+
+/* A LOG of that context, or one that says only what it has lost. */
+static void says(ectx_mesh *m, const char *name, const char *logger, const char *text, uint64_t lost)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 4);
+	eci_cbor_put_uint(&b, 20);
+	eci_cbor_put_str(&b, logger);
+	eci_cbor_put_str(&b, text);
+	eci_cbor_put_uint(&b, lost);
+	ectx_context *c = get(m, name);
+	eci_lock(m);
+	cr_expect(eci_serve(m, NULL,
+			    &(struct eci_frame){.handle = ECI_H_LOG,
+						.src = c->id,
+						.body = eci_buf_data(&b),
+						.len = (uint32_t)eci_buf_len(&b)}));
+	eci_unlock(m);
+	eci_buf_deinit(&b);
+}
+
+static void comes(ectx_mesh *m, const char *name, const char *logger, const char *text)
+{
+	ectx_event *e = ectx_event_next(m, 0);
+	cr_assert(e && e->kind == ECTX_EVENT_LOG, "no %s", text);
+	cr_expect_str_eq(ectx_context_name(e->context), name);
+	cr_expect_str_eq(e->logger, logger);
+	cr_expect_str_eq(e->text, text);
+	ectx_event_free(e);
+}
+
+/* What a relay has lost is somebody's below it: the beginning of a line is joined to nothing that came after. */
+Test(event, a_line_that_a_hole_cuts_ends_there)
+{
+	struct world w = world_open();
+	(void)call_int(get(w.mesh, "c"), "work:add", "[1]");
+	(void)call_int(get(w.mesh, "d"), "work:add", "[1]");
+	says(w.mesh, "c", "stdout", "one", 0);
+	says(w.mesh, "c", "stderr", "two", 0);
+	says(w.mesh, "d", "stdout", "elsewhere ", 0);
+	says(w.mesh, "a", "", "", 7);
+	says(w.mesh, "c", "stdout", "the end\n", 0);
+	says(w.mesh, "d", "stdout", "goes on\n", 0);
+	comes(w.mesh, "c", "stdout", "one");
+	comes(w.mesh, "c", "stderr", "two");
+	says_dropped(w.mesh, "a", 7);
+	comes(w.mesh, "c", "stdout", "the end");
+	comes(w.mesh, "d", "stdout", "elsewhere goes on");
+	says(w.mesh, "c", "stdout", "one", 0);
+	says(w.mesh, "c", "stdout", "the end\n", 1); /* its own loss, in front of what it says with it */
+	comes(w.mesh, "c", "stdout", "one");
+	says_dropped(w.mesh, "c", 1);
+	comes(w.mesh, "c", "stdout", "the end");
+	cr_expect(ectx_event_next(w.mesh, 0) == NULL);
 	world_close(&w);
 }
 
