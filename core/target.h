@@ -36,6 +36,7 @@ struct eci_target {
 	const char *const *options; /* ssh -o each; NULL-terminated array or NULL */
 	const char *program;        /* instead of "ssh", "sudo", ...; NULL */
 	const char *secret;         /* name of the secret that answers its password prompt; NULL */
+	bool refused;               /* that was given before, and was wrong: it is not given again */
 	const char *python;         /* interpreter to use instead of looking for one; NULL */
 	const char *title;          /* NULL: default */
 	const char *image;          /* local: its parent's native agent, to be executed as it is; NULL */

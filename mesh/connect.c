@@ -302,7 +302,9 @@ void eci_context_next_agent(ectx_context *c, const struct eci_fail *why)
 
 void eci_context_down(ectx_context *c, const struct eci_fail *fail)
 {
-	struct eci_fail copy = *fail; /* it may live in the dialogue that is about to be freed */
+	struct eci_fail copy = *fail;           /* it may live in the dialogue that is about to be freed */
+	if (copy.code == ECTX_E_PASSWORD_WRONG) /* a tunnel dials again and again: that would lock an account */
+		c->target.refused = true;
 	if (c->host && copy.code == ECTX_E_NO_PYTHON)
 		(void)snprintf(copy.hint, sizeof copy.hint, "%s",
 			       "a call needs a Python on that host: set python: if it has one; exec and cp do without "

@@ -2,7 +2,8 @@
  *
  * A tunnel here lives as long as the program wants, whatever happens to its exit: the next connection makes the exit
  * anew, as every call does. One there goes with its context; it is asked for again a second after it was lost, and
- * again, for as long as the tunnel is wanted.
+ * again, for as long as the tunnel is wanted. While that fails each pause is twice the one before, a minute at most: a
+ * host that is down for a night is neither dialled every second nor said to be down as often.
  *
  * Its watchers belong to the loop's thread, but are made in the caller's with the lock held and the loop woken (see
  * pump.c). At ECI_TUNNEL_CONNS_MAX connections, or without a descriptor, it stops to accept until one ends (without a
@@ -213,8 +214,10 @@ static int listen_here(struct ectx_tunnel *t, const char *text, struct eci_fail 
 
 static void ask_again(struct ectx_tunnel *t, const char *why)
 {
-	eci_tunnel_say(t, 30, "%s does not listen any more (%s): asking again", ectx_context_name(t->exit), why);
-	ev_timer_set(&t->again, ECI_TUNNEL_AGAIN_S, 0.);
+	eci_tunnel_say(t, 30, "%s does not listen any more (%s): asking again in %.0f s", ectx_context_name(t->exit),
+		       why, t->pause);
+	ev_timer_set(&t->again, t->pause, 0.);
+	t->pause = t->pause * 2 < ECI_TUNNEL_PAUSE_S ? t->pause * 2 : ECI_TUNNEL_PAUSE_S;
 	ev_timer_start(t->mesh->loop, &t->again);
 	eci_mesh_wake(t->mesh);
 }
@@ -253,6 +256,7 @@ static void listen_done(struct ectx_future *f)
 	t->opening = NULL;
 	if (f->error.status == ECTX_OK) {
 		t->events = eci_open_take(f);
+		t->pause = ECI_TUNNEL_AGAIN_S;
 		eci_tunnel_say(t, 20, "%s listens again", ectx_context_name(t->exit));
 	} else {
 		ask_again(t, f->error.saw[0] ? f->error.saw : ectx_code_name(f->error.code));
@@ -391,7 +395,8 @@ ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *o, 
 	ectx_tunnel *t = calloc(1, sizeof *t);
 	int r = -1;
 	if (t) {
-		*t = (struct ectx_tunnel){.mesh = exit->mesh, .exit = exit, .kind = o->kind, .fd = -1};
+		*t = (struct ectx_tunnel){
+			.mesh = exit->mesh, .exit = exit, .kind = o->kind, .fd = -1, .pause = ECI_TUNNEL_AGAIN_S};
 		ev_timer_init(&t->again, on_again, 0., 0.);
 		t->again.data = t;
 		r = fill(t, o, &fail);

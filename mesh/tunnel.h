@@ -12,6 +12,7 @@
 #define ECI_TUNNEL_SOCKS_S 20.     /* for a client to say where to */
 #define ECI_TUNNEL_CLOSE_MS 1000   /* for the exit to close what listens there */
 #define ECI_TUNNEL_AGAIN_S 1.      /* until a lost exit is asked to listen again, or a descriptor for who comes */
+#define ECI_TUNNEL_PAUSE_S 60.     /* the longest of the first: it doubles while the exit does not come back */
 
 struct eci_sock_address {
 	struct sockaddr_storage sa;
@@ -49,6 +50,7 @@ struct ectx_tunnel {
 	struct ectx_future *opening;
 	struct eci_stream *events;
 	ev_timer again;
+	double pause;     /* before it is asked again */
 	bool first_known; /* ectx_tunnel_open() has its answer */
 	struct eci_conn *conns;
 	unsigned nconns;

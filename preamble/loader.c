@@ -13,7 +13,8 @@
  *      transport/agents.c.
  *
  * The directories are those of feasibility 2.3, RAM first. A file gets its name with O_EXCL and mode 0700. sh makes a
- * ten-byte script first and runs that, as a file that fails to be executed ends the shell itself.
+ * ten-byte script first and runs that, as a file that fails to be executed ends the shell itself. It makes the file
+ * before it writes to it: where nothing fits, the empty file is its own to remove; where the name was taken, it is not.
  *
  * sh reads with dd: `iflag=fullblock` asks for no byte too much and needs few system calls; where it is not known, one
  * byte at a time. `head -c` of busybox reads ahead, so it is not used. (eval, because zsh does not split what a
@@ -86,7 +87,8 @@ static const char sh[] =
 	"for c in chmod rm dd;do command -v $c>/dev/null||no no-tools $c;done;"
 	"for d in /dev/shm \"$XDG_RUNTIME_DIR\" \"/run/user/`id -u 2>/dev/null`\" /tmp /var/tmp \"$HOME\" .;do f=;"
 	"[ -d \"$d\" ]&&[ \"$d\" ]||continue;f=$d/.econtext-$$-%s;"
-	"{ echo '#!/bin/sh'>\"$f\";} 2>/dev/null||{ f=;continue;};"
+	"{ true>\"$f\";} 2>/dev/null||{ f=;continue;};{ echo '#!/bin/sh'>>\"$f\";} 2>/dev/null||{ rm -f "
+	"\"$f\";f=;continue;};"
 	"chmod 700 \"$f\";\"$f\" </dev/null 2>/dev/null&&break;w=noexec;t=\"$t $d\";rm -f \"$f\";f=;done;"
 	"[ \"$f\" ]||no $w;rm -f \"$f\";t=\" $d\";o='bs=1 count=%zu';"
 	"dd bs=1 count=0 iflag=fullblock</dev/null>/dev/null 2>&1&&o='bs=%zu count=1 iflag=fullblock';"

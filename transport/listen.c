@@ -5,7 +5,7 @@
  *  - A prompt counts only where the tool itself speaks: stderr for sudo and su, the controlling terminal for ssh and
  *    doas, the pty when su insisted on one. Never stdout of pipes, where a user's rc files may print what they like.
  *  - A secret is given once. A second prompt, or words of refusal, end the attempt at once; asking again would lock
- *    accounts.
+ *    accounts. Nor does the next attempt give what was refused to this one (target.refused).
  *  - Bytes are looked at one by one, so what is done does not depend on how they were cut on their way.
  *  - Nothing is looked for behind the marker: from there on it is protocol, and bytes that come before their time are
  *    an error.
@@ -26,6 +26,12 @@ static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, 
 		eci_escape(saw, sizeof saw, (const uint8_t *)line, strlen(line));
 	if (!d->t->secret) {
 		eci_verdict_set(d, phase, ECTX_E_PASSWORD_MISSING, saw, NULL, now_ms);
+		eci_dlg_end(d, false, now_ms);
+		return;
+	}
+	if (d->t->refused) {
+		eci_verdict_set(d, phase, ECTX_E_PASSWORD_WRONG, "it was refused before, and is not given again", NULL,
+				now_ms);
 		eci_dlg_end(d, false, now_ms);
 		return;
 	}

@@ -199,3 +199,40 @@ def test_a_tunnel_through_nobody(place):
         time.sleep(0.1)
     expect(alive(program.pid), 'it has ended:', program.said())
     program.says('(?s)W econtext.*\n.*W econtext')
+
+
+SUDO = '''#!/bin/sh
+prompt=$4
+shift 7
+while printf %%s "$prompt" >&2 && read -r given && echo "$given" >>%(given)s; do
+	read -r good <%(good)s
+	[ "$given" != "$good" ] || exec "$@"
+	echo 'Sorry, try again.' >&2
+done
+exit 1
+'''
+
+
+def test_a_password_that_is_refused(place):
+    """One that was right and is no more is given once to the exit's new start, however often the tunnel asks; and it asks less and less."""
+    good, given, sudo, there = map(place.path, ('good', 'given', 'sudo', 'there'))
+    with open(sudo, 'w') as f:
+        f.write(SUDO % {'given': given, 'good': good})
+    os.chmod(sudo, 0o755)
+    with open(good, 'w') as f:
+        f.write('old\n')
+    with open(place.path('become.yaml'), 'w') as f:
+        f.write('econtext: 1\nsecrets: {pw: {env: PW}}\ndefaults: {%s}\nnodes:\n  top: {local: {}, become: [{as: app, program: %s, password: pw}]}\n'
+                % ('native: never' if place.agent == 'python' else 'agent: native', sudo))
+    program = place.start('tunnel', '-R', there + ':127.0.0.1:1', '--exit', 'top:app',
+                          env={'PW': 'old', 'ECONTEXT_TOPOLOGY': place.path('become.yaml')})
+    program.at()
+    with open(good, 'w') as f:
+        f.write('new\n')
+    os.kill(listener(below(program.pid), there), signal.SIGKILL)
+    program.says('asking again in 1 s')
+    program.says(r'Sorry, try again\.\): asking again in 2 s')
+    program.says(r'not given again\): asking again in 4 s')
+    with open(given) as f:
+        saw = f.read().split()
+    expect(saw == ['old', 'old'], 'it was given', saw)
