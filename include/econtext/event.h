@@ -17,29 +17,29 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 enum ectx_event_kind {
-	ECTX_EVENT_OUTPUT, /* bytes of an exec or run */
-	ECTX_EVENT_LOG,  /* a record of Python's logging, or a line that code or a process of its printed; or of our own
-			    (logger econtext.tunnel; econtext.modules, without a context) */
-	ECTX_EVENT_DONE, /* future is done; only for those given to ectx_future_set_user() */
+	ECTX_EVENT_OUTPUT,  /* bytes of an exec or run */
+	ECTX_EVENT_LOG,     /* a record of Python's logging, a printed line, or a word of ours
+			     * (loggers econtext.tunnel, and econtext.modules, which has no context) */
+	ECTX_EVENT_DONE,    /* future is done; only for those given to ectx_future_set_user() */
 	ECTX_EVENT_DROPPED, /* `dropped` log records and printed lines were thrown away since the last such event; what
-			       was lost over there is told with the next record that comes from there */
+			     * was lost over there is told with the next record that comes from there */
 	ECTX_EVENT_INPUT    /* future takes input again, after an ectx_future_write() that returned 0 */
 };
 
 /* Read-only; all that it points to lives as long as the event, but context (the mesh's) and future (the caller's). */
 typedef struct ectx_event {
 	enum ectx_event_kind kind;
-	ectx_context
-		*context;    /* OUTPUT, LOG, DONE, INPUT; NULL when it is not known any more (LOG), or of a tree (DONE);
-				DROPPED: where, or on whose way to its parent; NULL: here, as nobody took them */
-	ectx_future *future; /* OUTPUT, DONE, INPUT */
-	int stream;          /* OUTPUT: 1 stdout, 2 stderr */
-	int level;           /* LOG: 10 debug, 20 info, 30 warning, 40 error, 50 critical */
-	const char *logger;  /* LOG: its name; "stdout", "stderr" for what was printed */
-	const char *text;    /* OUTPUT: bytes; LOG: text. A NUL follows in any case. As it was sent, NOT escaped: remote
-				text is data, ectx_escape() makes it fit for a terminal */
-	size_t len;          /* of text, in bytes */
-	uint64_t dropped;    /* DROPPED */
+	ectx_context *context; /* OUTPUT, LOG, DONE, INPUT; NULL when it is not known any more, or a word of ours (LOG),
+				  or of a tree (DONE); DROPPED: where, or on whose way to its parent; NULL: here, as
+				  nobody took them */
+	ectx_future *future;   /* OUTPUT, DONE, INPUT */
+	int stream;            /* OUTPUT: 1 stdout, 2 stderr */
+	int level;             /* LOG: 10 debug, 20 info, 30 warning, 40 error, 50 critical */
+	const char *logger;    /* LOG: its name; "stdout", "stderr" for what was printed */
+	const char *text; /* OUTPUT: bytes; LOG: text. A NUL follows in any case. As it was sent, NOT escaped: remote
+			     text is data, ectx_escape() makes it fit for a terminal */
+	size_t len;       /* of text, in bytes */
+	uint64_t dropped; /* DROPPED */
 } ectx_event;
 
 /* Blocks until there is an event, up to timeout_ms. The caller owns it: ectx_event_free(). NULL: none in that time (or
