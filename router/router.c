@@ -52,7 +52,6 @@ void eci_router_free(struct eci_router *r)
 		eci_item_free(r, it);
 	}
 	eci_slot_free_all(r);
-	eci_group_free_all(r);
 	eci_collect_forget(r, NULL);
 	eci_buf_deinit(&r->scratch);
 	eci_mem_free(r->routes);
