@@ -16,8 +16,6 @@
  * its link for the reason above. */
 #include "router/internal.h"
 
-#define NOTICE_EVIDENCE_MAX 1024u /* bytes of evidence in a notice: a screen of text, far below a frame */
-
 void eci_link_break(struct eci_link *l, const char *reason, const char *detail)
 {
 	if (l->broken)
@@ -314,7 +312,7 @@ size_t eci_text_cut(const char *text, size_t max)
 
 static void put_evidence(struct eci_buf *s, const char *text)
 {
-	size_t n = eci_text_cut(text, NOTICE_EVIDENCE_MAX);
+	size_t n = eci_text_cut(text, ECI_NOTICE_EVIDENCE_MAX);
 	eci_cbor_put_text(s, text, n);
 	if (!s->failed && !eci_utf8_valid(s->mem + s->tail - n, n)) /* a program's raw output: keep what is ASCII */
 		for (uint8_t *p = s->mem + s->tail - n; n; n--, p++)

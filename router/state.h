@@ -18,7 +18,8 @@
 #define ECI_PING_MIN 500u     /* ms */
 #define ECI_PING_MAX 5000u    /* ms */
 #define ECI_EVIDENCE_MAX 200u /* bytes of evidence kept with a lost interval: a line of text */
-#define ECI_FLOW_BUCKETS 64u  /* chains of a link's flow table: short up to a few hundred streams */
+#define ECI_NOTICE_EVIDENCE_MAX 1024u /* bytes of it in a notice: a screen of text, far below a frame */
+#define ECI_FLOW_BUCKETS 64u          /* chains of a link's flow table: short up to a few hundred streams */
 #define ECI_MIB (1024u * 1024u)
 #define ECI_HELD_MAX (64u * ECI_MIB)  /* forwarded bulk a child link holds: past it its parent ignores PAUSE */
 #define ECI_HELD_AT (47u * ECI_MIB)   /* above it the whole link is paused: a hop window and a frame may follow */
