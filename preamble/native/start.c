@@ -11,7 +11,8 @@
 
 enum { TIOCSCTTY = 0x540E, TIOCSWINSZ = 0x5414, TIOCGPTN = (int)0x80045430, TIOCSPTLCK = 0x40045431 };
 enum { AT_FDCWD = -100 };
-enum { IN, OUT, ERR, SAID, PIPES };
+/* Pipes by native_which; TTY's place is for the terminal, and SLAVE's for what exec(2) says. */
+enum { SAID = SLAVE, PIPES = NATIVE_FDS };
 
 #define PATH_DEFAULT "/usr/bin:/bin"
 
@@ -179,19 +180,20 @@ static int open_terminal(char *path, const uint16_t *size)
 	return (int)fd;
 }
 
-static int prepare(struct native_proc *p, const struct native_plan *plan, int pipes[PIPES][2], char *terminal)
+static int prepare(const struct native_plan *plan, int pipes[PIPES][2], char *terminal)
 {
 	long err;
 	for (int i = 0; i < PIPES; i++) {
-		bool wanted = i == SAID || (plan->mode != 1 && (i != IN || !plan->no_stdin));
+		bool wanted = i == SAID || (plan->mode != 1 && i != TTY && (i != IN || !plan->no_stdin));
 		err = wanted ? SYS2(NR_pipe2, pipes[i], SYS_CLOEXEC) : 0;
 		if (err < 0)
 			return (int)-err;
 	}
 	if (!plan->mode)
 		return 0;
-	p->tty = open_terminal(terminal, plan->size);
-	return p->tty < 0 ? -p->tty : 0;
+	int fd = open_terminal(terminal, plan->size);
+	pipes[TTY][0] = fd;
+	return fd < 0 ? -fd : 0;
 }
 
 static int run(struct native_proc *p, struct native_plan *plan, int pipes[PIPES][2], const char *terminal)
@@ -235,22 +237,18 @@ int native_start(struct native_proc *p, struct native_plan *plan)
 	int pipes[PIPES][2];
 	char terminal[32];
 	memset(pipes, 255, sizeof pipes);
-	p->in = p->out = p->err = p->tty = p->slave = -1;
-	int err = prepare(p, plan, pipes, terminal);
+	memset(p->fd, 255, sizeof p->fd);
+	int err = prepare(plan, pipes, terminal);
 	if (!err)
 		err = run(p, plan, pipes, terminal);
-	if (err) {
-		native_close(&p->tty);
-	} else if (plan->mode == 1) {
-		p->in = p->out = keep(&p->tty);
-	} else {
-		p->in = keep(&pipes[IN][1]);
-		p->out = keep(&pipes[OUT][0]);
-		p->err = keep(&pipes[ERR][0]);
+	for (int i = OUT; i <= IN && !err; i++)
+		p->fd[i] = keep(&pipes[i][i == IN]);
+	if (plan->mode == 1) {
+		p->fd[IN] = p->fd[OUT] = p->fd[TTY];
+		p->fd[TTY] = -1;
+	} else if (plan->mode && !err) {
 		/* Nobody else holds the terminal once exec has closed the child's own: then it would end at once. */
-		if (plan->mode)
-			p->slave = (int)open_at(terminal, SYS_RDWR | SYS_NOCTTY);
-		p->tty = keep(&(int){p->tty});
+		p->fd[SLAVE] = (int)open_at(terminal, SYS_RDWR | SYS_NOCTTY);
 	}
 	for (int i = 0; i < PIPES; i++) {
 		native_close(&pipes[i][0]);

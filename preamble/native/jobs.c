@@ -1,83 +1,62 @@
-/* Commands, each with two streams to who asked.
+/* EXEC: commands, each with two streams to who asked (docs/protocol.md sections 4 and 9).
  *
  * A job lives from EXEC to its answer, which goes when the process has ended and both streams have. Invariant: no more
  * is read from an output than its stream has credit for (and nothing while much of our bulk waits for the parent), so
  * that a receiver who stops holds the command at its pipe and not in anybody's memory.
  *
  * stdin is the other direction of the stdout stream. What comes before the process is there cannot be (its sender
- * does not know where to yet); the host gives credit back as the process takes it.
+ * does not know where to yet); credit goes back as the process takes it.
  *
  * A stream that was cut short is closed towards the command, which learns it by SIGPIPE.
  *
  * A job with stdin stays after its answer, without a process, until its input has ended too: were the handle gone, what
  * is still sent to it would be answered with a dead notice, and that overtakes the output on its way up. */
-#include "service/exec.h"
+#include "preamble/native/proc.h"
 
 #include "core/cbor.h"
-#include "core/mem.h"
 #include "router/stream.h"
 #include "service/words.h"
 
-enum { OUT = 1, ERR = 2 };
+#define JOBS_MAX 128u /* commands at once; more are answered `busy` */
 
 struct output {
-	struct eci_job *job;
+	struct native_job *job;
 	int which;
 	struct eci_stream *stream;
-	bool ended;
 };
 
-struct eci_job {
-	struct eci_jobs *all;
-	struct eci_job *next;
+struct native_job {
+	struct native_job *next;
 	uint32_t src, slot;
-	void *proc;
+	struct native_proc *proc;
 	struct output outs[2];
 	bool input, over; /* over: answered, and there for what is still sent to it */
 };
 
-struct eci_jobs {
-	struct eci_router *router;
-	const struct eci_job_host *host;
-	void *ctx;
-	struct eci_job *list;
-	uint32_t n;
-};
-
-struct eci_jobs *eci_jobs_new(struct eci_router *r, const struct eci_job_host *host, void *ctx)
-{
-	struct eci_jobs *all = eci_mem_alloc(sizeof *all);
-	if (all)
-		*all = (struct eci_jobs){.router = r, .host = host, .ctx = ctx};
-	return all;
-}
-
-void *eci_job_proc(const struct eci_job *j)
-{
-	return j->proc;
-}
+static struct native_job *jobs;
+static uint32_t count;
 
 /* ---- streams ---- */
 
-static void forget(struct eci_job *j)
+static void forget(struct native_job *j)
 {
-	struct eci_job **at = &j->all->list;
+	struct native_job **at = &jobs;
 	while (*at != j)
 		at = &(*at)->next;
 	*at = j->next;
-	j->all->n--;
+	count--;
 	for (int i = 0; i < 2; i++)
-		eci_stream_free(j->outs[i].stream, NULL, NULL, 0);
+		eci_stream_free(j->outs[i].stream, NULL, NULL, native.now);
 	eci_mem_free(j);
 }
 
-static void cut(struct eci_job *j, int which)
+static void cut(struct native_job *j, int which)
 {
 	if (j->proc)
-		j->all->host->cut(j->all->ctx, j->proc, which);
+		native_proc_cut(j->proc, which);
 }
 
-/* Whatever is dead ends the stream: the host closes the output and reports its end. Nobody writes its input any more
+/* Whatever is dead ends the stream: the output is closed, and reported to have ended. Nobody writes its input any more
  * either. */
 static void on_dead(void *arg, const struct eci_answer *a)
 {
@@ -88,7 +67,7 @@ static void on_dead(void *arg, const struct eci_answer *a)
 		return;
 	}
 	if (o->which == OUT && o->job->input && o->job->proc)
-		o->job->all->host->input(o->job->all->ctx, o->job->proc, NULL, 0);
+		native_proc_input(o->job->proc, NULL, 0);
 	cut(o->job, o->which);
 }
 
@@ -96,9 +75,9 @@ static void on_input(void *arg, const uint8_t *p, size_t n)
 {
 	struct output *o = arg;
 	if (o->which == OUT && o->job->input && o->job->proc)
-		o->job->all->host->input(o->job->all->ctx, o->job->proc, p, n);
+		native_proc_input(o->job->proc, p, n);
 	else /* nobody's stdin: dropped */
-		eci_stream_took(o->stream, n, 0);
+		eci_stream_took(o->stream, n, native.now);
 }
 
 static void on_input_end(void *arg)
@@ -112,64 +91,65 @@ static void on_input_end(void *arg)
 
 static const struct eci_stream_ops ops = {.data = on_input, .ended = on_input_end, .dead = on_dead};
 
-size_t eci_job_room(const struct eci_job *j, int which)
+size_t native_job_room(const struct native_job *j, int which)
 {
 	size_t room = eci_stream_room(j->outs[which - OUT].stream);
 	return room < ECI_BULK_BODY_MAX ? room : ECI_BULK_BODY_MAX;
 }
 
-void eci_job_output(struct eci_job *j, int which, const uint8_t *p, size_t n, uint64_t now_ms)
+void native_job_output(struct native_job *j, int which, size_t n)
 {
-	if (eci_stream_send(j->outs[which - OUT].stream, p, n, now_ms)) /* bytes are missing: nothing may follow them */
+	if (eci_stream_send(j->outs[which - OUT].stream, native.buf, n,
+			    native.now)) /* bytes are missing: nothing may follow them */
 		cut(j, which);
 }
 
-void eci_job_ended(struct eci_job *j, int which, uint64_t now_ms)
+void native_job_ended(struct native_job *j, int which)
 {
-	(void)eci_stream_end(j->outs[which - OUT].stream, now_ms);
+	(void)eci_stream_end(j->outs[which - OUT].stream, native.now);
 }
 
-void eci_job_took(struct eci_job *j, size_t n, uint64_t now_ms)
+void native_job_took(struct native_job *j, size_t n)
 {
-	eci_stream_took(j->outs[0].stream, n, now_ms);
+	eci_stream_took(j->outs[0].stream, n, native.now);
 }
 
 /* ---- the end ---- */
 
-static void answer(struct eci_job *j, struct eci_buf *b, uint64_t now_ms)
+static void answer(struct native_job *j, struct eci_buf *b)
 {
-	(void)eci_router_send_buf(j->all->router, j->src, j->slot, 0, b, now_ms);
+	(void)eci_router_send_buf(native.router, j->src, j->slot, 0, b, native.now);
 	if (!j->input || !j->proc || !eci_stream_handle(j->outs[0].stream) || eci_stream_over(j->outs[0].stream)) {
 		forget(j);
 		return;
 	}
-	eci_stream_free(j->outs[1].stream, NULL, NULL, 0);
+	eci_stream_free(j->outs[1].stream, NULL, NULL, native.now);
 	j->outs[1].stream = NULL;
 	j->proc = NULL;
 	j->slot = 0;
 	j->over = true;
 }
 
-void eci_job_exited(struct eci_job *j, int wait_status, uint64_t now_ms)
+void native_job_exited(struct native_job *j, int wait_status)
 {
 	unsigned sig = (unsigned)wait_status & 127, status = (unsigned)wait_status >> 8 & 255;
 	struct eci_buf b = ECI_BUF_NULL;
-	eci_job_ended(j, OUT, now_ms);
-	eci_job_ended(j, ERR, now_ms);
+	native_job_ended(j, OUT);
+	native_job_ended(j, ERR);
 	eci_cbor_put_array(&b, 3);
 	eci_cbor_put_uint(&b, 0);
 	eci_cbor_put_uint(&b, sig ? 0 : status);
 	eci_cbor_put_uint(&b, sig);
-	answer(j, &b, now_ms);
+	answer(j, &b);
 }
 
-static void failed(struct eci_job *j, const char *what, int err, uint64_t now_ms)
+static void failed(struct native_job *j, const char *what, int err)
 {
 	struct eci_buf b = ECI_BUF_NULL;
 	eci_cbor_put_array(&b, 3);
 	eci_cbor_put_uint(&b, 1);
-	eci_words_why(&b, what, j->all->host->explain(j->all->ctx, err), err);
-	answer(j, &b, now_ms);
+	eci_words_why(&b, what, native_explain(NULL, err), err);
+	answer(j, &b);
 }
 
 /* ---- requests ---- */
@@ -193,26 +173,26 @@ static bool parse(struct request *r, struct eci_cbor *c)
 	       r->far[1];
 }
 
-static struct eci_job *find(const struct eci_jobs *all, uint32_t src, uint64_t slot)
+static struct native_job *find(uint32_t src, uint64_t slot)
 {
-	struct eci_job *j = all->list;
+	struct native_job *j = jobs;
 	while (j && (j->over || j->src != src || j->slot != slot))
 		j = j->next;
 	return j;
 }
 
-static struct eci_job *job_new(struct eci_jobs *all, const struct eci_frame *f, const struct request *r)
+static struct native_job *job_new(const struct eci_frame *f, const struct request *r)
 {
-	struct eci_job *j = eci_mem_alloc(sizeof *j);
+	struct native_job *j = eci_mem_alloc(sizeof *j);
 	if (!j)
 		return NULL;
-	*j = (struct eci_job){.all = all, .next = all->list, .src = f->src, .slot = f->reply_to};
-	all->list = j;
-	all->n++;
+	*j = (struct native_job){.next = jobs, .src = f->src, .slot = f->reply_to};
+	jobs = j;
+	count++;
 	for (int i = 0; i < 2; i++) {
 		j->outs[i].job = j;
 		j->outs[i].which = OUT + i;
-		j->outs[i].stream = eci_stream_new(all->router, f->src, r->far[i], &ops, &j->outs[i]);
+		j->outs[i].stream = eci_stream_new(native.router, f->src, r->far[i], &ops, &j->outs[i]);
 		if (!j->outs[i].stream) {
 			forget(j);
 			return NULL;
@@ -221,53 +201,55 @@ static struct eci_job *job_new(struct eci_jobs *all, const struct eci_frame *f, 
 	return j;
 }
 
-static void start(struct eci_jobs *all, const struct eci_frame *f, struct eci_cbor *c, uint64_t now_ms)
+static void start(const struct eci_frame *f, struct eci_cbor *c)
 {
 	struct request r = {0};
-	struct eci_job *j = NULL;
+	struct native_job *j = NULL;
 	int err = 0;
-	bool at_cwd = false;
 	if (!parse(&r, c) || !f->reply_to)
-		eci_router_dead(all->router, f, "bad-body", "EXEC", now_ms);
-	else if (all->n >= ECI_JOBS_MAX || find(all, f->src, f->reply_to) || (j = job_new(all, f, &r)) == NULL)
-		eci_router_dead(all->router, f, "busy", "too many commands", now_ms);
+		eci_router_dead(native.router, f, "bad-body", "EXEC", native.now);
+	else if (count >= JOBS_MAX || find(f->src, f->reply_to) || (j = job_new(f, &r)) == NULL)
+		eci_router_dead(native.router, f, "busy", "too many commands", native.now);
 	if (j) {
-		struct eci_job_request q = {.argv = r.argv, .env = r.env, .rows = r.rows, .cols = r.cols};
-		q.cwd = r.cwd ? r.cwd[0] : NULL;
-		q.pty = r.pty;
-		q.input = j->input = r.input;
+		struct native_plan plan = {.argv = (const char *const *)r.argv, .env = (const char *const *)r.env};
+		plan.cwd = r.cwd ? r.cwd[0] : NULL;
+		plan.mode = (int)r.pty;
+		plan.no_stdin = !r.input;
+		plan.size[0] = (uint16_t)r.rows;
+		plan.size[1] = (uint16_t)r.cols;
+		j->input = r.input;
 		if (j->input) /* an empty frame: whoever writes the input learns where to */
-			(void)eci_stream_send(j->outs[0].stream, NULL, 0, now_ms);
-		j->proc = all->host->start(all->ctx, j, &q, &err, &at_cwd);
+			(void)eci_stream_send(j->outs[0].stream, NULL, 0, native.now);
+		j->proc = native_proc_new(NULL, j, &plan, &err);
 		if (!j->proc)
-			failed(j, at_cwd ? q.cwd : q.argv[0], err, now_ms);
-		else if (q.pty)
-			eci_job_ended(j, ERR, now_ms);
+			failed(j, plan.at_cwd ? plan.cwd : r.argv[0], err);
+		else if (r.pty)
+			native_job_ended(j, ERR);
 	}
 	eci_mem_free(r.argv);
 	eci_mem_free(r.env);
 	eci_mem_free(r.cwd);
 }
 
-static void cancel(struct eci_jobs *all, const struct eci_frame *f, struct eci_cbor *c, uint64_t now_ms)
+static void cancel(const struct eci_frame *f, struct eci_cbor *c)
 {
 	(void)eci_cbor_get_array(c);
 	uint64_t slot = eci_cbor_get_uint(c);
-	struct eci_job *j = c->bad ? NULL : find(all, f->src, slot);
+	struct native_job *j = c->bad ? NULL : find(f->src, slot);
 	if (c->bad)
-		eci_router_dead(all->router, f, "bad-body", "CANCEL", now_ms);
+		eci_router_dead(native.router, f, "bad-body", "CANCEL", native.now);
 	if (j)
-		all->host->cancel(all->ctx, j->proc);
+		native_proc_cancel(j->proc);
 }
 
-bool eci_jobs_deliver(struct eci_jobs *all, const struct eci_frame *f, uint64_t now_ms)
+bool native_jobs_deliver(const struct eci_frame *f)
 {
 	if (f->handle != ECI_H_EXEC && f->handle != ECI_H_CANCEL)
 		return false;
 	struct eci_cbor c = eci_cbor_of(f);
 	if (f->handle == ECI_H_EXEC)
-		start(all, f, &c, now_ms);
+		start(f, &c);
 	else
-		cancel(all, f, &c, now_ms);
+		cancel(f, &c);
 	return true;
 }
