@@ -27,7 +27,7 @@ struct native_proc *native_proc_new(struct eci_spawn *s, struct native_job *j, s
 static void *spawn_start(void *ctx, struct eci_spawn *s, const char *const *argv, const char *const *env, int mode,
 			 int *err, int *pid)
 {
-	struct native_plan plan = {.argv = argv, .env = env, .mode = mode};
+	struct native_plan plan = {(char **)argv, (char **)env, .mode = (uint32_t)mode, .input = true};
 	struct native_proc *p = native_proc_new(s, NULL, &plan, err);
 	(void)ctx;
 	if (p)

@@ -155,21 +155,23 @@ static void failed(struct native_job *j, const char *what, int err)
 /* ---- requests ---- */
 
 struct request {
-	char **argv, **env, **cwd;
+	struct native_plan plan;
 	uint32_t far[2];
-	uint32_t pty, rows, cols, input;
 };
 
 static const struct eci_word exec_words[] = {
-	{ECI_FIELD_ARGV, offsetof(struct request, argv)},  {ECI_FIELD_ENV, offsetof(struct request, env)},
-	{ECI_FIELD_WORD, offsetof(struct request, cwd)},   {ECI_FIELD_U32, offsetof(struct request, far[0])},
-	{ECI_FIELD_U32, offsetof(struct request, far[1])}, {ECI_FIELD_SIZE, offsetof(struct request, pty)},
-	{ECI_FIELD_BOOL, offsetof(struct request, input)},
+	{ECI_FIELD_ARGV, offsetof(struct request, plan.argv)},
+	{ECI_FIELD_ENV, offsetof(struct request, plan.env)},
+	{ECI_FIELD_WORD, offsetof(struct request, plan.cwd)},
+	{ECI_FIELD_U32, offsetof(struct request, far[0])},
+	{ECI_FIELD_U32, offsetof(struct request, far[1])},
+	{ECI_FIELD_SIZE, offsetof(struct request, plan.mode)}, /* a terminal, and its rows and columns */
+	{ECI_FIELD_BOOL, offsetof(struct request, plan.input)},
 };
 
 static bool parse(struct request *r, struct eci_cbor *c)
 {
-	return eci_words_read(c, r, exec_words, sizeof exec_words / sizeof *exec_words) && r->argv && r->far[0] &&
+	return eci_words_read(c, r, exec_words, sizeof exec_words / sizeof *exec_words) && r->plan.argv && r->far[0] &&
 	       r->far[1];
 }
 
@@ -211,24 +213,18 @@ static void start(const struct eci_frame *f, struct eci_cbor *c)
 	else if (count >= JOBS_MAX || find(f->src, f->reply_to) || (j = job_new(f, &r)) == NULL)
 		eci_router_dead(native.router, f, "busy", "too many commands", native.now);
 	if (j) {
-		struct native_plan plan = {.argv = (const char *const *)r.argv, .env = (const char *const *)r.env};
-		plan.cwd = r.cwd ? r.cwd[0] : NULL;
-		plan.mode = (int)r.pty;
-		plan.no_stdin = !r.input;
-		plan.size[0] = (uint16_t)r.rows;
-		plan.size[1] = (uint16_t)r.cols;
-		j->input = r.input;
+		j->input = r.plan.input;
 		if (j->input) /* an empty frame: whoever writes the input learns where to */
 			(void)eci_stream_send(j->outs[0].stream, NULL, 0, native.now);
-		j->proc = native_proc_new(NULL, j, &plan, &err);
+		j->proc = native_proc_new(NULL, j, &r.plan, &err);
 		if (!j->proc)
-			failed(j, plan.at_cwd ? plan.cwd : r.argv[0], err);
-		else if (r.pty)
+			failed(j, *(r.plan.at_cwd ? r.plan.cwd : r.plan.argv), err);
+		else if (r.plan.mode)
 			native_job_ended(j, ERR);
 	}
-	eci_mem_free(r.argv);
-	eci_mem_free(r.env);
-	eci_mem_free(r.cwd);
+	eci_mem_free(r.plan.argv);
+	eci_mem_free(r.plan.env);
+	eci_mem_free(r.plan.cwd);
 }
 
 static void cancel(const struct eci_frame *f, struct eci_cbor *c)

@@ -62,12 +62,12 @@ struct native_state {
 
 /* ---- start.c ---- */
 struct native_plan {
-	const char *const *argv, *const *env; /* env: changes, or NULL */
-	const char *cwd;                      /* NULL: ours */
-	int mode;                             /* SPAWN's: 0 pipes, 1 terminal, 2 pipes and a terminal */
-	bool no_stdin;                        /* /dev/null in its place */
-	uint16_t size[4];                     /* of the terminal: rows, columns */
-	bool at_cwd;                          /* out: it failed there */
+	char **argv, **env;  /* as of service/words.h; env may be NULL: no changes */
+	char **cwd;          /* of one word; NULL: ours */
+	uint32_t mode;       /* SPAWN's: 0 pipes, 1 terminal, 2 pipes and a terminal */
+	uint32_t rows, cols; /* of the terminal, 0: as it comes */
+	uint32_t input;      /* 0: /dev/null in its place */
+	bool at_cwd;         /* out: it failed there */
 };
 /* Starts it and fills in p's descriptors and pid. 0, or an errno. */
 int native_start(struct native_proc *p, struct native_plan *plan);

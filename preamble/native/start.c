@@ -46,7 +46,7 @@ static const char *value_of(const char *s, const char *like)
 
 /* ---- after fork ---- */
 
-static const char **make_environ(const char *const *changes)
+static const char **make_environ(char *const *changes)
 {
 	size_t n = 0, m = 0, k = 0;
 	while (native.environ[n])
@@ -71,7 +71,7 @@ static const char **make_environ(const char *const *changes)
 }
 
 /* Executes path, or as a script without a first line, as a shell does it. Returns an errno. */
-static int execute(const char *path, const char *const *argv, const char *const *env)
+static int execute(const char *path, char *const *argv, const char *const *env)
 {
 	long err = -SYS3(NR_execve, path, argv, env);
 	if (err != SYS_ENOEXEC)
@@ -89,7 +89,7 @@ static int execute(const char *path, const char *const *argv, const char *const 
 }
 
 /* Looks for argv[0] along PATH of env. The most telling errno: not allowed, before not there. */
-static int search(const char *const *argv, const char *const *env)
+static int search(char *const *argv, const char *const *env)
 {
 	const char *path = PATH_DEFAULT, *name = argv[0], *p;
 	int err = SYS_ENOENT;
@@ -144,7 +144,7 @@ static int become(struct native_plan *plan, int pipes[PIPES][2], const char *ter
 		if (plan->mode == 1)
 			v[0] = v[1] = v[2] = fd;
 	}
-	if (plan->no_stdin)
+	if (!plan->input)
 		v[0] = (int)open_at("/dev/null", SYS_RDWR);
 	for (int i = 0; i < 3; i++) {
 		long got = SYS3(NR_dup3, v[i], i, 0);
@@ -152,7 +152,7 @@ static int become(struct native_plan *plan, int pipes[PIPES][2], const char *ter
 			return (int)-got;
 	}
 	plan->at_cwd = true;
-	long err = plan->cwd ? -SYS1(NR_chdir, plan->cwd) : 0;
+	long err = plan->cwd ? -SYS1(NR_chdir, plan->cwd[0]) : 0;
 	if (err)
 		return (int)err;
 	plan->at_cwd = false;
@@ -163,8 +163,9 @@ static int become(struct native_plan *plan, int pipes[PIPES][2], const char *ter
 /* ---- before and after ---- */
 
 /* A terminal's master side, and the path of the other. */
-static int open_terminal(char *path, const uint16_t *size)
+static int open_terminal(char *path, const struct native_plan *plan)
 {
+	uint16_t size[4] = {(uint16_t)plan->rows, (uint16_t)plan->cols};
 	int zero = 0;
 	unsigned n;
 	long fd = open_at("/dev/ptmx", SYS_RDWR | SYS_NOCTTY);
@@ -184,14 +185,14 @@ static int prepare(const struct native_plan *plan, int pipes[PIPES][2], char *te
 {
 	long err;
 	for (int i = 0; i < PIPES; i++) {
-		bool wanted = i == SAID || (plan->mode != 1 && i != TTY && (i != IN || !plan->no_stdin));
+		bool wanted = i == SAID || (plan->mode != 1 && i != TTY && (i != IN || plan->input));
 		err = wanted ? SYS2(NR_pipe2, pipes[i], SYS_CLOEXEC) : 0;
 		if (err < 0)
 			return (int)-err;
 	}
 	if (!plan->mode)
 		return 0;
-	int fd = open_terminal(terminal, plan->size);
+	int fd = open_terminal(terminal, plan);
 	pipes[TTY][0] = fd;
 	return fd < 0 ? -fd : 0;
 }
