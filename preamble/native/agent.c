@@ -248,7 +248,7 @@ __attribute__((used)) _Noreturn void native_main(long *stack)
 	(void)SYS3(NR_close_range, 3, -1, 0);
 	(void)SYS0(NR_setsid);
 	native_schedule(3); /* SCHED_BATCH: docs/adr/0002-few-wake-ups.md */
-	(void)SYS3(NR_fcntl, 1, SYS_F_SETFL, SYS_NONBLOCK | SYS_RDWR);
+	(void)SYS3(NR_fcntl, 1, SYS_F_SETFL, SYS_NONBLOCK);
 	native.watcher = native.signals = -1;
 	native.now = clock_ms();
 	native.router = eci_router_new(1, 0, &ops, NULL);

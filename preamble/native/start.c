@@ -229,7 +229,7 @@ static int keep(int *fd)
 	int got = *fd;
 	*fd = -1;
 	if (got >= 0)
-		(void)SYS3(NR_fcntl, got, SYS_F_SETFL, SYS_NONBLOCK | (got == native.watcher ? 0 : SYS_RDWR));
+		(void)SYS3(NR_fcntl, got, SYS_F_SETFL, SYS_NONBLOCK);
 	return got;
 }
 
