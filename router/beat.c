@@ -42,7 +42,7 @@ static void ping(struct eci_link *l)
 	struct eci_router *r = l->router;
 	l->ping_sent = l->ping_last = r->now;
 	l->ping_next = r->now + interval(l);
-	eci_tell(l, ECI_H_PING, ++l->ping_n, 0, false);
+	eci_tell(l, ECI_H_PING, 0, ++l->ping_n, 0);
 }
 
 void eci_beat_pong(struct eci_link *l, uint64_t n)

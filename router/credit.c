@@ -61,7 +61,7 @@ void eci_credit_flush(struct eci_link *l)
 		return;
 	l->owed = 0;
 	l->unacked -= n;
-	eci_tell(l, ECI_H_ACK, n, 0, false);
+	eci_tell(l, ECI_H_ACK, 0, n, 0);
 }
 
 void eci_credit_acked(struct eci_link *l, uint64_t n)

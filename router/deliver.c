@@ -134,7 +134,7 @@ static void serve_link(struct eci_router *r, struct eci_link *l, const struct ec
 	case ECI_H_PING:
 		good = read_int(f, &a);
 		if (good)
-			eci_tell(l, ECI_H_PONG, a, 0, false);
+			eci_tell(l, ECI_H_PONG, 0, a, 0);
 		break;
 	case ECI_H_PONG:
 		good = read_int(f, &a);

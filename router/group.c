@@ -5,17 +5,24 @@
  * that comes again is replaced: links that lost all members are told UNGROUP. Ranges are half-open on the wire
  * and inclusive in here.
  *
- * Multicast frames are taken from the parent only (or sent by the master), so that a child cannot make a router copy
- * for it. A link that goes takes its membership along; the group itself stays until UNGROUP, even when empty, so that
- * a frame for it is not counted as an error. */
+ * A group has a place in the router's table, and each link a flag for that place: so a link that goes takes its
+ * membership along by itself, and nothing is allocated. The group itself stays until UNGROUP, even when empty, so that
+ * a frame for it is not counted as an error. Multicast frames are taken from the parent only (or sent by the master),
+ * so that a child cannot make a router copy for it. */
 #include "router/internal.h"
 
-static struct eci_group *group_find(const struct eci_router *r, uint32_t gid)
+/* A place that is not used has gid 0. */
+static struct eci_group *place(struct eci_router *r, bool used, uint32_t gid)
 {
-	for (uint32_t i = 0; i < r->ngroups; i++)
-		if (r->groups[i].gid == gid)
-			return &r->groups[i];
+	for (struct eci_group *g = r->groups; g < r->groups + ECI_GROUPS_MAX; g++)
+		if (g->used == used && g->gid == gid)
+			return g;
 	return NULL;
+}
+
+struct eci_group *eci_group_find(struct eci_router *r, uint32_t gid)
+{
+	return place(r, true, gid);
 }
 
 /* Appends the part of v that lies in l's intervals as wire ranges; how many. */
@@ -37,9 +44,13 @@ static uint32_t cut(const struct eci_link *l, const struct eci_interval *v, size
 	return count;
 }
 
-static int tell_group(struct eci_link *l, uint32_t gid, const struct eci_interval *v, size_t n, uint32_t count)
+/* -3: there is no member behind that link. */
+static int tell_group(struct eci_link *l, uint32_t gid, const struct eci_interval *v, size_t n)
 {
 	struct eci_buf *b = &l->router->scratch;
+	uint32_t count = cut(l, v, n, NULL);
+	if (!count)
+		return -3;
 	eci_buf_clear(b);
 	eci_cbor_put_array(b, 2);
 	eci_cbor_put_uint(b, gid);
@@ -48,77 +59,44 @@ static int tell_group(struct eci_link *l, uint32_t gid, const struct eci_interva
 	return eci_buf_len(b) > ECI_FRAME_BODY_MAX ? -2 : eci_tell_scratch(l, ECI_H_GROUP);
 }
 
-static void tell_ungroup(struct eci_link *l, uint32_t gid)
+/* What each link is to be told of the group in this place; no ranges: that it is no member any more. */
+static int tell_all(struct eci_router *r, const struct eci_group *g, const struct eci_interval *v, size_t n)
 {
-	struct eci_buf *b = &l->router->scratch;
-	eci_buf_clear(b);
-	eci_cbor_put_array(b, 1);
-	eci_cbor_put_uint(b, gid);
-	(void)eci_tell_scratch(l, ECI_H_UNGROUP);
-}
-
-static struct eci_group *group_new(struct eci_router *r, uint32_t gid)
-{
-	struct eci_group *g = group_find(r, gid);
-	if (g)
-		return g;
-	if (!r->groups)
-		r->groups = eci_mem_alloc(ECI_GROUPS_MAX * sizeof *r->groups);
-	if (!r->groups)
-		return NULL;
-	g = &r->groups[r->ngroups++];
-	*g = (struct eci_group){.gid = gid};
-	return g;
+	size_t at = (size_t)(g - r->groups);
+	int rc = 0;
+	for (struct eci_link *l = NULL; (l = eci_router_next_link(r, l)) != NULL;) {
+		int told = tell_group(l, g->gid, v, n);
+		if (told && l->in_group[at])
+			eci_tell(l, ECI_H_UNGROUP, 1, g->gid, 0);
+		l->in_group[at] = !told;
+		if (told && told != -3) /* a link that has just failed is no member either */
+			rc = told;
+	}
+	return rc;
 }
 
 int eci_router_group(struct eci_router *r, uint32_t gid, const struct eci_interval *v, size_t n, uint64_t now_ms)
 {
-	if (!group_find(r, gid) && r->ngroups == ECI_GROUPS_MAX)
+	struct eci_group *g = eci_group_find(r, gid);
+	if (!g)
+		g = place(r, false, 0);
+	if (!g)
 		return -6;
-	struct eci_link **links = eci_mem_alloc((r->nroutes + 1u) * sizeof *links);
-	struct eci_group *g = links ? group_new(r, gid) : NULL;
-	if (!g) {
-		eci_mem_free(links);
-		return -1;
-	}
+	*g = (struct eci_group){.gid = gid, .used = true, .self = eci_iv_has(v, (uint32_t)n, r->id)};
 	eci_router_enter(r, now_ms);
-	uint32_t nlinks = 0;
-	int rc = 0;
-	for (struct eci_link *l = NULL; (l = eci_router_next_link(r, l)) != NULL;) {
-		uint32_t count = l->broken ? 0 : cut(l, v, n, NULL);
-		bool had = false;
-		for (uint32_t k = 0; k < g->nlinks; k++)
-			had = had || g->links[k] == l;
-		int told = count ? tell_group(l, gid, v, n, count) : -3;
-		if (told == 0)
-			links[nlinks++] = l;
-		else if (had)
-			tell_ungroup(l, gid);
-		if (count && told)
-			rc = told;
-	}
-	eci_mem_free(g->links);
-	g->links = links;
-	g->nlinks = nlinks;
-	g->self = false;
-	for (size_t i = 0; i < n; i++)
-		g->self = g->self || (r->id >= v[i].lo && r->id <= v[i].hi);
+	int rc = tell_all(r, g, v, n);
 	eci_router_leave(r);
-	return rc == -3 ? 0 : rc; /* a link that has just failed is no member any more */
+	return rc;
 }
 
 void eci_router_ungroup(struct eci_router *r, uint32_t gid, uint64_t now_ms)
 {
-	struct eci_group *g = group_find(r, gid);
+	struct eci_group *g = eci_group_find(r, gid);
 	if (!g)
 		return;
 	eci_router_enter(r, now_ms);
-	struct eci_link **links = g->links;
-	uint32_t n = g->nlinks;
-	*g = r->groups[--r->ngroups];
-	for (uint32_t i = 0; i < n; i++)
-		tell_ungroup(links[i], gid);
-	eci_mem_free(links);
+	(void)tell_all(r, g, NULL, 0);
+	*g = (struct eci_group){0};
 	eci_router_leave(r);
 }
 
@@ -179,7 +157,7 @@ void eci_group_got(struct eci_router *r, struct eci_link *l, const struct eci_fr
 
 void eci_group_multicast(struct eci_router *r, struct eci_link *from, struct eci_frame *f)
 {
-	const struct eci_group *g = group_find(r, f->dst);
+	const struct eci_group *g = eci_group_find(r, f->dst);
 	if (!g) {
 		r->stats.no_group++;
 		return;
@@ -187,38 +165,18 @@ void eci_group_multicast(struct eci_router *r, struct eci_link *from, struct eci
 	if (g->self)
 		eci_deliver(r, ECI_FROM_PARENT, from, f);
 	/* The delivery may have changed the groups. */
-	g = group_find(r, f->dst);
-	if (!g || !g->nlinks)
-		return;
-	if (f->hops <= 1) {
-		eci_router_dead(r, f, "hop-limit", "", r->now);
-		return;
-	}
-	f->hops--;
-	for (uint32_t i = 0; i < g->nlinks; i++) {
-		int rc = eci_link_put(g->links[i], f, 0, false);
+	g = eci_group_find(r, f->dst);
+	bool last = f->hops <= 1;
+	f->hops -= !last;
+	for (struct eci_link *l = NULL; g && (l = eci_router_next_link(r, l)) != NULL;) {
+		if (!l->in_group[g - r->groups])
+			continue;
+		if (last) {
+			eci_router_dead(r, f, "hop-limit", "", r->now);
+			return;
+		}
+		int rc = eci_link_put(l, f, 0, false);
 		if (rc && rc != -3 && f->handle != ECI_H_LOG)
 			eci_router_dead(r, f, "busy", "a queue on the way is full", r->now);
 	}
-}
-
-void eci_group_forget(struct eci_router *r, const struct eci_link *l)
-{
-	for (uint32_t i = 0; i < r->ngroups; i++) {
-		struct eci_group *g = &r->groups[i];
-		uint32_t kept = 0;
-		for (uint32_t k = 0; k < g->nlinks; k++)
-			if (g->links[k] != l)
-				g->links[kept++] = g->links[k];
-		g->nlinks = kept;
-	}
-}
-
-void eci_group_free_all(struct eci_router *r)
-{
-	for (uint32_t i = 0; i < r->ngroups; i++)
-		eci_mem_free(r->groups[i].links);
-	eci_mem_free(r->groups);
-	r->groups = NULL;
-	r->ngroups = 0;
 }

@@ -57,7 +57,8 @@ bool eci_read_block(const struct eci_frame *f, struct eci_interval *v);  /* GRAN
 /* ---- send.c ---- */
 void eci_link_break(struct eci_link *l, const char *reason, const char *detail);
 void eci_wake(struct eci_link *l);
-void eci_tell(struct eci_link *l, uint32_t handle, uint64_t a, uint64_t b, bool pair); /* link-local control frame */
+/* A link-local control frame: a, [a] or [a, b], by how many items. */
+void eci_tell(struct eci_link *l, uint32_t handle, unsigned items, uint64_t a, uint64_t b);
 int eci_tell_scratch(struct eci_link *l, uint32_t handle); /* the same of what is in scratch; codes of eci_link_put() */
 /* A frame of this context's own. */
 struct eci_frame eci_own_frame(const struct eci_router *r, enum eci_class cls, uint32_t dst, uint32_t handle,
@@ -125,8 +126,7 @@ void eci_streams_tick(struct eci_router *r);
 void eci_group_got(struct eci_router *r, struct eci_link *l, const struct eci_frame *f);
 void eci_group_multicast(struct eci_router *r, struct eci_link *from, struct eci_frame *f);
 int eci_group_send(struct eci_router *r, const struct eci_frame *f);
-void eci_group_forget(struct eci_router *r, const struct eci_link *l);
-void eci_group_free_all(struct eci_router *r);
+struct eci_group *eci_group_find(struct eci_router *r, uint32_t gid);
 
 /* ---- beat.c ---- */
 void eci_beat_start(struct eci_link *l);

@@ -32,7 +32,7 @@ static void say(struct eci_link *l, uint32_t handle, uint32_t lo, uint32_t hi)
 {
 	struct eci_link *up = l->router->parent;
 	if (up && up->up && !up->broken)
-		eci_tell(up, handle, lo, (uint64_t)hi + 1, true);
+		eci_tell(up, handle, 2, lo, (uint64_t)hi + 1);
 }
 
 static void say_all(struct eci_link *l, uint32_t handle, const struct eci_interval *v, uint32_t n)

@@ -52,7 +52,6 @@ void eci_router_free(struct eci_router *r)
 		eci_item_free(r, it);
 	}
 	eci_slot_free_all(r);
-	eci_group_free_all(r);
 	eci_collect_forget(r, NULL);
 	eci_buf_deinit(&r->scratch);
 	eci_mem_free(r->routes);
@@ -85,7 +84,7 @@ void eci_router_enter(struct eci_router *r, uint64_t now_ms)
 {
 	if (now_ms > r->now)
 		r->now = now_ms;
-	r->depth++;
+	r->depth += ECI_MASTER_TOO;
 }
 
 void eci_router_leave(struct eci_router *r)
@@ -99,7 +98,7 @@ void eci_router_leave(struct eci_router *r)
 		eci_deliver_whole(r, ECI_FROM_SELF, NULL, &it->f);
 		eci_item_free(r, it);
 	}
-	r->depth--;
+	r->depth -= ECI_MASTER_TOO;
 }
 
 /* ---- the decision ---- */

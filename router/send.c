@@ -16,8 +16,6 @@
  * its link for the reason above. */
 #include "router/internal.h"
 
-#define NOTICE_EVIDENCE_MAX 1024u /* bytes of evidence in a notice: a screen of text, far below a frame */
-
 void eci_link_break(struct eci_link *l, const char *reason, const char *detail)
 {
 	if (l->broken)
@@ -61,14 +59,14 @@ int eci_tell_scratch(struct eci_link *l, uint32_t handle)
 	return eci_link_put(l, &f, 0, true);
 }
 
-void eci_tell(struct eci_link *l, uint32_t handle, uint64_t a, uint64_t b, bool pair)
+void eci_tell(struct eci_link *l, uint32_t handle, unsigned items, uint64_t a, uint64_t b)
 {
 	struct eci_buf *s = &l->router->scratch;
 	eci_buf_clear(s);
-	if (pair)
-		eci_cbor_put_array(s, 2);
+	if (items)
+		eci_cbor_put_array(s, items);
 	eci_cbor_put_uint(s, a);
-	if (pair)
+	if (items == 2)
 		eci_cbor_put_uint(s, b);
 	if (eci_tell_scratch(l, handle) == -1)
 		eci_link_break(l, "queue-overflow", "no memory");
@@ -211,10 +209,7 @@ static struct eci_link *way_to(struct eci_router *r, uint32_t dst)
 
 int eci_group_send(struct eci_router *r, const struct eci_frame *f)
 {
-	struct eci_group *g = NULL;
-	for (uint32_t i = 0; i < r->ngroups; i++)
-		if (r->groups[i].gid == f->dst)
-			g = &r->groups[i];
+	const struct eci_group *g = eci_group_find(r, f->dst);
 	if (!g)
 		return -3;
 	struct eci_blob *blob = NULL;
@@ -229,8 +224,10 @@ int eci_group_send(struct eci_router *r, const struct eci_frame *f)
 	 * all could be served. */
 	int first = 0;
 	uint32_t done = 0;
-	for (uint32_t i = 0; i < g->nlinks; i++) {
-		int rc = put_own(g->links[i], f, blob);
+	for (struct eci_link *l = NULL; (l = eci_router_next_link(r, l)) != NULL;) {
+		if (!l->in_group[g - r->groups])
+			continue;
+		int rc = put_own(l, f, blob);
 		if (rc == 0)
 			done++;
 		else if (!first)
@@ -315,7 +312,7 @@ size_t eci_text_cut(const char *text, size_t max)
 
 static void put_evidence(struct eci_buf *s, const char *text)
 {
-	size_t n = eci_text_cut(text, NOTICE_EVIDENCE_MAX);
+	size_t n = eci_text_cut(text, ECI_NOTICE_EVIDENCE_MAX);
 	eci_cbor_put_text(s, text, n);
 	if (!s->failed && !eci_utf8_valid(s->mem + s->tail - n, n)) /* a program's raw output: keep what is ASCII */
 		for (uint8_t *p = s->mem + s->tail - n; n; n--, p++)

@@ -141,37 +141,33 @@ void eci_router_fail(struct eci_router *r, uint32_t lo, uint32_t hi, uint32_t at
 }
 
 /* ---- what arrives ---- */
+/* The text at the cursor, NUL-terminated and not above max bytes; where there is none, `otherwise`. */
+static void take_text(struct eci_cbor *c, const char *otherwise, char *to, size_t max)
+{
+	const char *p;
+	size_t n;
+	if (!eci_cbor_get_text(c, &p, &n)) {
+		p = otherwise;
+		n = SIZE_MAX; /* as long as it is */
+	}
+	if (n > max)
+		n = eci_text_cut(p, max);
+	memcpy(to, p, n);
+	to[n] = 0;
+}
+
+/* A notice that cannot be read is a dead answer still: better a vague reason than a slot that waits for ever. */
 static void take_dead(struct eci_router *r, struct eci_slot *s, const struct eci_frame *f)
 {
 	struct eci_cbor c = eci_cbor_of(f);
-	const char *reason = "bad-body", *text = "";
-	size_t nreason = 8, ntext = 0;
-	char word[ECI_REASON_MAX + 1];
-	struct eci_buf evidence = ECI_BUF_NULL;
-	/* A notice that cannot be read is a dead answer still: better a vague reason than a slot that waits for ever.
-	 */
-	if (eci_cbor_get_array(&c) >= 4) {
-		const char *p;
-		size_t n;
-		if (eci_cbor_get_text(&c, &p, &n)) {
-			reason = p;
-			nreason = n < ECI_REASON_MAX ? n : ECI_REASON_MAX;
-		}
-		(void)eci_cbor_skip(&c);
-		(void)eci_cbor_skip(&c);
-		if (!c.bad && eci_cbor_get_text(&c, &p, &n)) {
-			text = p;
-			ntext = n;
-		}
-	}
-	memcpy(word, reason, nreason);
-	word[nreason] = 0;
-	if (eci_buf_append(&evidence, text, ntext) || eci_buf_append(&evidence, "", 1))
-		eci_buf_clear(&evidence);
-	struct eci_answer a = {.f = f, .dead = true, .reason = word, .at = f->src};
-	a.evidence = eci_buf_len(&evidence) ? (const char *)eci_buf_data(&evidence) : "";
+	char reason[ECI_REASON_MAX + 1], evidence[ECI_NOTICE_EVIDENCE_MAX + 1];
+	c.bad = eci_cbor_get_array(&c) < 4;
+	take_text(&c, "bad-body", reason, ECI_REASON_MAX);
+	(void)eci_cbor_skip(&c);
+	(void)eci_cbor_skip(&c);
+	take_text(&c, "", evidence, ECI_NOTICE_EVIDENCE_MAX);
+	struct eci_answer a = {.f = f, .dead = true, .reason = reason, .at = f->src, .evidence = evidence};
 	end(r, s, &a);
-	eci_buf_deinit(&evidence);
 }
 
 void eci_slot_take(struct eci_router *r, enum eci_origin from, struct eci_link *l, const struct eci_frame *f)

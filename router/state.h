@@ -18,7 +18,8 @@
 #define ECI_PING_MIN 500u     /* ms */
 #define ECI_PING_MAX 5000u    /* ms */
 #define ECI_EVIDENCE_MAX 200u /* bytes of evidence kept with a lost interval: a line of text */
-#define ECI_FLOW_BUCKETS 64u  /* chains of a link's flow table: short up to a few hundred streams */
+#define ECI_NOTICE_EVIDENCE_MAX 1024u /* bytes of it in a notice: a screen of text, far below a frame */
+#define ECI_FLOW_BUCKETS 64u          /* chains of a link's flow table: short up to a few hundred streams */
 #define ECI_MIB (1024u * 1024u)
 #define ECI_HELD_MAX (64u * ECI_MIB)  /* forwarded bulk a child link holds: past it its parent ignores PAUSE */
 #define ECI_HELD_AT (47u * ECI_MIB)   /* above it the whole link is paused: a hop window and a frame may follow */
@@ -125,7 +126,8 @@ struct eci_link {
 	uint64_t ping_last; /* ms of the last PING */
 
 	uint32_t rtt_ms;
-	struct eci_link_stats stats; /* the four that are counted */
+	struct eci_link_stats stats;   /* the four that are counted */
+	bool in_group[ECI_GROUPS_MAX]; /* members of the router's groups lie behind it */
 };
 
 struct eci_route {
@@ -149,9 +151,7 @@ struct eci_slot {
 
 struct eci_group {
 	uint32_t gid;
-	bool self;
-	struct eci_link **links;
-	uint32_t nlinks;
+	bool used, self;
 };
 
 struct eci_collect {
@@ -183,9 +183,6 @@ struct eci_router {
 	struct eci_stream *stalled; /* have credit, and wait for the queues */
 	uint32_t widened;           /* bytes, all windows of streams together */
 
-	struct eci_group *groups; /* ECI_GROUPS_MAX, or NULL before the first */
-	uint32_t ngroups;
-
 	struct eci_collect *collects;
 	uint32_t ncollect, ndropping;
 	size_t collect_bytes;
@@ -194,7 +191,9 @@ struct eci_router {
 	size_t self_bytes, local_bytes;
 	struct eci_buf scratch; /* a body under construction: filled and copied at once */
 	struct eci_router_stats stats;
-	struct eci_interval own[ECI_INTERVALS_MAX]; /* last: what lies in front of it is near, and cheaper to name */
+	/* Last: what lies in front of them is near, and cheaper to name. */
+	struct eci_interval own[ECI_INTERVALS_MAX];
+	struct eci_group groups[ECI_GROUPS_MAX];
 };
 
 #endif

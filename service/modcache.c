@@ -8,8 +8,9 @@
  * What was sent over a link is a set of bits by entry number, made when the child first asks. Numbers rise and are
  * never used again, so a set stays right when entries go.
  *
- * Who waits for a name is in a list under the one request that is under way; a dead answer goes to all of them with the
- * parent's reason. Memory that is refused ends in `busy`, for the one who asked. */
+ * All who wait are in one list. The first who waits for a name has asked the parent, and what comes back is for all who
+ * wait for the same, a dead answer with the parent's reason too; so nobody leaves the list before. Memory that is
+ * refused ends in `busy`, for the one who asked. */
 #include "service/modcache.h"
 
 #include "core/cbor.h"
@@ -26,15 +27,10 @@ struct entry {
 
 struct waiting {
 	struct waiting *next;
-	struct eci_frame f; /* without its body */
-};
-
-struct request {
-	struct request *next;
 	struct eci_modcache *all;
-	struct waiting *who;
+	struct eci_frame f; /* its body is gone; reply_to 0: so is its child */
 	size_t name_len;
-	char name[ECI_MODULE_NAME_MAX];
+	char name[];
 };
 
 struct served {
@@ -48,7 +44,7 @@ struct served {
 struct eci_modcache {
 	struct eci_router *router;
 	struct entry *chains[CHAINS], *oldest, *youngest;
-	struct request *requests;
+	struct waiting *waiting;
 	struct served *served;
 	uint32_t count, asked, numbers;
 	size_t bytes;
@@ -75,13 +71,18 @@ uint32_t eci_modcache_requests(const struct eci_modcache *m)
 	return m->asked;
 }
 
+static bool same(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	return a_len == b_len && memcmp(a, b, a_len) == 0;
+}
+
 static struct entry **find(struct eci_modcache *m, const char *name, size_t n)
 {
 	uint32_t hash = 0;
 	for (size_t i = 0; i < n; i++)
 		hash = hash * 31 + (uint8_t)name[i];
 	struct entry **at = &m->chains[hash % CHAINS];
-	while (*at && ((*at)->name_len != n || memcmp((*at)->name, name, n) != 0))
+	while (*at && !same((*at)->name, (*at)->name_len, name, n))
 		at = &(*at)->next;
 	return at;
 }
@@ -133,16 +134,9 @@ void eci_modcache_forget(struct eci_modcache *m, uint32_t child)
 			eci_mem_free(s);
 			break;
 		}
-	for (struct request *q = m->requests; q; q = q->next)
-		for (struct waiting **at = &q->who; *at;) {
-			struct waiting *w = *at;
-			if (w->f.src != child) {
-				at = &w->next;
-				continue;
-			}
-			*at = w->next;
-			eci_mem_free(w);
-		}
+	for (struct waiting *w = m->waiting; w; w = w->next)
+		if (w->f.src == child)
+			w->f.reply_to = 0;
 }
 
 /* ---- the cache ---- */
@@ -243,31 +237,31 @@ static void serve(struct eci_modcache *m, struct entry *e, const struct eci_fram
 	eci_mem_free(a.todo);
 }
 
-static void finish(struct eci_modcache *m, struct request *q, const struct eci_answer *a)
+static void finish(struct eci_modcache *m, struct waiting *first, const struct eci_answer *a)
 {
-	struct request **at = &m->requests;
-	while (*at != q)
-		at = &(*at)->next;
-	*at = q->next;
-	while (q->who) {
-		struct waiting *w = q->who;
-		struct entry *e = *find(m, q->name, q->name_len);
-		q->who = w->next;
+	struct entry *e = *find(m, first->name, first->name_len);
+	for (struct waiting **at = &m->waiting, *w; (w = *at) != NULL;) {
+		if (!same(w->name, w->name_len, first->name, first->name_len)) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
 		if (a->dead)
 			eci_router_dead(m->router, &w->f, a->reason, a->evidence, m->now);
-		else if (e)
-			serve(m, e, &w->f);
-		else
+		else if (!e)
 			eci_router_dead(m->router, &w->f, "bad-body", "an answer without what was asked for", m->now);
-		eci_mem_free(w);
+		else if (w->f.reply_to)
+			serve(m, e, &w->f);
+		if (w != first)
+			eci_mem_free(w);
 	}
-	eci_mem_free(q);
+	eci_mem_free(first);
 }
 
 static void on_answer(void *arg, const struct eci_answer *a)
 {
-	struct request *q = arg;
-	struct eci_modcache *m = q->all;
+	struct waiting *first = arg;
+	struct eci_modcache *m = first->all;
 	if (!a->dead && eci_cbor_check(a->f->body, a->f->len, ECI_CBOR_VALUE_ITEMS_MAX) == 0) {
 		struct eci_cbor c = eci_cbor_open(a->f->body, a->f->len);
 		for (size_t n = eci_cbor_get_array(&c); n && !c.bad; n--) {
@@ -276,39 +270,40 @@ static void on_answer(void *arg, const struct eci_answer *a)
 				keep(m, p, (size_t)(c.p - p));
 		}
 	}
-	finish(m, q, a);
+	finish(m, first, a);
 }
 
-static struct request *request_of(struct eci_modcache *m, const char *name, size_t n)
+/* Asks the parent for w and whoever comes after it. */
+static bool ask(struct eci_modcache *m, struct waiting *w, const struct eci_frame *f)
 {
-	struct request *q = m->requests;
-	while (q && (q->name_len != n || memcmp(q->name, name, n) != 0))
-		q = q->next;
-	return q;
-}
-
-/* Asks the parent, if nobody has yet. NULL: it cannot be asked. */
-static struct request *ask(struct eci_modcache *m, const struct eci_frame *f, const char *name, size_t n)
-{
-	struct request *q = request_of(m, name, n);
 	struct eci_link *up = eci_router_parent(m->router);
-	if (q || !up)
-		return q;
-	q = eci_mem_alloc(sizeof *q);
-	if (!q)
-		return NULL;
-	*q = (struct request){.next = m->requests, .all = m, .name_len = n};
-	memcpy(q->name, name, n);
-	uint32_t slot = eci_slot_open(m->router, eci_link_peer(up), ECI_SLOT_ONCE, on_answer, q);
-	if (slot && eci_router_send(m->router, ECI_CALL, 0, eci_link_peer(up), ECI_H_GET_MODULE, slot, f->body, f->len,
-				    m->now) == 0) {
-		m->requests = q;
+	if (!up)
+		return false;
+	uint32_t parent = eci_link_peer(up), slot = eci_slot_open(m->router, parent, ECI_SLOT_ONCE, on_answer, w);
+	if (slot &&
+	    eci_router_send(m->router, ECI_CALL, 0, parent, ECI_H_GET_MODULE, slot, f->body, f->len, m->now) == 0) {
 		m->asked++;
-		return q;
+		return true;
 	}
 	eci_slot_close(m->router, slot);
-	eci_mem_free(q);
-	return NULL;
+	return false;
+}
+
+static bool wait_for(struct eci_modcache *m, const struct eci_frame *f, const char *name, size_t n)
+{
+	struct waiting *first = m->waiting, *w = eci_mem_alloc(sizeof *w + n);
+	if (!w)
+		return false;
+	*w = (struct waiting){.next = first, .all = m, .f = *f, .name_len = n};
+	memcpy(w->name, name, n);
+	while (first && !same(first->name, first->name_len, name, n))
+		first = first->next;
+	if (!first && !ask(m, w, f)) {
+		eci_mem_free(w);
+		return false;
+	}
+	m->waiting = w;
+	return true;
 }
 
 bool eci_modcache_deliver(struct eci_modcache *m, const struct eci_frame *f, uint64_t now_ms)
@@ -326,19 +321,9 @@ bool eci_modcache_deliver(struct eci_modcache *m, const struct eci_frame *f, uin
 	if (!f->reply_to)
 		return true;
 	struct entry *e = *find(m, name, n);
-	if (e) {
+	if (e)
 		serve(m, e, f);
-		return true;
-	}
-	struct request *q = ask(m, f, name, n);
-	struct waiting *w = q ? eci_mem_alloc(sizeof *w) : NULL;
-	if (!w) {
+	else if (!wait_for(m, f, name, n))
 		eci_router_dead(m->router, f, "busy", "no memory", now_ms);
-		return true;
-	}
-	*w = (struct waiting){.next = q->who, .f = *f};
-	w->f.body = NULL;
-	w->f.len = 0;
-	q->who = w;
 	return true;
 }

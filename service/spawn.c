@@ -22,6 +22,7 @@
 
 #include "core/cbor.h"
 #include "core/mem.h"
+#include "service/hello.h"
 #include "service/words.h"
 
 #define CHAINS 256u /* by id: short for some thousands of processes that boot at once */
@@ -162,18 +163,11 @@ void eci_spawn_output(struct eci_spawn *s, int which, const uint8_t *p, size_t n
 }
 
 /* The silence that ends the link, as the child is told it: both ends go by the same. */
-static uint32_t idle_of_hello(const struct eci_buf *hello)
+static uint32_t idle_of(const struct eci_buf *hello)
 {
-	struct eci_cbor c = eci_cbor_open(eci_buf_data(hello), eci_buf_len(hello));
-	size_t pairs = eci_cbor_get_map(&c);
-	for (size_t i = 0; i < pairs && !c.bad; i++) {
-		if (eci_cbor_get_uint(&c) == 2) {
-			uint64_t idle = eci_cbor_get_uint(&c);
-			return !c.bad && idle < UINT32_MAX ? (uint32_t)idle : 0;
-		}
-		(void)eci_cbor_skip(&c);
-	}
-	return 0;
+	struct eci_frame f = {.body = eci_buf_data(hello), .len = (uint32_t)eci_buf_len(hello)};
+	struct eci_hello h;
+	return eci_hello_read(&h, &f, true) ? h.idle_ms : 0;
 }
 
 static void promote(struct eci_spawn *s, uint64_t now_ms)
@@ -185,7 +179,7 @@ static void promote(struct eci_spawn *s, uint64_t now_ms)
 		eci_spawn_broken(s, "block-exhausted", "the block is not free in this router");
 		return;
 	}
-	eci_link_set_idle(s->link, idle_of_hello(&s->hello));
+	eci_link_set_idle(s->link, idle_of(&s->hello));
 	eci_buf_clear(&s->hello);
 	all->host->attach(all->ctx, s->proc, s->link);
 }

@@ -131,7 +131,7 @@ static bool on_frame(void *ctx, enum eci_origin from, struct eci_link *link, con
 		return true;
 	default:
 		return eci_spawns_deliver(native.spawns, f, native.now) || native_socks_deliver(f) ||
-		       eci_jobs_deliver(native.jobs, f, native.now);
+		       native_jobs_deliver(f);
 	}
 }
 
@@ -248,14 +248,13 @@ __attribute__((used)) _Noreturn void native_main(long *stack)
 	(void)SYS3(NR_close_range, 3, -1, 0);
 	(void)SYS0(NR_setsid);
 	native_schedule(3); /* SCHED_BATCH: docs/adr/0002-few-wake-ups.md */
-	(void)SYS3(NR_fcntl, 1, SYS_F_SETFL, SYS_NONBLOCK | SYS_RDWR);
+	(void)SYS3(NR_fcntl, 1, SYS_F_SETFL, SYS_NONBLOCK);
 	native.watcher = native.signals = -1;
 	native.now = clock_ms();
 	native.router = eci_router_new(1, 0, &ops, NULL);
 	native.up = native.router ? eci_router_add_parent(native.router, NULL) : NULL;
 	native.spawns = native.up ? eci_spawns_new(native.router, &native_spawn_host, NULL) : NULL;
-	native.jobs = native.spawns ? eci_jobs_new(native.router, &native_job_host, NULL) : NULL;
-	native.modules = native.jobs ? eci_modcache_new(native.router) : NULL;
+	native.modules = native.spawns ? eci_modcache_new(native.router) : NULL;
 	while (native.modules && !native.end)
 		turn();
 	if (native.modules)

@@ -32,7 +32,7 @@ ARCHES = (
     ('i686', 'i686-linux-gnu-', ['-march=i686', '-mforce-indirect-call']),
 )   # -mforce-indirect-call: a function is called by its address, the same bytes wherever; by its distance it never is
 SOURCES = ('core/*.c', 'router/*.c', 'preamble/native/*.c')
-SERVICE = ('exec', 'hello', 'modcache', 'spawn', 'stats', 'words')  # of service/: what needs no libc
+SERVICE = ('hello', 'modcache', 'spawn', 'stats', 'words')  # of service/: what needs no libc
 FLAGS = ('-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Oz -flto -flto-partition=one -fno-fat-lto-objects '
          '-ffreestanding -nostdinc -nostdlib -static -fno-pic -no-pie -fno-plt -fno-stack-protector '
          '-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident -fmerge-all-constants -ffunction-sections '

@@ -6,7 +6,6 @@
 #include "core/mem.h"
 #include "preamble/native/sys.h"
 #include "router/router.h"
-#include "service/exec.h"
 #include "service/modcache.h"
 #include "service/spawn.h"
 
@@ -17,15 +16,19 @@ struct native_poll {
 	short events, revents;
 };
 
+struct native_job; /* of jobs.c */
+
+/* Its descriptors. SLAVE is the terminal's other side, held until the process has ended. */
+enum native_which { SLAVE, OUT, ERR, TTY, IN, NATIVE_FDS };
+
 /* A process that we have started: a spawn's or a job's. */
 struct native_proc {
 	struct native_proc *next;
 	struct eci_spawn *spawn; /* one of these two */
-	struct eci_job *job;
+	struct native_job *job;
 	struct eci_link *link; /* once promoted: in and out are its */
 	int pid;               /* also its group's; 0 once it was waited for */
-	int in, out, err, tty; /* -1: none, or closed; in == out for a terminal */
-	int slave;             /* the terminal's other side, held until the process has ended */
+	int fd[NATIVE_FDS];    /* by native_which; -1: none, or closed; IN is OUT for a terminal */
 	int status;
 	struct eci_buf in_q, tty_q;
 	bool paused, stdin_done, blocked, exited, over, wide;
@@ -36,7 +39,6 @@ struct native_state {
 	struct eci_router *router;
 	struct eci_link *up;
 	struct eci_spawns *spawns;
-	struct eci_jobs *jobs;
 	struct eci_modcache *modules;
 	struct native_proc *procs;
 	char *const *environ;
@@ -60,12 +62,12 @@ struct native_state {
 
 /* ---- start.c ---- */
 struct native_plan {
-	const char *const *argv, *const *env; /* env: changes, or NULL */
-	const char *cwd;                      /* NULL: ours */
-	int mode;                             /* SPAWN's: 0 pipes, 1 terminal, 2 pipes and a terminal */
-	bool no_stdin;                        /* /dev/null in its place */
-	uint16_t size[4];                     /* of the terminal: rows, columns */
-	bool at_cwd;                          /* out: it failed there */
+	char **argv, **env;  /* as of service/words.h; env may be NULL: no changes */
+	char **cwd;          /* of one word; NULL: ours */
+	uint32_t mode;       /* SPAWN's: 0 pipes, 1 terminal, 2 pipes and a terminal */
+	uint32_t rows, cols; /* of the terminal, 0: as it comes */
+	uint32_t input;      /* 0: /dev/null in its place */
+	bool at_cwd;         /* out: it failed there */
 };
 /* Starts it and fills in p's descriptors and pid. 0, or an errno. */
 int native_start(struct native_proc *p, struct native_plan *plan);
@@ -81,7 +83,6 @@ char *native_digits(char *to, uint32_t v, bool hex); /* without a NUL; its end *
 
 /* ---- procs.c ---- */
 extern const struct eci_spawn_host native_spawn_host;
-extern const struct eci_job_host native_job_host;
 void native_procs_flush(void);
 /* Writes what a link has for this descriptor: 1 all of it, 0 the descriptor is full, -1 nobody reads it any more. */
 int native_flush(struct eci_link *link, int fd);
@@ -92,6 +93,9 @@ void native_procs_serve(int first, int last); /* their entries in native.poll: [
 void native_procs_reap(void);
 void native_procs_kill(void);
 void native_watch(int fd, short events);
+
+/* ---- jobs.c ---- */
+bool native_jobs_deliver(const struct eci_frame *f); /* EXEC, and CANCEL of what is no socket's: true, it was */
 
 /* ---- watcher.c ---- */
 /* Becomes two processes; returns in the agent. */

@@ -1,6 +1,6 @@
 /* The processes under our links and commands: their bytes, and their end.
  *
- * What a process is for is decided in service/ (spawn.c, exec.c); this file moves its bytes. Before PROMOTE output goes
+ * What a process is for is decided in service/spawn.c and jobs.c; this file moves its bytes. Before PROMOTE output goes
  * to the spawn and RAW bytes wait in in_q; afterwards in and out belong to the router's link.
  *
  * The end of a spawn's process is reported when it was waited for and its outputs are at their end, or a quarter of a
@@ -33,26 +33,20 @@ bool native_proc_signal(const struct native_proc *c, int sig)
 
 void native_proc_close_in(struct native_proc *c)
 {
-	if (c->in == c->out)
-		c->in = -1;
-	native_close(&c->in);
-}
-
-int *native_proc_output(struct native_proc *c, int which)
-{
-	return which == OUT ? &c->out : which == ERR ? &c->err : &c->tty;
+	if (c->fd[IN] == c->fd[OUT])
+		c->fd[IN] = -1;
+	native_close(&c->fd[IN]);
 }
 
 void native_proc_shut(struct native_proc *c, int which)
 {
-	int *fd = native_proc_output(c, which);
-	if (which == OUT && (c->link || c->in == *fd))
+	if (which == OUT && (c->link || c->fd[IN] == c->fd[OUT]))
 		native_proc_close_in(c);
-	native_close(fd);
+	native_close(&c->fd[which]);
 	if (which == OUT && c->spawn)
 		native_proc_end_at(c, c->link ? NATIVE_GRACE_MS : CLOSED_MS);
 	if (c->job)
-		eci_job_ended(c->job, which, native.now);
+		native_job_ended(c->job, which);
 }
 
 /* ---- output: towards the process ---- */
@@ -70,7 +64,7 @@ static bool flush_queue(struct native_proc *c, struct eci_buf *q, int fd)
 		if (c->spawn)
 			eci_spawn_written(c->spawn, (size_t)n, native.now);
 		else
-			eci_job_took(c->job, (size_t)n, native.now);
+			native_job_took(c->job, (size_t)n);
 	}
 	return true;
 }
@@ -109,7 +103,7 @@ void native_feed(struct eci_link *link, int fd, size_t n, bool *wide)
 
 static bool flush_link(struct native_proc *c)
 {
-	int done = c->link && c->in >= 0 ? native_flush(c->link, c->in) : 1;
+	int done = c->link && c->fd[IN] >= 0 ? native_flush(c->link, c->fd[IN]) : 1;
 	if (done < 0) {
 		native_proc_close_in(c);
 		native_proc_end_at(c, NATIVE_GRACE_MS);
@@ -123,11 +117,11 @@ static void settle_job(struct native_proc *c, bool late)
 	if (late) {
 		c->end_at = 0;
 		(void)native_proc_signal(c, SYS_SIGKILL);
-		native_proc_cut(NULL, c, OUT);
-		native_proc_cut(NULL, c, ERR);
+		native_proc_cut(c, OUT);
+		native_proc_cut(c, ERR);
 	}
-	if (c->job && c->exited && c->out < 0 && c->err < 0) {
-		eci_job_exited(c->job, c->status, native.now);
+	if (c->job && c->exited && c->fd[OUT] < 0 && c->fd[ERR] < 0) {
+		native_job_exited(c->job, c->status);
 		c->job = NULL;
 		native_proc_close_in(c);
 		eci_buf_deinit(&c->in_q);
@@ -138,7 +132,7 @@ static void settle_job(struct native_proc *c, bool late)
 
 static void settle_spawn(struct native_proc *c, bool late)
 {
-	bool ended = c->out < 0 && c->err < 0 && c->tty < 0;
+	bool ended = c->fd[OUT] < 0 && c->fd[ERR] < 0 && c->fd[TTY] < 0;
 	if (!c->exited && late && !c->over) {
 		c->over = true;
 		c->end_at = native.now + (native_proc_signal(c, SYS_SIGKILL) ? 60000 : LEFT_MS);
@@ -157,11 +151,11 @@ void native_procs_flush(void)
 		(c->spawn ? settle_spawn : settle_job)(c, c->end_at && native.now >= c->end_at);
 	}
 	for (struct native_proc *c = native.procs; c; c = c->next) {
-		c->blocked = !(flush_queue(c, &c->in_q, c->in) && flush_link(c));
+		c->blocked = !(flush_queue(c, &c->in_q, c->fd[IN]) && flush_link(c));
 		if (!eci_buf_len(&c->in_q) && !c->in_q.failed)
 			eci_buf_deinit(&c->in_q); /* an agent has gone through it: not to be kept for each child */
-		(void)flush_queue(c, &c->tty_q, c->tty);
-		if (!c->blocked && c->stdin_done && c->in != c->out)
+		(void)flush_queue(c, &c->tty_q, c->fd[TTY]);
+		if (!c->blocked && c->stdin_done && c->fd[IN] != c->fd[OUT])
 			native_proc_close_in(c);
 	}
 }
@@ -180,9 +174,9 @@ static void watch(struct native_proc *c, int which, int fd, short events)
 /* How much may be read. */
 static size_t room(struct native_proc *c, int which)
 {
-	if (*native_proc_output(c, which) < 0 || c->paused)
+	if (c->fd[which] < 0 || c->paused)
 		return 0;
-	return c->job ? eci_job_room(c->job, which) : NATIVE_READ_MAX;
+	return c->job ? native_job_room(c->job, which) : NATIVE_READ_MAX;
 }
 
 void native_procs_watch(uint64_t *until)
@@ -190,11 +184,11 @@ void native_procs_watch(uint64_t *until)
 	for (struct native_proc *c = native.procs; c; c = c->next) {
 		for (int which = OUT; which <= (c->job ? ERR : TTY); which++)
 			if (room(c, which))
-				watch(c, which, *native_proc_output(c, which), SYS_POLLIN);
+				watch(c, which, c->fd[which], SYS_POLLIN);
 		if (c->blocked)
-			watch(c, IN, c->in, SYS_POLLOUT);
+			watch(c, IN, c->fd[IN], SYS_POLLOUT);
 		if (eci_buf_len(&c->tty_q))
-			watch(c, IN, c->tty, SYS_POLLOUT);
+			watch(c, IN, c->fd[TTY], SYS_POLLOUT);
 		if (c->end_at && c->end_at < *until)
 			*until = c->end_at;
 	}
@@ -205,15 +199,15 @@ static void take(struct native_proc *c, int which)
 	size_t max = room(c, which);
 	if (!max)
 		return;
-	long n = SYS3(NR_read, *native_proc_output(c, which), native.buf, max);
+	long n = SYS3(NR_read, c->fd[which], native.buf, max);
 	if (n == -SYS_EAGAIN || n == -SYS_EINTR)
 		return;
 	if (n <= 0)
 		native_proc_shut(c, which);
 	else if (c->job)
-		eci_job_output(c->job, which, native.buf, (size_t)n, native.now);
+		native_job_output(c->job, which, (size_t)n);
 	else if (which == OUT && c->link)
-		native_feed(c->link, c->out, (size_t)n, &c->wide);
+		native_feed(c->link, c->fd[OUT], (size_t)n, &c->wide);
 	else
 		eci_spawn_output(c->spawn, which, native.buf, (size_t)n, native.now);
 }
@@ -237,7 +231,7 @@ void native_procs_reap(void)
 				c->paused = false;
 				if (c->spawn)
 					c->end_at = native.now + NATIVE_GRACE_MS;
-				native_close(&c->slave);
+				native_close(&c->fd[SLAVE]);
 			}
 }
 

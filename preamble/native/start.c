@@ -11,7 +11,8 @@
 
 enum { TIOCSCTTY = 0x540E, TIOCSWINSZ = 0x5414, TIOCGPTN = (int)0x80045430, TIOCSPTLCK = 0x40045431 };
 enum { AT_FDCWD = -100 };
-enum { IN, OUT, ERR, SAID, PIPES };
+/* Pipes by native_which; TTY's place is for the terminal, and SLAVE's for what exec(2) says. */
+enum { SAID = SLAVE, PIPES = NATIVE_FDS };
 
 #define PATH_DEFAULT "/usr/bin:/bin"
 
@@ -45,7 +46,7 @@ static const char *value_of(const char *s, const char *like)
 
 /* ---- after fork ---- */
 
-static const char **make_environ(const char *const *changes)
+static const char **make_environ(char *const *changes)
 {
 	size_t n = 0, m = 0, k = 0;
 	while (native.environ[n])
@@ -70,7 +71,7 @@ static const char **make_environ(const char *const *changes)
 }
 
 /* Executes path, or as a script without a first line, as a shell does it. Returns an errno. */
-static int execute(const char *path, const char *const *argv, const char *const *env)
+static int execute(const char *path, char *const *argv, const char *const *env)
 {
 	long err = -SYS3(NR_execve, path, argv, env);
 	if (err != SYS_ENOEXEC)
@@ -88,7 +89,7 @@ static int execute(const char *path, const char *const *argv, const char *const 
 }
 
 /* Looks for argv[0] along PATH of env. The most telling errno: not allowed, before not there. */
-static int search(const char *const *argv, const char *const *env)
+static int search(char *const *argv, const char *const *env)
 {
 	const char *path = PATH_DEFAULT, *name = argv[0], *p;
 	int err = SYS_ENOENT;
@@ -143,7 +144,7 @@ static int become(struct native_plan *plan, int pipes[PIPES][2], const char *ter
 		if (plan->mode == 1)
 			v[0] = v[1] = v[2] = fd;
 	}
-	if (plan->no_stdin)
+	if (!plan->input)
 		v[0] = (int)open_at("/dev/null", SYS_RDWR);
 	for (int i = 0; i < 3; i++) {
 		long got = SYS3(NR_dup3, v[i], i, 0);
@@ -151,7 +152,7 @@ static int become(struct native_plan *plan, int pipes[PIPES][2], const char *ter
 			return (int)-got;
 	}
 	plan->at_cwd = true;
-	long err = plan->cwd ? -SYS1(NR_chdir, plan->cwd) : 0;
+	long err = plan->cwd ? -SYS1(NR_chdir, plan->cwd[0]) : 0;
 	if (err)
 		return (int)err;
 	plan->at_cwd = false;
@@ -162,8 +163,9 @@ static int become(struct native_plan *plan, int pipes[PIPES][2], const char *ter
 /* ---- before and after ---- */
 
 /* A terminal's master side, and the path of the other. */
-static int open_terminal(char *path, const uint16_t *size)
+static int open_terminal(char *path, const struct native_plan *plan)
 {
+	uint16_t size[4] = {(uint16_t)plan->rows, (uint16_t)plan->cols};
 	int zero = 0;
 	unsigned n;
 	long fd = open_at("/dev/ptmx", SYS_RDWR | SYS_NOCTTY);
@@ -179,19 +181,20 @@ static int open_terminal(char *path, const uint16_t *size)
 	return (int)fd;
 }
 
-static int prepare(struct native_proc *p, const struct native_plan *plan, int pipes[PIPES][2], char *terminal)
+static int prepare(const struct native_plan *plan, int pipes[PIPES][2], char *terminal)
 {
 	long err;
 	for (int i = 0; i < PIPES; i++) {
-		bool wanted = i == SAID || (plan->mode != 1 && (i != IN || !plan->no_stdin));
+		bool wanted = i == SAID || (plan->mode != 1 && i != TTY && (i != IN || plan->input));
 		err = wanted ? SYS2(NR_pipe2, pipes[i], SYS_CLOEXEC) : 0;
 		if (err < 0)
 			return (int)-err;
 	}
 	if (!plan->mode)
 		return 0;
-	p->tty = open_terminal(terminal, plan->size);
-	return p->tty < 0 ? -p->tty : 0;
+	int fd = open_terminal(terminal, plan);
+	pipes[TTY][0] = fd;
+	return fd < 0 ? -fd : 0;
 }
 
 static int run(struct native_proc *p, struct native_plan *plan, int pipes[PIPES][2], const char *terminal)
@@ -226,7 +229,7 @@ static int keep(int *fd)
 	int got = *fd;
 	*fd = -1;
 	if (got >= 0)
-		(void)SYS3(NR_fcntl, got, SYS_F_SETFL, SYS_NONBLOCK | (got == native.watcher ? 0 : SYS_RDWR));
+		(void)SYS3(NR_fcntl, got, SYS_F_SETFL, SYS_NONBLOCK);
 	return got;
 }
 
@@ -235,22 +238,18 @@ int native_start(struct native_proc *p, struct native_plan *plan)
 	int pipes[PIPES][2];
 	char terminal[32];
 	memset(pipes, 255, sizeof pipes);
-	p->in = p->out = p->err = p->tty = p->slave = -1;
-	int err = prepare(p, plan, pipes, terminal);
+	memset(p->fd, 255, sizeof p->fd);
+	int err = prepare(plan, pipes, terminal);
 	if (!err)
 		err = run(p, plan, pipes, terminal);
-	if (err) {
-		native_close(&p->tty);
-	} else if (plan->mode == 1) {
-		p->in = p->out = keep(&p->tty);
-	} else {
-		p->in = keep(&pipes[IN][1]);
-		p->out = keep(&pipes[OUT][0]);
-		p->err = keep(&pipes[ERR][0]);
+	for (int i = OUT; i <= IN && !err; i++)
+		p->fd[i] = keep(&pipes[i][i == IN]);
+	if (plan->mode == 1) {
+		p->fd[IN] = p->fd[OUT] = p->fd[TTY];
+		p->fd[TTY] = -1;
+	} else if (plan->mode && !err) {
 		/* Nobody else holds the terminal once exec has closed the child's own: then it would end at once. */
-		if (plan->mode)
-			p->slave = (int)open_at(terminal, SYS_RDWR | SYS_NOCTTY);
-		p->tty = keep(&(int){p->tty});
+		p->fd[SLAVE] = (int)open_at(terminal, SYS_RDWR | SYS_NOCTTY);
 	}
 	for (int i = 0; i < PIPES; i++) {
 		native_close(&pipes[i][0]);

@@ -27,7 +27,6 @@ static void check(struct world *w)
 	}
 	cr_assert_leq(w->r->collect_bytes, ECI_COLLECT_MAX);
 	cr_assert_leq(w->r->ncollect, ECI_COLLECT_SOURCES);
-	cr_assert_leq(w->r->ngroups, ECI_GROUPS_MAX);
 }
 
 /* Feeds in pieces of random size, each in an allocation of its own so that a read past the end is seen. */

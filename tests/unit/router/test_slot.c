@@ -3,16 +3,22 @@
 
 static const uint8_t nil[] = {0xF6};
 
-static void notice_of(struct world *w, struct eci_link *l, uint32_t src, uint32_t slot, const char *reason)
+static void notice_with(struct world *w, struct eci_link *l, uint32_t src, uint32_t slot, const char *reason,
+			const char *evidence)
 {
 	struct eci_buf b = ECI_BUF_NULL;
 	eci_cbor_put_array(&b, 4);
 	eci_cbor_put_str(&b, reason);
 	eci_cbor_put_uint(&b, 75);
 	eci_cbor_put_uint(&b, src);
-	eci_cbor_put_str(&b, "No route to host");
+	eci_cbor_put_str(&b, evidence);
 	feed(w, l, ECI_CONTROL, ECI_F_DEAD, eci_router_id(w->r), src, slot, 0, eci_buf_data(&b), eci_buf_len(&b));
 	eci_buf_deinit(&b);
+}
+
+static void notice_of(struct world *w, struct eci_link *l, uint32_t src, uint32_t slot, const char *reason)
+{
+	notice_with(w, l, src, slot, reason, "No route to host");
 }
 
 static void notice(struct world *w, struct eci_link *l, uint32_t src, uint32_t slot)
@@ -64,6 +70,21 @@ Test(slot, a_reason_of_32_bytes_and_no_more)
 		cr_assert_eq(a.times, 1);
 		cr_assert_eq(strlen(a.reason), n > 32 ? 32u : (size_t)n);
 		cr_assert_eq(strncmp(a.reason, reason, strlen(a.reason)), 0);
+	}
+	world_free(w);
+}
+
+Test(slot, evidence_of_1024_bytes_and_no_more)
+{
+	struct world *w = world_master();
+	for (size_t n = 1023; n <= 1026; n++) {
+		struct answer a = {0};
+		char text[1030];
+		memset(text, 'e', n);
+		memcpy(text + n - 2, "\xc3\xa4", 3); /* half a character is none */
+		notice_with(w, w->kid[0], 72, eci_slot_open(w->r, 75, ECI_SLOT_ONCE, on_answer, &a), "lost", text);
+		cr_assert_eq(a.times, 1);
+		cr_assert_eq(strlen(a.evidence), n == 1025 ? 1023 : n < 1025 ? n : 1024);
 	}
 	world_free(w);
 }
