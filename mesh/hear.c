@@ -95,7 +95,7 @@ static size_t hear(ev_io *w)
 	struct eci_carrier *c = w->data;
 	int which = w == &c->out ? 1 : w == &c->err ? 2 : 3;
 	int *fd = which == 1 ? &c->proc.out : which == 2 ? &c->proc.err : &c->proc.tty;
-	ssize_t n = read(*fd, c->mesh->read_buf, READ_MAX);
+	ssize_t n = read(*fd, c->mesh->read_buf, which == 1 && c->link ? ECI_READ_BUF : READ_MAX);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0) { /* a pty says EIO when its last user is gone */
@@ -162,7 +162,7 @@ int eci_carrier_borrow(ectx_mesh *m, uint32_t id, struct eci_waiter *w)
 void eci_carrier_read(struct eci_carrier *c)
 {
 	ectx_mesh *m = c->mesh;
-	ssize_t n = read(c->proc.out, m->read_buf, READ_MAX);
+	ssize_t n = read(c->proc.out, m->read_buf, ECI_READ_BUF);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) { /* its end is the loop's to see */

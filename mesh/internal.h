@@ -21,6 +21,7 @@
 
 #define ECI_BLOCK_FACTOR 8u      /* ids per declared context: room for workers, retries and contexts nobody declared */
 #define ECI_MASTER_DIALS 64u     /* children the master dials at once: as many as the default fan-out */
+#define ECI_READ_BUF 131072u     /* of a link at once: what a relay writes at once, acknowledged at once */
 #define ECI_CLOSE_GRACE_MS 1000u /* for contexts to end by themselves at ectx_mesh_free() */
 #define ECI_EVENT_LIMIT 65536u   /* log records kept for a program that does not take them */
 #define ECI_EVENT_BYTES (16u << 20) /* of their text: 256 a record, and a record can be 64 KiB */
@@ -45,10 +46,9 @@ struct ectx_context {
 	uint32_t subtree, dial_window;
 
 	enum eci_state state;
-	uint32_t id, size;         /* of this incarnation; 0: none */
-	uint32_t free_lo, free_hi; /* ids not yet given to children: [lo, hi) */
-	uint32_t dials;            /* children in DIALING */
-	uint32_t event_slot;
+	uint32_t id, size;          /* of this incarnation; 0: none */
+	uint32_t free_lo, free_hi;  /* ids not yet given to children: [lo, hi) */
+	uint32_t dials, event_slot; /* dials: children in DIALING */
 	struct eci_dialogue *dialogue;
 	uint64_t started_ms;
 	bool has_relay, has_exec, has_stats, has_stream, has_cancel; /* parts sent to this incarnation */
@@ -146,7 +146,7 @@ struct ectx_mesh {
 	const char *cut_folder;       /* the last of eci_roots_cut() */
 	struct eci_carrier *carriers; /* all */
 	struct eci_carrier *dirty;    /* have output to flush */
-	uint8_t *read_buf;
+	uint8_t *read_buf;            /* ECI_READ_BUF */
 	int links_fd; /* an epoll set: what the links of carriers are read from, unless a caller has borrowed one */
 	ev_io links_w;
 	struct eci_nudge *nudges;    /* not in use */

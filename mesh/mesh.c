@@ -31,7 +31,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_BUF 65536u
 #define LOCK_YIELDS 64
 
 uint64_t eci_now_ms(void)
@@ -284,7 +283,7 @@ static bool make_parts(ectx_mesh *m, const ectx_options *o)
 	m->spawns = m->router ? eci_spawns_new(m->router, &eci_carrier_host, m) : NULL;
 	m->roots = eci_roots_new(o->roots ? o->roots : here);
 	m->responder = m->roots ? eci_responder_new(&eci_roots_ops, m->roots, o->include, o->exclude) : NULL;
-	m->read_buf = malloc(READ_BUF);
+	m->read_buf = malloc(ECI_READ_BUF);
 	m->overrides = copy_list(o->override);
 	m->title = o->title ? strdup(o->title) : NULL;
 	m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

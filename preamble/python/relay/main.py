@@ -10,6 +10,11 @@ def heartbeat(now):
                 broken(c, 'silent')
 
 
+def acknowledge(out, dst, n):
+    s = pack_value(n)
+    out.straight(0, pack('>4B6I', 236, 1, 0, 64, dst, ME, ME, 4, 0, len(s)) + s)
+
+
 def settle():
     # What outputs have asked for: watching for room, acknowledgements, reports of RAW written.
     global OWED
@@ -18,13 +23,13 @@ def settle():
     if OWED:
         n = OWED
         OWED = 0
-        send(0, PARENT, 4, 0, pack_value(n))
+        acknowledge(UP, PARENT, n)
     for c in list(CHILDREN.values()):
         if c.owed and c.linked:
             n = c.owed
             c.owed = 0
             c.taken -= n
-            send(0, c.ident, 4, 0, pack_value(n))
+            acknowledge(c.out, c.ident, n)
         if c.written:
             n = c.written
             c.written = 0
@@ -47,7 +52,7 @@ def relay_turn():
     for fd, mask in ready:
         if fd == IN:
             try:
-                x = os.read(IN, IN in WIDE and 126976 or 65536)
+                x = os.read(IN, IN in WIDE and PIECE_IN - len(REST) or 65536)
             except OSError:
                 again()
                 continue

@@ -159,6 +159,57 @@ class Output:
             return v.insert(lo, x + (tag,))
         v.append(x)
 
+    def put_run(self, kind, head, origin, share, at, n, k):
+        # k bulk frames of n bytes that differ in their bodies only: each is `head`, and behind it what `share` has from 4 bytes on.
+        v = self.queues[2]
+        self.put(kind, head, origin, share[at + 4:at + n])
+        tag = self.tags[self.flow]
+        m = v[-1][4] == tag and k - 1
+        for i in range(1, k):
+            at += n
+            tag += n
+            if m:
+                v.append((head, share[at + 4:at + n], origin, n, tag))  # behind it, as they are its flow's
+            else:
+                self.put(kind, head, origin, share[at + 4:at + n])
+        if m:
+            self.tags[self.flow] = tag
+            self.held[2] += m * n
+            if self.child:
+                self.child.frames_out += m
+                self.child.bytes_out += m * n
+
+    def write_run(self, head, origin, share, at, n, k):
+        # As put_run, but written at once, where nothing waits. How many frames of it have been begun.
+        m = min(k, (self.hop[0] - self.sent + self.acked) // n)
+        if m < 1 or self.held != NONE or self.want or self.now or self.first or self.lost or self.paused or self.whole:
+            return 0
+        v = []
+        for i in range(m):
+            v.append(head)
+            v.append(share[at + 4:at + n])
+            at += n
+        self.sent += m * n      # first: its ACK may come before writev returns
+        try:
+            size = writev(self.fd, v)
+        except (OSError, ValueError):
+            size = 0            # pump finds out
+        widen(self.fd)
+        whole = begun = size // n
+        if size > whole * n:
+            begun += 1
+            self.now = (head + v[2 * whole + 1])[size - whole * n:]
+            self.after = origin, n
+            self.want = 4
+        self.sent -= (m - begun) * n
+        if origin and whole:
+            origin.owed += whole * n
+        BUSY[0] = 1
+        if self.child:
+            self.child.frames_out += begun
+            self.child.bytes_out += begun * n
+        return begun
+
     def pick(self):
         # What is written next, to its end: bytes, but no bulk.
         control, calls, bulk = self.queues
@@ -361,6 +412,5 @@ def ack(kind, src, reply, body):
     if UP.acked > UP.sent:
         die()
     sample(UP.hop, UP.acked)
-    LOCK.acquire()
-    UP.pump()
-    LOCK.release()
+    if UP.held[2] or CREDIT.locked():
+        flush(UP)

@@ -7,6 +7,7 @@ ROUTES_MAX = 4096               # of them kept
 ANSWERS_MAX = 1 << 24           # bytes of answers on their way up
 HELD_AT = 47 << 20              # bytes of bulk for a child: above, all of it is paused
 HELD_MAX = 1 << 26              # only passed by a parent that heeds no PAUSE
+PIECE_IN = 114884               # of a wide pipe at once: seven full frames, with what is left over, so that no frame of bulk is cut
 
 
 def clock():
@@ -133,7 +134,8 @@ def frames(link, s, at, outs):
     # nor anything special, goes the short way, with one hop less and otherwise as it is.
     share = view(s)
     while len(s) - at > 27:
-        magic, version, kind, hops, dst, src, auth, handle, reply, n = unpack('>4B6I', s[at:at + 28])
+        h = s[at:at + 28]
+        magic, version, kind, hops, dst, src, auth, handle, reply, n = unpack('>4B6I', h)
         if magic != 236 or version != 1 or kind & 195 > 2:
             broken(link, 'bad-frame')
             return EMPTY
@@ -150,17 +152,25 @@ def frames(link, s, at, outs):
             if link and link.gone:
                 return EMPTY
         else:
-            if link:
-                link.frames_in += 1
+            k = 1
+            head = pack('4B', 236, 1, kind, hops - 1)
             if kind & 2:
-                if received(link, n):
+                # With the frames behind it whose headers are the same: a run, as a stream makes them.
+                while at + k * n + n <= len(s) and s[at + k * n:at + k * n + 28] == h and (link or out.held[2] < HELD_MAX - (k + 1) * n):
+                    k += 1
+                if received(link, k * n):
                     return EMPTY
                 LOCK.acquire()
-                out.put(kind, pack('4B', 236, 1, kind, hops - 1), link, share[at + 4:at + n])
+                m = k > 3 and out.write_run(head, link, share, at, n, k)
+                if m < k:
+                    out.put_run(kind, head, link, share, at + m * n, n, k - m)
+                    outs[out] = outs.get(out, 0) + k - m
                 LOCK.release()
-                outs[out] = outs.get(out, 0) + 1
             else:
-                out.straight(kind, pack('4B', 236, 1, kind, hops - 1) + s[at + 4:at + n])
+                out.straight(kind, head + s[at + 4:at + n])
+            if link:
+                link.frames_in += k
+            at += k * n - n
         at += n
     return s[at:]
 
@@ -328,9 +338,8 @@ def from_child(c, kind, src, handle, reply, body):
             if c.out.acked > c.out.sent:
                 return broken(c, 'bad-credit')
             sample(c.out.hop, c.out.acked)
-            LOCK.acquire()
-            c.out.pump()
-            LOCK.release()
+            if c.out.held[2]:
+                flush(c.out)
             crowded(c)
         elif handle in (5, 6) and near:
             lo, hi = map(number, decode(body)[:2])

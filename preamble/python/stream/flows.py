@@ -102,11 +102,12 @@ class Flow:
         STREAM_LOCK.acquire()
         self.owed += n
         n = self.owed
-        if n > 65535:
+        due = n > 131071 and n * 8 >= self.window    # each CREDIT wakes all on the way
+        if due:
             self.owed = 0
             self.given += n
         STREAM_LOCK.release()
-        if n > 65535 and not self.far_over:
+        if due and not self.far_over:
             send(0, self.dst, 34, 0, pack_value([self.far, n]))
 
     def emit_bytes(self, s):
