@@ -173,8 +173,19 @@ def octets(s):
     return s
 
 
+TYPING = allocate()             # while a terminal is written to, and that is said: nothing is said of a child behind its end
+
+
 def type_some(c, fd):
     # To the terminal of mode 2, as much as it takes at once. True: something is left.
+    TYPING.acquire()
+    try:
+        return CHILDREN.get(c.ident) is c and type_now(c, fd)
+    finally:
+        TYPING.release()
+
+
+def type_now(c, fd):
     s = c.typed[0]
     n = len(s)
     try:
@@ -271,7 +282,9 @@ def finish(c):
         c.shut(fd)
     c.end(c.reason)
     tell(6, c.parts + (c.paused and c.intervals or []))
+    TYPING.acquire()
     del CHILDREN[c.ident]
+    TYPING.release()
     ROUTES.clear()
     for slot in list(WAITING):
         WAITING[slot] = [x for x in WAITING[slot] if x[0] is not c]
