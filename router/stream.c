@@ -20,7 +20,7 @@
 
 #include "router/internal.h"
 
-#define GIVE_AT (ECI_STREAM_WINDOW / 2) /* and an eighth of one that was widened: each CREDIT wakes all on the way */
+#define GIVE_AT (ECI_STREAM_WINDOW / 4) /* and an eighth of one that was widened: each CREDIT wakes all on the way */
 #define STALL_MS 10u
 
 struct eci_stream {

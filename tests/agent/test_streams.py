@@ -220,7 +220,7 @@ class Streams(StreamCase):
     def widened(self, n, x, window):
         """Its window, once all of it was used, which the sender says."""
         self.spend(n, x)
-        n.until(lambda: x.room > window - max(131072, window // 8))   # all of it is consumed, and what is not said of it yet stays unsaid
+        n.until(lambda: x.room > window - max(65536, window // 8))   # all of it is consumed, and what is not said of it yet stays unsaid
         before = x.room
         x.put(b'')
         self.assertEqual(n.answer(n.c.request(7, 1)).value(), 1)

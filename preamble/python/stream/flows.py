@@ -102,7 +102,7 @@ class Flow:
         STREAM_LOCK.acquire()
         self.owed += n
         n = self.owed
-        due = n > 131071 and n * 8 >= self.window    # each CREDIT wakes all on the way
+        due = n > 65535 and n * 8 >= self.window    # each CREDIT wakes all on the way
         if due:
             self.owed = 0
             self.given += n

@@ -244,12 +244,12 @@ Test(stream, credit_goes_back_on_consumption_only)
 	struct world *w = begin(&e, FAR);
 	data(&e, W, 0);
 	cr_assert_eq(credits(&e), 0);
-	eci_stream_took(e.s, W / 2 - 1, w->now);
+	eci_stream_took(e.s, W / 4 - 1, w->now);
 	cr_assert_eq(credits(&e), 0);
 	eci_stream_took(e.s, 1, w->now);
-	cr_assert_eq(credits(&e), W / 2);
+	cr_assert_eq(credits(&e), W / 4);
 	eci_stream_took(e.s, SIZE_MAX, w->now); /* no more than what arrived */
-	cr_assert_eq(credits(&e), W - W / 2);
+	cr_assert_eq(credits(&e), W - W / 4);
 	data(&e, W, 0);
 	cr_assert_eq(e.deaths, 0);
 	data(&e, 1, 0);
@@ -284,7 +284,7 @@ Test(stream, widens_for_a_sender_that_waits_and_a_reader_that_keeps_up)
 		uint64_t more = credits(&e);
 		cr_assert_eq(more, window < ECI_STREAM_WINDOW_MAX ? window : 0);
 		window += more;
-		uint64_t due = window / 8 > W / 2 ? window / 8 : W / 2; /* what goes back at once */
+		uint64_t due = window / 8 > W / 4 ? window / 8 : W / 4; /* what goes back at once */
 		spend(&e, window - PIECE);
 		data(&e, 0, 0);
 		cr_assert_eq(credits(&e), window - due, "what was said before the new window was used");
