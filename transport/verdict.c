@@ -62,7 +62,7 @@ static uint32_t phase_limit(const struct eci_dialogue *d, enum ectx_phase phase)
 
 static void hide_nonce(char *text, const char *nonce)
 {
-	while (*nonce && (text = strstr(text, nonce)) != NULL)
+	for (; *nonce && (text = strstr(text, nonce)) != NULL; text += ECI_NONCE_LEN)
 		memcpy(text, ECI_NONCE_SHOWN, ECI_NONCE_LEN);
 }
 
