@@ -300,7 +300,8 @@ enum ectx_status eci_fan_run(struct eci_fan *fan)
 			interrupted(fan);
 		bool more = fan->running < fan->opts->fanout && fan->next < fan->n && !fan->stop;
 		eci_out_flush();
-		progress(fan, false);
+		if (fan->running || more) /* behind the last result comes the summary */
+			progress(fan, false);
 		eci_out_flush();
 		if (!again && !more && fan->running)
 			rest(fan);

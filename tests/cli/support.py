@@ -40,6 +40,12 @@ class End:
     def events(self):
         return [json.loads(line) for line in self.out.splitlines()]
 
+    def result(self):
+        """The one result of --json: progress and log records may stand anywhere beside it."""
+        results = [e for e in self.events() if e['event'] == 'result']
+        assert len(results) == 1, self.out
+        return results[0]
+
 
 class Case(unittest.TestCase):
     def setUp(self):

@@ -55,13 +55,13 @@ class Calls(Case):
         self.assertEqual(end.err, '')
 
     def test_json_values(self):
-        events = self.ends(0, 'call', '--json', '-w', 'top', './prog.py:say').events()
-        logs = [(e['node'], e['logger'], e['level'], e['text']) for e in events if e['event'] == 'log']
+        end = self.ends(0, 'call', '--json', '-w', 'top', './prog.py:say')
+        logs = [(e['node'], e['logger'], e['level'], e['text']) for e in end.events() if e['event'] == 'log']
         self.assertIn(('top', 'stdout', 20, 'out \033[2J'), logs)
         self.assertIn(('top', 'stderr', 20, 'err'), logs)
         self.assertIn(('top', 'root', 30, 'warned 3\n18:00:00 I econtext.top: forged'), logs)
-        self.assertEqual(events[-2]['value'], None)
-        self.assertEqual(events[-2]['status'], 'ok')
+        self.assertEqual(end.result()['value'], None)
+        self.assertEqual(end.result()['status'], 'ok')
 
     def test_logs(self):
         end = self.ends(0, 'call', '-w', 'n1', './prog.py:say')

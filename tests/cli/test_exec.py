@@ -104,13 +104,13 @@ class Exec(Case):
         self.assertIn('FAILED n[1-2]\n', end.err)
         self.assertIn('saw      exit status 3\n', end.err)
         end = self.ends(1, 'exec', '--json', '-w', 'n1', '--', 'sh', '-c', 'exit 255')
-        self.assertEqual(end.events()[-2]['rc'], 255)
-        self.assertEqual(end.events()[-2]['status'], 'failed')
+        self.assertEqual(end.result()['rc'], 255)
+        self.assertEqual(end.result()['status'], 'failed')
 
     def test_signal(self):
         self.assertIn('ended by signal 9', self.ends(1, 'exec', '-w', 'n1', 'kill -9 $$').err)
         end = self.ends(1, 'exec', '--json', '-w', 'n1', 'kill -15 $$')
-        self.assertEqual(end.events()[-2]['rc'], 128 + 15)
+        self.assertEqual(end.result()['rc'], 128 + 15)
 
     def test_no_such_command(self):
         err = self.ends(1, 'exec', '-w', 'n1', '--', 'no-such-command').err
@@ -150,7 +150,11 @@ class Exec(Case):
         self.assertEqual([o for o in out if o[1] == 'stdout'], [('n1', 'stdout', 'out', None), ('n1', 'stdout', {'$bytes': '/w=='}, None),
                                                                ('n1', 'stdout', 'part', True)])
         self.assertIn(('n1', 'stderr', 'err', None), out)
-        self.assertEqual((end.events()[-2]['event'], end.events()[-2]['rc']), ('result', 0))
+        self.assertEqual(end.result()['rc'], 0)
+
+    def test_json_progress_ends_with_the_last_result(self):
+        end = self.ends(0, 'exec', '--json', '-w', 'n1', 'sleep 0.7; echo out; sleep 0.7')
+        self.assertEqual([e['event'] for e in end.events()][-2:], ['result', 'summary'])
 
     def test_pty(self):
         end = self.ends(0, 'exec', '--pty', '-w', 'n1', 'test -t 1 && test -t 2 && stty size <&1; cat; echo err >&2')
@@ -202,7 +206,7 @@ class Run(Case):
 
     def test_status(self):
         end = self.ends(1, 'run', '--json', '-w', 'n1', 's/script.py', '3')
-        self.assertEqual((end.events()[-2]['status'], end.events()[-2]['rc']), ('failed', 3))
+        self.assertEqual((end.result()['status'], end.result()['rc']), ('failed', 3))
 
     def test_exception(self):
         self.write('bad.py', 'def f():\n    raise ValueError("no good")\nf()\n')

@@ -78,7 +78,7 @@ class Statuses(Case):
     def test_4(self):
         self.fails(4, 'denied', 'REFUSED', 'auth', 'auth-refused')
         end = self.fails(4, 'deep-denied', 'REFUSED', 'auth', 'auth-refused')
-        self.assertEqual(end.events()[-2]['error']['path'], 'here > deep-denied')
+        self.assertEqual(end.result()['error']['path'], 'here > deep-denied')
 
     def test_5(self):
         self.fails(5, 'here', 'DEADLINE', 'call', 'deadline', '-u', '300ms', 'time:sleep', '60')
