@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from notation import Bad, decode, encode  # noqa: E402
 from wire import BULK, CALL, CONTROL, DEAD, HANDLES, Failure, Frame, Link  # noqa: E402,F401
 
-LIMIT = 10
+LIMIT = 30
 ME, SIZE, PARENT = 8, 1 << 20, 0
 MORE, END = 0x10, 0x20
 SLOT = 0x10000

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 
-LIMIT = 20
+LIMIT = 60
 W = 262144  # STREAM_WINDOW
 MIB = 1 << 20
 DATA = os.urandom(4 * MIB)
