@@ -2,8 +2,12 @@
  *
  * The bytes go to a group, so that routers copy them where the ways part; credit comes from each member for itself, and
  * is counted in its own stream. Invariant: nothing is sent that one of those who are in has no room for. So the slowest
- * sets the pace, up to a point: one that has no room for ECI_CAST_PATIENCE_MS while the others do leaves the group
+ * sets the pace, up to a point: one that has no room for ECI_CAST_PATIENCE_MS while another does leaves the group
  * (GROUP again, without it), and the others go on; what it missed is its caller's to send.
+ *
+ * Where none has room the way that they share is slow, and nobody is behind: credit comes in quarters of a window, so
+ * one second of a link of 64 KiB/s lies between two. What the first of them had to wait the others may as well, from
+ * when it has room: theirs come over other ways, one after the other.
  *
  * Every member holds one window at most, as with a stream of its own; but this one is never widened, for as long as it
  * is not above ECI_PAUSE_AT a member that stops is known by its credit. With more the router above it would say PAUSE,
@@ -132,23 +136,39 @@ static void send_all(struct eci_cast *c, uint8_t flags, const uint8_t *p, size_t
 		c->ins = 0; /* bytes are missing: nobody can go on */
 }
 
-int eci_cast_write(struct eci_cast *c, const uint8_t *p, size_t n, unsigned wait_ms)
+/* When those who have no room leave, as some do and others do not; 0: none has, or all have. */
+static uint64_t patience_ends(struct eci_cast *c, size_t waiting, uint64_t now)
 {
-	uint64_t now = eci_now_ms(), until = now + wait_ms;
-	eci_lock(c->mesh);
-	size_t waiting = dry(c, n, false);
 	if (!waiting)
 		c->dry_since = 0;
 	else if (!c->dry_since)
 		c->dry_since = now;
-	while (waiting && c->ins && now < until) {
-		uint64_t patience = c->dry_since + ECI_CAST_PATIENCE_MS;
-		bool others = waiting < c->ins;
-		(void)sleep_until(c, others && patience < until ? patience : until);
+	if (!waiting || waiting == c->ins)
+		c->behind_since = 0;
+	else if (!c->behind_since)
+		c->behind_since = now;
+	if (!c->behind_since)
+		return 0;
+	uint64_t together = c->behind_since - c->dry_since;
+	return c->behind_since + (together > ECI_CAST_PATIENCE_MS ? together : ECI_CAST_PATIENCE_MS);
+}
+
+int eci_cast_write(struct eci_cast *c, const uint8_t *p, size_t n, unsigned wait_ms)
+{
+	uint64_t now = eci_now_ms(), until = now + wait_ms;
+	eci_lock(c->mesh);
+	size_t waiting;
+	for (;;) {
+		waiting = dry(c, n, false);
+		uint64_t ends = patience_ends(c, waiting, now);
+		if (ends && now >= ends) {
+			waiting = dry(c, n, true);
+			c->dry_since = c->behind_since = 0;
+		}
+		if (!waiting || now >= until)
+			break;
+		(void)sleep_until(c, ends && ends < until ? ends : until);
 		now = eci_now_ms();
-		waiting = dry(c, n, others && now >= patience);
-		if (!waiting)
-			c->dry_since = 0;
 	}
 	int r = !c->ins ? -1 : waiting ? 0 : 1;
 	if (r == 1)

@@ -14,7 +14,7 @@
 #define ECI_COPY_PIECE 65536u
 #define ECI_COPY_UNSIZED_MOST (16u << 20) /* of a file that says it has 0 bytes, as it is kept in memory (/proc) */
 #define ECI_COPY_HOLE_MOST (16u << 20)    /* in one word: both ends hash it, and ^C waits for that */
-#define ECI_CAST_PATIENCE_MS 500u         /* a member that takes nothing for so long leaves the group */
+#define ECI_CAST_PATIENCE_MS 500u         /* a member that takes nothing for so long while others do leaves */
 #define ECI_CAST_CHUNK 16384u             /* bytes of one frame */
 
 /* ---- what is sent ---- */
@@ -89,7 +89,8 @@ struct eci_cast {
 	struct eci_cast_member *v;
 	size_t n, ins;
 	pthread_cond_t room;
-	uint64_t dry_since; /* ms: somebody has had no room; 0: nobody */
+	uint64_t dry_since;    /* ms: somebody has had no room; 0: nobody */
+	uint64_t behind_since; /* ms: somebody has had none while another had; 0: nobody */
 };
 /* The handle of a group's streams (docs/protocol.md 9.2). */
 #define ECI_CAST_HANDLE(gid) (0xC0000000u + (gid))

@@ -1,5 +1,6 @@
-/* Casting where the routers cannot be told who is in: then nobody is, so that each is sent to by itself. Over a router
- * with one child that takes nothing; all members share a stream. */
+/* Casting over a router with one child, played here. First where the routers cannot be told who is in: then nobody is,
+ * so that each is sent to by itself; all members share a stream. Then who leaves because of the others: the clock is
+ * the cast's own, put back as if time had gone by. */
 #include "mesh/copy.h"
 #include "mesh_support.h"
 
@@ -69,4 +70,150 @@ Test(cast, who_is_left_cannot_be_told)
 	eci_cast_leave(&s->cast, 1);
 	cr_expect(in(&s->cast) == 0);
 	side_close(s);
+}
+
+/* ---- who is behind ---- */
+
+enum { A, B, C, THREE };
+
+struct three {
+	ectx_mesh m;
+	struct eci_link *link;
+	struct ectx_stream x[THREE];
+	struct eci_cast cast;
+	struct eci_cast_member v[THREE];
+};
+
+static uint32_t id_of(int i)
+{
+	return 65536u + 8u * (uint32_t)i;
+}
+
+static void says(struct three *t, uint32_t src, uint32_t handle, const struct eci_buf *body)
+{
+	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .src = src, .auth = src, .handle = handle};
+	uint8_t wire[64];
+	f.body = eci_buf_data(body);
+	f.len = (uint32_t)eci_buf_len(body);
+	eci_frame_pack(wire, &f);
+	memcpy(wire + ECI_FRAME_HEADER, f.body, f.len);
+	eci_link_feed(t->link, wire, ECI_FRAME_HEADER + f.len, eci_now_ms());
+}
+
+static void gives(struct three *t, int i, uint32_t n)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 2);
+	eci_cbor_put_uint(&b, eci_stream_handle(t->x[i].s));
+	eci_cbor_put_uint(&b, n);
+	says(t, id_of(i), ECI_H_CREDIT, &b);
+	eci_buf_deinit(&b);
+}
+
+static struct three *three_open(void)
+{
+	struct three *t = calloc(1, sizeof *t);
+	struct eci_buf hello = ECI_BUF_NULL;
+	cr_assert(t && pthread_mutex_init(&t->m.lock, NULL) == 0);
+	t->m.router = eci_router_new(0, 0, &no_ops, NULL);
+	t->link = eci_router_add_child(t->m.router, 65536, 65536, NULL);
+	cr_assert(t->link && eci_link_start(t->link, "\xA0", 1, eci_now_ms()) == 0);
+	const uint8_t *p;
+	for (size_t n; (n = eci_link_output(t->link, &p, 4096)) != 0;)
+		eci_link_wrote(t->link, n, eci_now_ms());
+	(void)eci_buf_append(&hello, "\xA0", 1);
+	says(t, 65536, ECI_H_HELLO, &hello);
+	eci_buf_deinit(&hello);
+	cr_assert(eci_link_up(t->link));
+	for (int i = 0; i < THREE; i++) {
+		t->x[i] = (struct ectx_stream){.mesh = &t->m};
+		eci_cond_init(&t->x[i].writable);
+		t->x[i].s = eci_stream_new(t->m.router, id_of(i), 700, &eci_outside_ops, &t->x[i]);
+		t->v[i] = (struct eci_cast_member){.x = &t->x[i], .id = id_of(i)};
+	}
+	cr_assert(eci_cast_init(&t->cast, &t->m, 1, t->v, THREE) == 0);
+	return t;
+}
+
+static void three_close(struct three *t)
+{
+	eci_cast_deinit(&t->cast);
+	for (int i = 0; i < THREE; i++) {
+		eci_stream_free(t->x[i].s, NULL, NULL, 0);
+		(void)pthread_cond_destroy(&t->x[i].writable);
+	}
+	eci_router_free(t->m.router);
+	(void)pthread_mutex_destroy(&t->m.lock);
+	free(t);
+}
+
+static int writes(struct three *t)
+{
+	static const uint8_t chunk[ECI_CAST_CHUNK];
+	return eci_cast_write(&t->cast, chunk, sizeof chunk, 1);
+}
+
+/* As many as there is room for; then ms go by in which nothing comes. */
+static void dry_for(struct three *t, uint64_t ms)
+{
+	int r;
+	while ((r = writes(t)) > 0)
+		;
+	cr_assert(r == 0 && t->cast.dry_since && !t->cast.behind_since);
+	t->cast.dry_since -= ms;
+}
+
+static void passes(struct three *t, uint64_t ms)
+{
+	t->cast.dry_since -= ms;
+	t->cast.behind_since -= ms;
+}
+
+Test(cast, a_slow_way_that_all_share)
+{
+	struct three *t = three_open();
+	for (int round = 0; round < 3; round++) {
+		dry_for(t, 3000);
+		gives(t, A, 65536);
+		cr_expect(writes(t) == 0 && in(&t->cast) == 3, "the others have had no time, round %d", round);
+		passes(t, 2000); /* less than all have waited together */
+		gives(t, B, 65536);
+		cr_expect(writes(t) == 0 && in(&t->cast) == 3, "round %d", round);
+		gives(t, C, 65536);
+		cr_expect(writes(t) == 1 && in(&t->cast) == 3, "round %d", round);
+	}
+	three_close(t);
+}
+
+Test(cast, one_that_takes_nothing_while_others_do)
+{
+	struct three *t = three_open();
+	dry_for(t, 0);
+	gives(t, A, 65536);
+	gives(t, B, 65536);
+	cr_expect(writes(t) == 0);
+	passes(t, ECI_CAST_PATIENCE_MS - 100);
+	cr_expect(writes(t) == 0 && in(&t->cast) == 3, "not yet");
+	passes(t, 100);
+	cr_expect(writes(t) == 1 && in(&t->cast) == 2 && !t->v[C].in);
+	dry_for(t, 0); /* what C made them wait does not count for the next */
+	gives(t, A, 65536);
+	cr_expect(writes(t) == 0);
+	passes(t, ECI_CAST_PATIENCE_MS);
+	cr_expect(writes(t) == 1 && in(&t->cast) == 1 && t->v[A].in);
+	three_close(t);
+}
+
+Test(cast, one_that_takes_nothing_on_a_slow_way)
+{
+	struct three *t = three_open();
+	dry_for(t, 3000);
+	gives(t, A, 65536);
+	gives(t, B, 65536);
+	cr_expect(writes(t) == 0);
+	passes(t, 2900);
+	cr_expect(writes(t) == 0 && in(&t->cast) == 3, "not yet");
+	passes(t, 200);
+	cr_expect(writes(t) == 1 && in(&t->cast) == 2 && !t->v[C].in);
+	three_close(t);
 }
