@@ -114,6 +114,14 @@ void eci_cast_leave(struct eci_cast *c, size_t i)
 	eci_unlock(c->mesh);
 }
 
+void eci_cast_forget(struct eci_cast *c, size_t i)
+{
+	eci_lock(c->mesh); /* its credit may come at this moment */
+	c->v[i].x->has_room = NULL;
+	eci_unlock(c->mesh);
+	c->v[i] = c->v[--c->n];
+}
+
 static bool sleep_until(struct eci_cast *c, uint64_t deadline)
 {
 	if (c->mesh->dirty) {

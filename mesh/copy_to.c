@@ -88,11 +88,8 @@ static void cast_rest(struct eci_copy_job *j, struct eci_cast *cast, struct eci_
 		if (j->k.stop)
 			continue;
 		(void)eci_target_answers(t, 0);
-		cast->v[i].x->has_room = NULL;
-		cast->v[i] = cast->v[cast->n - 1]; /* its stream goes with its channel */
-		of[i] = of[cast->n - 1];
-		cast->n--;
-		i--;
+		eci_cast_forget(cast, i); /* its stream goes with its channel */
+		of[i--] = of[cast->n];
 		if (t->refused) {
 			eci_target_conclude(t);
 			continue;
