@@ -19,6 +19,7 @@
  *
  * When a context fails or is lost, everything below it is too, and all of it with the same error: the hop that failed
  * is the path's last name. */
+#include "mesh/asked.h"
 #include "mesh/event.h"
 #include "mesh/connect.h"
 #include "mesh/worker.h"
@@ -246,6 +247,7 @@ static void reset(ectx_context *c)
 		HASH_DELETE(by_id, c->mesh->by_id, c);
 	c->id = c->size = 0;
 	c->dials = 0;
+	eci_asked_forget(c);
 	eci_dialogue_free(c->dialogue);
 	c->dialogue = NULL;
 }
