@@ -4,6 +4,8 @@
  * for each node, with the first few names and how many there were: memory goes with the different causes, and the block
  * that is printed can be read. Each name is in the output of --json, which the hint says.
  *
+ * The words may be another machine's, and different each time: past CAUSES_MAX all that is left is one cause.
+ *
  * Nodes whose blocks read the same are folded after that (failures.c). */
 #include "cli/causes.h"
 
@@ -15,6 +17,7 @@
 #include "econtext/event.h"
 
 #define NAMES_SHOWN 3u
+#define CAUSES_MAX 256u     /* more nobody reads, and each is compared with all */
 #define NAMES_LONGEST 1024u /* of all that are shown: the cause must find room behind them in `saw` */
 
 struct eci_cause {
@@ -53,18 +56,25 @@ static void add_name(struct eci_cause *one, const char *saw, size_t n)
 	one->shown++;
 }
 
+static struct eci_cause *find(const struct eci_causes *c, const char *node, const ectx_error *e, const char *why)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (same(c->v[i], node, e, why))
+			return c->v[i];
+	return c->n > CAUSES_MAX ? c->v[CAUSES_MAX] : NULL;
+}
+
 void eci_causes_add(struct eci_causes *c, const char *node, const char *path, const ectx_error *e)
 {
 	const char *why = cause_in(e, path);
-	struct eci_cause *one = NULL;
-	for (size_t i = 0; i < c->n && !one; i++)
-		if (same(c->v[i], node, e, why))
-			one = c->v[i];
+	struct eci_cause *one = find(c, node, e, why);
 	if (!one) {
 		one = eci_alloc(sizeof *one);
 		*one = (struct eci_cause){.node = node, .error = *e};
 		one->error.detail = NULL;
-		one->why = why ? one->error.saw + (why - e->saw) : NULL;
+		one->why = c->n == CAUSES_MAX ? "more reasons than are told here"
+			   : why              ? one->error.saw + (why - e->saw)
+					      : NULL;
 		c->v = eci_grow(c->v, (c->n + 1) * sizeof(struct eci_cause *));
 		c->v[c->n++] = one;
 	}

@@ -210,11 +210,13 @@ int eci_cmd_tunnel(const struct eci_opts *o)
 int eci_cmd_socks(const struct eci_opts *o)
 {
 	struct eci_session s = {0};
-	const char *password = getenv(PASSWORD_VARIABLE);
+	const char *given = getenv(PASSWORD_VARIABLE);
 	if (!o->exit || o->nargs)
 		return eci_usage("socks takes -D [ADDR:]PORT and --exit NODE");
-	if (o->user && !password)
+	if (o->user && !given)
 		return eci_usage("--user wants the password in $" PASSWORD_VARIABLE);
+	char *password = given ? eci_copy(given, strlen(given)) : NULL;
+	(void)unsetenv(PASSWORD_VARIABLE); /* what is started may be another user's, who can read its environment */
 	int status = open_session(&s, o);
 	if (!status)
 		status = run_tunnel(&s, o, o->exit,
@@ -222,6 +224,9 @@ int eci_cmd_socks(const struct eci_opts *o)
 							   .listen = o->dynamic ? o->dynamic : "1080",
 							   .user = o->user,
 							   .password = password});
+	if (password)
+		explicit_bzero(password, strlen(password));
+	free(password);
 	return eci_session_close(&s, NULL, status);
 }
 

@@ -187,12 +187,33 @@ static void watch(struct eci_carrier *c, ev_io *w, void (*fn)(struct ev_loop *, 
 		ev_io_start(c->mesh->loop, w);
 }
 
+/* What changes in the environment of what is started here: its own, and the variables that hold secrets are not in it.
+ * su(1) hands all it has to another user. malloc'd. */
+static const char **environment(const ectx_mesh *m, const char *const *changes)
+{
+	size_t n = 0, secrets = 0;
+	const struct eci_secret *s;
+	while (changes && changes[n])
+		n++;
+	while (m->topology && eci_topology_secret_at(m->topology, secrets))
+		secrets++;
+	const char **out = calloc(n + secrets + 1, sizeof *out);
+	for (size_t i = 0; out && i < n; i++)
+		out[i] = changes[i];
+	for (size_t i = 0; out && i < secrets; i++)
+		if ((s = eci_topology_secret_at(m->topology, i))->kind == ECI_SECRET_ENV)
+			out[n++] = s->text;
+	return out;
+}
+
 static void *host_start(void *ctx, struct eci_spawn *s, const char *const *argv, const char *const *env, int mode,
 			int *err, int *pid)
 {
 	ectx_mesh *m = ctx;
 	struct eci_carrier *c = calloc(1, sizeof *c);
-	if (!c) {
+	const char **changes = c ? environment(m, env) : NULL;
+	if (!changes) {
+		free(c);
 		*err = ENOMEM;
 		return NULL;
 	}
@@ -201,8 +222,9 @@ static void *host_start(void *ctx, struct eci_spawn *s, const char *const *argv,
 	/* ssh waits for the network and not for us. What runs here ends with its stdin, and its watcher must see that.
 	 */
 	const ectx_context *of = eci_context_of_id(m, eci_spawn_child(s));
-	*err = eci_proc_start(&c->proc, argv, env,
+	*err = eci_proc_start(&c->proc, argv, changes,
 			      (unsigned)mode | (of && of->target.method == ECI_LOCAL ? ECI_PROC_SURVIVES : 0));
+	free(changes);
 	if (*err) {
 		free(c);
 		return NULL;

@@ -205,7 +205,9 @@ static void on_connected(struct ev_loop *loop, ev_io *w, int events)
 void eci_conn_remote(struct ectx_tunnel *t, uint64_t number)
 {
 	const struct eci_sock_address *a = &t->target;
-	int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = t->nconns < ECI_TUNNEL_CONNS_MAX
+			 ? socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+			 : -1;
 	struct eci_conn *c = fd < 0 ? NULL : conn_new(t, fd);
 	if (!c)
 		return; /* the exit closes it after a while */

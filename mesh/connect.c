@@ -19,6 +19,7 @@
  *
  * When a context fails or is lost, everything below it is too, and all of it with the same error: the hop that failed
  * is the path's last name. */
+#include "mesh/asked.h"
 #include "mesh/event.h"
 #include "mesh/connect.h"
 #include "mesh/worker.h"
@@ -71,6 +72,8 @@ void eci_context_promoted(ectx_context *c)
 
 static void on_up(ectx_context *c, struct eci_cbor *b)
 {
+	if (c->state != ECI_BOOTING) /* a parent that says so of what was not promoted, or again */
+		return;
 	if (eci_hello_take(c, b) != ECI_PROTOCOL_VERSION) {
 		eci_dialogue_link_lost(c->dialogue, "version", 0, "", eci_now_ms());
 		eci_send_kill(c);
@@ -78,6 +81,9 @@ static void on_up(ectx_context *c, struct eci_cbor *b)
 	}
 	eci_dialogue_up(c->dialogue, eci_now_ms());
 	c->state = ECI_UP;
+	for (ectx_context *s = c->children; s; s = s->next_sibling)
+		if (s->dialogue) /* its SPAWN waited for this */
+			eci_dialogue_held(s->dialogue, eci_now_ms());
 	c->mesh->booting--;
 	run_waiting(c);
 }
@@ -228,6 +234,8 @@ void eci_context_want(ectx_context *c)
 
 void eci_context_tick(ectx_context *c, uint64_t now, uint64_t *next)
 {
+	if (c->parent && c->parent->state != ECI_UP)
+		eci_dialogue_held(c->dialogue, now);
 	uint64_t t = eci_dialogue_tick(c->dialogue, now);
 	*next = t < *next ? t : *next;
 	eci_actions_pump(c);
@@ -246,6 +254,7 @@ static void reset(ectx_context *c)
 		HASH_DELETE(by_id, c->mesh->by_id, c);
 	c->id = c->size = 0;
 	c->dials = 0;
+	eci_asked_forget(c);
 	eci_dialogue_free(c->dialogue);
 	c->dialogue = NULL;
 }

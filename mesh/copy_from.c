@@ -143,6 +143,8 @@ static void begin_file(struct fetch *f, const ectx_value *v)
 	in->mtime = ectx_value_float(ectx_array_at(v, 3));
 	in->mode = (unsigned)mode & 0777; /* no set-user-id of a stranger's choosing */
 	in->size = (uint64_t)size;
+	if (size < 0 && !in->error)
+		in->error = EINVAL;
 	in->algorithm = f->algorithm;
 	in->keep = f->k.o->resume;
 	memcpy(in->place, f->place, sizeof in->place);
@@ -313,8 +315,7 @@ static void settle(struct fetch *f)
 	eci_incoming_drop(&f->file);
 	while (f->nfolders) {
 		struct folder *d = &f->folders[--f->nfolders];
-		(void)chmod(d->place, d->mode);
-		eci_set_mtime(-1, d->place, d->mtime);
+		eci_dress(d->place, d->mode, d->mtime);
 		free(d->place);
 	}
 	free(f->folders);

@@ -4,6 +4,9 @@
  * leaves half of it. With resume it has one from the start, and what is there of an earlier time is offered to the
  * other end, which says where it goes on; a whole file of the right size in its place is such a beginning too.
  *
+ * Modes and times are set by descriptor, never by name: what lies at a name the other end may have made a link of
+ * since.
+ *
  * Invariant: fd >= 0 exactly while bytes are wanted; `error` or `why` says why they are not. */
 #include "mesh/copy_in.h"
 
@@ -14,17 +17,19 @@
 #include <string.h>
 #include <unistd.h>
 
-void eci_set_mtime(int fd, const char *place, double mtime)
+#define MTIME_MAX 1e12 /* seconds: what the other end says is any float */
+
+/* One that no calendar has (NaN, an infinity, the year 30,000) leaves the time of its making. */
+static void set_mtime(int fd, double mtime)
 {
 	struct timespec t[2];
+	if (!(mtime > -MTIME_MAX && mtime < MTIME_MAX))
+		return;
 	time_t seconds = (time_t)mtime;
 	seconds -= (double)seconds > mtime; /* before 1970 as well: tv_nsec is never below 0 */
 	t[0].tv_sec = t[1].tv_sec = seconds;
 	t[0].tv_nsec = t[1].tv_nsec = (long)((mtime - (double)seconds) * 1e9);
-	if (fd >= 0)
-		(void)futimens(fd, t);
-	else
-		(void)utimensat(AT_FDCWD, place, t, AT_SYMLINK_NOFOLLOW);
+	(void)futimens(fd, t);
 }
 
 int eci_incoming_part(char part[ECI_PLACE_LONGEST], const char *place, const char *extra)
@@ -50,16 +55,28 @@ static void again(struct eci_incoming *f)
 	f->at = 0;
 }
 
+/* One that lies there already: another user's may be read by him, another name's is that file too. */
+static bool ours(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1;
+}
+
 static void open_part(struct eci_incoming *f)
 {
-	static const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+	static const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
 	again(f);
 	f->fd = f->keep ? -1 : nameless(f->place);
 	f->named = f->fd < 0;
 	if (f->fd < 0)
 		f->fd = open(f->part, flags | (f->keep ? 0 : O_EXCL), 0600);
-	if (f->fd < 0)
+	if (f->fd < 0) {
 		f->error = errno;
+	} else if (f->keep && !ours(f->fd)) {
+		(void)close(f->fd);
+		f->fd = -1;
+		f->why = "what is there of an earlier time is not a file of your own";
+	}
 }
 
 void eci_incoming_begin(struct eci_incoming *f)
@@ -158,10 +175,24 @@ static void give_up(struct eci_incoming *f, int error)
 	f->error = error;
 }
 
+/* n more of what comes. False: they are not wanted, or are more than there were to be. */
+static bool expected(struct eci_incoming *f, uint64_t n)
+{
+	if (f->fd < 0)
+		return false;
+	if (n > f->size - f->at) {
+		f->keep = false; /* nothing to go on from */
+		eci_incoming_drop(f);
+		f->why = "more came than was announced";
+		return false;
+	}
+	f->at += n;
+	return true;
+}
+
 void eci_incoming_bytes(struct eci_incoming *f, const uint8_t *p, size_t n)
 {
-	f->at += n;
-	if (f->fd < 0)
+	if (!expected(f, n))
 		return;
 	if (f->digest)
 		eci_digest_add(f->digest, p, n);
@@ -181,8 +212,9 @@ void eci_incoming_bytes(struct eci_incoming *f, const uint8_t *p, size_t n)
 void eci_incoming_hole(struct eci_incoming *f, uint64_t n)
 {
 	static const uint8_t zeros[4096];
-	f->at += n;
-	if (f->fd >= 0 && lseek(f->fd, (off_t)n, SEEK_CUR) < 0)
+	if (!expected(f, n <= ECI_COPY_HOLE_MOST ? n : UINT64_MAX)) /* one that asks for a day of hashing is none */
+		return;
+	if (lseek(f->fd, (off_t)n, SEEK_CUR) < 0)
 		give_up(f, errno);
 	for (; n && f->digest; n -= n < sizeof zeros ? n : sizeof zeros)
 		eci_digest_add(f->digest, zeros, n < sizeof zeros ? (size_t)n : sizeof zeros);
@@ -214,7 +246,7 @@ static int put_in_place(struct eci_incoming *f)
 	char itself[40];
 	if (ftruncate(f->fd, (off_t)f->size) || fchmod(f->fd, f->mode))
 		return errno;
-	eci_set_mtime(f->fd, f->place, f->mtime);
+	set_mtime(f->fd, f->mtime);
 	(void)snprintf(itself, sizeof itself, "/proc/self/fd/%d", f->fd);
 	if (!f->named && linkat(AT_FDCWD, itself, AT_FDCWD, f->part, AT_SYMLINK_FOLLOW))
 		return errno;
@@ -222,12 +254,21 @@ static int put_in_place(struct eci_incoming *f)
 	return rename(f->part, f->place) ? errno : 0;
 }
 
+void eci_dress(const char *place, unsigned mode, double mtime)
+{
+	int fd = open(place, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return;
+	(void)fchmod(fd, mode);
+	set_mtime(fd, mtime);
+	(void)close(fd);
+}
+
 const char *eci_incoming_end(struct eci_incoming *f, const ectx_value *digest)
 {
 	check(f, digest);
 	if (!f->error && !f->why && f->whole) {
-		(void)chmod(f->place, f->mode);
-		eci_set_mtime(-1, f->place, f->mtime);
+		eci_dress(f->place, f->mode, f->mtime);
 		eci_incoming_drop(f);
 		return NULL;
 	}

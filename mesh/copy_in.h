@@ -35,6 +35,7 @@ void eci_incoming_hole(struct eci_incoming *f, uint64_t n);
 const char *eci_incoming_end(struct eci_incoming *f, const ectx_value *digest);
 void eci_incoming_drop(struct eci_incoming *f); /* of one that did not end; harmless else */
 
-void eci_set_mtime(int fd, const char *place, double mtime); /* fd -1: by its name */
+/* The mode and time of what lies there, file or folder; a link is left as it is. */
+void eci_dress(const char *place, unsigned mode, double mtime);
 
 #endif

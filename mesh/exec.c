@@ -41,7 +41,7 @@ static void on_answer(void *arg, const struct eci_answer *a)
 	(void)eci_cbor_get_array(&c);
 	if (eci_cbor_get_uint(&c) == 0) {
 		uint64_t status = eci_cbor_get_uint(&c);
-		finish(f, status, eci_cbor_get_uint(&c));
+		finish(f, status, eci_cbor_get_uint(&c) & 127); /* as wait(2) has it */
 		return;
 	}
 	const char *p = "";

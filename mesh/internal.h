@@ -46,22 +46,22 @@ struct ectx_context {
 	uint32_t subtree, dial_window;
 
 	enum eci_state state;
-	uint32_t id, size;          /* of this incarnation; 0: none */
-	uint32_t free_lo, free_hi;  /* ids not yet given to children: [lo, hi) */
-	uint32_t dials, event_slot; /* dials: children in DIALING */
+	uint32_t id, size;                  /* of this incarnation; 0: none */
+	uint32_t free_lo, free_hi;          /* ids not yet given to children: [lo, hi) */
+	uint32_t dials, event_slot, nasked; /* dials: children in DIALING */
 	struct eci_dialogue *dialogue;
 	uint64_t started_ms;
 	bool has_relay, has_exec, has_stats, has_stream, has_cancel; /* parts sent to this incarnation */
 	bool native;          /* this incarnation runs the native agent; from BOOTING on */
 	bool worker_id_taken; /* id + 1 was given to a worker of this incarnation */
 	bool in_work;
-	ectx_context *work_next;
 	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
 	char agent[16], python[32], arch[32], host_name[65];
 	uint64_t pid;
-	struct eci_lines lines[2];      /* what it printed, cut into records */
-	struct eci_event_node *dropped; /* waits to be taken: what was lost there */
-	ectx_context *next;             /* of mesh->contexts */
+	struct eci_lines lines[2];            /* what it printed, cut into records */
+	struct eci_event_node *dropped;       /* waits to be taken: what was lost there */
+	struct eci_asked *asked, *asked_last; /* modules that wait to be answered over its link (asked.c) */
+	ectx_context *next, *work_next;       /* of mesh->contexts, mesh->work */
 };
 
 enum eci_op {
@@ -183,7 +183,7 @@ struct ectx_mesh {
 	int event_fd;
 	unsigned log_events, event_limit;
 	size_t log_bytes;
-	uint64_t dropped;
+	uint64_t dropped, asked_ms; /* asked_ms: spent in this turn of the loop on answers (asked.c) */
 };
 
 /* ---- mesh.c ---- */

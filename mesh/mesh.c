@@ -13,6 +13,7 @@
  *
  * SIGPIPE: masked in the private thread; a caller's thread masks it around its writes and swallows one that was raised.
  */
+#include "mesh/asked.h"
 #include "mesh/event.h"
 #include "mesh/connect.h"
 #include "mesh/pump.h"
@@ -174,6 +175,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 	uint64_t now = eci_now_ms(), next;
 	m->started = false;
 	eci_pumps_turn(m);
+	bool asked = eci_asked_turn(m);
 	do {
 		do_work(m);
 		eci_futures_hooks(m);
@@ -186,7 +188,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 		next = ops < next ? ops : next;
 		eci_carriers_flush(m, true);
 	} while ((m->work && !m->started) || m->dirty || m->hooked || m->pumps_over);
-	if (m->work)
+	if (m->work || asked)
 		next = now;
 	if (m->stop)
 		ev_break(loop, EVBREAK_ALL);
@@ -321,6 +323,7 @@ static void destroy(ectx_mesh *m)
 		if (c->id)
 			HASH_DELETE(by_id, m->by_id, c);
 		eci_dialogue_free(c->dialogue);
+		eci_asked_forget(c);
 		eci_lines_deinit(&c->lines[0]);
 		eci_lines_deinit(&c->lines[1]);
 		free(c->name);

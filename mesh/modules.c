@@ -1,52 +1,13 @@
-/* What contexts ask of and tell the master: modules (GET_MODULE) and log records (LOG).
- *
- * The responder finds, compresses and remembers; answers go to the child link that asked, which is always one of the
- * master's own children: relays ask on behalf of what is below them. Reading a root's files happens in the loop's
- * thread, as an import is waited for anyway. */
-#include "io/folder.h"
-#include "io/roots.h"
+/* What contexts tell the master, log records (LOG), and the programs that are served to them (what they ask for:
+ * asked.c). */
+#include "mesh/asked.h"
 #include "mesh/event.h"
 #include "mesh/program.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What is beyond the limit is missing, by chance: whoever misses it is told where to look. */
-static void say_cut(ectx_mesh *m)
-{
-	static const char logger[] = "econtext.modules";
-	char text[PATH_MAX + 100];
-	for (const char *path; (path = eci_roots_cut(m->roots)) != NULL; m->cut_folder = path) {
-		int n = snprintf(text, sizeof text,
-				 "%s: more than %u files and folders, the rest of them is not served", path,
-				 ECI_FOLDER_ITEMS_MAX);
-		size_t len = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-		eci_event_log(m, NULL, 30, logger, sizeof logger - 1, text, len);
-	}
-}
-
-static void get_module(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)
-{
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	const char *name;
-	size_t n;
-	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) != 0 || eci_cbor_get_array(&c) < 1 ||
-	    !eci_cbor_get_text(&c, &name, &n)) {
-		eci_router_dead(m->router, f, "bad-body", "GET_MODULE", eci_now_ms());
-		return;
-	}
-	struct eci_buf out = ECI_BUF_NULL;
-	int r = eci_responder_answer(m->responder, eci_link_peer(link), name, n, &out);
-	say_cut(m);
-	if (r == 0 && !out.failed)
-		eci_send(m, ECI_CALL, f->src, f->reply_to, 0, &out);
-	else
-		eci_router_dead(m->router, f, r == -2 ? "bad-body" : "busy", "", eci_now_ms());
-	eci_buf_deinit(&out);
-}
 
 struct output {
 	ectx_mesh *mesh;
@@ -111,7 +72,7 @@ static void log_record(ectx_mesh *m, const struct eci_frame *f)
 bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)
 {
 	if (f->handle == ECI_H_GET_MODULE && link)
-		get_module(m, link, f);
+		eci_asked_take(m, link, f);
 	else if (f->handle == ECI_H_LOG)
 		log_record(m, f);
 	else

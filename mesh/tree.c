@@ -55,20 +55,21 @@ static void one_less(struct ectx_future *f)
 		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "", NULL);
 }
 
-/* What the parent counted on its link to context `id`: frames in and out, bytes in and out as the parent sees them. */
-static void seen_by_parent(struct ectx_future *f, uint64_t id, const uint64_t seen[4])
+/* What the parent counted on its link to context `id`: frames in and out, bytes in and out as the parent sees them. Of
+ * another's child it has nothing to say. */
+static void seen_by_parent(struct ectx_future *f, const ectx_context *parent, uint64_t id, const uint64_t seen[4])
 {
 	struct eci_pending *q;
 	DL_FOREACH(f->pending, q)
 	{
-		if (!q->context || q->context->id != id)
+		if (!q->context || q->context->id != id || q->context->parent != parent)
 			continue;
 		for (size_t i = 0; i < 4; i++)
 			q->figure[i] += seen[i ^ 1];
 	}
 }
 
-static void take_links(struct ectx_future *f, struct eci_cbor *c)
+static void take_links(const struct eci_pending *q, struct eci_cbor *c)
 {
 	for (size_t n = eci_cbor_get_array(c); n && !c->bad; n--) {
 		size_t items = eci_cbor_get_array(c);
@@ -79,7 +80,7 @@ static void take_links(struct ectx_future *f, struct eci_cbor *c)
 			else
 				(void)eci_cbor_skip(c);
 		if (!c->bad)
-			seen_by_parent(f, v[0], v + 1);
+			seen_by_parent(q->future, q->context, v[0], v + 1);
 	}
 }
 
@@ -98,7 +99,7 @@ static void on_reply(void *arg, const struct eci_answer *a)
 			if (key < 8) /* key 0 to 3 may have its parent's part already */
 				q->figure[key] += eci_cbor_get_uint(&c);
 			else if (key == 9)
-				take_links(q->future, &c);
+				take_links(q, &c);
 			else
 				(void)eci_cbor_skip(&c);
 		}
@@ -147,7 +148,8 @@ void eci_tree_run(struct ectx_future *f)
 	for (struct eci_link *l = eci_router_next_link(r, NULL); l; l = eci_router_next_link(r, l)) {
 		struct eci_link_stats s;
 		eci_link_get_stats(l, &s);
-		seen_by_parent(f, eci_link_peer(l), (uint64_t[]){s.frames_in, s.frames_out, s.bytes_in, s.bytes_out});
+		seen_by_parent(f, NULL, eci_link_peer(l),
+			       (uint64_t[]){s.frames_in, s.frames_out, s.bytes_in, s.bytes_out});
 	}
 	one_less(f);
 }

@@ -129,3 +129,8 @@ const struct eci_secret *eci_topology_secret(const ectx_topology *t, const char 
 	struct eci_names *n = eci_names_find(t->secrets, name, strlen(name));
 	return n ? &t->secret[eci_names_value(n)] : NULL;
 }
+
+const struct eci_secret *eci_topology_secret_at(const ectx_topology *t, size_t i)
+{
+	return i < t->secret_count ? &t->secret[i] : NULL;
+}

@@ -15,6 +15,7 @@ struct eci_secret {
 	const char *const *command; /* NULL-terminated */
 };
 const struct eci_secret *eci_topology_secret(const ectx_topology *t, const char *name); /* NULL: not declared */
+const struct eci_secret *eci_topology_secret_at(const ectx_topology *t, size_t i);      /* NULL: no more */
 
 /* One context: a node, or a become step on it. Strings live as long as the topology (for ectx_topology_none(): as long
  * as the plan). */

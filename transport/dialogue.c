@@ -332,6 +332,7 @@ static uint64_t deadline(const struct eci_dialogue *d)
 {
 	uint64_t limit = eci_state_limit_ms(d), at = NEVER;
 	switch (d->state) {
+	case ECI_DLG_SPAWNING:
 	case ECI_DLG_LOGIN:
 	case ECI_DLG_BOOT:
 		at = after(d->phase_ms, limit);
@@ -350,6 +351,12 @@ static uint64_t deadline(const struct eci_dialogue *d)
 	if (d->feed_owed && d->quiet_ms + FEED_WAIT_MS < at && eci_dlg_talking(d))
 		at = d->quiet_ms + FEED_WAIT_MS;
 	return at;
+}
+
+void eci_dialogue_held(struct eci_dialogue *d, uint64_t now_ms)
+{
+	if (d->state == ECI_DLG_SPAWNING)
+		d->phase_ms = now_ms;
 }
 
 uint64_t eci_dialogue_tick(struct eci_dialogue *d, uint64_t now_ms)

@@ -27,6 +27,7 @@ uint32_t eci_state_limit_ms(const struct eci_dialogue *d)
 		return limit->connect_ms && limit->auth_ms ? limit->connect_ms + limit->auth_ms : 0;
 	case ECI_DLG_SHELL:
 		return limit->shell_ms;
+	case ECI_DLG_SPAWNING:
 	case ECI_DLG_BOOT:
 		return limit->boot_ms;
 	default:
@@ -166,7 +167,13 @@ void eci_verdict_timeout(struct eci_dialogue *d, uint64_t now_ms)
 		phase = eci_login_phase(d->t);
 		code = d->t->method == ECI_SSH ? ECTX_E_AUTH_TIMEOUT : ECTX_E_BECOME_TIMEOUT;
 	}
-	eci_verdict_set(d, phase, code, *words ? words : "no output", NULL, now_ms);
+	const char *saw = *words ? words : "no output";
+	if (d->state == ECI_DLG_SPAWNING) {
+		phase = d->t->method == ECI_SSH ? ECTX_PHASE_CONNECT : eci_login_phase(d->t);
+		code = ECTX_E_SPAWN_FAILED;
+		saw = "the hop before it does not say whether it has started it";
+	}
+	eci_verdict_set(d, phase, code, saw, NULL, now_ms);
 	d->fail.limit_ms = limit;
 }
 

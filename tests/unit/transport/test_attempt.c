@@ -123,8 +123,11 @@ static const struct script limits[] = {
 	 {SSH},
 	 {"= spawn pipes", "> started", "> at 29000", OK_AUTH, "> at 33999", MARK, "= promote python3", "> at 53998",
 	  "> up"}},
-	{"nothing runs out before it is started",
+	{"the login's time begins when it is started",
 	 {SSH},
-	 {"= spawn pipes", "> at 100000", "> started", "> at 129999", OK_AUTH, MARK, "= promote python3"}},
+	 {"= spawn pipes", "> at 19000", "> started", "> at 48999", OK_AUTH, MARK, "= promote python3"}},
+	{"a hop before it that says nothing of SPAWN",
+	 {SSH},
+	 {"= spawn pipes", "> at 19999", "> at 20000", "= kill", "> signal 9", "= fail connect spawn-failed"}},
 };
 PLAY(limits, limits)

@@ -1,0 +1,134 @@
+/* Modules that contexts ask for (GET_MODULE), and when they are answered.
+ *
+ * The responder finds, compresses and remembers; answers go to the child link that asked, which is always one of the
+ * master's own children: relays ask on behalf of what is below them. Reading a root's files happens in the loop's
+ * thread, as an import is waited for anyway.
+ *
+ * A question is a few bytes, and its answer may be 16 MiB to compress and to hold; who asks is not trusted. So a link's
+ * questions wait, in order, once answering has taken TURN_MS of a turn of the loop, which then answers one of each link
+ * and does its other work between; and while QUEUED_MAX of what was answered is still to be written to that link, for
+ * what waits there is held from everybody's (ECI_LOCAL_MAX). Past WAITING_MAX a question is answered `busy`. */
+#include "mesh/asked.h"
+#include "io/folder.h"
+#include "io/roots.h"
+#include "mesh/event.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TURN_MS 20u            /* no more than a heartbeat would notice; a module takes a fraction of one */
+#define QUEUED_MAX (16u << 20) /* bytes: the largest entry, and the next is made while it is written */
+#define WAITING_MAX 4096u      /* of a link: a relay asks once for all below it, whatever is imported there */
+
+struct eci_asked {
+	struct eci_asked *next;
+	uint32_t src, reply_to;
+	size_t n;
+	char name[];
+};
+
+/* What is beyond the limit is missing, by chance: whoever misses it is told where to look. */
+static void say_cut(ectx_mesh *m)
+{
+	static const char logger[] = "econtext.modules";
+	char text[PATH_MAX + 100];
+	for (const char *path; (path = eci_roots_cut(m->roots)) != NULL; m->cut_folder = path) {
+		int n = snprintf(text, sizeof text,
+				 "%s: more than %u files and folders, the rest of them is not served", path,
+				 ECI_FOLDER_ITEMS_MAX);
+		size_t len = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+		eci_event_log(m, NULL, 30, logger, sizeof logger - 1, text, len);
+	}
+}
+
+static void refuse(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *reason)
+{
+	struct eci_frame f = {.cls = ECI_CALL, .src = src, .dst = 0, .handle = ECI_H_GET_MODULE, .reply_to = reply_to};
+	eci_router_dead(m->router, &f, reason, "GET_MODULE", eci_now_ms());
+}
+
+static void answer(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *name, size_t n)
+{
+	struct eci_buf out = ECI_BUF_NULL;
+	uint64_t began = eci_now_ms();
+	int r = eci_responder_answer(m->responder, src, name, n, &out);
+	say_cut(m);
+	if (r == 0 && !out.failed)
+		eci_send(m, ECI_CALL, src, reply_to, 0, &out);
+	else
+		refuse(m, src, reply_to, r == -2 ? "bad-body" : "busy");
+	eci_buf_deinit(&out);
+	m->asked_ms += eci_now_ms() - began;
+}
+
+/* ---- those that wait ---- */
+
+static bool full(ectx_mesh *m, const ectx_context *c)
+{
+	struct eci_link *link = eci_router_link_to(m->router, c->id);
+	struct eci_link_stats s = {0};
+	if (link)
+		eci_link_get_stats(link, &s);
+	return s.queued_bytes > QUEUED_MAX;
+}
+
+static void wait_turn(ectx_context *c, uint32_t src, uint32_t reply_to, const char *name, size_t n)
+{
+	struct eci_asked *q = c->nasked < WAITING_MAX ? malloc(sizeof *q + n) : NULL;
+	if (!q) {
+		refuse(c->mesh, src, reply_to, "busy");
+		return;
+	}
+	*q = (struct eci_asked){.src = src, .reply_to = reply_to, .n = n};
+	memcpy(q->name, name, n);
+	struct eci_asked **at = c->asked ? &c->asked_last->next : &c->asked;
+	*at = c->asked_last = q;
+	c->nasked++;
+	eci_mesh_wake(c->mesh); /* it may be another thread that reads the link */
+}
+
+void eci_asked_forget(ectx_context *c)
+{
+	while (c->asked) {
+		struct eci_asked *q = c->asked;
+		c->asked = q->next;
+		free(q);
+	}
+	c->nasked = 0;
+}
+
+bool eci_asked_turn(ectx_mesh *m)
+{
+	bool more = false;
+	m->asked_ms = 0;
+	for (ectx_context *c = m->roots_of_tree; c; c = c->next_sibling) {
+		struct eci_asked *q = c->asked;
+		if (!q || full(m, c))
+			continue;
+		c->asked = q->next;
+		c->nasked--;
+		answer(m, q->src, q->reply_to, q->name, q->n);
+		free(q);
+		more = more || c->asked;
+	}
+	return more;
+}
+
+void eci_asked_take(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)
+{
+	struct eci_cbor b = eci_cbor_open(f->body, f->len);
+	const char *name;
+	size_t n;
+	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) != 0 || eci_cbor_get_array(&b) < 1 ||
+	    !eci_cbor_get_text(&b, &name, &n) || !eci_module_name_valid(name, n)) {
+		refuse(m, f->src, f->reply_to, "bad-body");
+		return;
+	}
+	ectx_context *c = eci_context_of_id(m, eci_link_peer(link));
+	if (c && f->reply_to && (c->asked || m->asked_ms >= TURN_MS || full(m, c)))
+		wait_turn(c, f->src, f->reply_to, name, n);
+	else if (f->reply_to)
+		answer(m, f->src, f->reply_to, name, n);
+}
