@@ -44,8 +44,8 @@ KEEP = set('''slave run find_module find_spec load_module create_module exec_mod
     ask Reader emit write flush encode Channel ChannelClosed'''.split())
 # Runs with any of the interpreters; reads exactly N bytes, ends at the end of input, waits if stdin was left non-blocking.
 # (At the end of input it adds a number to bytes: a TypeError.)
-LINE = ('import os,zlib,fcntl;fcntl.fcntl(0,4,0);b="".encode();'
-        'exec("while len(b)<%(n)d:b+=os.read(0,%(n)d-len(b))or 0");exec(zlib.decompress(b,-15))')
+LINE = ('import os,zlib,fcntl;fcntl.fcntl(0,4);b="".encode();n=9;'
+        'exec("while n:b+=os.read(0,n)or 0;n=%(n)d-len(b)");exec(zlib.decompress(b,-15))')
 
 
 class Names(ast.NodeVisitor):

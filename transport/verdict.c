@@ -4,12 +4,14 @@
  * looks at words it does not need for that; this file only explains. The rules:
  *  - saw is the line of the tool that tells most (messages.c), with a line beside it that explains it (a key file that
  *    could not be read); without such a line, the last lines of stderr and terminal, then the last of the noise;
- *  - the exit status is added where the words alone do not say that the thing ended;
+ *  - the exit status is added where the words alone do not say that the thing ended; how a Python agent ended is told
+ *    by its watcher, among the words;
  *  - it has no nonce: sudo prints the command that it refuses, and a hundred hosts that refuse it are one failure;
  *  - after_ms is the time since the phase began, so that a hop that waited for its turn is not blamed for it.
  */
 #include "transport/dialogue.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum ectx_phase eci_login_phase(const struct eci_target *t)
@@ -86,11 +88,38 @@ static size_t escape_line(char *out, size_t cap, const char *line)
 	return eci_escape(out, cap, (const uint8_t *)line, strlen(line));
 }
 
+static void ended_how(char *out, size_t cap, int wait_status)
+{
+	int signo = wait_status & 0x7f;
+	if (wait_status < 0)
+		*out = '\0';
+	else if (signo)
+		snprintf(out, cap, "ended by signal %d", signo);
+	else
+		snprintf(out, cap, "exit status %d", wait_status >> 8 & 0xff);
+}
+
+/* The watcher of a Python agent says on stderr how the agent ended: "status 768" (docs/boot.md). */
+static void name_end(char *words, size_t cap)
+{
+	static const char mark[] = "status ";
+	char how[40], rest[ECI_WORDS_MAX], *at = strstr(words, mark), *end;
+	if (!at || (at > words && (at < words + 3 || strncmp(at - 3, " | ", 3))))
+		return;
+	long status = strtol(at + sizeof mark - 1, &end, 10);
+	if (end == at + sizeof mark - 1 || (*end && *end != ' ') || status < 0 || status > 0xffff)
+		return;
+	ended_how(how, sizeof how, (int)status);
+	snprintf(rest, sizeof rest, "%s", end);
+	snprintf(at, cap - (size_t)(at - words), "%s%s", how, rest);
+}
+
 void eci_verdict_words(const struct eci_dialogue *d, char *out, size_t cap)
 {
 	eci_tail_last_lines(&d->words, d->words.total, d->t->method, 3, out, cap);
 	if (!*out)
 		eci_tail_last_lines(&d->noise, d->noise.total - d->noise_from, d->t->method, 2, out, cap);
+	name_end(out, cap);
 }
 
 /* A refusal means something else when the password was given, or none was declared. */
@@ -125,17 +154,6 @@ void eci_verdict_cause(struct eci_dialogue *d, uint64_t now_ms)
 		escape_line(saw + n + 3, sizeof saw - n - 3, d->also_line);
 	}
 	eci_verdict_set(d, d->cause->phase, code, saw, hint, now_ms);
-}
-
-static void ended_how(char *out, size_t cap, int wait_status)
-{
-	int signo = wait_status & 0x7f;
-	if (wait_status < 0)
-		*out = '\0';
-	else if (signo)
-		snprintf(out, cap, "ended by signal %d", signo);
-	else
-		snprintf(out, cap, "exit status %d", wait_status >> 8 & 0xff);
 }
 
 void eci_verdict_exit(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, int wait_status,

@@ -28,6 +28,14 @@ class Imports(support.Case):
         self.assertEqual(c.call('ns.mod', 'get'), [0, 'in a namespace'])
         self.assertEqual(c.asked, ['pkg', 'pkg.sub', 'pkg.rel', 'ns', 'ns.mod'])
 
+    def test_other_name(self):
+        """A traceback through code that calls itself what nobody serves."""
+        c = self.boot()
+        c.serve('m', '__name__ = "there"\ndef get():\n    return 1 / 0\n')
+        e = c.call('m', 'get')
+        self.assertEqual(e[1], 'ZeroDivisionError')
+        self.assertIn('File "/econtext:/m.py", line 3, in get', e[3])
+
     def test_along(self):
         """What came along in an answer is not asked for; of a package, only the children that exist are."""
         c = self.boot()

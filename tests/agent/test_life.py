@@ -20,6 +20,11 @@ def hold():
     re.match('(a+)+$', 'a' * 60 + 'b')
 def sleep():
     time.sleep(1000)
+def leave(status):
+    os._exit(status)
+def fault(n):
+    os.kill(os.getpid(), n)
+    time.sleep(10)
 def fork():
     pid = os.fork()
     if not pid:
@@ -72,11 +77,11 @@ class Life(support.Case):
         self.assertEqual(set(support.title(c.proc.pid)), {'x'})
 
     def test_quiet_start(self):
-        """No warning and nothing else on the real stderr, fork and threads notwithstanding."""
+        """No warning on the real stderr, fork and threads notwithstanding, and nothing else but how the agent ended."""
         c = self.boot()
         c.call('os', 'getpid')
         os.kill(self.agent, signal.SIGKILL)
-        self.assertEqual(c.proc.stderr.read(), b'')
+        self.assertEqual(c.proc.stderr.read(), b'status 9\n')
         self.assertEqual(c.logs, [])
 
     def test_eof(self):
@@ -122,6 +127,28 @@ class Life(support.Case):
         os.kill(self.agent, signal.SIGKILL)
         self.assertRaises(EOFError, c.link.frame, 2)
         self.all_end(c, pids)
+
+    def test_how_it_ended(self):
+        """Called code that ends its process: the watcher says on the real stderr how, and ends the rest all the same."""
+        for what, arg, status in ('leave', 3, 768), ('leave', 0, 0), ('fault', 9, 9), ('fault', 11, 11), ('fault', 15, 15):
+            c = self.boot()
+            pids = self.start(c)
+            c.request(25, ['m', what, [arg], {}])
+            self.assertRaises(EOFError, c.link.frame, 5)
+            said = c.proc.stderr.read().decode()    # to its end: nobody holds it any more
+            self.assertEqual(int(said[len('status '):]) & ~128, status, said)     # 128: there is a core
+            self.assertEqual(said[:7], 'status ')
+            self.all_end(c, pids)
+
+    def test_nobody_hears_how_it_ended(self):
+        """With no one at the other end of stderr, and with no stderr at all."""
+        for closed in True, False:
+            c = self.boot(login=closed and 'exec 2>&-; ' or '')
+            pids = self.start(c)
+            c.proc.stderr.close()
+            c.request(25, ['m', 'leave', [3], {}])
+            self.assertRaises(EOFError, c.link.frame, 5)
+            self.all_end(c, pids)
 
     def test_silence(self):
         c = self.boot(idle=1000)

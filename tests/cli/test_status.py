@@ -13,6 +13,8 @@ nodes:
   here: {local: {}}
   deep: {via: here}
   deep-denied: {via: here, ssh: {host: denied}}
+  relay: {local: {}, agent: python}
+  behind: {via: relay, local: {}, agent: python}
 """
 
 
@@ -35,6 +37,13 @@ class Statuses(Case):
         end = self.ends(status, 'call', '--json', '-w', targets, *(more or ('os:getpid',)))
         self.assertEqual([x for x in end.events() if x['event'] == 'result'][-1]['error']['code'], code)
         return end
+
+    def test_6_how_it_ended(self):
+        """Called code that ends its process: below the master, a native relay, a Python one, and behind (a stand-in for) ssh."""
+        for node in 'here', 'deep', 'relay', 'behind', 'good':
+            for saw, *call in ('exit status 3', 'os:_exit', '3'), ('ended by signal 6', 'os:abort'):
+                end = self.fails(6, node, 'UNKNOWN', 'lost', 'lost-running', *call)
+                self.assertEqual([x for x in end.events() if x['event'] == 'result'][-1]['error']['saw'], 'eof: ' + saw, node)
 
     def test_0(self):
         self.ends(0, 'call', '-w', 'good,here,deep', 'os:getpid')

@@ -41,13 +41,13 @@ def parse(s):
     # All whole frames of s; what is left over comes back.
     while len(s) > 27:
         x = unpack('>4B6I', s[:28])
-        n = x[9]
-        if x[:2] != (236, 1) or x[2] & 195 > 2 or n > 65536 >> (x[2] & 2):
+        n = x[9] + 28
+        if x[:2] != (236, 1) or x[2] & 195 > 2 or x[9] > 65536 >> (x[2] & 2):
             die()
-        if len(s) < n + 28:
+        if len(s) < n:
             break
-        route(*x[2:9] + (s[28:n + 28],))
-        s = s[n + 28:]
+        route(*x[2:9] + (s[28:n],))
+        s = s[n:]
     return s
 
 
@@ -59,7 +59,7 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
     m = decode(body)
     ME, SIZE = m[1][:2]
     LEVEL = m.get(3, 30)
-    (kind, dst, handle) == (0, ME, 1) or die()
+    kind | dst - ME | handle - 1 and die()
     IDLE = m[2] / 1e3 or 1e9  # seconds of silence that end the link
     try:
         # The title in `ps`: a process may write its own argument area (fields 48 and 49 of 52 of its stat).
@@ -71,12 +71,14 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
     except:
         pass
     # The parent of the agent (a wait() in called code would find a child) is its watcher: once the agent has ended, or its parent
-    # has while called code holds the interpreter, it ends what there is.
+    # has while called code holds the interpreter, it ends what there is. How the agent ended it says first, on the real stderr
+    # (by a shell, as what that prints is the same in every Python, and where it cannot print nothing is raised here).
     f = select.poll()
     f.register(0, 0)
     x = os.fork()
     while x:
-        os.waitpid(x, 1)[0] and die()
+        n, s = os.waitpid(x, 1)
+        n and die(os.system('echo>&2 status %d' % s))
         f.poll(256) and die(time.sleep(1))
     x = os.uname()
     send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), x[1]]))))
@@ -119,14 +121,13 @@ def deliver(kind, src, handle, reply, body):
             body = EMPTY.join(c[2:])
     if kind & 4:
         reply = 0
-    f = H.get(handle, 'no-handle')
-    if handle in (1, 3, 5, 6, 32, 33) or handle < 7 and src != PARENT:
-        f = 'no-authority'
     try:
-        if isinstance(f, str):
-            notice(f, src, reply)
+        if handle in (1, 3, 5, 6, 32, 33) or handle < 7 and src != PARENT:
+            notice('no-authority', src, reply)
+        elif handle not in H:
+            notice('no-handle', src, reply)
         elif handle > 255 or not kind & 4:
-            f(kind, src, reply, body)
+            H[handle](kind, src, reply, body)
     except:
         handle < 7 and die()
         notice('bad-body', src, reply)

@@ -5,10 +5,9 @@ def drain(rounds):
     # Sends what is in the captured pipes; 6 rounds hold more than a full pipe, and a child that never stops printing
     # does not hold the caller.
     DRAIN.acquire()
-    ready = rounds
-    while ready and rounds:
-        rounds -= 1
+    while rounds:
         ready = select.select(list(PIPES), [], [], 0)[0]
+        rounds = ready and rounds - 1
         for x in ready:
             name, s = PIPES[x]
             s += os.read(x, 16384)

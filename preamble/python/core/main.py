@@ -54,9 +54,8 @@ def turn():
     try:
         ready = select.select(list(PIPES) + [IN], [], [], RUNNING or not CALLS)[0]
         if IN in ready:
-            x = os.read(IN, 65536) or die()
             LAST = os.times()[4]
-            REST = parse(REST + x)
+            REST = parse(REST + (os.read(IN, 65536) or die()))
             if OWED:
                 send(0, PARENT, 4, 0, pack_value(OWED))
                 OWED = 0

@@ -74,8 +74,12 @@ def exec_module(m):
 
 
 def get_source(name):
-    s = zlib.decompress(ENTRIES[name][6])
-    return BYTES is str and s or s.decode('utf8', 'replace')
+    # For tracebacks, which take an IOError as an answer; name is what the code calls itself.
+    try:
+        s = zlib.decompress(ENTRIES[name][6])
+        return BYTES is str and s or s.decode('utf8', 'replace')
+    except:
+        raise IOError(name)
 
 
 def get_data(path):

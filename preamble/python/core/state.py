@@ -55,4 +55,5 @@ def die(*rest):
 
 def again():
     # The exception at hand: interrupted or not ready is for another try, anything else is the end.
-    sys.exc_info()[1].args[:1] in ((4,), (11,)) or die()
+    x = sys.exc_info()[1].args
+    4 in x or 11 in x or die()

@@ -38,14 +38,12 @@ def pack_value(o, major=0, s=EMPTY):
         major = 96
         s = o.encode('utf8')
     elif isinstance(o, BYTES):
-        major = 64
         s = o
         try:
-            if BYTES is str:
-                strict(o)
-                major = 96
+            strict(BYTES is str and o)      # Python 3: of False, which fails as it should
+            major = 96
         except:
-            pass
+            major = 64
     elif isinstance(o, dict):
         return pack_value(len(o), 160, EMPTY.join(sorted(pack_value(x) + pack_value(o[x]) for x in o)))
     elif isinstance(o, (list, tuple)):
@@ -86,9 +84,7 @@ def decode(s):
             return [item(depth) for x in range(n)]
         if major < 6:
             v = dict((item(depth, 1), item(depth)) for x in range(n))
-            if len(v) < n:
-                raise ValueError
-            return v
+            return {n: v}[len(v)]       # fewer: a key came twice
         at[1] += 1
         v = item(depth - 1)
         if len(v) > 4096 or not isinstance(v, BYTES):

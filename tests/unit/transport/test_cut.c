@@ -195,3 +195,27 @@ Test(dialogue, cutting_does_not_change_what_is_done)
 		}
 	}
 }
+
+Test(dialogue, how_an_agent_ended_is_said_in_words)
+{
+	static const struct {
+		const char *said, *shown;
+	} cases[] = {
+		{"status 768\n", "exit status 3"},
+		{"status 0\n", "exit status 0"},
+		{"status 9\n", "ended by signal 9"},
+		{"status 139\nConnection closed\n", "ended by signal 11 | Connection closed"},
+		{"Fatal error\nstatus 134\n", "Fatal error | ended by signal 6"},
+		{"status x\n", "status x"},
+		{"status 768x\n", "status 768x"},
+		{"status 65536\n", "status 65536"},
+		{"a status 9\n", "a status 9"},
+	};
+	struct eci_target t = {LOCAL};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct eci_dialogue *d = eci_dialogue_new(&t, SCRIPT_NONCE, SCRIPT_STAGE, 0);
+		eci_dialogue_bytes(d, ECI_ERR, (const uint8_t *)cases[i].said, strlen(cases[i].said), 0);
+		cr_expect_str_eq(eci_dialogue_evidence(d), cases[i].shown);
+		eci_dialogue_free(d);
+	}
+}
