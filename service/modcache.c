@@ -124,6 +124,12 @@ static bool mark(struct served *s, uint32_t number)
 	return before;
 }
 
+static void unmark(struct served *s, uint32_t number)
+{
+	if (number / 32 < s->words)
+		s->bits[number / 32] &= ~((uint32_t)1 << number % 32);
+}
+
 void eci_modcache_forget(struct eci_modcache *m, uint32_t child)
 {
 	for (struct served **at = &m->served; *at; at = &(*at)->next)
@@ -185,7 +191,10 @@ static void keep(struct eci_modcache *m, const uint8_t *p, size_t n)
 struct answer {
 	struct entry **todo; /* in the order in which they are sent */
 	size_t n, cap;
+	size_t bytes, items; /* beside those of the entry asked for */
 };
+
+enum { IMPORTS = 5 }; /* of an entry's items: the names that it imports; the next are its children */
 
 static void push(struct answer *a, struct entry *e)
 {
@@ -201,13 +210,31 @@ static void push(struct answer *a, struct entry *e)
 	a->todo[a->n++] = e;
 }
 
-/* What e imports: item 4 of a module, if it has one. */
+/* Whether e, the entry asked for or one that it led to, may go with what goes already. */
+static bool has_room(struct answer *a, const struct entry *e)
+{
+	struct eci_cbor c = eci_cbor_open(e->bytes, e->len);
+	if (e == a->todo[0])
+		return true;
+	a->bytes += e->len;
+	a->items += ECI_ENTRY_ITEMS;
+	if (eci_cbor_get_array(&c) >= 7) {
+		for (int i = 1; i < IMPORTS; i++)
+			(void)eci_cbor_skip(&c);
+		for (size_t n = eci_cbor_get_array(&c); n && !c.bad; n--, a->items++)
+			(void)eci_cbor_skip(&c);
+		a->items += eci_cbor_get_array(&c);
+	}
+	return a->bytes <= ECI_ANSWER_BYTES_MAX && a->items <= ECI_ANSWER_ITEMS_MAX;
+}
+
+/* What e imports, if it is a module. */
 static void push_imports(struct eci_modcache *m, struct served *s, struct answer *a, const struct entry *e)
 {
 	struct eci_cbor c = eci_cbor_open(e->bytes, e->len);
 	if (eci_cbor_get_array(&c) < 7)
 		return;
-	for (int i = 0; i < 4; i++)
+	for (int i = 1; i < IMPORTS; i++)
 		(void)eci_cbor_skip(&c);
 	for (size_t n = eci_cbor_get_array(&c); n && !c.bad; n--) {
 		const char *name;
@@ -227,8 +254,15 @@ static void serve(struct eci_modcache *m, struct entry *e, const struct eci_fram
 	struct served *s = served_by(m, f->src);
 	(void)mark(s, e->number);
 	push(&a, e);
-	for (size_t i = 0; i < a.n && s; i++)
-		push_imports(m, s, &a, a.todo[i]);
+	for (size_t i = 0; i < a.n && s; i++) {
+		if (has_room(&a, a.todo[i])) {
+			push_imports(m, s, &a, a.todo[i]);
+			continue;
+		}
+		for (size_t n = i; n < a.n; n++)
+			unmark(s, a.todo[n]->number);
+		a.n = i;
+	}
 	eci_cbor_put_array(&b, a.n);
 	for (size_t i = 0; i < a.n; i++)
 		(void)eci_buf_append(&b, a.todo[i]->bytes, a.todo[i]->len);

@@ -21,12 +21,6 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#define ANSWER_BYTES_MAX                                                                                \
-	(8u * 1024u * 1024u)    /* compressed, beyond the entry asked for: a few seconds of a slow link \
-				 */
-#define ANSWER_ITEMS_MAX 65536u /* CBOR items beyond the entry asked for: far below what a body may hold */
-#define ENTRY_ITEMS 8u          /* of an entry, beside its imports and children */
-
 struct record {
 	struct eci_entry entry;
 	UT_hash_handle hh; /* by entry.name */
@@ -333,9 +327,9 @@ static int closure(struct eci_responder *r, const struct sent *s, struct walk *w
 			children++;
 		if (at > 0) {
 			bytes += eci_buf_len(&rec->entry.zlib);
-			items += ENTRY_ITEMS + rec->entry.import_count + children;
+			items += ECI_ENTRY_ITEMS + rec->entry.import_count + children;
 		}
-		if (bytes > ANSWER_BYTES_MAX || items > ANSWER_ITEMS_MAX) {
+		if (bytes > ECI_ANSWER_BYTES_MAX || items > ECI_ANSWER_ITEMS_MAX) {
 			w->count = at;
 			return 0;
 		}

@@ -11,7 +11,7 @@
  * So the agent sees its end of the pipe fail, and ends in order. */
 #include "preamble/native/native.h"
 
-#define GROUPS_MAX 65536u /* more processes than one user may have by default */
+#define KNOWN_MAX 65536u /* more processes than one user may have by default */
 
 void native_watcher_tell(int pid)
 {
@@ -21,7 +21,7 @@ void native_watcher_tell(int pid)
 
 static _Noreturn void watch(int fd)
 {
-	static int groups[GROUPS_MAX];
+	static int groups[KNOWN_MAX];
 	unsigned n = 0, i;
 	int pid;
 	long got;
@@ -31,7 +31,7 @@ static _Noreturn void watch(int fd)
 		for (i = 0; pid < 0 && i < n; i++)
 			if (groups[i] == -pid)
 				groups[i] = groups[--n];
-		if (pid > 0 && n < GROUPS_MAX)
+		if (pid > 0 && n < KNOWN_MAX)
 			groups[n++] = pid;
 	}
 	for (i = 0; i < n; i++)

@@ -9,6 +9,8 @@ import sys
 import tempfile
 import unittest
 
+import limits
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD_PY = os.path.join(HERE, '..', '..', 'preamble', 'build.py')
 PYTHON_MAX = 3600
@@ -72,6 +74,46 @@ class Sizes(unittest.TestCase):
                                          ('core/a.c', self.function(100), 0, True), ('core/a.c', self.function(101), 1, False)):
             got, out = run('sizes.py', {path: text})
             self.assertEqual((got, 'note' in out), (status, note), out)
+
+
+class Limits(unittest.TestCase):
+    """This tree with one thing changed."""
+
+    def copy(self, top):
+        here = os.path.join(HERE, '..', '..')
+        for folder in ['docs'] + limits.FOLDERS:
+            shutil.copytree(os.path.join(here, folder), os.path.join(top, folder), ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copy(os.path.join(here, 'README.md'), top)
+
+    def lint(self, top):
+        done = subprocess.run([sys.executable, os.path.join(HERE, 'limits.py'), top], stdout=subprocess.PIPE)
+        return done.returncode, done.stdout.decode()
+
+    def test_one_changed(self):
+        top = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, top)
+        self.copy(top)
+        self.assertEqual(self.lint(top), (0, ''))
+        for path, old, new, said in (
+                ('docs/protocol.md', '| BULK_BODY_MAX | 16,384 |', '| BULK_BODY_MAX | 16,385 |', 'BULK_BODY_MAX is 16385 here, in core/frame.h 16384'),
+                ('docs/protocol.md', '| 1 MiB / 2 MiB |', '| 1 MiB / 3 MiB |', 'CONTROL_MAX is 3145728 here, in preamble/python/relay/routing.py 2097152'),
+                ('docs/protocol.md', '| LOST_KEPT |', '| LOST_HELD |', 'no LOST_HELD is defined'),
+                ('docs/protocol.md', 'idle/3 (at most 5 s', 'idle/3 (at most 6 s', 'PING_MAX is 6000 here, in router/state.h 5000'),
+                ('README.md', 'The limits: 63 hops', 'Limits: 63 hops', 'README.md: nothing says'),
+                ('preamble/native/jobs.c', '#define JOBS_MAX 128u', '#define JOBS_MAX 127u', 'JOBS_MAX is 128 here, in preamble/native/jobs.c 127'),
+                ('preamble/python/relay/modules.py', 'ANSWER_ITEMS_MAX = 65536', 'ANSWER_ITEMS_MAX = 65537', 'ANSWER_ITEMS_MAX is 65536 here'),
+                ('cli/opts.c', '#define FANOUT_MAX 16384', '#define FANOUT_MAX 16383', 'docs/man/econtext.1: FANOUT_MAX is 16384 here')):
+            with open(os.path.join(top, path), 'r+') as f:
+                text = f.read()
+                self.assertEqual(text.count(old), 1, (path, old))
+                f.seek(0)
+                f.truncate()
+                f.write(text.replace(old, new))
+            status, out = self.lint(top)
+            self.assertEqual(status, 1, new)
+            self.assertIn(said, out)
+            with open(os.path.join(top, path), 'w') as f:
+                f.write(text)
 
 
 class Preamble(unittest.TestCase):

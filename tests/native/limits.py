@@ -12,15 +12,17 @@ import sys
 import tempfile
 import time
 
-from agent import BULK, DEAD, LIMIT, ME, Agent, children, decode, encode, gather, marked, private_kib, remain, text_of, vanish
+from agent import (BULK, DEAD, HANDLES, LIMIT, ME, MORE, Agent, Child, Failure, Frame, children, decode, encode, gather, marked, private_kib,
+                   remain, status_kib, text_of, vanish)
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 JOBS_MAX = 128
 STREAMS_MAX = 4096
-GROUPS_MAX = 65536      # watcher.c's
+KNOWN_MAX = 65536       # watcher.c's
 ARRIVED_MAX = 64        # sockets.c's
 PIDS_END = 1 << 22      # Linux gives no process such a number
 IDLE_KIB = 256
+CEILING = 8 << 20       # in place of mem.c's
 SLEEP = ['sleep', '300']
 F_GETPIPE_SZ = 1032     # fcntl has its name from Python 3.10 on
 
@@ -154,10 +156,10 @@ def groups(s, command):
     where, = [ours[x] for x in pipes(agent.proc.pid) if x in ours and int(ours[x]) > 2]
     last, past, after = [subprocess.Popen(SLEEP, start_new_session=True) for _ in range(3)]
     with open('/proc/%d/fd/%s' % (agent.pid, where), 'wb', 0) as tell:
-        tell.write(struct.pack('%di' % GROUPS_MAX, *(list(range(PIDS_END, PIDS_END + GROUPS_MAX - 1)) + [last.pid])))
+        tell.write(struct.pack('%di' % KNOWN_MAX, *(list(range(PIDS_END, PIDS_END + KNOWN_MAX - 1)) + [last.pid])))
         tell.write(struct.pack('3i', past.pid, -PIDS_END, after.pid))
     s.equal('its end', agent.close(), 0)
-    s.equal('the last of %d groups is ended' % GROUPS_MAX, last.wait(LIMIT), -signal.SIGKILL)
+    s.equal('the last of %d groups is ended' % KNOWN_MAX, last.wait(LIMIT), -signal.SIGKILL)
     s.check('one past them is not known', past.poll() is None, past.poll())
     s.equal('one more is when another is done with', after.wait(LIMIT), -signal.SIGKILL)
     past.kill()
@@ -304,21 +306,51 @@ def memory(s, command):
     agent.close()
 
 
-def reproducible(s, build, work):
-    """Once more, from a copy under another name, with files made in another order: the same bytes as the build's."""
-    copy = os.path.join(work, 'a copy')
-    machine = os.uname().machine
-    names = [n for n in ('service', 'router', 'core', 'include', 'preamble')]
-    for name in names:
+def made(work, changes=()):
+    """The agent of this machine, from a copy of its sources under another name: in FILE, what stands there once is another thing."""
+    copy, out, machine = os.path.join(work, 'a copy'), os.path.join(work, 'made'), os.uname().machine
+    for name in 'service', 'router', 'core', 'include', 'preamble':
         shutil.copytree(os.path.join(TOP, name), os.path.join(copy, name), copy_function=shutil.copyfile)
-    made = os.path.join(work, 'made')
-    subprocess.run([sys.executable, '-B', os.path.join(copy, 'preamble', 'native', 'make.py'), '--arch', machine, '--dir', made], check=True,
+    for path, old, new in changes:
+        with open(os.path.join(copy, path), 'r+') as f:
+            text = f.read()
+            if text.count(old) != 1:
+                raise Failure('%s has %r %d times' % (path, old, text.count(old)))
+            f.seek(0)
+            f.truncate()
+            f.write(text.replace(old, new))
+    subprocess.run([sys.executable, '-B', os.path.join(copy, 'preamble', 'native', 'make.py'), '--arch', machine, '--dir', out], check=True,
                    env=dict(os.environ, TZ='Asia/Tokyo', LC_ALL='C.UTF-8'), umask=0o77, cwd='/')
+    return os.path.join(out, 'agent-' + machine)
+
+
+def reproducible(s, build, work):
+    """Once more, with files made in another order: the same bytes as the build's."""
     sums = []
-    for folder in made, os.path.join(build, 'native'):
-        with open(os.path.join(folder, 'agent-' + machine), 'rb') as f:
+    for path in made(work), os.path.join(build, 'native', 'agent-' + os.uname().machine):
+        with open(path, 'rb') as f:
             sums.append(hashlib.sha256(f.read()).hexdigest())
     s.equal('two builds, one sha256', sums[0], sums[1])
+
+
+def ceiling(s, house, work):
+    """One whose memory ends at 8 MiB: a message that passes it is refused, and nothing else suffers."""
+    path = made(work, [('preamble/native/mem.c', 'CEILING (512u * 1024u * 1024u)', 'CEILING (%uu)' % CEILING)])
+    os.chmod(path, 0o700)
+    agent = Agent([path])
+    one = Child(agent, house, ME + 8)
+    one.hello()
+    piece = Frame(BULK | MORE, 64, ME, ME + 8, ME + 8, HANDLES['LOG'], 0x9000, bytes(16384))
+    for _ in range(CEILING // len(piece.body) + 1):
+        one.link.write(piece.pack(), LIMIT)
+    told = one.link.next(LIMIT)
+    s.check('past the ceiling: too-big', told.kind & DEAD and decode(told.body)[0] == 'too-big', told)
+    peak = status_kib(agent.pid, 'VmHWM')
+    s.check('which is not passed: %d KiB' % peak, CEILING // 4096 < peak < CEILING // 1024 + IDLE_KIB, peak)
+    s.equal('and a command is run', agent.run(['echo', 'x']), ([0, 0, 0], b'x\n'))
+    one.hang_up()
+    agent.echo()
+    s.equal('its end', agent.close(), 0)
 
 
 def in_work(function, *args):

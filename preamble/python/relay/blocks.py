@@ -33,7 +33,7 @@ def grant_below(c, body):
     if meets(lo, hi, c, 0):
         return 'no-authority'
     below, own = joined(c.intervals, lo, hi), joined(BLOCKS, lo, hi)
-    if len(below) > 32 or len(own) > 32:
+    if len(below) > INTERVALS_MAX or len(own) > INTERVALS_MAX:
         return 'block-exhausted'
     # The parent knows a paused link by its intervals.
     for handle, v in (5, below), (6, c.intervals):
@@ -44,7 +44,7 @@ def grant_below(c, body):
 
 def grant(kind, src, reply, body):
     own = joined(BLOCKS, *block(body))
-    if len(own) > 32:
+    if len(own) > INTERVALS_MAX:
         return dead('block-exhausted', src, reply, ME, '')
     BLOCKS[:] = own
     ROUTES.clear()
@@ -60,7 +60,7 @@ def group(kind, src, reply, body):
             number(v[i + 1], number(v[i]) + 1, (1 << 32) + 1)
     except:
         die()
-    if gid not in GROUPS and len(GROUPS) > 63:
+    if gid not in GROUPS and len(GROUPS) >= GROUPS_MAX:
         return dead('group-limit', src, reply, ME, '')
     before = GROUPS.get(gid, ())
     members = GROUPS[gid] = []

@@ -85,7 +85,7 @@ class Child:
             self.event(which, byte_string(s[:16384]))
             self.unacked += len(s[:16384])
             s = s[16384:]
-        if not self.linked and self.unacked >= 65536:
+        if not self.linked and self.unacked >= RAW_WINDOW:
             for fd in self.fds:
                 watch(fd, 0)
 

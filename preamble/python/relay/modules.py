@@ -1,5 +1,11 @@
 # The relay's cache of modules (docs/protocol.md section 11): asked upward once, however many children ask.
 
+MODCACHE_MAX = 1 << 26          # bytes of zlib; past it the oldest go
+MODCACHE_ENTRIES = 65536        # and so many
+ANSWER_BYTES_MAX = 8 << 20      # of entries beside the one asked for
+ANSWER_ITEMS_MAX = 65536        # CBOR items of them
+ENTRY_ITEMS = 8                 # of an entry, beside its imports and children
+
 def entry_bytes(e):
     if len(e) < 7:
         return pack_value(e[:2])
@@ -56,7 +62,7 @@ def remember(e):
     CACHE[e[0]] = e
     CACHED[1].append(e[0])
     CACHED[0] += len(e) > 6 and len(e[6])
-    while CACHED[0] > 1 << 26 or len(CACHE) > 65536:
+    while CACHED[0] > MODCACHE_MAX or len(CACHE) > MODCACHE_ENTRIES:
         x = CACHE.pop(CACHED[1].pop(0))
         CACHED[0] -= len(x) > 6 and len(x[6])
         for c in CHILDREN.values():
@@ -65,16 +71,23 @@ def remember(e):
 
 
 def serve(c, src, reply, name):
-    # The entry and what it imports, as far as it is here and was not sent over this link.
+    # The entry and what it imports, as far as it is here, was not sent over this link, and there is room.
     todo = [name]
     out = []
+    n = items = 0
     while todo:
         x = todo.pop(0)
         e = CACHE.get(x)
         if not e or out and x in c.served:
             continue
+        s = entry_bytes(e)
+        if out:
+            n += len(s)
+            items += ENTRY_ITEMS + (len(e) > 6 and len(e[4]) + (isinstance(e[5], list) and len(e[5])))
+        if n > ANSWER_BYTES_MAX or items > ANSWER_ITEMS_MAX:
+            break
         c.served[x] = 1
-        out.append(entry_bytes(e))
+        out.append(s)
         if len(e) > 6:
             todo += [y for y in e[4] if y not in c.served]
     body = major(128, len(out)) + EMPTY.join(out)

@@ -7,7 +7,7 @@
 CHILDREN = {}                   # first id of a block -> Child
 ROUTES = {}                     # dst -> Child or None: memory of `child_of`; see `frames` too. Emptied when an interval changes
 BLOCKS = [(ME, ME + SIZE)]
-LOST = []                       # the last 64 intervals whose link ended: lo, hi, evidence
+LOST = []                       # the last LOST_KEPT intervals whose link ended: lo, hi, evidence
 GROUPS = {}                     # gid -> members among the children, and ME if I am one
 CACHE = {}                      # module name -> entry
 CACHED = [0, []]                # bytes, names from oldest to newest
@@ -106,7 +106,7 @@ class Output:
         self.sent = self.acked = 0
         self.hop = new_hop(most)
         self.paused = []        # intervals, one for each PAUSE without its RESUME
-        self.whole = 0          # PAUSEs beyond 64: they hold everything
+        self.whole = 0          # PAUSEs beyond PAUSED_MAX: they hold everything
         self.want = 0
         self.child = None
         self.lost = 0           # lines that found no room here: to be said to the master
@@ -128,7 +128,7 @@ class Output:
             self.put(1, pack('>4B6I', 236, 1, 1, 64, 0, ME, ME, 33, 0, len(x)) + x, None)
         kind &= 3
         n = len(s) + len(rest)
-        if not kind and self.held[0] + n > 1 << 21:
+        if not kind and self.held[0] + n > CONTROL_MAX:
             return broken(self.child, 'queue-overflow')
         self.held[kind] += n
         self.counted(n)
@@ -216,7 +216,7 @@ class Output:
         self.after = None
         if self.first:
             return self.first[0][0]
-        if control or calls and (self.run < 65536 or not bulk):
+        if control or calls and (self.run < CALL_RUN_MAX or not bulk):
             i = not control
             x = self.queues[i]
             n = m = 0
@@ -374,7 +374,7 @@ def relay_up(kind, s):
     LOCK.acquire()
     try:
         n = out.held[0] + out.held[1] + len(s)
-        full = kind & 3 == 1 and n > 1 << 20 and (child or handle == 33 or n > ANSWERS_MAX)
+        full = kind & 3 == 1 and n > QUEUE_MAX and (child or handle == 33 or n > ANSWERS_MAX)
         if not full:
             out.put(kind, s, None)
             out.pump()

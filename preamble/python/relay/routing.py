@@ -2,6 +2,18 @@
 # from the parent is acknowledged at once, one from a child by `owe` when it goes no further, else by the Output that wrote it on.
 
 NEAR = 1, 2, 3, 4, 5, 6, 9, 10, 11, 32  # link-local handles, and GRANT, which every router on the way reads
+# Those of docs/protocol.md have its names; how many bytes unless it is said.
+QUEUE_MAX = 1 << 20             # of control and calls on one link
+CONTROL_MAX = 1 << 21           # of control alone
+CALL_RUN_MAX = 65536            # of calls in a row while bulk waits
+PAUSE_AT = 262144
+RESUME_AT = 65536
+PAUSED_MAX = 64                 # intervals that a child holds back; more stand for all of it
+INTERVALS_MAX = 32              # of a link
+GROUPS_MAX = 64
+LOST_KEPT = 64                  # intervals
+HELLO_MAX = 256
+RAW_WINDOW = 65536
 TAKEN_MAX = 0x1010000           # HOP_WINDOW_MAX + HOP_WINDOW_MIN: of bulk that was not acknowledged
 ROUTES_MAX = 4096               # of them kept
 ANSWERS_MAX = 1 << 24           # bytes of answers on their way up
@@ -39,7 +51,7 @@ def dead(reason, src, reply, asked, evidence):
 
 def forward(link, out, kind, hops, dst, src, auth, handle, reply, body):
     n = out.held[0] + out.held[1] + len(body) + 28
-    if kind & 3 == 1 and n > 1 << 20 and (out.child or reply or handle == 33 or n > ANSWERS_MAX):
+    if kind & 3 == 1 and n > QUEUE_MAX and (out.child or reply or handle == 33 or n > ANSWERS_MAX):
         return refused(out, kind, dst, src, handle, reply, body)
     if kind & 2 and not link and out.held[2] + len(body) + 28 > HELD_MAX:
         return dead('busy', src, not kind & 4 and reply, dst, '')
@@ -67,7 +79,7 @@ def crowded(c):
     # c holds back itself, once too much waits for that. What belongs to a part does not count for c as such, else one reader behind
     # c that stops would stop them all.
     out = c and c.out
-    if not c or out.held[2] <= 65536 and not c.paused and not c.parts:
+    if not c or out.held[2] <= RESUME_AT and not c.paused and not c.parts:
         return
     LOCK.acquire()
     v = out.paused + c.parts
@@ -83,13 +95,13 @@ def crowded(c):
     LOCK.release()
     for y in held:
         if y not in out.paused:
-            if held[y] <= 65536:
+            if held[y] <= RESUME_AT:
                 c.parts.remove(y)
                 tell(6, [y])
-        elif held[y] > 262144 and y not in c.parts:
+        elif held[y] > PAUSE_AT and y not in c.parts:
             c.parts.append(y)
             tell(5, [y])
-    full = full or n > (c.paused and 65536 or 262144)
+    full = full or n > (c.paused and RESUME_AT or PAUSE_AT)
     if full != c.paused:
         c.paused = full
         tell(full and 5 or 6, c.intervals)
@@ -346,7 +358,7 @@ def from_child(c, kind, src, handle, reply, body):
             if not [x for x in c.intervals if x[0] <= lo < hi <= x[1]]:
                 return broken(c, 'bad-pause')
             x = c.out.paused
-            if handle == 5 and ((lo, hi) in x or len(dict.fromkeys(x)) < 64):
+            if handle == 5 and ((lo, hi) in x or len(dict.fromkeys(x)) < PAUSED_MAX):
                 x.append((lo, hi))
             elif handle == 5:
                 c.out.whole += 1

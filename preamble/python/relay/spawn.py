@@ -224,7 +224,7 @@ def raw(kind, src, reply, body):
         return
     if m[1] in (0, 1) and not c.linked:
         octets(m[2])
-        if sum([len(x) for x in [y[0] for y in c.out.first] + c.typed + m[2:3]]) > 65536:
+        if sum([len(x) for x in [y[0] for y in c.out.first] + c.typed + m[2:3]]) > RAW_WINDOW:
             return broken(c, 'raw-overflow')
         if not m[1]:
             c.out.first.append((m[2], 1))
@@ -242,7 +242,7 @@ def raw(kind, src, reply, body):
             c.event(4, pack_value(len(m[2])))   # a terminal that is not there: nobody reads it
     elif m[1] == 2:
         c.unacked = max(0, c.unacked - m[2])
-        if c.unacked < 32768:
+        if c.unacked < RAW_WINDOW // 2:
             for fd in c.fds:
                 watch(fd, 1)
     elif m[1] == 3 and not c.linked and c.out.fd not in c.fds:
@@ -255,7 +255,7 @@ def promote(kind, src, reply, body):
     c = CHILDREN.get(ident)
     if not_yet(promote, kind, src, reply, body) or not c or c.linked:
         return
-    if len(octets(s)) > 256:
+    if len(octets(s)) > HELLO_MAX:
         return broken(c, 'bad-body')
     if meets(*c.intervals[0] + (c, 0)):
         return broken(c, 'block-exhausted')     # a GRANT since SPAWN
@@ -293,7 +293,7 @@ def finish(c):
         send(1, c.owner, c.slot, 0, major(128, 4) + pack_value(8) + s)
         for lo, hi in c.promoted and c.intervals or ():
             LOST.append((lo, hi, c.evidence[-200:] or c.reason or 'eof'))
-        del LOST[:-64]
+        del LOST[:-LOST_KEPT]
     else:
         c.event(5, pack_value(c.status or 0))
 

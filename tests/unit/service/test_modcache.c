@@ -179,6 +179,111 @@ Test(modcache, keeps_65536_entries_and_not_one_more)
 	cr_assert(!has("m00000"));
 }
 
+/* The parent sends these entries for the first of them. */
+static void fetch_all(const char *name, struct eci_buf *entries, unsigned count)
+{
+	uint32_t slot = ask(name, strlen(name));
+	struct eci_frame f = {.cls = ECI_BULK, .flags = ECI_F_MORE, .dst = ME, .handle = slot};
+	struct eci_buf b = ECI_BUF_NULL;
+	cr_assert_neq(slot, 0);
+	eci_modcache_forget(cache, KID);
+	eci_cbor_put_array(&b, count);
+	eci_buf_append(&b, eci_buf_data(entries), eci_buf_len(entries));
+	for (size_t n; f.flags; eci_buf_drain(&b, n)) {
+		n = eci_buf_len(&b) < ECI_BULK_BODY_MAX ? eci_buf_len(&b) : ECI_BULK_BODY_MAX;
+		f.flags = eci_buf_len(&b) > n ? ECI_F_MORE : 0;
+		feed(up, f, eci_buf_data(&b), n);
+	}
+	eci_buf_deinit(&b);
+	eci_buf_deinit(entries);
+}
+
+/* A package that imports each letter of imports, has so many children and so many bytes; how long it is. */
+static size_t put_entry(struct eci_buf *b, const char *name, const char *imports, size_t children, size_t bytes)
+{
+	static uint8_t zeros[ECI_ANSWER_BYTES_MAX];
+	size_t before = eci_buf_len(b);
+	eci_cbor_put_array(b, 7);
+	eci_cbor_put_str(b, name);
+	eci_cbor_put_uint(b, 2);
+	eci_cbor_put_str(b, "p");
+	eci_cbor_put_bytes(b, zeros, 16);
+	eci_cbor_put_array(b, strlen(imports));
+	for (; *imports; imports++)
+		eci_cbor_put_text(b, imports, 1);
+	eci_cbor_put_array(b, children);
+	while (children--)
+		eci_cbor_put_str(b, "c");
+	eci_cbor_put_bytes(b, zeros, bytes);
+	return eci_buf_len(b) - before;
+}
+
+/* How many entries the child is sent, which acknowledges what comes. */
+static unsigned entries_of(const char *name)
+{
+	struct eci_frame f;
+	const uint8_t *p;
+	size_t n;
+	unsigned count = 0;
+	bool first = true;
+	cr_assert_eq(ask(name, strlen(name)), 0);
+	while ((n = eci_link_output(kid, &p, 65536))) {
+		size_t bulk = 0;
+		for (size_t at = 0; at < n;) {
+			long used = eci_frame_unpack(p + at, n - at, &f);
+			cr_assert_gt(used, 0);
+			if (f.handle == 300 && first)
+				count = f.body[0] & 0x1F;
+			first = first && f.handle != 300;
+			bulk += f.cls == ECI_BULK ? (size_t)used : 0;
+			at += (size_t)used;
+		}
+		eci_link_wrote(kid, n, NOW);
+		if (bulk) {
+			uint8_t ack[5] = {0x1A, (uint8_t)(bulk >> 24), (uint8_t)(bulk >> 16), (uint8_t)(bulk >> 8),
+					  (uint8_t)bulk};
+			struct eci_frame a = {.cls = ECI_CONTROL, .dst = ME, .src = KID, .handle = ECI_H_ACK};
+			feed(kid, a, ack, sizeof ack);
+		}
+	}
+	return count;
+}
+
+/* What is beyond is no part of the answer, nor counts as sent. */
+static void at_answer(size_t children, size_t bytes, bool past)
+{
+	struct eci_buf b = ECI_BUF_NULL, sized = ECI_BUF_NULL;
+	size_t own = put_entry(&sized, "y", "", 0, 70000) - 70000;
+	eci_buf_deinit(&sized);
+	put_entry(&b, "a", "xy", 0, 1);
+	size_t x = put_entry(&b, "x", "", children / 2, bytes / 2);
+	put_entry(&b, "y", "", children - children / 2 + (children && past), bytes ? bytes - x - own + past : 0);
+	put_entry(&b, "d", "y", 0, 1);
+	fetch_all("a", &b, 4);
+	cr_expect_eq(entries_of("a"), past ? 2 : 3);
+	cr_expect_eq(entries_of("d"), past ? 2 : 1);
+}
+
+Test(modcache, an_answer_has_8_mib_beside_what_was_asked_for)
+{
+	at_answer(0, 8 * 1024 * 1024, false);
+}
+
+Test(modcache, and_not_a_byte_more)
+{
+	at_answer(0, 8 * 1024 * 1024, true);
+}
+
+Test(modcache, an_answer_has_65536_items_beside_what_was_asked_for)
+{
+	at_answer(65536 - 16, 0, false);
+}
+
+Test(modcache, and_not_an_item_more)
+{
+	at_answer(65536 - 16, 0, true);
+}
+
 Test(modcache, names_of_255_bytes_and_not_a_byte_more)
 {
 	char name[ECI_MODULE_NAME_MAX + 1];

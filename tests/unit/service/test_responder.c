@@ -342,6 +342,43 @@ Test(responder, bounded_answer)
 	eci_responder_free(r);
 }
 
+/* 8 MiB of others to the byte, twice 4 MiB, and one byte more, thrice a third of that. */
+Test(responder, bytes_of_one_answer)
+{
+	static const struct module modules[] = {{"two", ECI_MOD_MODULE, "import a, b", NULL},
+						{"three", ECI_MOD_MODULE, "import a, b, c", NULL},
+						{"a", ECI_MOD_MODULE, "", NULL},
+						{"b", ECI_MOD_MODULE, "", NULL},
+						{"c", ECI_MOD_MODULE, "", NULL}};
+	int past;
+
+	for (past = 0; past <= 1; past++) {
+		struct world w = {modules, 5, 0, 0, (8 * 1024 * 1024 + (size_t)past) / (past ? 3 : 2), false};
+		struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+
+		cr_expect_str_eq(ask(r, 1, past ? "three" : "two"), past ? "three/1 a/1 b/1" : "two/1 a/1 b/1");
+		eci_responder_free(r);
+	}
+}
+
+/* Something of 16 MiB is there; of a byte more it is not. */
+Test(responder, bytes_of_one_entry)
+{
+	size_t most = 16 * 1024 * 1024;
+	char *text = malloc(most + 2);
+	struct module modules[] = {{"at/16", ECI_MOD_DATA, text + 1, NULL}, {"past/16", ECI_MOD_DATA, text, NULL}};
+	struct world w = WORLD(modules);
+	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+
+	memset(text, 'x', most + 1);
+	text[most + 1] = '\0';
+	w.big = 1;
+	cr_expect_str_eq(ask(r, 1, "at/16"), "at/16/4");
+	cr_expect_str_eq(ask(r, 1, "past/16"), "past/16/0");
+	eci_responder_free(r);
+	free(text);
+}
+
 /* The children that the first entry of an answer tells. */
 static size_t children_told(struct eci_responder *r, const char *name)
 {
