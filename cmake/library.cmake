@@ -33,6 +33,8 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/mesh/libecontext.map)
     target_link_libraries(econtext_program PRIVATE econtext)
     set_target_properties(econtext_program PROPERTIES INSTALL_RPATH "\$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
     install(TARGETS econtext_program RUNTIME DESTINATION bin)
+    # Under the name of the command: so it is loaded when that is first completed.
+    install(FILES ${CMAKE_SOURCE_DIR}/contrib/completion/econtext.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME econtext)
   endif()
 
   # Relative to itself, so that `cmake --install DIR --prefix ELSEWHERE` needs no other file.

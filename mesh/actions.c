@@ -155,20 +155,21 @@ static void act_promote(ectx_context *c, const struct eci_action *a)
 	eci_context_promoted(c);
 }
 
-void eci_context_part(ectx_context *c, const char *part, bool *sent)
+int eci_context_part(ectx_context *c, const char *part, bool *sent)
 {
 	size_t n;
 	const uint8_t *bytes = c->native ? NULL : eci_preamble_part(part, &n); /* a native agent is whole */
 	if (*sent || !bytes)
-		return;
-	*sent = true;
+		return 0;
 	struct eci_buf b = ECI_BUF_NULL;
 	eci_cbor_put_array(&b, 2);
 	eci_cbor_put_str(&b, part);
 	eci_cbor_put_bytes(&b, bytes, n);
-	eci_send(c->mesh, ECI_CALL, c->id, ECI_H_PART, 0,
-		 &b); /* in order with SPAWN, PROMOTE and GRANT, which are calls too */
+	/* in order with SPAWN, PROMOTE and GRANT, which are calls too */
+	int r = eci_send(c->mesh, ECI_CALL, c->id, ECI_H_PART, 0, &b);
+	*sent = r >= 0;
 	eci_buf_deinit(&b);
+	return r < 0 ? r : 0;
 }
 
 void eci_actions_pump(ectx_context *c)

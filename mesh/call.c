@@ -65,10 +65,14 @@ void eci_call_run(struct ectx_future *f)
 {
 	ectx_mesh *m = f->mesh;
 	f->slot = eci_slot_open(m->router, f->at->id, ECI_SLOT_ONCE, on_answer, f);
-	int r = f->slot && (!f->nchannels || eci_channels_open(f) == 0)
-			? eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_CALL, f->slot,
-					  eci_buf_data(&f->request), eci_buf_len(&f->request), eci_now_ms())
-			: -1;
+	int r = f->slot ? 0 : -1;
+	if (!r && f->kind == ECI_OP_RUN)
+		r = eci_context_part(f->at, "exec", &f->at->has_exec);
+	if (!r && f->nchannels)
+		r = eci_channels_open(f);
+	if (!r)
+		r = eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_CALL, f->slot, eci_buf_data(&f->request),
+				    eci_buf_len(&f->request), eci_now_ms());
 	eci_buf_deinit(&f->request); /* the router has its copy, and this one may be 64 MiB */
 	if (r < 0)
 		eci_future_fail_code(f, ECTX_PHASE_CALL,
@@ -175,7 +179,6 @@ enum ectx_status ectx_call(ectx_context *c, const char *function, const ectx_val
 
 void eci_run_run(struct ectx_future *f)
 {
-	eci_context_part(f->at, "exec", &f->at->has_exec);
 	if (!eci_outputs_open(f)) {
 		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_MEMORY, "", f->context);
 		return;

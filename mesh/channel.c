@@ -321,7 +321,7 @@ int eci_channels_open(struct ectx_future *f)
 	if (!b->mem)
 		return -1;
 	b->mem[b->head] = 0x85; /* was an array of four */
-	eci_context_part(f->at, "stream", &f->at->has_stream);
+	int r = eci_context_part(f->at, "stream", &f->at->has_stream);
 	eci_cbor_put_array(b, f->nchannels);
 	for (size_t i = 0; i < f->nchannels; i++) {
 		struct eci_channel_place *p = &f->channels[i];
@@ -339,10 +339,10 @@ int eci_channels_open(struct ectx_future *f)
 			eci_cbor_put_uint(b, p->index);
 		eci_cbor_put_uint(b, eci_stream_handle(x->s));
 		eci_cbor_put_uint(b, p->channel->group);
-		if (p->channel->group) /* a leaf is in no group without */
-			eci_context_part(f->at, "relay", &f->at->has_relay);
+		if (p->channel->group && !r) /* a leaf is in no group without */
+			r = eci_context_part(f->at, "relay", &f->at->has_relay);
 	}
-	return b->failed ? -1 : 0;
+	return b->failed ? -1 : r;
 }
 
 void eci_channels_drop(struct ectx_future *f, const char *why)

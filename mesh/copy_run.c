@@ -24,6 +24,7 @@ int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_mesh *m)
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&k->ended, &attr);
 	(void)pthread_condattr_destroy(&attr);
+	(void)sem_init(&k->opening, 0, ECI_COPY_OPENING_MAX);
 	return pthread_mutex_init(&k->lock, NULL) ? -1 : 0;
 }
 
@@ -106,6 +107,7 @@ enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, e
 		*err = k->first;
 	(void)pthread_cond_destroy(&k->ended);
 	(void)pthread_mutex_destroy(&k->lock);
+	(void)sem_destroy(&k->opening);
 	return k->worst.status;
 }
 

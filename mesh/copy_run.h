@@ -4,7 +4,12 @@
 
 #include "mesh/copy.h"
 
+#include <semaphore.h>
 #include <stdatomic.h>
+
+/* Far ends that are asked for at once. Each may want two parts of the agent first, 14 KiB, and a link queues 1 MiB of
+ * calls: what is over is refused there. */
+#define ECI_COPY_OPENING_MAX 32u
 
 struct eci_copy {
 	const ectx_copy_options *o;
@@ -16,6 +21,7 @@ struct eci_copy {
 	ectx_error first, worst;
 	atomic_bool stop;
 	atomic_ullong done, total; /* bytes */
+	sem_t opening;             /* how many more may ask for their far end, see ECI_COPY_OPENING_MAX */
 	uint64_t pace_from, paced; /* --limit: when the first byte went, how many since */
 };
 

@@ -15,6 +15,15 @@
 
 #define OPEN_MS 60000 /* for `put` to begin: a context that runs calls may be busy */
 
+/* `put` has begun there. */
+static bool opened(struct eci_copy_target *t)
+{
+	int r = 0;
+	for (unsigned ms = 0; !r && ms < OPEN_MS && !t->job->k.stop; ms += ECI_TARGET_WAIT_MS)
+		r = eci_channel_opened(t->ch, ECI_TARGET_WAIT_MS);
+	return r == 1;
+}
+
 /* ---- one by one ---- */
 
 static void unreadable(void *arg, const char *full, int error)
@@ -52,6 +61,19 @@ static bool pour(struct eci_copy_target *t, struct eci_feeder *f)
 	return true;
 }
 
+/* Begins, in its turn. */
+static bool begin_alone(struct eci_copy_target *t)
+{
+	sem_t *turn = &t->job->k.opening;
+	while (sem_wait(turn) != 0) /* interrupted; who has it lets go of it within OPEN_MS */
+		;
+	bool begun = eci_target_begin(t, 0);
+	if (begun && !t->by_shell)
+		(void)opened(t); /* who is not fails as it is written to */
+	(void)sem_post(turn);
+	return begun;
+}
+
 static void alone(void *arg)
 {
 	struct eci_copy_target *t = arg;
@@ -59,7 +81,7 @@ static void alone(void *arg)
 	struct eci_feeder *f = malloc(sizeof *f);
 	bool resume = f && j->k.o->resume;
 	uint64_t *offsets = resume && !t->by_shell ? eci_target_have(t) : NULL;
-	if (f && eci_target_begin(t, 0)) {
+	if (f && begin_alone(t)) {
 		if (resume && t->by_shell)
 			offsets = eci_shell_have_there(t);
 		eci_feeder_init(f, &j->s, t->next, t->algorithm, t->by_shell ? &eci_form_lines : &eci_form_values);
@@ -128,13 +150,26 @@ static void cast_all(struct eci_copy_job *j, struct eci_cast *cast, struct eci_c
 	}
 }
 
-/* `put` has begun there. */
-static bool opened(struct eci_copy_target *t)
+/* Begins `put` in all of the group, some at the same time. How many have. */
+static size_t open_group(struct eci_copy_job *j, uint32_t gid, struct eci_cast_member *v, struct eci_copy_target **of)
 {
-	int r = 0;
-	for (unsigned ms = 0; !r && ms < OPEN_MS && !t->job->k.stop; ms += ECI_TARGET_WAIT_MS)
-		r = eci_channel_opened(t->ch, ECI_TARGET_WAIT_MS);
-	return r == 1;
+	size_t n = 0, next = 0, under_way = 0;
+	for (size_t i = 0; i < j->n; i++) {
+		for (; next < j->n && under_way < ECI_COPY_OPENING_MAX; next++)
+			if (!j->v[next].gone && !j->v[next].by_shell)
+				under_way += eci_target_begin(&j->v[next], gid);
+		struct eci_copy_target *t = &j->v[i];
+		if (t->gone || t->by_shell)
+			continue;
+		under_way--;
+		if (!opened(t)) {
+			eci_target_conclude(t);
+			continue;
+		}
+		v[n] = (struct eci_cast_member){.x = eci_channel_stream(t->ch), .id = t->call->at->id};
+		of[n++] = t;
+	}
+	return n;
 }
 
 static void together(void *arg)
@@ -145,21 +180,7 @@ static void together(void *arg)
 	struct eci_copy_target **of = calloc(j->n, sizeof(struct eci_copy_target *));
 	struct eci_feeder *f = malloc(sizeof *f);
 	struct eci_cast cast = {0};
-	size_t n = 0;
-	for (size_t i = 0; v && of && f && i < j->n; i++)
-		if (!j->v[i].gone && !j->v[i].by_shell)
-			(void)eci_target_begin(&j->v[i], gid);
-	for (size_t i = 0; v && of && f && i < j->n; i++) {
-		struct eci_copy_target *t = &j->v[i];
-		if (t->gone || t->by_shell)
-			continue;
-		if (!opened(t)) {
-			eci_target_conclude(t);
-			continue;
-		}
-		v[n] = (struct eci_cast_member){.x = eci_channel_stream(t->ch), .id = t->call->at->id};
-		of[n++] = t;
-	}
+	size_t n = v && of && f ? open_group(j, gid, v, of) : 0;
 	if (n) {
 		(void)eci_cast_init(&cast, j->k.mesh, gid, v, n);
 		eci_feeder_init(f, &j->s, 0, of[0]->algorithm, &eci_form_values);

@@ -57,7 +57,7 @@ static void on_answer(void *arg, const struct eci_answer *a)
 void eci_exec_run(struct ectx_future *f)
 {
 	ectx_mesh *m = f->mesh;
-	eci_context_part(f->at, "exec", &f->at->has_exec);
+	int r = eci_context_part(f->at, "exec", &f->at->has_exec);
 	f->slot = eci_slot_open(m->router, f->at->id, ECI_SLOT_ONCE, on_answer, f);
 	if (!f->slot || !eci_outputs_open(f)) {
 		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_MEMORY, "", f->context);
@@ -74,8 +74,9 @@ void eci_exec_run(struct ectx_future *f)
 	eci_cbor_put_uint(&b, eci_stream_handle(f->err));
 	if (tail)
 		(void)eci_buf_append(&b, eci_buf_data(&f->request) + eci_buf_len(&f->request) - tail, tail);
-	int r = eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_EXEC, f->slot, eci_buf_data(&b),
-				eci_buf_len(&b), eci_now_ms());
+	if (!r)
+		r = eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_EXEC, f->slot, eci_buf_data(&b),
+				    eci_buf_len(&b), eci_now_ms());
 	eci_buf_deinit(&b);
 	eci_buf_deinit(&f->request);
 	if (r < 0)

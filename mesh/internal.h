@@ -196,8 +196,8 @@ void eci_mesh_ref(ectx_mesh *m);
 void eci_mesh_unref(ectx_mesh *m);
 void eci_mesh_wake(ectx_mesh *m); /* makes the loop look again; from any thread */
 void eci_wake_by(ectx_mesh *m, uint64_t when_ms);
-void eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to,
-	      const struct eci_buf *body); /* best effort: losses come back by other ways */
+int eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to,
+	     const struct eci_buf *body); /* best effort: losses come back by other ways */
 
 /* ---- carrier.c: processes of the master's own children ---- */
 extern const struct eci_spawn_host eci_carrier_host;
@@ -220,7 +220,9 @@ ectx_context *eci_context_add(ectx_mesh *m, const char *name, ectx_context *pare
 void eci_context_want(ectx_context *c);
 void eci_context_advance(ectx_context *c);
 void eci_context_tick(ectx_context *c, uint64_t now, uint64_t *next);
-void eci_context_part(ectx_context *c, const char *part, bool *sent);
+/* Sends it, unless it has it. 0; or why there is no way for it, a code of eci_router_send(): what needs it must not be
+ * sent either. */
+int eci_context_part(ectx_context *c, const char *part, bool *sent);
 /* c and all below it are gone: their work ends with this error, its path is c's. */
 void eci_context_down(ectx_context *c, const struct eci_fail *fail);
 char **eci_connect_argv(const struct eci_target *t, unsigned *round_trips);

@@ -113,10 +113,10 @@ void eci_wake_by(ectx_mesh *m, uint64_t when_ms)
 		eci_mesh_wake(m);
 }
 
-void eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to, const struct eci_buf *body)
+int eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to, const struct eci_buf *body)
 {
-	(void)eci_router_send(m->router, cls, 0, dst, handle, reply_to, eci_buf_data(body), eci_buf_len(body),
-			      eci_now_ms());
+	return eci_router_send(m->router, cls, 0, dst, handle, reply_to, eci_buf_data(body), eci_buf_len(body),
+			       eci_now_ms());
 }
 
 /* ---- router callbacks ---- */

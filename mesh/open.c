@@ -159,8 +159,8 @@ static void send_open(struct ectx_future *f, const char *host)
 	ectx_mesh *m = f->mesh;
 	struct eci_opening *o = f->opening;
 	struct eci_buf b = ECI_BUF_NULL;
-	eci_context_part(f->at, "stream", &f->at->has_stream);
-	f->at->has_stream = true; /* of a native one too: eci_context_down() asks */
+	int r = eci_context_part(f->at, "stream", &f->at->has_stream);
+	f->at->has_stream = !r; /* of a native one too: eci_context_down() asks */
 	f->out = eci_stream_new(m->router, f->at->id, 0, o->ops, o->arg);
 	f->out_open = true;
 	f->slot = f->out ? eci_slot_open(m->router, f->at->id, ECI_SLOT_ONCE, on_answer, f) : 0;
@@ -172,8 +172,9 @@ static void send_open(struct ectx_future *f, const char *host)
 	eci_cbor_put_str(&b, o->what);
 	put_args(&b, o, host);
 	eci_cbor_put_uint(&b, eci_stream_handle(f->out));
-	int r = eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_OPEN, f->slot, eci_buf_data(&b),
-				eci_buf_len(&b), eci_now_ms());
+	if (!r)
+		r = eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_OPEN, f->slot, eci_buf_data(&b),
+				    eci_buf_len(&b), eci_now_ms());
 	eci_buf_deinit(&b);
 	if (r < 0)
 		eci_future_fail_code(f, ECTX_PHASE_CONNECT, r == -3 ? ECTX_E_NO_ROUTE : ECTX_E_BUSY, "", f->context);

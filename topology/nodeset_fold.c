@@ -2,7 +2,8 @@
  *
  * A name is literal text and numbers in turn; every number is a dimension. Folding goes dimension by dimension, the
  * last first: names that are equal but for this number become one, with the list of its values as ranges. So "r1n1 r1n2
- * r2n1 r2n2" first becomes "r1n[1-2] r2n[1-2]" and then "r[1-2]n[1-2]". Invariant: at every step the sets written stand
+ * r2n1 r2n2" first becomes "r1n[1-2] r2n[1-2]" and then "r[1-2]n[1-2]". Numbers at one distance are a range as well,
+ * "a[1-7/2]": nodes that are spread over several relays fail so. Invariant: at every step the sets written stand
  * for exactly the names given, so that expanding gives them back (a property test with random sets). Sorting makes
  * equals neighbours; hence n log n for any input. */
 #include "topology/base.h"
@@ -12,6 +13,8 @@
 
 #define DIMS_MAX 8    /* numbers of a name that fold, as many as brackets are read; the rest is literal text */
 #define DIGITS_MAX 18 /* a longer number is literal text, as when reading */
+
+#define STEPPED_MIN 4 /* "1-7/2" is shorter than "1,3,5,7"; "1,3,5" is read sooner than "1-5/2" */
 
 /* A set: parts 0, 2, 4 ... are literal, odd ones numbers or, once folded, "1-3,5". */
 struct set {
@@ -109,13 +112,13 @@ static int split(struct eci_arena *a, const char *name, struct set *s)
 	}
 }
 
-/* Is b the number after a in the range that start began? */
-static bool follows(const char *start, const char *a, const char *b)
+/* Is b the number that is step after a in the range that start began? */
+static bool follows(const char *start, const char *a, const char *b, unsigned long long step)
 {
 	char next[24];
 	int width = start[0] == '0' && start[1] ? (int)strlen(start) : 0;
-	snprintf(next, sizeof next, "%0*llu", width, strtoull(a, NULL, 10) + 1ull);
-	return strcmp(next, b) == 0;
+	snprintf(next, sizeof next, "%0*llu", width, strtoull(a, NULL, 10) + step);
+	return step && strcmp(next, b) == 0;
 }
 
 /* The values of one dimension of n sets, in order, as ranges. */
@@ -127,12 +130,19 @@ static char *ranges(struct eci_arena *a, struct set *const *sets, size_t n, size
 	if (!f)
 		return NULL;
 	for (size_t i = 0, k; i < n; i = k) {
-		const char *start = sets[i]->part[dim], *end = start;
-		for (k = i + 1; k < n && follows(start, end, sets[k]->part[dim]); k++)
-			end = sets[k]->part[dim];
+		const char *start = sets[i]->part[dim];
+		unsigned long long step = 0;
+		if (i + 1 < n)
+			step = strtoull(sets[i + 1]->part[dim], NULL, 10) - strtoull(start, NULL, 10);
+		for (k = i + 1; k < n && follows(start, sets[k - 1]->part[dim], sets[k]->part[dim], step); k++)
+			;
+		if (step != 1 && k - i < STEPPED_MIN)
+			k = i + 1;
 		fprintf(f, "%s%s", i ? "," : "", start);
 		if (k > i + 1)
-			fprintf(f, "-%s", end);
+			fprintf(f, "-%s", sets[k - 1]->part[dim]);
+		if (k > i + 1 && step > 1)
+			fprintf(f, "/%llu", step);
 	}
 	char *kept = fclose(f) == 0 ? eci_arena_strn(a, text, len) : NULL;
 	free(text);

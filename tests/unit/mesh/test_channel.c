@@ -236,3 +236,59 @@ Test(channel, what_cannot_travel_is_not_sent)
 	ectx_channel_free(ch);
 	world_close(&w);
 }
+
+/* ---- a link that is full ---- */
+
+/* Calls with text of n bytes, until one is refused at once; how many are on their way. */
+static size_t fill(ectx_context *c, size_t n, ectx_future **v, size_t most)
+{
+	char *text = malloc(n + 5);
+	cr_assert(text);
+	(void)snprintf(text, n + 5, "[\"%0*d\"]", (int)n, 0);
+	size_t i = 0;
+	for (; i < most; i++) {
+		ectx_future *f = start(c, "work:length", text, WITHIN);
+		if (ectx_future_wait(f, 20)) {
+			cr_expect(ectx_future_error(f)->code == ECTX_E_BUSY);
+			ectx_future_free(f);
+			break;
+		}
+		v[i] = f;
+	}
+	free(text);
+	return i;
+}
+
+/* The part of the agent that reads channels has no room on the way, and the call, which is smaller, would: it must not
+ * run without, as with a group it would wait for ever for what does not reach it. */
+Test(channel, a_call_does_not_go_before_the_part_that_it_needs)
+{
+	struct world w = world_open();
+	put_file(w.dir, "carry.py", carry_py, 0644);
+	ectx_context *d = get(w.mesh, "d");
+	ectx_channel *ch = ectx_channel_new(w.mesh), *again = ectx_channel_new(w.mesh);
+	ectx_future *v[128];
+	pid_t pid = pid_of(d);
+	cr_expect(call_int(d, "work:length", "[\"\"]") == 0);
+	cr_assert(kill(pid, SIGSTOP) == 0);
+	size_t n = fill(d, 60000, v, 64);
+	n += fill(d, 3000, v + n, 32);
+	cr_assert(n > 16 && n < 96, "%zu", n);
+	ectx_future *f = call_with(d, "carry:receive", "[null]", ch, 0);
+	cr_expect(ectx_future_wait(f, 1000) && ectx_future_error(f)->code == ECTX_E_BUSY, "it is refused at once");
+	ectx_future *small = start(d, "work:add", "[1]", WITHIN);
+	cr_expect(!ectx_future_wait(small, 20), "there is room for a call");
+	cr_assert(kill(pid, SIGCONT) == 0);
+	cr_expect(ectx_future_wait(small, WITHIN) && ectx_future_error(small)->status == ECTX_OK);
+	ectx_future_free(f);
+	f = call_with(d, "carry:receive", "[null]", again, 0);
+	cr_expect(send_bytes(again, 100, WITHIN) == ECTX_E_NONE);
+	cr_expect(ectx_future_wait(f, WITHIN) && ectx_future_error(f)->status == ECTX_OK, "and with room it is served");
+	ectx_future_free(f);
+	ectx_future_free(small);
+	for (size_t i = 0; i < n; i++)
+		ectx_future_free(v[i]);
+	ectx_channel_free(ch);
+	ectx_channel_free(again);
+	world_close(&w);
+}

@@ -141,6 +141,11 @@ Test(nodeset, folding)
 	folds("b01 a04 a02 a01 a03", "a[01-04],b01");
 	folds("a1 a1 a1", "a1");
 	folds("a1 a3 a4 a9 a10 a11", "a[1,3-4,9-11]");
+	folds("a1 a3 a5", "a[1,3,5]"); /* one less than what a step is for */
+	folds("a1 a3 a5 a7", "a[1-7/2]");
+	folds("a098 a100 a102 a104 a105 a106", "a[098-104/2,105-106]");
+	folds("a1 a2 a4 a6 a8 a11", "a[1-2,4,6,8,11]");
+	folds("a3 a13 a23 a33 b3 b13 b23 b33", "a[3-33/10],b[3-33/10]");
 	folds("a8 a9 a10 a08 a09", "a[8-9,08-10]");
 	folds("a08 a09 a10", "a[08-10]");
 	folds("a99 a100 a101", "a[99-101]");
