@@ -49,6 +49,18 @@ static void refuse(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *re
 	eci_router_dead(m->router, &f, reason, "GET_MODULE", eci_now_ms());
 }
 
+static void count(ectx_mesh *m, uint32_t src, size_t n)
+{
+	struct eci_link *link = n > ECI_FRAME_BODY_MAX ? eci_router_link_to(m->router, src) : NULL;
+	ectx_context *c = link ? eci_context_of_id(m, src) : NULL;
+	struct eci_link_stats s;
+	if (!c)
+		return;
+	eci_link_get_stats(link, &s);
+	c->asked_from = c->asked_bytes ? c->asked_from : s.bytes_out;
+	c->asked_bytes += n;
+}
+
 static void answer(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *name, size_t n)
 {
 	struct eci_buf out = ECI_BUF_NULL;
@@ -56,7 +68,7 @@ static void answer(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *na
 	int r = eci_responder_answer(m->responder, src, name, n, &out);
 	say_cut(m);
 	if (r == 0 && !out.failed)
-		eci_send(m, ECI_CALL, src, reply_to, 0, &out);
+		eci_send(m, ECI_CALL, src, reply_to, 0, &out), count(m, src, eci_buf_len(&out));
 	else
 		refuse(m, src, reply_to, r == -2 ? "bad-body" : "busy");
 	eci_buf_deinit(&out);
@@ -65,13 +77,17 @@ static void answer(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *na
 
 /* ---- those that wait ---- */
 
-static bool full(ectx_mesh *m, const ectx_context *c)
+/* Is too much that was answered not written yet? Only what is large counts: what else waits there is passed by calls.
+ */
+static bool full(ectx_mesh *m, ectx_context *c)
 {
 	struct eci_link *link = eci_router_link_to(m->router, c->id);
 	struct eci_link_stats s = {0};
 	if (link)
 		eci_link_get_stats(link, &s);
-	return s.queued_bytes > QUEUED_MAX;
+	if (!s.queued_bytes || s.bytes_out - c->asked_from >= c->asked_bytes)
+		c->asked_bytes = 0;
+	return c->asked_bytes >= QUEUED_MAX;
 }
 
 static void wait_turn(ectx_context *c, uint32_t src, uint32_t reply_to, const char *name, size_t n)
@@ -97,23 +113,27 @@ void eci_asked_forget(ectx_context *c)
 		free(q);
 	}
 	c->nasked = 0;
+	c->asked_bytes = 0;
 }
 
-bool eci_asked_turn(ectx_mesh *m)
+uint64_t eci_asked_turn(ectx_mesh *m, uint64_t now)
 {
-	bool more = false;
+	uint64_t next = UINT64_MAX;
 	m->asked_ms = 0;
 	for (ectx_context *c = m->roots_of_tree; c; c = c->next_sibling) {
 		struct eci_asked *q = c->asked;
+		if (q && full(m, c) && next > now + TURN_MS)
+			next = now + TURN_MS; /* it may be another thread that writes */
 		if (!q || full(m, c))
 			continue;
 		c->asked = q->next;
 		c->nasked--;
 		answer(m, q->src, q->reply_to, q->name, q->n);
 		free(q);
-		more = more || c->asked;
+		if (c->asked)
+			next = now;
 	}
-	return more;
+	return next;
 }
 
 void eci_asked_take(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)

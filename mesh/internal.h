@@ -57,7 +57,7 @@ struct ectx_context {
 	bool in_work;
 	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
 	char agent[16], python[32], arch[32], host_name[65];
-	uint64_t pid;
+	uint64_t pid, asked_bytes, asked_from;
 	struct eci_lines lines[2];            /* what it printed, cut into records */
 	struct eci_event_node *dropped;       /* waits to be taken: what was lost there */
 	struct eci_asked *asked, *asked_last; /* modules that wait to be answered over its link (asked.c) */

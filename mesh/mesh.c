@@ -175,7 +175,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 	uint64_t now = eci_now_ms(), next;
 	m->started = false;
 	eci_pumps_turn(m);
-	bool asked = eci_asked_turn(m);
+	uint64_t asked = eci_asked_turn(m, now);
 	do {
 		do_work(m);
 		eci_futures_hooks(m);
@@ -188,8 +188,9 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 		next = ops < next ? ops : next;
 		eci_carriers_flush(m, true);
 	} while ((m->work && !m->started) || m->dirty || m->hooked || m->pumps_over);
-	if (m->work || asked)
+	if (m->work)
 		next = now;
+	next = asked < next ? asked : next;
 	if (m->stop)
 		ev_break(loop, EVBREAK_ALL);
 	if (next == m->wake_at_ms && ev_is_active(&m->timer))
