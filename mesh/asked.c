@@ -49,6 +49,7 @@ static void refuse(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *re
 	eci_router_dead(m->router, &f, reason, "GET_MODULE", eci_now_ms());
 }
 
+/* A large answer is queued on src's link: full() wants to know when it has been written. */
 static void count(ectx_mesh *m, uint32_t src, size_t n)
 {
 	struct eci_link *link = n > ECI_FRAME_BODY_MAX ? eci_router_link_to(m->router, src) : NULL;
@@ -67,18 +68,19 @@ static void answer(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *na
 	uint64_t began = eci_now_ms();
 	int r = eci_responder_answer(m->responder, src, name, n, &out);
 	say_cut(m);
-	if (r == 0 && !out.failed)
-		eci_send(m, ECI_CALL, src, reply_to, 0, &out), count(m, src, eci_buf_len(&out));
-	else
+	if (r == 0 && !out.failed) {
+		(void)eci_send(m, ECI_CALL, src, reply_to, 0, &out);
+		count(m, src, eci_buf_len(&out));
+	} else {
 		refuse(m, src, reply_to, r == -2 ? "bad-body" : "busy");
+	}
 	eci_buf_deinit(&out);
 	m->asked_ms += eci_now_ms() - began;
 }
 
 /* ---- those that wait ---- */
 
-/* Is too much that was answered not written yet? Only what is large counts: what else waits there is passed by calls.
- */
+/* Is too much that was answered not written yet? Only what is large counts, as calls pass what else waits there. */
 static bool full(ectx_mesh *m, ectx_context *c)
 {
 	struct eci_link *link = eci_router_link_to(m->router, c->id);

@@ -17,19 +17,29 @@
 #include <string.h>
 #include <unistd.h>
 
+#define ITSELF 40
 #define MTIME_MAX 1e12 /* seconds: what the other end says is any float */
 
-/* One that no calendar has (NaN, an infinity, the year 30,000) leaves the time of its making. */
+static const char *name_of(int fd, char itself[ITSELF])
+{
+	(void)snprintf(itself, ITSELF, "/proc/self/fd/%d", fd);
+	return itself;
+}
+
+/* Of what the descriptor is of, which may be one of O_PATH. A time that no calendar has (NaN, an infinity, the year
+ * 30,000) leaves the time of its making. */
 static void set_mtime(int fd, double mtime)
 {
 	struct timespec t[2];
+	char itself[ITSELF];
 	if (!(mtime > -MTIME_MAX && mtime < MTIME_MAX))
 		return;
 	time_t seconds = (time_t)mtime;
 	seconds -= (double)seconds > mtime; /* before 1970 as well: tv_nsec is never below 0 */
 	t[0].tv_sec = t[1].tv_sec = seconds;
 	t[0].tv_nsec = t[1].tv_nsec = (long)((mtime - (double)seconds) * 1e9);
-	(void)futimens(fd, t);
+	if (futimens(fd, t)) /* of O_PATH it is not to be had */
+		(void)utimensat(AT_FDCWD, name_of(fd, itself), t, 0);
 }
 
 int eci_incoming_part(char part[ECI_PLACE_LONGEST], const char *place, const char *extra)
@@ -243,12 +253,11 @@ static void check(struct eci_incoming *f, const ectx_value *digest)
 /* Gives it its name. */
 static int put_in_place(struct eci_incoming *f)
 {
-	char itself[40];
+	char itself[ITSELF];
 	if (ftruncate(f->fd, (off_t)f->size) || fchmod(f->fd, f->mode))
 		return errno;
 	set_mtime(f->fd, f->mtime);
-	(void)snprintf(itself, sizeof itself, "/proc/self/fd/%d", f->fd);
-	if (!f->named && linkat(AT_FDCWD, itself, AT_FDCWD, f->part, AT_SYMLINK_FOLLOW))
+	if (!f->named && linkat(AT_FDCWD, name_of(f->fd, itself), AT_FDCWD, f->part, AT_SYMLINK_FOLLOW))
 		return errno;
 	f->named = true;
 	return rename(f->part, f->place) ? errno : 0;
@@ -256,11 +265,15 @@ static int put_in_place(struct eci_incoming *f)
 
 void eci_dress(const char *place, unsigned mode, double mtime)
 {
-	int fd = open(place, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	int fd = open(place, O_PATH | O_NOFOLLOW | O_CLOEXEC); /* what may not be read has a mode, too */
+	struct stat st;
+	char itself[ITSELF];
 	if (fd < 0)
 		return;
-	(void)fchmod(fd, mode);
-	set_mtime(fd, mtime);
+	if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) {
+		(void)chmod(name_of(fd, itself), mode);
+		set_mtime(fd, mtime);
+	}
 	(void)close(fd);
 }
 
