@@ -1,6 +1,8 @@
 /* The boot dialogue by script: the ways that a hop goes well, terminals found to be needed, passwords. */
 #include "tests/unit/transport/script.h"
 
+#define FOR_A_KEY "> tty \r\nEnter passphrase for key '/k': "
+
 static const struct script happy[] = {
 	{"local",
 	 {LOCAL},
@@ -24,6 +26,11 @@ static const struct script happy[] = {
 	{"ssh and a key with a passphrase",
 	 {SSH, PW},
 	 {"= spawn ctty", "> started", "> tty Enter passphrase for key '/k': ", "= write tty \n",
+	  "> tty \r\nbob@web1's password: ", "= answer tty pw", MARK, "= promote python3"}},
+	{"ssh and four keys with a passphrase that are answered, and a fifth that is not",
+	 {SSH, PW},
+	 {"= spawn ctty", "> started", FOR_A_KEY, "= write tty \n", FOR_A_KEY, "= write tty \n", FOR_A_KEY,
+	  "= write tty \n", FOR_A_KEY, "= write tty \n", FOR_A_KEY,
 	  "> tty \r\nbob@web1's password: ", "= answer tty pw", MARK, "= promote python3"}},
 	{"sudo", {SUDO}, {"= spawn pipes", "> started", MARK, "= promote python3", "> up"}},
 	{"sudo with a password",

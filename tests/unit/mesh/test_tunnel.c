@@ -1,0 +1,104 @@
+/* A tunnel's clocks, which the test moves on: what a timer is set to is looked at, and then it fires at once. */
+#include "mesh/event.h"
+#include "mesh/tunnel.h"
+#include "mesh_support.h"
+
+#include <sys/un.h>
+
+/* The timer's time has come. The lock is held. */
+static void fires(ectx_mesh *m, ev_timer *w)
+{
+	ev_timer_stop(m->loop, w);
+	ev_feed_event(m->loop, w, EV_TIMER);
+	eci_mesh_wake(m);
+}
+
+/* What the next record says, whoever says it. */
+static void says(ectx_mesh *m, const char *want)
+{
+	ectx_event *e = ectx_event_next(m, WITHIN);
+	cr_assert(e && e->kind == ECTX_EVENT_LOG, "nothing says %s", want);
+	cr_assert(strstr(e->text, want), "%s: not %s", e->text, want);
+	ectx_event_free(e);
+}
+
+static ectx_tunnel *tunnel(ectx_context *exit, enum ectx_tunnel_kind kind, const char *path)
+{
+	char at[112];
+	ectx_error err = {0};
+	(void)snprintf(at, sizeof at, "unix:%s", path);
+	ectx_tunnel_options o = {.kind = kind, .listen = at, .connect = kind == ECTX_TUNNEL_SOCKS ? NULL : at};
+	ectx_tunnel *t = ectx_tunnel_open(exit, &o, WITHIN, &err);
+	cr_assert(t, "%s", err.saw);
+	return t;
+}
+
+/* The exit's process is ended. */
+static void lose(ectx_mesh *m, ectx_context *exit)
+{
+	cr_assert(kill(pid_of(exit), SIGKILL) == 0);
+	says(m, "asking again in 1 s");
+}
+
+/* A lost exit is asked again after 1 s, and each time that fails after twice as long, up to 60 s; once it listens it
+ * begins at 1 s again. */
+Test(tunnel, a_lost_exit_is_asked_less_and_less)
+{
+	static const double pauses[] = {1, 2, 4, 8, 16, 32, 60, 60};
+	struct world w = world_open();
+	char path[96], program[96], away[96], want[64];
+	(void)snprintf(path, sizeof path, "%s/sock", w.dir);
+	(void)snprintf(program, sizeof program, "%s/deaf", w.dir);
+	(void)snprintf(away, sizeof away, "%s/away", w.dir);
+	ectx_context *exit = get(w.mesh, "deaf");
+	ectx_tunnel *t = tunnel(exit, ECTX_TUNNEL_REMOTE, path);
+	cr_assert(rename(program, away) == 0);
+	lose(w.mesh, exit);
+	for (size_t i = 1; i < sizeof pauses / sizeof *pauses; i++) {
+		eci_lock(w.mesh);
+		double rest = ev_timer_remaining(w.mesh->loop, &t->again);
+		cr_expect(ev_is_active(&t->again) && rest <= pauses[i - 1], "%f s", rest);
+		fires(w.mesh, &t->again);
+		eci_unlock(w.mesh);
+		(void)snprintf(want, sizeof want, "asking again in %.0f s", pauses[i]);
+		says(w.mesh, want);
+	}
+	cr_assert(rename(away, program) == 0);
+	eci_lock(w.mesh);
+	fires(w.mesh, &t->again);
+	eci_unlock(w.mesh);
+	says(w.mesh, "listens again");
+	lose(w.mesh, exit);
+	ectx_tunnel_close(t);
+	world_close(&w);
+}
+
+/* A SOCKS client has 20 s to say where to. */
+Test(tunnel, a_silent_client)
+{
+	struct world w = world_open();
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	(void)snprintf(at.sun_path, sizeof at.sun_path, "%s/sock", w.dir);
+	ectx_tunnel *t = tunnel(get(w.mesh, "d"), ECTX_TUNNEL_SOCKS, at.sun_path);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct timespec from = now();
+	cr_assert(connect(fd, (struct sockaddr *)&at, sizeof at) == 0);
+	for (bool came = false; !came;) {
+		nap_ms(1);
+		eci_lock(w.mesh);
+		came = t->conns != NULL;
+		if (came) {
+			double rest = ev_timer_remaining(w.mesh->loop, &t->conns->limit);
+			double late = (double)ms_since(&from) / 1000. + .01;
+			cr_expect(rest <= 20.01 && rest + late >= 20., "%f s", rest);
+			fires(w.mesh, &t->conns->limit);
+		}
+		eci_unlock(w.mesh);
+		cr_assert(ms_since(&from) < WITHIN);
+	}
+	char byte;
+	cr_expect(read(fd, &byte, 1) == 0, "it is closed");
+	(void)close(fd);
+	ectx_tunnel_close(t);
+	world_close(&w);
+}
