@@ -134,6 +134,23 @@ static void launch(struct eci_fan *fan)
 	begin(fan, job, apart ? ECI_JOB_CONNECTING : ECI_JOB_RUNNING);
 }
 
+/* Of a command or function that could not do with what it was given: which of it may have been meant for us, or for a
+ * shell. */
+static void hint(const struct eci_opts *o, ectx_error *e)
+{
+	bool blanks =
+		o->cmd == ECI_CMD_EXEC && e->code == ECTX_E_NO_COMMAND && o->nargs > 1 && strpbrk(o->args[0], " \t");
+	bool call = o->cmd == ECI_CMD_CALL && e->code == ECTX_E_EXCEPTION;
+	const char *late = blanks || call ? eci_opts_late(o) : NULL;
+	if (late)
+		snprintf(e->hint, sizeof e->hint, "%.64s was an argument there: econtext's options stand before the %s",
+			 late, call ? "function" : "command");
+	else if (blanks)
+		snprintf(e->hint, sizeof e->hint,
+			 "with arguments behind it that is a program's name, blanks and all; a line for a shell stands "
+			 "alone");
+}
+
 static void settle(struct eci_fan *fan, struct eci_job *job)
 {
 	const ectx_error *e = ectx_future_error(job->future);
@@ -155,6 +172,10 @@ static void settle(struct eci_fan *fan, struct eci_job *job)
 				  .value = ectx_future_value(job->future),
 				  .error = e};
 	ectx_error mine = *e;
+	if (end.status == ECTX_FAILED) {
+		hint(fan->opts, &mine);
+		end.error = &mine;
+	}
 	if (end.status == ECTX_OK && end.rc > 0)
 		mine.status = end.status = ECTX_FAILED;
 	if (end.status == ECTX_FAILED && end.rc > 0 && (e->code == ECTX_E_NONE || e->code == ECTX_E_EXIT_STATUS) &&

@@ -271,21 +271,28 @@ static int parse_letters(struct eci_opts *o, char ***argv)
 	return 0;
 }
 
+const char *eci_opts_late(const struct eci_opts *o)
+{
+	for (size_t i = 1; i < o->nargs; i++) {
+		const char *arg = o->args[i];
+		bool is_word = arg[0] == '-' && arg[1] == '-';
+		if (arg[0] == '-' && arg[1] &&
+		    find(o->cmd, is_word ? 0 : arg[1], is_word ? arg + 2 : NULL, is_word ? strcspn(arg + 2, "=") : 0))
+			return arg;
+	}
+	return NULL;
+}
+
 /* Of commands whose arguments are not another program's: an option of ours among them is one that came too late. For cp
  * it would be a file's name, and be made; who means that writes ./-q, or -- first. */
 static int none_behind(const struct eci_opts *o)
 {
 	if (o->cmd == ECI_CMD_EXEC || o->cmd == ECI_CMD_CALL || o->cmd == ECI_CMD_RUN)
 		return 0;
-	for (size_t i = 1; i < o->nargs; i++) {
-		const char *arg = o->args[i];
-		bool is_word = arg[0] == '-' && arg[1] == '-';
-		if (arg[0] != '-' || !arg[1] ||
-		    !find(o->cmd, is_word ? 0 : arg[1], is_word ? arg + 2 : NULL, is_word ? strcspn(arg + 2, "=") : 0))
-			continue;
+	const char *late = eci_opts_late(o);
+	if (late)
 		return eci_usage("%s: %s stands too late: options stand before the first argument",
-				 eci_cmd_text(o->cmd)->name, arg);
-	}
+				 eci_cmd_text(o->cmd)->name, late);
 	return 0;
 }
 

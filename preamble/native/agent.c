@@ -261,5 +261,6 @@ __attribute__((used)) _Noreturn void native_main(long *stack)
 		(void)flush_up(); /* a version's answer, a notice that was made before the end */
 	native_procs_kill();
 	native_socks_end();
+	native_watcher_end();
 	native_exit(0);
 }

@@ -49,8 +49,9 @@ struct native_state {
 	bool wide;          /* the parent's pipe was widened */
 	uint64_t now;       /* ms, of this turn */
 	uint32_t unread_us; /* since the clock was read, about */
-	int watcher;        /* pipe to the watcher; -1 before there is one */
-	int signals;        /* signalfd for SIGCHLD */
+	int watcher_pid;
+	int watcher; /* pipe to the watcher; -1 before there is one */
+	int signals; /* signalfd for SIGCHLD */
 	int npoll, poll_cap;
 	struct native_poll *poll;
 	uint8_t buf[NATIVE_READ_MAX];
@@ -101,6 +102,7 @@ bool native_jobs_deliver(const struct eci_frame *f); /* EXEC, and CANCEL of what
 /* Becomes two processes; returns in the agent. */
 void native_watcher_start(void);
 void native_schedule(int policy);  /* of this process and what it forks: sched(7) */
+void native_watcher_end(void);     /* all that it knows is ended now */
 void native_watcher_tell(int pid); /* a group to end when we are gone; -pid: no longer */
 
 /* ---- agent.c ---- */

@@ -1,14 +1,17 @@
 /* The watcher: a second process that does nothing until the agent is gone, however it went, and then ends what it
  * started.
  *
- * It is the process that was booted, and the agent its child, so whoever carries us sees our end only when all of it is
- * over. The agent tells it through a pipe each process group that it starts, and each that is done with; end of file
- * means that the agent is gone. Each group is told by the process itself before it executes anything, so there is no
- * moment in which one runs that the watcher does not know.
+ * The agent tells it through a pipe each process group that it starts, and each that is done with; end of file means
+ * that the agent is gone. Each group is told by the process itself before it executes anything, so there is no moment
+ * in which one runs that the watcher does not know.
+ *
+ * It has a session of its own, and nobody's it is: an agent above us that ends kills the group of the process that it
+ * started, at once, and a watcher in that group would go with the agent and leave what this had started. An agent that
+ * ends by itself waits for it, so whoever carries us sees our end only when all of it is over; else it holds our
+ * outputs until then. Where it is killed, the agent sees its end of the pipe fail, and ends in order.
  *
  * A signal from the kernel (PR_SET_PDEATHSIG) would not do: it reaches the first process of a group only, and is lost
- * when a program changes its user. Nor the other way: an agent that it kills with its watcher leaves what it started.
- * So the agent sees its end of the pipe fail, and ends in order. */
+ * when a program changes its user. */
 #include "preamble/native/native.h"
 
 #define KNOWN_MAX 65536u /* more processes than one user may have by default */
@@ -46,12 +49,22 @@ void native_watcher_start(void)
 	if (SYS2(NR_pipe2, ends, SYS_CLOEXEC) < 0)
 		return;
 	long pid = SYS5(NR_clone, SYS_SIGCHLD, 0, 0, 0, 0);
-	if (pid > 0) {
+	if (pid == 0) {
+		(void)SYS0(NR_setsid);
 		native_close(&ends[1]);
 		watch(ends[0]);
 	}
+	native.watcher_pid = (int)pid;
 	native_close(&ends[0]);
 	if (pid < 0) /* no process to be had: then without */
 		native_close(&ends[1]);
 	native.watcher = ends[1];
+}
+
+void native_watcher_end(void)
+{
+	int held = native.watcher;
+	native_close(&native.watcher);
+	if (held >= 0)
+		(void)SYS4(NR_wait4, native.watcher_pid, 0, 0, 0);
 }

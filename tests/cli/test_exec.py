@@ -15,6 +15,16 @@ class Exec(Case):
         self.assertEqual(end.out, 'n1: out\nn1: no newline\n')
         self.assertEqual(end.err, 'n1: err\n')
 
+    def test_an_option_that_came_too_late(self):
+        """It is an argument there, which the failure says; so of a line for a shell that has others behind it."""
+        self.assertIn("hint     --json was an argument there: econtext's options stand before the command\n",
+                      self.ends(1, 'exec', '-w', 'n1', 'id -un', '--json').err)
+        self.assertIn("hint     -b was an argument there: econtext's options stand before the function\n",
+                      self.ends(1, 'call', '-w', 'n1', 'os:getuid', '-b').err)
+        self.assertIn('a line for a shell stands alone\n', self.ends(1, 'exec', '-w', 'n1', 'id -un', 'x').err)
+        self.assertNotIn('hint', self.ends(1, 'call', '-w', 'n1', 'os:getuid', '3').err)
+        self.assertNotIn('argument there', self.ends(1, 'exec', '-w', 'n1', 'false', '--json').err)
+
     def test_live(self):
         """A line is printed while the command still runs."""
         go = self.fifo('go')

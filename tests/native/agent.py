@@ -70,12 +70,21 @@ def private_kib(pid):
     return sum(int(n) for n in re.findall(rb'^Private_\w+:\s*(\d+) kB', text_of('/proc/%d/smaps_rollup' % pid), re.M))
 
 
+def program(pid):
+    try:
+        return os.readlink('/proc/%d/exe' % pid)
+    except OSError:
+        return None
+
+
 def children(pid):
-    return [int(n) for n in text_of('/proc/%d/task/%d/children' % (pid, pid)).split()]
+    """Of an agent: but for the watcher, which runs the same program."""
+    found = [int(n) for n in text_of('/proc/%d/task/%d/children' % (pid, pid)).split()]
+    return [n for n in found if program(n) != program(pid)]
 
 
 class Agent:
-    """pid is the agent's (as HELLO says it), proc the watcher, which was started."""
+    """proc is the agent, and so is pid (as HELLO says it)."""
     count = 0
 
     def __init__(self, command, idle=0, hello=True, before=None):
@@ -128,6 +137,10 @@ class Agent:
         if decode(self.answer(slot).body) != slot:
             raise Failure('a wrong echo')
 
+    def watcher(self):
+        found = [int(n) for n in text_of('/proc/%d/task/%d/children' % (self.pid, self.pid)).split()]
+        return [n for n in found if program(n) == program(self.pid)][0]
+
     # ---- commands ----
 
     def start(self, argv, **more):
@@ -154,7 +167,7 @@ class Agent:
     # ---- the end ----
 
     def ended(self, seconds=LIMIT):
-        """Its status, once the watcher has gone too; None: it goes on."""
+        """Its status; None: it goes on."""
         try:
             return self.proc.wait(seconds)
         except subprocess.TimeoutExpired:

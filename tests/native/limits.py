@@ -79,7 +79,7 @@ def leaderless(s, command):
     """A group whose leader has ended: CANCEL has its grace and its end all the same; what was not cancelled stays."""
     deaf = '(trap "" TERM; echo ready; %sfor i in 1 2 3 4 5 6; do sleep 1; done) & wait'
     agent = Agent(command)
-    alone = sorted([agent.proc.pid, agent.pid])
+    alone = sorted([agent.pid, agent.watcher()])
     for what, gone, first, last in ('that holds the output', '', 1.9, 4), ('that has let go of it', 'exec >/dev/null 2>&1; ', 0, 1.5):
         slot = agent.start(['sh', '-c', deaf % gone])
         agent.answer(slot + 1)
@@ -128,7 +128,8 @@ def jobs(s, command):
 
 
 def orphans(s, command):
-    for what, pid in ('agent', lambda a: a.pid), ('watcher', lambda a: a.proc.pid):
+    # The group is what an agent above it kills, and the watcher must not be in it.
+    for what, kill in ('agent', os.kill), ('watcher', lambda pid, n: os.kill(agent.watcher(), n)), ('group', os.killpg):
         agent = Agent(command)
         slot = agent.start(['sh', '-c', 'sleep 300 & sleep 300 & echo ready; wait'])
         agent.answer(slot + 1)
@@ -138,7 +139,7 @@ def orphans(s, command):
         free = int(agent.answer(slot + 1).body)
         agent.echo()
         before = gather(agent.mark, 7)
-        os.kill(pid(agent), signal.SIGKILL)
+        kill(agent.pid, signal.SIGKILL)
         left = remain(agent.mark, [free])
         s.check('kill -9 of the %s ends what it started' % what, before >= 7 and left == [free], (before, left))
         os.kill(free, signal.SIGKILL)
@@ -153,7 +154,7 @@ def groups(s, command):
     def pipes(pid):
         return dict((os.readlink('/proc/%d/fd/%s' % (pid, fd)), fd) for fd in os.listdir('/proc/%d/fd' % pid))
     ours = pipes(agent.pid)
-    where, = [ours[x] for x in pipes(agent.proc.pid) if x in ours and int(ours[x]) > 2]
+    where, = [ours[x] for x in pipes(agent.watcher()) if x in ours and int(ours[x]) > 2]
     last, past, after = [subprocess.Popen(SLEEP, start_new_session=True) for _ in range(3)]
     with open('/proc/%d/fd/%s' % (agent.pid, where), 'wb', 0) as tell:
         tell.write(struct.pack('%di' % KNOWN_MAX, *(list(range(PIDS_END, PIDS_END + KNOWN_MAX - 1)) + [last.pid])))
@@ -292,7 +293,7 @@ def silence(s, command):
 def memory(s, command):
     agent = Agent(command)
     agent.echo()
-    sizes = private_kib(agent.proc.pid), private_kib(agent.pid)
+    sizes = private_kib(agent.watcher()), private_kib(agent.pid)
     s.check('idle: %d and %d KiB private' % sizes, 0 < max(sizes) <= IDLE_KIB, sizes)
     slots = [agent.start(['head', '-c', '250000', '/dev/zero']) for _ in range(8)]
     s.equal('much output', [agent.value(slot) for slot in slots], [[0, 0, 0]] * 8)
