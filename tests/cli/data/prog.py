@@ -48,20 +48,24 @@ def say():
 
 
 def flood(n):
-    """n lines of 64 bytes, while the relay next to the master (two agents up, of two processes each) stands still."""
+    """n lines of 64 bytes, while the relay next to the master stands still: as many processes as the one between has."""
     pids = [os.getpid()]
-    while len(pids) < 6:
+    while 1:
         f = open('/proc/%d/stat' % pids[-1])
-        pids.append(int(f.read().split()[3]))
+        above = int(f.read().split()[3])
         f.close()
-    for pid in pids[4:]:
+        if os.path.basename(os.readlink('/proc/%d/exe' % above)) == 'econtext':
+            break
+        pids.append(above)
+    near = pids[2 + (len(pids) - 2) // 2:]      # this agent has two
+    for pid in near:
         os.kill(pid, 19)
     try:
         for i in range(n):
             print('x' * 63)
         sys.stdout.flush()
     finally:
-        for pid in pids[4:]:
+        for pid in near:
             os.kill(pid, 18)
 
 
