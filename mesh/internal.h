@@ -220,8 +220,7 @@ ectx_context *eci_context_add(ectx_mesh *m, const char *name, ectx_context *pare
 void eci_context_want(ectx_context *c);
 void eci_context_advance(ectx_context *c);
 void eci_context_tick(ectx_context *c, uint64_t now, uint64_t *next);
-/* 0, or a code of eci_router_send() when it finds no room: what needs it must not be sent either. */
-int eci_context_part(ectx_context *c, const char *part, bool *sent);
+int eci_context_part(ectx_context *c, const char *part, bool *sent); /* not 0: no room; nor for what needs it */
 /* c and all below it are gone: their work ends with this error, its path is c's. */
 void eci_context_down(ectx_context *c, const struct eci_fail *fail);
 char **eci_connect_argv(const struct eci_target *t, unsigned *round_trips);
