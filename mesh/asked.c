@@ -7,7 +7,7 @@
  * A question is a few bytes, and its answer may be 16 MiB to compress and to hold; who asks is not trusted. So a link's
  * questions wait, in order, once answering has taken TURN_MS of a turn of the loop, which then answers one of each link
  * and does its other work between; and while QUEUED_MAX of what was answered is still to be written to that link, for
- * what waits there is held from everybody's (ECI_LOCAL_MAX). Past WAITING_MAX a question is answered `busy`. */
+ * what waits there is held from everybody's (ECI_LOCAL_MAX). Past ASKED_MAX a question is answered `busy`. */
 #include "mesh/asked.h"
 #include "io/folder.h"
 #include "io/roots.h"
@@ -20,7 +20,7 @@
 
 #define TURN_MS 20u            /* no more than a heartbeat would notice; a module takes a fraction of one */
 #define QUEUED_MAX (16u << 20) /* bytes: the largest entry, and the next is made while it is written */
-#define WAITING_MAX 4096u      /* of a link: a relay asks once for all below it, whatever is imported there */
+#define ASKED_MAX 4096u        /* of a link: a relay asks once for all below it, whatever is imported there */
 
 struct eci_asked {
 	struct eci_asked *next;
@@ -94,7 +94,7 @@ static bool full(ectx_mesh *m, ectx_context *c)
 
 static void wait_turn(ectx_context *c, uint32_t src, uint32_t reply_to, const char *name, size_t n)
 {
-	struct eci_asked *q = c->nasked < WAITING_MAX ? malloc(sizeof *q + n) : NULL;
+	struct eci_asked *q = c->nasked < ASKED_MAX ? malloc(sizeof *q + n) : NULL;
 	if (!q) {
 		refuse(c->mesh, src, reply_to, "busy");
 		return;
