@@ -60,7 +60,7 @@ class Child:
     def take(self, fd):
         which = self.fds[fd]
         try:
-            s = os.read(fd, which > 1 and 4096 or fd in WIDE and PIECE_IN - len(self.rest) or 65536)
+            s = os.read(fd, which > 1 and 4096 or fd in WIDE and PIECE - len(self.rest) or 65536)
         except OSError:
             if sys.exc_info()[1].args[0] in (4, 11):
                 return

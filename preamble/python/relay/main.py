@@ -52,7 +52,7 @@ def relay_turn():
     for fd, mask in ready:
         if fd == IN:
             try:
-                x = os.read(IN, IN in WIDE and PIECE_IN - len(REST) or 65536)
+                x = os.read(IN, IN in WIDE and PIECE - len(REST) or 65536)
             except OSError:
                 again()
                 continue

@@ -19,7 +19,6 @@ ROUTES_MAX = 4096               # of them kept
 ANSWERS_MAX = 1 << 24           # bytes of answers on their way up
 HELD_AT = 47 << 20              # bytes of bulk for a child: above, all of it is paused
 HELD_MAX = 1 << 26              # only passed by a parent that heeds no PAUSE
-PIECE_IN = 114884               # of a wide pipe at once: seven full frames, with what is left over, so that no frame of bulk is cut
 
 
 def clock():

@@ -2,6 +2,8 @@
 #
 # A hop's window follows its link as in router/credit.c, where the reasons are. What is measured here is the time until all that
 # was in flight when credit ran out is acknowledged. A stream's window is widened as in router/stream.c.
+PIECE = 229768                  # of one read: fourteen full frames, so that no frame of bulk is cut
+pack('600000x')                 # Once so much was freed, glibc keeps twice that and takes no new pages for each PIECE: mallopt(3).
 FRESH = H.setdefault('fresh', [])   # connections with something to write, once all that was read with it has been parsed
 
 
@@ -45,6 +47,27 @@ def parse(s):
         at += n
     write_fresh()
     return s[at:]
+
+
+def bulk_turn():
+    # As the core's, but reads a PIECE.
+    global LAST, OWED, REST
+    TURN.acquire()
+    try:
+        ready = select.select(list(PIPES) + [IN], [], [], RUNNING or not CALLS)[0]
+        if IN in ready:
+            LAST = os.times()[4]
+            REST = parse(REST + (os.read(IN, PIECE - len(REST)) or die()))
+            if OWED:
+                send(0, PARENT, 4, 0, pack_value(OWED))
+                OWED = 0
+        elif os.times()[4] - LAST > IDLE:
+            die()
+        if ready != [IN]:
+            drain(1)
+    except:
+        again()
+    TURN.release()
 
 
 def number(n, low=0, high=1 << 64):
@@ -119,7 +142,7 @@ def up_all(v):
 
 
 def bulk_large(kind, dst, handle, reply, body):
-    # As the core's, but the last frame keeps END, nothing is a frame too, and up to seven are written at once. Once `relay` is
+    # As the core's, but the last frame keeps END, nothing is a frame too, and up to fourteen are written at once. Once `relay` is
     # here it has the credit.
     global SENT
     LARGE.acquire()
@@ -128,7 +151,7 @@ def bulk_large(kind, dst, handle, reply, body):
     for i in range(0, len(body) or 1, 16384):
         s = share[i:i + 16384]
         n = len(s) + 28
-        while len(v) > 13 or SENT > ACKED and SENT - ACKED + n > LEAF_HOP[0] and 16 not in H:
+        while len(v) > 27 or SENT > ACKED and SENT - ACKED + n > LEAF_HOP[0] and 16 not in H:
             if v:
                 up_all(v)       # before anything is waited for
                 v = []
@@ -166,5 +189,6 @@ def widen_stream(x, streams):
 
 if 16 not in H and H[4] is ack:
     LEAF_HOP = new_hop(1 << 22)
+    turn = bulk_turn
     large = bulk_large
     H[4] = bulk_ack

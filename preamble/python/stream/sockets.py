@@ -1,20 +1,6 @@
 # Sockets: connections, listening ones, and the mover, which moves all of them with one poll.
 
-PIECE = 65536                   # of one read: two at once are more than malloc keeps (M_TRIM_THRESHOLD)
-BUFFER = 0
-readv = getattr(os, 'readv', 0)
-if readv and not isinstance(view(EMPTY), BYTES):
-    # Python 3.4 and later: into the same memory each time, which may be more, then. Seven frames.
-    PIECE = 114688
-    BUFFER = view(getattr(sys.modules['builtins'], 'bytearray')(PIECE))
-
-
-def read_piece(fd, n):
-    # Good until it is called again, by the mover: `large` has written it by then, or copied it.
-    n = min(n, PIECE)
-    if BUFFER:
-        return BUFFER[:readv(fd, [BUFFER[:n]])]
-    return os.read(fd, n)
+BODIES = 229376                 # of one read of the mover's: those of the frames of a PIECE
 
 
 class Connection(Flow):
@@ -98,7 +84,7 @@ class Connection(Flow):
         again = 4
         while again and mask & 27 and not self.over and not self.gone and self.free_room() > 0:
             try:
-                s = read_piece(self.fd, self.free_room())
+                s = os.read(self.fd, min(self.free_room(), BODIES))
             except OSError:
                 n = sys.exc_info()[1].args[0]
                 if n not in (4, 11):
@@ -108,7 +94,7 @@ class Connection(Flow):
                 self.emit_bytes(s)
             else:
                 self.end_sending()
-            again = len(s) >= PIECE and again - 1       # there is more, it seems: not asked of poll
+            again = len(s) >= BODIES and again - 1      # there is more, it seems: not asked of poll
             s = EMPTY
 
     def tidy(self):
