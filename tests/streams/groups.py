@@ -90,6 +90,6 @@ def test_one_that_is_frozen(place):
     for pid in frozen:
         os.kill(pid, signal.SIGCONT)
     expect(good and not there, 'of the others')
-    expect(took < 1.5 * size / rate + PATIENCE, took, 'seconds')  # a busy machine; else it is 15, until it is lost
+    expect(took < 2.5 * size / rate + PATIENCE, took, "seconds")  # a busy machine; else it is 15 more, until it is lost
     status, out, err = program.finish()
     expect(status == 0 and read(place.path('leaf2/out')) == DATA[:size], status, err)
