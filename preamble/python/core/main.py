@@ -48,14 +48,14 @@ def loop():
                 turn()
 
 
-def turn():
+def turn(n=65536):
     global LAST, OWED, REST
     TURN.acquire()
     try:
         ready = select.select(list(PIPES) + [IN], [], [], RUNNING or not CALLS)[0]
         if IN in ready:
             LAST = os.times()[4]
-            REST = parse(REST + (os.read(IN, 65536) or die()))
+            REST = parse(REST + (os.read(IN, n) or die()))
             if OWED:
                 send(0, PARENT, 4, 0, pack_value(OWED))
                 OWED = 0
