@@ -68,12 +68,11 @@ static void answer(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *na
 	uint64_t began = eci_now_ms();
 	int r = eci_responder_answer(m->responder, src, name, n, &out);
 	say_cut(m);
-	if (r == 0 && !out.failed) {
-		(void)eci_send(m, ECI_CALL, src, reply_to, 0, &out);
-		count(m, src, eci_buf_len(&out));
-	} else {
+	size_t size = eci_buf_len(&out);
+	if (r < 0)
 		refuse(m, src, reply_to, r == -2 ? "bad-body" : "busy");
-	}
+	else if (eci_router_send_buf(m->router, src, reply_to, 0, &out, eci_now_ms()) == 0)
+		count(m, src, size);
 	eci_buf_deinit(&out);
 	m->asked_ms += eci_now_ms() - began;
 }
@@ -124,10 +123,12 @@ uint64_t eci_asked_turn(ectx_mesh *m, uint64_t now)
 	m->asked_ms = 0;
 	for (ectx_context *c = m->roots_of_tree; c; c = c->next_sibling) {
 		struct eci_asked *q = c->asked;
-		if (q && full(m, c) && next > now + TURN_MS)
-			next = now + TURN_MS; /* it may be another thread that writes */
-		if (!q || full(m, c))
+		if (!q)
 			continue;
+		if (full(m, c)) { /* it may be another thread that writes */
+			next = next < now + TURN_MS ? next : now + TURN_MS;
+			continue;
+		}
 		c->asked = q->next;
 		c->nasked--;
 		answer(m, q->src, q->reply_to, q->name, q->n);

@@ -197,7 +197,7 @@ void eci_mesh_unref(ectx_mesh *m);
 void eci_mesh_wake(ectx_mesh *m); /* makes the loop look again; from any thread */
 void eci_wake_by(ectx_mesh *m, uint64_t when_ms);
 int eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to,
-	     const struct eci_buf *body); /* best effort: losses come back by other ways */
+	     const struct eci_buf *body); /* as eci_router_send(); what is not looked at comes back by other ways */
 
 /* ---- carrier.c: processes of the master's own children ---- */
 extern const struct eci_spawn_host eci_carrier_host;
