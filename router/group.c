@@ -5,6 +5,9 @@
  * that comes again is replaced: links that lost all members are told UNGROUP. Ranges are half-open on the wire
  * and inclusive in here.
  *
+ * A frame for a group ignores PAUSE (pause.c), so one that does not read never stands in the way of the others; what
+ * waits for it is at most what it gave credit for, and bodies are shared by the links.
+ *
  * A group has a place in the router's table, and each link a flag for that place: so a link that goes takes its
  * membership along by itself, and nothing is allocated. The group itself stays until UNGROUP, even when empty, so that
  * a frame for it is not counted as an error. Multicast frames are taken from the parent only (or sent by the master),
@@ -100,6 +103,16 @@ void eci_router_ungroup(struct eci_router *r, uint32_t gid, uint64_t now_ms)
 	eci_router_leave(r);
 }
 
+bool eci_router_group_gone(struct eci_router *r, uint32_t gid, uint32_t handle)
+{
+	const struct eci_group *g = eci_group_find(r, gid);
+	struct eci_frame f = {.flags = ECI_F_MULTICAST, .dst = gid, .src = r->id, .handle = handle, .reply_to = handle};
+	for (struct eci_link *l = NULL; g && (l = eci_router_next_link(r, l)) != NULL;)
+		if (l->in_group[g - r->groups] && eci_flow_find(l, &f, false))
+			return false;
+	return true;
+}
+
 /* Reads [gid, [lo, hi, ...]] into an array of its own; NULL with *n 0 if it does not decode, or *n 1 without memory. */
 static struct eci_interval *read_group(const struct eci_frame *f, uint32_t *gid, size_t *n)
 {
@@ -168,6 +181,7 @@ void eci_group_multicast(struct eci_router *r, struct eci_link *from, struct eci
 	g = eci_group_find(r, f->dst);
 	bool last = f->hops <= 1;
 	f->hops -= !last;
+	struct eci_blob *blob = NULL;
 	for (struct eci_link *l = NULL; g && (l = eci_router_next_link(r, l)) != NULL;) {
 		if (!l->in_group[g - r->groups])
 			continue;
@@ -175,8 +189,12 @@ void eci_group_multicast(struct eci_router *r, struct eci_link *from, struct eci
 			eci_router_dead(r, f, "hop-limit", "", r->now);
 			return;
 		}
-		int rc = eci_link_put(l, f, 0, false);
+		if (!blob && f->cls == ECI_BULK)
+			blob = eci_blob_new(r, f->body, f->len); /* where there is no memory each link copies */
+		int rc = eci_link_put(l, f, 0, false, blob);
 		if (rc && rc != -3 && f->handle != ECI_H_LOG)
 			eci_router_dead(r, f, "busy", "a queue on the way is full", r->now);
 	}
+	if (blob)
+		eci_blob_drop(r, blob);
 }

@@ -63,20 +63,21 @@ int eci_tell_scratch(struct eci_link *l, uint32_t handle); /* the same of what i
 /* A frame of this context's own. */
 struct eci_frame eci_own_frame(const struct eci_router *r, enum eci_class cls, uint32_t dst, uint32_t handle,
 			       const struct eci_buf *body);
-/* Queues a frame on a link; owed as in struct eci_item. 0 or a code of eci_router_send(). */
-int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local);
+/* Queues a frame on a link; owed as in struct eci_item. blob: its body, to be shared, or NULL. 0 or a code of
+ * eci_router_send(). */
+int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob);
 int eci_route_put(struct eci_router *r, const struct eci_frame *f); /* an own single frame, to wherever dst is */
 int eci_self_put(struct eci_router *r, const struct eci_frame *f);
 
 /* ---- queue.c ---- */
 int eci_fifo_put(struct eci_buf *b, const struct eci_frame *f);
-int eci_bulk_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local);
-int eci_bulk_put_large(struct eci_link *l, const struct eci_frame *f, struct eci_blob *blob);
+bool eci_is_large(const struct eci_frame *f); /* more than a frame of its class: only of this context's own */
+int eci_bulk_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob);
 bool eci_bulk_ready(struct eci_link *l); /* a bulk frame may go now */
 int eci_bulk_emit(struct eci_link *l);   /* appends the next one to l->out; after eci_bulk_ready() */
 void eci_bulk_clear(struct eci_link *l);
 void eci_item_free(struct eci_router *r, struct eci_item *it);
-struct eci_item *eci_item_new(const struct eci_frame *f, uint32_t owed, bool local);
+struct eci_item *eci_item_new(const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob);
 struct eci_blob *eci_blob_new(struct eci_router *r, const void *body, size_t len);
 void eci_blob_drop(struct eci_router *r, struct eci_blob *b);
 

@@ -10,8 +10,10 @@
  *
  * A flow belongs to at most one pause. It is parked (out of the round robin) while the child holds the pause; after
  * RESUME it sends again, but still belongs to the pause until that has drained to ECI_RESUME_AT and the parent was told
- * so. Then the pause is dissolved and what little is left counts for the link again. A multicast flow belongs to any
- * pause of the link: its copy cannot be told apart by member.
+ * so. Then the pause is dissolved and what little is left counts for the link again. What goes
+ * to a group belongs to no pause, is never parked and does not count for the link: its copy cannot be told apart by
+ * member, so one of them that stops would stop them all, and none could be told from the others by its credit. It is
+ * bounded by that credit (ECI_GROUPS_BYTES, mesh/cast.c).
  *
  * Pauses are matched by their exact interval, and counted, because nested ones are legal. A link keeps
  * ECI_PAUSED_MAX of them; what comes after is counted on one more that stands for the whole link, and the link is
@@ -20,12 +22,13 @@
  * What this router sends itself is not counted: its own program holds it and is bounded by ECI_LOCAL_MAX. */
 #include "router/internal.h"
 
-_Static_assert(ECI_HELD_AT + ECI_HOP_WINDOW_MAX + ECI_FRAME_HEADER + ECI_BULK_BODY_MAX <= ECI_HELD_MAX,
+_Static_assert(ECI_HELD_AT + ECI_GROUPS_BYTES + ECI_HOP_WINDOW_MAX + ECI_FRAME_HEADER + ECI_BULK_BODY_MAX <=
+		       ECI_HELD_MAX,
 	       "or an honest parent could pass ECI_HELD_MAX");
 
 static bool covers(const struct eci_pause *p, const struct eci_flow *w)
 {
-	return p->whole || w->multicast || (w->dst >= p->lo && w->dst <= p->hi);
+	return !w->multicast && (p->whole || (w->dst >= p->lo && w->dst <= p->hi));
 }
 
 static void say(struct eci_link *l, uint32_t handle, uint32_t lo, uint32_t hi)
@@ -101,7 +104,7 @@ static struct eci_pause *holder(const struct eci_link *l, const struct eci_flow 
 
 void eci_pause_join(struct eci_link *l, struct eci_flow *w)
 {
-	if (l->pauses)
+	if (l->pauses && !w->multicast)
 		assign(l, w, holder(l, w));
 }
 
@@ -142,7 +145,7 @@ void eci_pause_count(struct eci_link *l, struct eci_flow *w, uint32_t added, uin
 		w->pause->held += added;
 		w->pause->held -= taken;
 		settle(l, w->pause);
-	} else {
+	} else if (!w->multicast) {
 		l->active_bytes += added;
 		l->active_bytes -= taken;
 	}

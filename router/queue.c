@@ -5,12 +5,15 @@
  * is an allocation of its own, because flows take turns and because it may carry a debt to the child it came from.
  *
  * An own large message is one item of a flow that is kept for such, and is cut into fragments when its turn comes: a
- * message of 64 MiB is in memory once (shared by all links of a multicast) and is never 4,096 queued frames. What the
- * flow holds behind it are call frames to the same dst, which must not overtake it; they move to the call queue when
- * the large message is done.
+ * message of 64 MiB is in memory once and is never 4,096 queued frames. What the flow holds behind it are call frames
+ * to the same dst, which must not overtake it; they move to the call queue when the large message is done.
+ *
+ * What goes to a group is in memory once too (struct eci_blob), large or not, own or passed on: a thousand children
+ * that do not read cost a thousand small items, and not a thousand bodies.
  *
  * Bytes are counted where they lie: forwarded ones in the flow and the link (PAUSE looks at these, and past
- * ECI_HELD_MAX they are refused), own ones in the router (ECI_LOCAL_MAX), held calls in the link (ECI_QUEUE_MAX). What
+ * ECI_HELD_MAX they are refused), own ones and shared bodies in the router (ECI_LOCAL_MAX), held calls in the link
+ * (ECI_QUEUE_MAX). What
  * children sent upward has no limit of its own: it is not acknowledged yet, and each child is held to its window
  * (credit.c). */
 #include "router/internal.h"
@@ -29,15 +32,18 @@ int eci_fifo_put(struct eci_buf *b, const struct eci_frame *f)
 	return 0;
 }
 
-struct eci_item *eci_item_new(const struct eci_frame *f, uint32_t owed, bool local)
+struct eci_item *eci_item_new(const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob)
 {
-	struct eci_item *it = eci_mem_alloc(sizeof *it + f->len);
+	uint32_t copied = blob ? 0 : f->len;
+	struct eci_item *it = eci_mem_alloc(sizeof *it + copied);
 	if (!it)
 		return NULL;
-	*it = (struct eci_item){.f = *f, .owed = owed, .local = local};
-	it->f.body = it->mem;
-	if (f->len)
-		memcpy(it->mem, f->body, f->len);
+	*it = (struct eci_item){.f = *f, .owed = owed, .local = local, .blob = blob};
+	it->f.body = blob ? blob->mem : it->mem;
+	if (blob)
+		blob->refs++;
+	if (copied)
+		memcpy(it->mem, f->body, copied);
 	return it;
 }
 
@@ -68,20 +74,28 @@ void eci_blob_drop(struct eci_router *r, struct eci_blob *b)
 	eci_mem_free(b);
 }
 
-static int flow_append(struct eci_link *l, const struct eci_frame *f, bool large, struct eci_item *it)
+int eci_bulk_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob)
 {
-	struct eci_flow *w = it ? eci_flow_get(l, f, large) : NULL;
+	struct eci_router *r = l->router;
+	uint32_t size = eci_wire(f->len);
+	size_t own = local && !blob ? size : 0;
+	if (own ? r->local_bytes + own > ECI_LOCAL_MAX : !local && !l->parent && l->bulk_bytes + size > ECI_HELD_MAX)
+		return -4;
+	struct eci_item *it = eci_item_new(f, owed, local, blob);
+	struct eci_flow *w = it ? eci_flow_get(l, f, eci_is_large(f)) : NULL;
 	if (!w) {
-		eci_mem_free(it);
+		if (it)
+			eci_item_free(r, it);
 		return -1;
 	}
+	it->f.cls = ECI_BULK;
+	r->local_bytes += own;
 	if (w->tail)
 		w->tail->next = it;
 	else
 		w->head = it;
 	w->tail = it;
-	uint32_t size = eci_wire(it->f.len);
-	if (it->local) {
+	if (local) {
 		l->local_bulk += size;
 	} else {
 		w->bytes += size;
@@ -89,35 +103,6 @@ static int flow_append(struct eci_link *l, const struct eci_frame *f, bool large
 		eci_pause_count(l, w, size, 0);
 	}
 	return 0;
-}
-
-int eci_bulk_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local)
-{
-	size_t size = eci_wire(f->len);
-	if (local ? l->router->local_bytes + size > ECI_LOCAL_MAX : !l->parent && l->bulk_bytes + size > ECI_HELD_MAX)
-		return -4;
-	int rc = flow_append(l, f, false, eci_item_new(f, owed, local));
-	if (rc == 0 && local)
-		l->router->local_bytes += size;
-	return rc;
-}
-
-int eci_bulk_put_large(struct eci_link *l, const struct eci_frame *f, struct eci_blob *blob)
-{
-	struct eci_frame head = *f;
-	head.len = 0;
-	struct eci_item *it = eci_item_new(&head, 0, true);
-	if (!it)
-		return -1;
-	it->f.cls = ECI_BULK;
-	it->f.len = f->len;
-	it->f.body = blob->mem;
-	int rc = flow_append(l, f, true, it);
-	if (rc == 0) {
-		it->blob = blob;
-		blob->refs++;
-	}
-	return rc;
 }
 
 /* ---- the next frame ---- */

@@ -121,7 +121,7 @@ static bool forward(struct eci_link *from, struct eci_link *to, const struct eci
 {
 	struct eci_router *r = from->router;
 	bool owed = f->cls == ECI_BULK && !from->parent;
-	int rc = eci_link_put(to, f, owed ? from->peer : 0, false);
+	int rc = eci_link_put(to, f, owed ? from->peer : 0, false, NULL);
 	if (rc == 0)
 		return owed;
 	if (rc == -3) /* the link has failed and waits for its end */

@@ -20,6 +20,7 @@
 #define ECI_PAUSE_AT 262144u
 #define ECI_RESUME_AT 65536u
 #define ECI_STREAM_WINDOW 262144u
+#define ECI_GROUPS_BYTES (22u * 1024u * 1024u) /* that all groups together may have under way: they heed no PAUSE */
 #define ECI_MESSAGE_MAX (64u * 1024u * 1024u)
 #define ECI_COLLECT_MAX (128u * 1024u * 1024u)
 #define ECI_COLLECT_SOURCES 32u
@@ -134,6 +135,8 @@ int eci_router_grant(struct eci_router *r, uint32_t dst, uint32_t lo, uint32_t s
  * eci_router_send() with ECI_F_MULTICAST and dst = gid. */
 int eci_router_group(struct eci_router *r, uint32_t gid, const struct eci_interval *v, size_t n, uint64_t now_ms);
 void eci_router_ungroup(struct eci_router *r, uint32_t gid, uint64_t now_ms);
+/* None of this context's own bulk for the group and that handle there waits in a queue to some of its members. */
+bool eci_router_group_gone(struct eci_router *r, uint32_t gid, uint32_t handle);
 
 /* ---- time ---- */
 /* Does what is due (heartbeats, idle links, late ACKs) and returns the absolute time of the next thing, or UINT64_MAX.

@@ -56,7 +56,7 @@ int eci_tell_scratch(struct eci_link *l, uint32_t handle)
 	if (s->failed)
 		return -1;
 	struct eci_frame f = eci_own_frame(l->router, ECI_CONTROL, l->peer, handle, s);
-	return eci_link_put(l, &f, 0, true);
+	return eci_link_put(l, &f, 0, true, NULL);
 }
 
 void eci_tell(struct eci_link *l, uint32_t handle, unsigned items, uint64_t a, uint64_t b)
@@ -106,7 +106,7 @@ static void say_lost(struct eci_link *l)
 	eci_buf_deinit(&b);
 }
 
-int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local)
+int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob)
 {
 	if (l->broken)
 		return -3;
@@ -117,8 +117,8 @@ int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 	}
 	if (l->lost_logs && l->parent && queued <= ECI_ANSWERS_MAX)
 		say_lost(l);
-	if (f->cls == ECI_BULK) {
-		int rc = eci_bulk_put(l, f, owed, local);
+	if (f->cls == ECI_BULK || blob) {
+		int rc = eci_bulk_put(l, f, owed, local, blob);
 		if (rc == 0)
 			eci_wake(l);
 		return rc;
@@ -148,7 +148,7 @@ static int put_held(struct eci_link *l, struct eci_flow *w, const struct eci_fra
 	size_t size = eci_wire(f->len);
 	if (eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls + size > ECI_QUEUE_MAX)
 		return -4;
-	struct eci_item *it = eci_item_new(f, 0, true);
+	struct eci_item *it = eci_item_new(f, 0, true, NULL);
 	if (!it)
 		return -1;
 	w->tail->next = it;
@@ -157,26 +157,18 @@ static int put_held(struct eci_link *l, struct eci_flow *w, const struct eci_fra
 	return 0;
 }
 
-/* An own frame of any size to one link. blob is the shared copy of a large body. */
+/* An own frame of any size to one link. blob is the shared copy of its body: of a large one always. */
 static int put_own(struct eci_link *l, const struct eci_frame *f, struct eci_blob *blob)
 {
-	if (l->broken)
-		return -3;
-	if (blob) {
-		int rc = eci_bulk_put_large(l, f, blob);
-		if (rc == 0)
-			eci_wake(l);
-		return rc;
-	}
-	if (f->cls == ECI_CALL && l->local_bulk) {
+	if (f->cls == ECI_CALL && l->local_bulk && !blob && !l->broken) {
 		struct eci_flow *w = eci_flow_find(l, f, true);
 		if (w)
 			return put_held(l, w, f);
 	}
-	return eci_link_put(l, f, 0, true);
+	return eci_link_put(l, f, 0, true, blob);
 }
 
-static bool is_large(const struct eci_frame *f)
+bool eci_is_large(const struct eci_frame *f)
 {
 	return f->len > (f->cls == ECI_BULK ? ECI_BULK_BODY_MAX : ECI_FRAME_BODY_MAX);
 }
@@ -185,10 +177,10 @@ int eci_self_put(struct eci_router *r, const struct eci_frame *f)
 {
 	if (r->self_bytes + eci_wire(f->len) > ECI_SELF_MAX)
 		return -4;
-	struct eci_item *it = eci_item_new(f, 0, true);
+	struct eci_item *it = eci_item_new(f, 0, true, NULL);
 	if (!it)
 		return -1;
-	if (is_large(f))
+	if (eci_is_large(f))
 		it->f.cls = ECI_BULK;
 	if (r->self_tail)
 		r->self_tail->next = it;
@@ -213,7 +205,7 @@ int eci_group_send(struct eci_router *r, const struct eci_frame *f)
 	if (!g)
 		return -3;
 	struct eci_blob *blob = NULL;
-	if (is_large(f)) {
+	if (f->cls == ECI_BULK || eci_is_large(f)) {
 		if (r->local_bytes + f->len > ECI_LOCAL_MAX)
 			return -4;
 		blob = eci_blob_new(r, f->body, f->len);
@@ -254,7 +246,7 @@ int eci_route_put(struct eci_router *r, const struct eci_frame *f)
 	struct eci_link *l = way_to(r, f->dst);
 	if (!l || (eci_handle_local(f->handle) && f->dst != l->peer))
 		return -3;
-	if (!is_large(f))
+	if (!eci_is_large(f))
 		return put_own(l, f, NULL);
 	if (r->local_bytes + f->len > ECI_LOCAL_MAX)
 		return -4;

@@ -21,8 +21,10 @@
 #define ECI_NOTICE_EVIDENCE_MAX 1024u /* bytes of it in a notice: a screen of text, far below a frame */
 #define ECI_FLOW_BUCKETS 64u          /* chains of a link's flow table: short up to a few hundred streams */
 #define ECI_MIB (1024u * 1024u)
-#define ECI_HELD_MAX (64u * ECI_MIB)  /* forwarded bulk a child link holds: past it its parent ignores PAUSE */
-#define ECI_HELD_AT (47u * ECI_MIB)   /* above it the whole link is paused: a hop window and a frame may follow */
+#define ECI_HELD_MAX (64u * ECI_MIB) /* forwarded bulk a child link holds: past it its parent ignores PAUSE */
+#define ECI_HELD_AT                                                                                       \
+	(25u * ECI_MIB) /* above it the whole link is paused: a hop window, groups and a frame may follow \
+			 */
 #define ECI_LOCAL_MAX ECI_COLLECT_MAX /* own bulk that waits in this router: as much as a receiver would collect */
 #define ECI_SELF_MAX ECI_COLLECT_MAX  /* frames to oneself that wait: the same, one large message must fit */
 #define ECI_DROPPED_SOURCES 1024u     /* refused large messages remembered until their last fragment; 48 bytes each */
@@ -43,7 +45,7 @@ struct eci_item {
 	uint32_t off;          /* bytes of the body that were sent */
 	uint32_t owed;         /* id of the child that waits for an ACK of this frame; 0 none */
 	uint64_t end;          /* owed: position in the link's output where it ends */
-	struct eci_blob *blob; /* large: the shared body */
+	struct eci_blob *blob; /* the body, if it is shared */
 	bool local;            /* made here: not counted against PAUSE, but against ECI_LOCAL_MAX */
 	uint8_t mem[];
 };
@@ -101,7 +103,7 @@ struct eci_link {
 	struct eci_flow *turn;   /* ring of flows that may send */
 	struct eci_flow *parked;
 	size_t bulk_bytes;                 /* forwarded bytes in all flows */
-	size_t active_bytes;               /* of these, in flows that belong to no pause */
+	size_t active_bytes;               /* of these, in flows that belong to no pause, groups' apart */
 	size_t local_bulk;                 /* own bytes in flows */
 	struct eci_item *sent, *sent_tail; /* staged, owed to a child once written */
 	struct eci_pause *pauses;

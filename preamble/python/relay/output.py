@@ -66,9 +66,8 @@ def nonblock(fd):
 
 
 def belongs(x, y):
-    # Whether the queued frame x goes to the interval y, as all do that go to a group: its members are not told apart here.
-    h = x[0] + (EMPTY + x[1][:8])
-    return ord(h[2:3]) & 8 or y[0] <= unpack('>I', h[4:8])[0] < y[1]
+    # Whether the queued frame x goes to the interval y.
+    return y[0] <= unpack('>I', (x[0] + (EMPTY + x[1][:8]))[4:8])[0] < y[1]
 
 
 def refused(out, kind, dst, src, handle, reply, body):
@@ -93,6 +92,13 @@ def refused(out, kind, dst, src, handle, reply, body):
         dead('busy', dst, handle, src, '')
 
 
+class Many:
+    # Stands for where they came from with the frames of one Output that go to a group: they heed no PAUSE, and do not count for
+    # one, as their members are not told apart here. What waits of them is at most what these gave credit for.
+    def __init__(self):
+        self.owed = 0           # minus the bytes that wait
+
+
 class Output:
     # One direction of a link: what goes first (RAW, HELLO), then control, call and bulk frames.
     def __init__(self, fd, most):
@@ -105,6 +111,7 @@ class Output:
         self.run = 0            # bytes of calls since the last bulk frame
         self.sent = self.acked = 0
         self.hop = new_hop(most)
+        self.many = Many()
         self.paused = []        # intervals, one for each PAUSE without its RESUME
         self.whole = 0          # PAUSEs beyond PAUSED_MAX: they hold everything
         self.want = 0
@@ -239,7 +246,7 @@ class Output:
         n = self.sent - self.acked
         room = n + 262144
         for x in self.queues[2]:
-            if self.whole or self.paused and self.is_paused(x):
+            if (self.whole or self.paused) and self.is_paused(x):
                 continue
             n += x[3]
             if n > x[3] and n > self.hop[0]:
@@ -251,9 +258,7 @@ class Output:
         return v
 
     def is_paused(self, x):
-        for y in self.paused:
-            if belongs(x, y):
-                return 1
+        return x[2] is not self.many and (self.whole or [y for y in self.paused if belongs(x, y)])
 
     def straight(self, kind, s):
         # Writes the frame s, which is not bulk: at once where nothing waits.

@@ -17,7 +17,7 @@ RAW_WINDOW = 65536
 TAKEN_MAX = 0x1010000           # HOP_WINDOW_MAX + HOP_WINDOW_MIN: of bulk that was not acknowledged
 ROUTES_MAX = 4096               # of them kept
 ANSWERS_MAX = 1 << 24           # bytes of answers on their way up
-HELD_AT = 47 << 20              # bytes of bulk for a child: above, all of it is paused
+HELD_AT = 25 << 20              # bytes of bulk for a child: above, all of it is paused
 HELD_MAX = 1 << 26              # only passed by a parent that heeds no PAUSE
 
 
@@ -48,15 +48,19 @@ def dead(reason, src, reply, asked, evidence):
         send(4, src, reply, 0, pack_value([reason, asked, ME, evidence]))
 
 
-def forward(link, out, kind, hops, dst, src, auth, handle, reply, body):
+def forward(link, out, kind, hops, dst, src, auth, handle, reply, body, many=None):
     n = out.held[0] + out.held[1] + len(body) + 28
     if kind & 3 == 1 and n > QUEUE_MAX and (out.child or reply or handle == 33 or n > ANSWERS_MAX):
         return refused(out, kind, dst, src, handle, reply, body)
     if kind & 2 and not link and out.held[2] + len(body) + 28 > HELD_MAX:
         return dead('busy', src, not kind & 4 and reply, dst, '')
-    s = pack('>4B6I', 236, 1, kind, hops - 1, dst, src, auth, handle, reply, len(body)) + body
+    s = pack('>4B6I', 236, 1, kind, hops - 1, dst, src, auth, handle, reply, len(body))
     LOCK.acquire()
-    out.put(kind, s, link)
+    if many and kind & 2:
+        many.owed -= len(body) + 28
+        out.put(kind, s, many, body)
+    else:
+        out.put(kind, s + body, link)
     LOCK.release()
     flush(out)
 
@@ -74,7 +78,7 @@ def tell(handle, v):
 
 
 def crowded(c):
-    # What the parent is to hold back: all that is for c, when too much waits for c as such, or 47 MiB altogether; and each part that
+    # What the parent is to hold back: all that is for c, when too much waits for c as such, or 25 MiB altogether; and each part that
     # c holds back itself, once too much waits for that. What belongs to a part does not count for c as such, else one reader behind
     # c that stops would stop them all.
     out = c and c.out
@@ -82,12 +86,12 @@ def crowded(c):
         return
     LOCK.acquire()
     v = out.paused + c.parts
-    n = out.held[2]
-    full = n > HELD_AT
+    full = out.held[2] > HELD_AT
+    n = out.held[2] + out.many.owed
     held = dict.fromkeys(v, 0)
     for x in v and out.queues[2]:
         for y in v:
-            if belongs(x, y):
+            if x[2] is not out.many and belongs(x, y):
                 held[y] += x[3]
                 n -= x[3]
                 break
@@ -307,7 +311,7 @@ def multicast(kind, hops, dst, src, auth, handle, reply, body):
         if x == ME:
             me = 1
         elif x in CHILDREN and hops > 1:
-            forward(None, CHILDREN[x].out, kind, hops, dst, src, auth, handle, reply, body)
+            forward(None, CHILDREN[x].out, kind, hops, dst, src, auth, handle, reply, body, CHILDREN[x].out.many)
             crowded(CHILDREN[x])
         elif x in CHILDREN:
             late = asker

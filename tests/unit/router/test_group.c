@@ -1,6 +1,8 @@
 /* Groups: membership, one copy a link, who may use them, and their limit. */
 #include "router_support.h"
 
+#define FULL eci_wire(ECI_BULK_BODY_MAX)
+
 static void group(struct world *w, uint32_t gid, uint32_t reply_to, const uint64_t *v, size_t n)
 {
 	struct eci_buf b = ECI_BUF_NULL;
@@ -260,6 +262,64 @@ Test(group, what_waits_for_one_is_bounded)
 	eci_link_lost(w->kid[0], "eof", "", w->now);
 	cr_assert_eq(w->r->local_bytes, large);
 	eci_link_lost(w->kid[1], "eof", "", w->now);
+	cr_assert_eq(w->r->local_bytes, 0);
+	world_free(w);
+}
+
+static bool copy(struct world *w, struct eci_link *l, uint32_t len)
+{
+	struct eci_frame f;
+	return take(w, l, &f) && f.flags & ECI_F_MULTICAST && f.dst == 7 && f.len == len;
+}
+
+/* PAUSE of the whole link, and of more parts than are kept: a group's frames go on, and what is for the link itself
+ * waits. What waits of them is in memory once, and never a reason for a PAUSE of ours. */
+Test(group, heeds_no_pause_and_counts_for_none)
+{
+	static const uint8_t zeros[ECI_BULK_BODY_MAX];
+	struct world *w = world_relay();
+	struct eci_frame f;
+	const uint32_t n = 2 * ECI_PAUSE_AT / ECI_BULK_BODY_MAX;
+	group(w, 7, 0, (uint64_t[]){72, 88}, 2);
+	cr_assert(take(w, w->kid[0], &f) && f.handle == ECI_H_GROUP && take(w, w->kid[1], &f));
+	for (uint32_t i = 0; i <= ECI_PAUSED_MAX; i++)
+		feed_pair(w, w->kid[0], ME, 72, ECI_H_PAUSE, 0, 72 + i % 8, 73 + i % 8);
+	feed(w, w->up, ECI_BULK, 0, 72, 0, 300, 9, zeros, 9);
+	for (uint32_t i = 0; i < n; i++)
+		feed(w, w->up, ECI_BULK, ECI_F_MULTICAST, 7, 0, 300, 9, zeros, sizeof zeros);
+	cr_assert_eq(w->r->local_bytes, n * sizeof zeros, "once for two links");
+	cr_assert(w->kid[0]->active_bytes == 0 && !w->kid[0]->up_paused && !w->kid[1]->up_paused);
+	for (uint32_t i = 0; i < n; i++)
+		for (int k = 0; k < 2; k++) {
+			cr_assert(copy(w, w->kid[k], sizeof zeros), "%u", i);
+			feed_int(w, w->kid[k], eci_link_peer(w->kid[k]), ECI_H_ACK, FULL);
+		}
+	cr_assert_eq(w->r->local_bytes, 0);
+	cr_assert_not(take(w, w->kid[0], &f), "it is paused");
+	for (uint32_t i = 0; i <= ECI_PAUSED_MAX; i++)
+		feed_pair(w, w->kid[0], ME, 72, ECI_H_RESUME, 0, 72 + i % 8, 73 + i % 8);
+	cr_assert(take(w, w->kid[0], &f) && f.len == 9 && !(f.flags & ECI_F_MULTICAST));
+	world_free(w);
+}
+
+/* It is held like all else, though: past HELD_AT the rest is paused, and past HELD_MAX nothing is taken. */
+Test(group, is_held_like_all_else)
+{
+	static const uint8_t zeros[ECI_BULK_BODY_MAX];
+	struct world *w = world_relay();
+	struct eci_link *l = w->kid[0];
+	struct eci_frame f;
+	group(w, 7, 0, (uint64_t[]){72, 73}, 2);
+	cr_assert(take(w, l, &f) && f.handle == ECI_H_GROUP);
+	while (l->bulk_bytes + FULL <= ECI_HELD_MAX) {
+		cr_assert_eq(l->up_paused, l->bulk_bytes > ECI_HELD_AT);
+		feed(w, w->up, ECI_BULK, ECI_F_MULTICAST, 7, 0, 300, 9, zeros, sizeof zeros);
+	}
+	while (take(w, w->up, &f))
+		cr_assert_not(f.flags & ECI_F_DEAD);
+	feed(w, w->up, ECI_BULK, ECI_F_MULTICAST, 7, 0, 300, 9, zeros, sizeof zeros);
+	cr_assert(take(w, w->up, &f) && f.flags & ECI_F_DEAD && f.handle == 9, "busy");
+	eci_link_lost(l, "eof", "", w->now);
 	cr_assert_eq(w->r->local_bytes, 0);
 	world_free(w);
 }
