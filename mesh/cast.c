@@ -9,15 +9,16 @@
  * one second of a link of 64 KiB/s lies between two. What the first of them had to wait the others may as well, from
  * when it has room: theirs come over other ways, one after the other.
  *
- * Every member holds one window at most, as with a stream of its own; but this one is never widened, for as long as it
- * is not above ECI_PAUSE_AT a member that stops is known by its credit. With more the router above it would say PAUSE,
- * and what is for the group would stand still for all: then all have used their credit, and none can be told to leave.
- */
+ * Windows are widened as those of other streams (router/stream.c), but to ECI_CAST_WINDOW_MAX at most: that is what a
+ * router may have to hold for a member that stops. What goes to a group heeds no PAUSE (router/pause.c), or it would
+ * stand still for all, all would use up their credit, and none could be told to leave. */
 #include "mesh/copy.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+
+_Static_assert(ECI_GROUPS_MAX *ECI_STREAM_WINDOW + ECI_CAST_WIDENED_MAX <= ECI_GROUPS_BYTES, "or a relay is too small");
 
 uint32_t eci_cast_gid(ectx_mesh *m)
 {
@@ -65,7 +66,7 @@ static void on_room(ectx_stream *x)
 
 int eci_cast_init(struct eci_cast *c, ectx_mesh *m, uint32_t gid, struct eci_cast_member *v, size_t n)
 {
-	*c = (struct eci_cast){.mesh = m, .gid = gid, .v = v, .n = n};
+	*c = (struct eci_cast){.mesh = m, .gid = gid, .v = v, .n = n, .window = ECI_STREAM_WINDOW};
 	pthread_condattr_t attr;
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -83,6 +84,21 @@ int eci_cast_init(struct eci_cast *c, ectx_mesh *m, uint32_t gid, struct eci_cas
 	return r ? -1 : 0;
 }
 
+/* It has room again, after it had none. If nothing waits here, its window is too small, and it is asked for as much
+ * again: in front of what is sent next, as one says no while it has much to take. */
+static void ask(struct eci_cast *c, const struct eci_cast_member *v)
+{
+	ectx_mesh *m = c->mesh;
+	uint32_t wide = 2 * eci_stream_far_window(v->x->s);
+	uint32_t more = wide > c->window ? wide - c->window : 0;
+	if (wide > ECI_CAST_WINDOW_MAX || m->cast_widened + more > ECI_CAST_WIDENED_MAX ||
+	    !eci_router_group_gone(m->router, c->gid, ECI_CAST_HANDLE(c->gid)))
+		return;
+	m->cast_widened += more;
+	c->window += more;
+	(void)eci_stream_send(v->x->s, NULL, 0, eci_now_ms());
+}
+
 /* Those who are in and have no room for n; the dead leave. */
 static size_t dry(struct eci_cast *c, size_t n, bool leave)
 {
@@ -90,7 +106,13 @@ static size_t dry(struct eci_cast *c, size_t n, bool leave)
 	for (size_t i = 0; i < c->n; i++) {
 		struct eci_cast_member *v = &c->v[i];
 		bool dead = v->x->dead || !v->x->s;
-		if (!v->in || (!dead && eci_stream_room(v->x->s) >= n))
+		if (!v->in)
+			continue;
+		bool room = !dead && eci_stream_room(v->x->s) >= n;
+		if (room && v->dry)
+			ask(c, v);
+		v->dry = !room;
+		if (room)
 			continue;
 		if (dead || leave) {
 			v->in = false;
@@ -144,6 +166,14 @@ static void send_all(struct eci_cast *c, uint8_t flags, const uint8_t *p, size_t
 		c->ins = 0; /* bytes are missing: nobody can go on */
 }
 
+/* Credit comes in quarters of the first window, and of a wide one in eighths: what takes longer is waited for longer.
+ */
+static uint64_t patience(const struct eci_cast *c)
+{
+	uint32_t times = c->window / 8 / (ECI_STREAM_WINDOW / 4);
+	return (times ? times : 1) * ECI_CAST_PATIENCE_MS;
+}
+
 /* When those who have no room leave, as some do and others do not; 0: none has, or all have. */
 static uint64_t patience_ends(struct eci_cast *c, size_t waiting, uint64_t now)
 {
@@ -158,7 +188,7 @@ static uint64_t patience_ends(struct eci_cast *c, size_t waiting, uint64_t now)
 	if (!c->behind_since)
 		return 0;
 	uint64_t together = c->behind_since - c->dry_since;
-	return c->behind_since + (together > ECI_CAST_PATIENCE_MS ? together : ECI_CAST_PATIENCE_MS);
+	return c->behind_since + (together > patience(c) ? together : patience(c));
 }
 
 int eci_cast_write(struct eci_cast *c, const uint8_t *p, size_t n, unsigned wait_ms)
@@ -204,6 +234,7 @@ void eci_cast_deinit(struct eci_cast *c)
 	for (size_t i = 0; i < c->n; i++)
 		c->v[i].x->has_room = NULL;
 	eci_router_ungroup(c->mesh->router, c->gid, eci_now_ms());
+	c->mesh->cast_widened -= c->window - ECI_STREAM_WINDOW;
 	eci_unlock(c->mesh);
 	(void)pthread_cond_destroy(&c->room);
 }

@@ -16,6 +16,8 @@
 #define ECI_COPY_HOLE_MOST (16u << 20)    /* in one word: both ends hash it, and ^C waits for that */
 #define ECI_CAST_PATIENCE_MS 500u         /* a member that takes nothing for so long while others do leaves */
 #define ECI_CAST_CHUNK 16384u             /* bytes of one frame */
+#define ECI_CAST_WINDOW_MAX 1048576u      /* bytes that a member is asked to have room for */
+#define ECI_CAST_WIDENED_MAX 6291456u     /* by how much a mesh widens those of all its groups */
 
 /* ---- what is sent ---- */
 enum eci_entry_kind { ECI_ENTRY_FILE, ECI_ENTRY_DIR, ECI_ENTRY_LINK };
@@ -81,7 +83,7 @@ void eci_feeder_deinit(struct eci_feeder *f);
 struct eci_cast_member {
 	struct ectx_stream *x;
 	uint32_t id;
-	bool in;
+	bool in, dry; /* dry: it had no room when that was last looked at */
 };
 struct eci_cast {
 	ectx_mesh *mesh;
@@ -89,6 +91,7 @@ struct eci_cast {
 	struct eci_cast_member *v;
 	size_t n, ins;
 	pthread_cond_t room;
+	uint32_t window;       /* bytes: the widest that a member was asked for */
 	uint64_t dry_since;    /* ms: somebody has had no room; 0: nobody */
 	uint64_t behind_since; /* ms: somebody has had none while another had; 0: nobody */
 };

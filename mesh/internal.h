@@ -169,7 +169,7 @@ struct ectx_mesh {
 
 	ectx_context *contexts, *by_name, *by_id, *roots_of_tree;
 	ectx_context *work;
-	uint32_t last_gid;
+	uint32_t last_gid, cast_widened;
 	uint32_t next_id, dials; /* dials: children of the master in DIALING */
 	unsigned booting;        /* contexts whose dialogue has time limits */
 	int image_fd;            /* image.c; -1: there is none */

@@ -28,12 +28,14 @@ struct eci_stream {
 	const struct eci_stream_ops *ops;
 	void *arg;
 	uint32_t peer, near, far;
-	uint32_t credit;  /* we may send this much */
-	uint32_t window;  /* the other end's: granted in all, at most ECI_STREAM_WINDOW_MAX */
-	uint32_t granted; /* of it, what the other end may still send */
-	uint32_t held;    /* arrived, not consumed */
-	uint32_t untried; /* of what was granted at first and up to the last widening, not arrived */
+	uint32_t credit;     /* we may send this much */
+	uint32_t far_window; /* a master's: what the other end has granted in all */
+	uint32_t window;     /* the other end's: granted in all, at most ECI_STREAM_WINDOW_MAX */
+	uint32_t granted;    /* of it, what the other end may still send */
+	uint32_t held;       /* arrived, not consumed */
+	uint32_t untried;    /* of what was granted at first and up to the last widening, not arrived */
 	bool wants, far_ended, near_ended;
+	bool cast;                       /* its bytes go to a group, whose sender asks for more window */
 	struct eci_stream *next_stalled; /* of router->stalled */
 	bool stalled;
 };
@@ -53,7 +55,7 @@ struct eci_stream *eci_stream_new(struct eci_router *r, uint32_t peer, uint32_t 
 	if (!s)
 		return NULL;
 	*s = (struct eci_stream){.router = r, .ops = ops, .arg = arg, .peer = peer, .far = far};
-	s->credit = s->window = s->granted = s->untried = ECI_STREAM_WINDOW;
+	s->credit = s->far_window = s->window = s->granted = s->untried = ECI_STREAM_WINDOW;
 	s->near = eci_slot_open(r, peer, ECI_SLOT_MANY, on_slot, s);
 	if (!s->near) {
 		eci_mem_free(s);
@@ -195,9 +197,15 @@ int eci_stream_end(struct eci_stream *s, uint64_t now_ms)
 	return send_frame(s, ECI_F_END, NULL, 0, now_ms);
 }
 
+uint32_t eci_stream_far_window(const struct eci_stream *s)
+{
+	return s->far_window;
+}
+
 void eci_stream_spent(struct eci_stream *s, size_t n)
 {
 	s->credit -= (uint32_t)n;
+	s->cast = true;
 }
 
 void eci_stream_ended_elsewhere(struct eci_stream *s)
@@ -225,9 +233,13 @@ bool eci_stream_credit(struct eci_router *r, const struct eci_frame *f)
 			s->ops->settled(s->arg);
 		return true;
 	}
-	bool starved = !s->credit && s->wants && s->far && !s->near_ended && all_gone(s);
+	bool starved = !s->credit && !s->cast && s->wants && s->far && !s->near_ended && all_gone(s);
 	uint32_t most = ECI_STREAM_WINDOW_MAX - s->credit;
 	s->credit += n < most ? (uint32_t)n : most;
+	if (ECI_MASTER_TOO && n >= s->far_window) {
+		most = ECI_STREAM_WINDOW_MAX - s->far_window;
+		s->far_window += n < most ? (uint32_t)n : most;
+	}
 	if (starved)
 		(void)send_frame(s, 0, NULL, 0, r->now);
 	if (s->wants && s->credit && has_room(s)) {

@@ -52,6 +52,8 @@ int eci_stream_end(struct eci_stream *s, uint64_t now_ms);
 void eci_stream_took(struct eci_stream *s, size_t n, uint64_t now_ms);
 /* All of the other end's bytes and its END are where they belong: it is told. Once. */
 void eci_stream_settled(struct eci_stream *s, uint64_t now_ms);
+/* How many bytes it lets be under way, as far as its credit says: one CREDIT of as much as all before widens it. */
+uint32_t eci_stream_far_window(const struct eci_stream *s);
 /* n bytes were sent to it in another way (to a group): their credit is used up. n <= eci_stream_room(). */
 void eci_stream_spent(struct eci_stream *s, size_t n);
 void eci_stream_ended_elsewhere(struct eci_stream *s); /* and END, in that way */

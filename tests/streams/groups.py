@@ -11,7 +11,8 @@ from support import DATA, below, expect, until
 
 HOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'hop.py')
 KB = 1000
-PATIENCE = .5   # ECI_CAST_PATIENCE_MS
+PATIENCE = .5   # ECI_CAST_PATIENCE_MS; 1 where windows are wide
+WINDOW = 262144 # that a member has at first
 
 
 def declare(place, **ways):
@@ -70,6 +71,35 @@ def of_leaf(place, program, leaf):
         except OSError:
             pass
     return found
+
+
+def sent(program, size):
+    """Waits until so many bytes were sent to each of the three; when that was seen."""
+    expect(any(json.loads(x).get('bytes', 0) >= 3 * size for x in program.process.stdout), 'it does not get to', size, program.said())
+    return time.monotonic()
+
+
+def test_far_away(place):
+    """All are heard late, so their windows are widened: it goes faster than those they had at first let it. Then one is frozen with
+    all of a wide window on its way, and the others have theirs all the same."""
+    late, data = .4, DATA * 3
+    size = len(data)
+    declare(place, leaf1=(0, late), leaf2=(0, late), leaf3=(0, late))
+    write(place.path('f'), data)
+    program = place.start('cp', '--json', 'f', THREE + ':out', stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    took = -sent(program, size // 4) + sent(program, size // 2)
+    expect(took < size // 4 / WINDOW * late / 1.5, took, 'seconds')
+    frozen = of_leaf(place, program, 'leaf2')
+    expect(len(frozen) >= 2, frozen)
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    good = until(lambda: whole(place, ('leaf1', 'leaf3'), size))
+    there = whole(place, ['leaf2'], size)
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+    expect(good and not there, 'of the others')
+    status, out, err = program.finish()
+    expect(status == 0 and read(place.path('leaf2/out')) == data, status, err)
 
 
 def test_one_that_is_frozen(place):

@@ -204,6 +204,81 @@ Test(cast, one_that_takes_nothing_while_others_do)
 	three_close(t);
 }
 
+/* ---- windows ---- */
+
+/* What the link has to say, all of it; whom it asks, a bit each. */
+static unsigned asked(struct three *t)
+{
+	const uint8_t *p;
+	unsigned whom = 0;
+	for (size_t len; (len = eci_link_output(t->link, &p, 1u << 20)) != 0;) {
+		uint32_t bulk = 0;
+		struct eci_frame f;
+		for (long used; len && (used = eci_frame_unpack(p, len, &f)) > 0; p += used, len -= (size_t)used) {
+			bulk += f.cls == ECI_BULK ? (uint32_t)used : 0;
+			for (int i = 0; i < THREE; i++)
+				if (f.cls == ECI_BULK && !f.flags && !f.len && f.dst == id_of(i) && f.handle == 700)
+					whom |= 1u << i;
+			eci_link_wrote(t->link, (size_t)used, eci_now_ms());
+		}
+		struct eci_buf b = ECI_BUF_NULL;
+		eci_cbor_put_uint(&b, bulk);
+		if (bulk)
+			says(t, 65536, ECI_H_ACK, &b);
+		eci_buf_deinit(&b);
+	}
+	return whom;
+}
+
+static unsigned asked_after(struct three *t, uint32_t a, uint32_t b, uint32_t c)
+{
+	uint32_t n[THREE] = {a, b, c};
+	while (writes(t) > 0)
+		;
+	cr_assert_eq(asked(t), 0);
+	for (int i = 0; i < THREE; i++)
+		if (n[i])
+			gives(t, i, n[i]);
+	(void)writes(t);
+	return asked(t);
+}
+
+Test(cast, windows_that_are_used_up_are_widened)
+{
+	struct three *t = three_open();
+	const uint32_t w = ECI_STREAM_WINDOW;
+	dry_for(t, 0);
+	for (int i = 0; i < THREE; i++)
+		gives(t, i, 65536);
+	cr_expect(writes(t) == 1 && t->cast.window == w, "all of it waits here");
+	(void)asked(t);
+	cr_expect_eq(asked_after(t, 65536, 65536, 65536), 7);
+	cr_expect_eq(t->cast.window, 2 * w);
+	cr_expect_eq(asked_after(t, w, w, 65536), 7, "C has not heard it, or said no: it is asked again");
+	cr_expect_eq(asked_after(t, 2 * w, 2 * w, w), 4, "A and B are as wide as they may be");
+	cr_expect_eq(asked_after(t, 131072, 131072, 2 * w), 0, "and C");
+	cr_expect(t->cast.window == ECI_CAST_WINDOW_MAX && t->m.cast_widened == ECI_CAST_WINDOW_MAX - w);
+	cr_expect_eq(asked_after(t, 131072, 131072, 0), 0);
+	passes(t, 2 * ECI_CAST_PATIENCE_MS - 100);
+	cr_expect(writes(t) == 0 && in(&t->cast) == 3, "credit comes in greater pieces");
+	passes(t, 100);
+	cr_expect(writes(t) == 1 && in(&t->cast) == 2 && !t->v[C].in);
+	eci_cast_deinit(&t->cast);
+	cr_expect_eq(t->m.cast_widened, 0);
+	cr_assert(eci_cast_init(&t->cast, &t->m, 1, t->v, THREE) == 0);
+	three_close(t);
+}
+
+Test(cast, all_windows_together_are_bounded)
+{
+	for (uint32_t past = 0; past <= 1; past++) {
+		struct three *t = three_open();
+		t->m.cast_widened = ECI_CAST_WIDENED_MAX - ECI_STREAM_WINDOW + past; /* stands for other groups */
+		cr_expect_eq(asked_after(t, 65536, 65536, 65536), past ? 0 : 7);
+		three_close(t);
+	}
+}
+
 Test(cast, one_that_takes_nothing_on_a_slow_way)
 {
 	struct three *t = three_open();

@@ -145,6 +145,25 @@ Test(stream, sends_its_credit_and_not_a_byte_more)
 	world_free(w);
 }
 
+/* One CREDIT of all that was granted before says that the other end's window was widened; less is what was consumed. */
+Test(stream, knows_how_wide_the_other_end_is)
+{
+	struct end e;
+	struct world *w = begin(&e, FAR);
+	static const struct {
+		uint32_t given, wide;
+	} v[] = {{W - 1, W}, {W, 2 * W}, {2 * W - 1, 2 * W}, {2 * W, 4 * W}, {UINT32_MAX, ECI_STREAM_WINDOW_MAX}};
+	cr_assert_eq(eci_stream_far_window(e.s), W);
+	for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+		credit(&e, v[i].given);
+		cr_assert_eq(eci_stream_far_window(e.s), v[i].wide, "%zu", i);
+	}
+	credit(&e, UINT32_MAX);
+	cr_assert_eq(eci_stream_far_window(e.s), ECI_STREAM_WINDOW_MAX);
+	eci_stream_free(e.s, NULL, NULL, w->now);
+	world_free(w);
+}
+
 Test(stream, knows_not_where_to_until_the_other_end_says)
 {
 	struct end e;
