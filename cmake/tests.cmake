@@ -109,10 +109,16 @@ endif()
 include(cmake/conformance.cmake)
 include(cmake/native_boot.cmake)
 include(cmake/agent_tests.cmake)
+# The program with a clock that runs faster, for tests/patience/run.
+if(TARGET econtext_program AND NOT ECONTEXT_SANITIZE)
+  add_executable(econtext_hurried ${cli_sources} ${CMAKE_SOURCE_DIR}/tests/support/hurry.c)
+  target_link_libraries(econtext_hurried PRIVATE econtext)
+  set_target_properties(econtext_hurried PROPERTIES C_VISIBILITY_PRESET default) # for the libraries to find it
+endif()
 # What scripts/test wants of a release build: all but the units.
 add_custom_target(programs DEPENDS conformance_host conformance_child conformance_agent imports_scan transport_play mesh_test_call
   mesh_test_channel mesh_test_exec mesh_test_leak mesh_test_loss mesh_test_memory router_test_loops)
-foreach(target econtext econtext_program native_boot_standin native_boot_line)
+foreach(target econtext econtext_program econtext_hurried native_boot_standin native_boot_line)
   if(TARGET ${target})
     add_dependencies(programs ${target})
   endif()

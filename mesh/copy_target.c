@@ -56,6 +56,7 @@ bool eci_target_begin(struct eci_copy_target *t, uint32_t group)
 	t->ch = args ? ectx_channel_new(t->c->mesh) : NULL;
 	if (t->ch) {
 		eci_channel_group(t->ch, group);
+		t->begun_ms = eci_now_ms();
 		t->call = ectx_call_with_start(t->c, "econtext_files:put", args, NULL,
 					       &(ectx_channel_arg){.channel = t->ch}, 1, -1);
 	}

@@ -12,6 +12,7 @@ struct eci_copy_target {
 	ectx_context *c;
 	ectx_channel *ch; /* to `put` there */
 	ectx_future *call;
+	uint64_t begun_ms;            /* when it was asked for */
 	struct eci_copy_shell *shell; /* or to a shell; made by its own eci_shell_put() */
 	bool by_shell;                /* it has no Python */
 	const char *algorithm;

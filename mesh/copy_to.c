@@ -15,13 +15,22 @@
 
 #define OPEN_MS 60000 /* for `put` to begin: a context that runs calls may be busy */
 
-/* `put` has begun there. */
+/* Has `put` begun there, in time? If not, that is told: by how it ended, or it is left. Several may be asked at once,
+ * so the time is counted from when it was. */
 static bool opened(struct eci_copy_target *t)
 {
-	int r = 0;
-	for (unsigned ms = 0; !r && ms < OPEN_MS && !t->job->k.stop; ms += ECI_TARGET_WAIT_MS)
+	int r;
+	do
 		r = eci_channel_opened(t->ch, ECI_TARGET_WAIT_MS);
-	return r == 1;
+	while (!r && !t->job->k.stop && eci_now_ms() - t->begun_ms < OPEN_MS);
+	if (r > 0)
+		return true;
+	if (r < 0 || t->job->k.stop)
+		eci_target_conclude(t);
+	else
+		eci_target_fail(t, ECTX_E_COPY_FAILED, "the copy did not begin there in time");
+	eci_target_let_go(t);
+	return false;
 }
 
 /* ---- one by one ---- */
@@ -67,9 +76,10 @@ static bool begin_alone(struct eci_copy_target *t)
 	sem_t *turn = &t->job->k.opening;
 	while (sem_wait(turn) != 0) /* interrupted; who has it lets go of it within OPEN_MS */
 		;
+	t->left_out = NULL; /* of a group's feeder, which may be gone */
 	bool begun = eci_target_begin(t, 0);
 	if (begun && !t->by_shell)
-		(void)opened(t); /* who is not fails as it is written to */
+		begun = opened(t);
 	(void)sem_post(turn);
 	return begun;
 }
@@ -162,10 +172,8 @@ static size_t open_group(struct eci_copy_job *j, uint32_t gid, struct eci_cast_m
 		if (t->gone || t->by_shell)
 			continue;
 		under_way--;
-		if (!opened(t)) {
-			eci_target_conclude(t);
+		if (!opened(t))
 			continue;
-		}
 		v[n] = (struct eci_cast_member){.x = eci_channel_stream(t->ch), .id = t->call->at->id};
 		of[n++] = t;
 	}

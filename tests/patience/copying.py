@@ -1,0 +1,71 @@
+"""What `cp` waits for: a far end's beginning, of how many at once, and what a shell has begun to say."""
+import os
+import time
+
+from places import HURRY, Clock, expect, until
+
+OPEN_S = 60         # OPEN_MS of mesh/copy_to.c, GREETING_MS of copy_shell.c
+OPENING_MAX = 32    # ECI_COPY_OPENING_MAX
+IDLE = 'defaults: {native: never, timeout: {idle: 10m, boot: 10m}}\n'
+
+
+def leaves(place, n):
+    place.topology(IDLE + 'nodes:\n  top: {local: {}}\n  leaf[1-%d]: {local: {}, via: top}\n' % n)
+    place.write('src', 'x')
+
+
+def gives_up(place, n, *args):
+    """Of those that are busy, after its limit: (status, what it said)."""
+    program = place.start(*args)
+    expect(until(lambda: len(place.waiting()) == n), place.waiting())
+    clock = Clock()
+    status = program.wait()
+    clock.expect(OPEN_S, status, program.said())
+    return status, program.said()
+
+
+def test_far_ends_that_do_not_begin(place):
+    """Several cost the time of one; who does begin has all of it, as if they were not."""
+    leaves(place, 3)
+    place.busy('put')
+    status, err = gives_up(place, 3, 'cp', 'src', 'leaf[1-3]:' + place.path('dst'))
+    expect(status == 1 and 'did not begin there in time' in err, status, err)
+    expect(not os.path.exists(place.path('dst')), os.listdir(place.folder))
+
+
+def test_one_far_end_that_does_not_begin(place):
+    leaves(place, 2)
+    place.busy('put')
+    place.topology(IDLE + 'nodes:\n  slow: {local: {}}\n  good: {local: {}, python: %s}\n' % place.unspoiled())
+    status, err = gives_up(place, 1, 'cp', 'src', 'slow,good:' + place.path('dst'))
+    expect(status == 1 and err.count('FAILED') == 1 and 'FAILED slow' in err, status, err)
+    expect(os.path.exists(place.path('dst')), os.listdir(place.folder))
+
+
+def test_a_far_end_that_begins_in_time(place):
+    leaves(place, 3)
+    place.busy('put')
+    for targets in 'leaf1', 'leaf[1-3]':
+        program = place.start('cp', 'src', targets + ':' + place.path('dst'))
+        expect(until(lambda: len(place.waiting()) == 1 + 2 * ('-' in targets)), place.waiting())
+        time.sleep(OPEN_S * 0.7 / HURRY)
+        place.go()
+        expect((program.wait(), program.said()) == (0, ''), program.said())
+        expect(os.path.exists(place.path('dst')), targets)
+        place.again('dst')
+
+
+def test_so_many_begin_at_once(place):
+    """Of a group, and one by one, as with --resume."""
+    leaves(place, OPENING_MAX + 4)
+    for how in ['--resume'], []:
+        place.busy('put')
+        program = place.start('cp', *how, 'src', 'leaf[1-%d]:' % (OPENING_MAX + 4) + place.path('dst/'))
+        expect(until(lambda: len(place.waiting()) == OPENING_MAX), place.waiting())
+        time.sleep(0.3)
+        expect(len(place.waiting()) == OPENING_MAX, len(place.waiting()))
+        place.go()
+        status = program.wait()
+        expect(len(place.waiting()) == OPENING_MAX + 4, len(place.waiting()))
+        expect(how or (status, program.said()) == (0, ''), program.said()) # here it is one file that all go on with
+        place.again()
