@@ -173,7 +173,7 @@ enum ectx_status eci_shell_value(struct eci_copy_shell *s, ectx_value **out, lon
 	bool short_word = !lines && (*first == 's' || *first == '.');
 	int r = eci_shell_line(s, lines || short_word ? '\n' : 0, lines ? wait_ms : FIELD_MS);
 	if (r <= 0)
-		return r ? ECTX_FAILED : ECTX_DEADLINE;
+		return r || !lines ? ECTX_FAILED : ECTX_DEADLINE;
 	if (short_word && !strcmp(s->line, "."))
 		return ECTX_OK;
 	*out = s->asked                              ? from(s)
