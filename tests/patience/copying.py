@@ -1,16 +1,20 @@
 """What `cp` waits for: a far end's beginning, of how many at once, and what a shell has begun to say."""
 import os
+import shutil
 import time
 
-from places import HURRY, Clock, expect, until
+from places import PATIENT, expect, until
+from shells import fake
 
 OPEN_S = 60         # OPEN_MS of mesh/copy_to.c, GREETING_MS of copy_shell.c
+FIELD_S = 30        # FIELD_MS of mesh/copy_heads.c
+END_S = 5           # ECI_SHELL_END_MS
 OPENING_MAX = 32    # ECI_COPY_OPENING_MAX
-IDLE = 'defaults: {native: never, timeout: {idle: 10m, boot: 10m}}\n'
+DEFAULTS = 'defaults: {native: never, %s}\n' % PATIENT
 
 
 def leaves(place, n):
-    place.topology(IDLE + 'nodes:\n  top: {local: {}}\n  leaf[1-%d]: {local: {}, via: top}\n' % n)
+    place.topology(DEFAULTS + 'nodes:\n  top: {local: {}}\n  leaf[1-%d]: {local: {}, via: top}\n' % n)
     place.write('src', 'x')
 
 
@@ -18,10 +22,7 @@ def gives_up(place, n, *args):
     """Of those that are busy, after its limit: (status, what it said)."""
     program = place.start(*args)
     expect(until(lambda: len(place.waiting()) == n), place.waiting())
-    clock = Clock()
-    status = program.wait()
-    clock.expect(OPEN_S, status, program.said())
-    return status, program.said()
+    return place.gives_up(program, OPEN_S), program.said()
 
 
 def test_far_ends_that_do_not_begin(place):
@@ -36,7 +37,7 @@ def test_far_ends_that_do_not_begin(place):
 def test_one_far_end_that_does_not_begin(place):
     leaves(place, 2)
     place.busy('put')
-    place.topology(IDLE + 'nodes:\n  slow: {local: {}}\n  good: {local: {}, python: %s}\n' % place.unspoiled())
+    place.topology(DEFAULTS + 'nodes:\n  slow: {local: {}}\n  good: {local: {}, python: %s}\n' % place.unspoiled())
     status, err = gives_up(place, 1, 'cp', 'src', 'slow,good:' + place.path('dst'))
     expect(status == 1 and err.count('FAILED') == 1 and 'FAILED slow' in err, status, err)
     expect(os.path.exists(place.path('dst')), os.listdir(place.folder))
@@ -48,7 +49,7 @@ def test_a_far_end_that_begins_in_time(place):
     for targets in 'leaf1', 'leaf[1-3]':
         program = place.start('cp', 'src', targets + ':' + place.path('dst'))
         expect(until(lambda: len(place.waiting()) == 1 + 2 * ('-' in targets)), place.waiting())
-        time.sleep(OPEN_S * 0.7 / HURRY)
+        time.sleep(OPEN_S * 0.7 / place.factor)
         place.go()
         expect((program.wait(), program.said()) == (0, ''), program.said())
         expect(os.path.exists(place.path('dst')), targets)
@@ -69,3 +70,32 @@ def test_so_many_begin_at_once(place):
         expect(len(place.waiting()) == OPENING_MAX + 4, len(place.waiting()))
         expect(how or (status, program.said()) == (0, ''), program.said()) # here it is one file that all go on with
         place.again()
+
+
+def shell_that(place, *lines):
+    """A place whose shells do this for a copy, and then sleep."""
+    other = place.of_kind('shell')
+    other.topology('defaults: {agent: native, %s}\nnodes:\n  a: {local: {}}\n' % PATIENT)
+    sh, sleep = os.path.realpath(shutil.which('sh')), os.path.realpath(shutil.which('sleep'))
+    fake(other, 'sh', '#!%s\ncase "$*" in *econtext-put*|*econtext-get*) %s\necho >%s; exec %s 100 ;; *) exec %s "$@" ;; esac\n' % (
+        sh, '\n'.join(lines), other.path('asked'), sleep, sh))
+    return other
+
+
+def test_a_shell_that_does_not_begin(place):
+    other = shell_that(place)
+    other.write('src', 'x')
+    for args in ('src', 'a:' + other.path('dst')), ('a:' + other.path('src'), 'dst'):
+        program = other.start('cp', *args)
+        other.await_file('asked')
+        expect(other.gives_up(program, OPEN_S) == 1 and 'the shell that copies there did not begin' in program.said(), program.said())
+        expect(not os.path.exists(other.path('dst')), args)
+        os.unlink(other.path('asked'))
+
+
+def test_a_shell_that_stops_within_a_word(place):
+    other = shell_that(place, "printf 'econtext-get -\\nf 644'")
+    other.hurry(5)
+    program = other.start('cp', 'a:' + other.path('src'), 'dst')
+    other.await_file('asked')
+    expect(other.gives_up(program, FIELD_S + END_S) == 1 and 'said what it must not' in program.said(), program.said())

@@ -7,8 +7,9 @@ import time
 import support
 from support import expect, until
 
-HURRY = 10
-SLACK = 4     # seconds that a busy machine may take for all but the waiting
+SLACK = 4       # seconds that a busy machine may take for all but the waiting
+# Only what is tried is given up.
+PATIENT = 'timeout: {connect: 10m, auth: 10m, become: 10m, shell: 10m, boot: 10m, idle: 10m}'
 # A Python that has this for its hashlib reads no further once it is told to call WORD of econtext_files, until there is a file `go`.
 CALL = 25
 BUSY = '''\
@@ -45,12 +46,31 @@ import hashlib
 '''
 
 
+def threads(pid):
+    """The states of a process's threads, as ps(1) has them."""
+    for task in os.listdir('/proc/%d/task' % pid):
+        with open('/proc/%d/task/%s/stat' % (pid, task)) as f:
+            yield f.read().rpartition(')')[2].split()[0]
+
+
 class Place(support.Place):
-    def __init__(self, build):
-        support.Place.__init__(self, build, 'python')
-        self.program = os.path.join(build, 'econtext_hurried')
-        self.env['HURRY'] = str(HURRY)
+    def __init__(self, build, agent='python'):
+        support.Place.__init__(self, build, agent)
+        self.build = build
+        self.hurry(10)
         self.stopped = []
+        self.more = []
+
+    def hurry(self, factor):
+        """How fast the program's clock is; 1: it is the program that everybody has."""
+        self.factor = factor
+        self.program = os.path.join(self.build, 'econtext_hurried' if factor > 1 else 'econtext')
+        self.env['HURRY'] = str(factor)
+
+    def of_kind(self, agent):
+        """Another, which ends with this one."""
+        self.more.append(Place(self.build, agent))
+        return self.more[-1]
 
     def topology(self, text):
         with open(self.path('topology.yaml'), 'w') as f:
@@ -83,34 +103,52 @@ class Place(support.Place):
 
     def unspoiled(self):
         """A Python for those that are not to be busy."""
-        return self.write('bin/python', '#!/bin/sh\nunset PYTHONPATH\nexec %s "$@"\n' % shutil.which('python3'), 0o755)
+        return self.python('unspoiled', 'unset PYTHONPATH')
+
+    def python(self, name, *lines):
+        """A Python that does this first; its number is in NAME.pid, and what it starts has NAME as WHO."""
+        return self.write('bin/' + name, '#!/bin/sh\nexport WHO=%s\necho $$ >%s.pid\n%s\nexec %s "$@"\n' % (
+            name, self.path(name), '\n'.join(lines), shutil.which('python3')), 0o755)
+
+    def await_file(self, name):
+        expect(until(lambda: os.path.exists(self.path(name))), 'there is no', name)
 
     def stop(self, pid):
+        """All of its threads: the first that runs tells the others."""
         os.kill(pid, signal.SIGSTOP)
         self.stopped.append(pid)
+        expect(until(lambda: not set(threads(pid)) - {'T'}), pid, *threads(pid))
 
-    def remove(self):
+    def stop_python(self, name):
+        with open(self.path(name + '.pid')) as f:
+            number = int(f.read())
+        for pid in [number] + support.below(number):
+            self.stop(pid)
+
+    def go_on(self):
         for pid in self.stopped:
             try:
                 os.kill(pid, signal.SIGCONT)
             except ProcessLookupError:
                 pass
+        self.stopped = []
+
+    def gives_up(self, program, limit):
+        """Its status, once it has ended by a limit that begins now."""
+        began = time.monotonic()
+        status = program.wait()
+        self.in_time(began, limit, status, program.said())
+        return status
+
+    def in_time(self, began, limit, *saw):
+        took = (time.monotonic() - began) * self.factor
+        expect(limit * 0.8 <= took <= limit + SLACK * self.factor, 'took %.1f s, and the limit is %d s:' % (took, limit), *saw)
+
+    def remove(self):
+        for place in self.more:
+            place.remove()
+        self.go_on()
         support.Place.remove(self)
 
 
-class Clock:
-    """How long a thing took, in the program's seconds."""
-
-    def __init__(self):
-        self.began = time.monotonic()
-
-    def passed(self):
-        return (time.monotonic() - self.began) * HURRY
-
-    def expect(self, limit, *saw):
-        """It ended by its limit; where it began is not known better than that."""
-        took = self.passed()
-        expect(limit * 0.8 <= took <= limit + SLACK * HURRY, 'took %.1f s, and the limit is %d s:' % (took, limit), *saw)
-
-
-__all__ = ['Place', 'Clock', 'HURRY', 'expect', 'shutil', 'until']
+__all__ = ['PATIENT', 'Place', 'expect', 'until']

@@ -1,0 +1,66 @@
+"""What is waited for before and after the work: a secret's program, ssh's configuration, what contexts say of themselves."""
+import os
+import subprocess
+import time
+
+from places import PATIENT, expect, until
+
+COMMAND_S = 30      # COMMAND_MS of io/secret.c
+CONFIG_S = 10       # DEADLINE_MS of topology/sshconfig.c
+TREE_S = 30         # TREE_LIMIT_MS of cli/cmd_tree.c
+STATS_S = 10        # STATS_LIMIT_MS of cli/session.c
+FAKE_SSH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'cli', 'data', 'fake-ssh')
+
+
+def test_a_program_that_says_no_secret(place):
+    place.hurry(5)
+    place.env.update(FAKE_PW='right word', FAKE_LOG=place.path('answers'))
+    for seconds, status in (COMMAND_S * 0.7 / place.factor, 0), (100, 4):
+        command = '[sh, -c, "echo >asked; sleep %s && echo right word"]' % seconds
+        place.topology('defaults: {native: never, %s, ssh: {program: %s}}\nsecrets: {word: {command: %s}}\n'
+                       'nodes: {pw-1: {ssh: {password: word}}}\n' % (PATIENT, FAKE_SSH, command))
+        program = place.start('exec', '-w', 'pw-1', 'true')
+        place.await_file('asked')
+        os.unlink(place.path('asked'))
+        if status:
+            expect(place.gives_up(program, COMMAND_S) == 4 and 'the command failed' in program.said(), program.said())
+        else:
+            expect((program.wait(), program.said()) == (0, ''), program.said())
+
+
+def test_an_ssh_that_does_not_say_its_configuration(place):
+    """`ssh -G`, as it runs what `Match exec` has."""
+    place.hurry(2)
+    del place.env['ECONTEXT_TOPOLOGY']
+    place.write('bin/ssh', '#!/bin/sh\necho >asked\nexec sleep 100\n', 0o755)
+    place.env['PATH'] = place.path('bin') + ':' + os.environ['PATH']
+    program = place.start('exec', '-w', 'host', 'true')
+    place.await_file('asked')
+    expect(place.gives_up(program, CONFIG_S) == 2 and 'no answer within %d s' % CONFIG_S in program.said(), program.said())
+
+
+def test_a_context_that_says_nothing_of_itself(place):
+    """tree: below has failed, by which a is up; b is not, until a has stopped."""
+    place.hurry(5)
+    a, below, b = place.python('a'), place.python('below', 'exit 1'), place.python('b', 'while [ ! -e go ]; do sleep 0.05; done')
+    place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n  below: {via: a, local: {}, python: %s}\n'
+                   '  b: {local: {}, python: %s}\n' % (PATIENT, a, below, b))
+    program = place.start('tree', '-w', 'a,below,b', stdout=subprocess.PIPE)
+    place.await_file('below.pid')
+    place.await_file('b.pid')
+    time.sleep(0.5)     # until it has been told of below's end
+    place.stop_python('a')
+    place.write('go', '')
+    expect(place.gives_up(program, TREE_S) and 'econtext: deadline' in program.said(), program.said())
+
+
+def test_statistics_that_do_not_come(place):
+    place.hurry(2)
+    place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n  b: {local: {}}\n' % (PATIENT, place.python('a')))
+    command = '[ "$WHO" ] && echo done || while [ ! -e %s ]; do sleep 0.05; done' % place.path('go')
+    with open(place.path('out'), 'wb') as out:
+        program = place.start('exec', '--stats', 'stats', '-w', 'a,b', command, stdout=out)
+    expect(until(lambda: os.path.getsize(place.path('out'))), program.said())
+    place.stop_python('a')
+    place.write('go', '')
+    expect(place.gives_up(program, STATS_S) == 7 and 'the contexts did not answer' in program.said(), program.said())

@@ -1,0 +1,119 @@
+"""How long a tunnel's connections may take to begin, at this end and, in real time, at the far one."""
+import contextlib
+import errno
+import socket
+import time
+
+from places import PATIENT, expect
+from support import Server, dial, exactly
+
+OPEN_S = 60         # ECI_TUNNEL_OPEN_MS
+SOCKS_S = 20        # ECI_TUNNEL_SOCKS_S
+PATIENCE_S = 20     # of the agents: NATIVE_PATIENCE; CONNECT_S and ARRIVED_S of preamble/python/stream
+
+
+def echo(sock):
+    sock.sendall(exactly(sock, 1))
+
+
+def answers(sock):
+    sock.sendall(b'x')
+    return exactly(sock, 1) == b'x'
+
+
+def over(sock, limit=40):
+    """It is, by its end or by a reset."""
+    sock.settimeout(limit)
+    with contextlib.suppress(ConnectionResetError):
+        expect(sock.recv(1) == b'', 'something came')
+
+
+def test_an_exit_that_does_not_answer(place):
+    place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n' % (PATIENT, place.python('a')))
+    with Server(echo) as server:
+        program = place.start('tunnel', '-L', '0:127.0.0.1:%d' % server.port, '--exit', 'a')
+        at = program.at()
+        expect(answers(dial(at)))
+        place.stop_python('a')
+        began, sock = time.monotonic(), dial(at)
+        over(sock)
+        place.in_time(began, OPEN_S, program.said())
+        program.says('deadline')
+        late = dial(at)
+        time.sleep(OPEN_S * 0.7 / place.factor)
+        place.go_on()
+        expect(answers(late))
+
+
+def test_a_client_that_does_not_say_where_to(place):
+    place.hurry(4)
+    place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}}\n' % PATIENT)
+    at = place.start('socks', '-D', '0', '--exit', 'a').at()
+    slow, late, began = dial(at), dial(at), time.monotonic()
+    time.sleep(SOCKS_S * 0.7 / place.factor)
+    slow.sendall(b'\5\1\0')
+    expect(exactly(slow, 2) == b'\5\0')
+    over(late)
+    place.in_time(began, SOCKS_S)
+
+
+@contextlib.contextmanager
+def full():
+    """The port of a socket that takes none any more: who connects gets no answer."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(('127.0.0.1', 0))
+        listening.listen(0)
+        for i in range(16):
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            expect(sock.connect_ex(listening.getsockname()) == errno.EINPROGRESS)
+        yield listening.getsockname()[1]
+
+
+def agents(place):
+    place.hurry(1)
+    place.topology('defaults: {%s}\nnodes:\n  python: {local: {}, native: never}\n  native: {local: {}, agent: native}\n' % PATIENT)
+
+
+def nobody_answers(place, agent):
+    agents(place)
+    with full() as port:
+        program = place.start('tunnel', '-L', '0:127.0.0.1:%d' % port, '--exit', agent)
+        sock, began = dial(program.at()), time.monotonic()
+        over(sock)
+        place.in_time(began, PATIENCE_S, program.said())
+        program.says('timed out')
+
+
+def nobody_takes(place, agent):
+    """What a listening socket there has accepted waits for this program, which is stopped."""
+    agents(place)
+    with Server(echo) as server:
+        program = place.start('tunnel', '-R', '0:127.0.0.1:%d' % server.port, '--exit', agent)
+        at = program.at()
+        expect(answers(dial(at)))
+        place.stop(program.pid)
+        began, sock = time.monotonic(), dial(at)
+        time.sleep(PATIENCE_S * 0.3)
+        late = dial(at)
+        over(sock)
+        place.in_time(began, PATIENCE_S, program.said())
+        place.go_on()
+        expect(answers(late))
+
+
+def test_python_nobody_answers(place):
+    nobody_answers(place, 'python')
+
+
+def test_native_nobody_answers(place):
+    nobody_answers(place, 'native')
+
+
+def test_python_nobody_takes(place):
+    nobody_takes(place, 'python')
+
+
+def test_native_nobody_takes(place):
+    nobody_takes(place, 'native')
