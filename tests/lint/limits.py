@@ -3,14 +3,15 @@
 
 Read are the table of docs/protocol.md ("Limits, by name") and the sentences of LISTED, whose first group is a number. A
 name is looked for as `#define ECI_NAME`, `NATIVE_NAME` or NAME in C and as `NAME = ` in Python, each with a value that is
-arithmetic on numbers; what a limit is called elsewhere is in ALSO. Each must be found, and each found must have the value.
+arithmetic on numbers (in seconds where NAME ends in _S); what a limit is called elsewhere is in ALSO. Each must be found, and each found must have the value.
 """
 import os
 import re
 import sys
 
 FOLDERS = 'core router service mesh transport topology io cli preamble'.split()
-ALSO = {'STREAM_WINDOW': ['STREAM_ROOM'], 'STREAM_WINDOW_MAX': ['STREAM_MAX'], 'STREAMS_MAX': ['TUNNEL_CONNS_MAX', 'SOCKS_MAX']}
+ALSO = {'STREAM_WINDOW': ['STREAM_ROOM'], 'STREAM_WINDOW_MAX': ['STREAM_MAX'], 'STREAMS_MAX': ['TUNNEL_CONNS_MAX', 'SOCKS_MAX'],
+        'PATIENCE': ['PATIENCE_S']}
 LISTED = (
     ('docs/man/econtext-topology.5', r'at most (\d+) bytes; they do not begin', 'NAME_MAX'),
     ('docs/man/econtext-topology.5', r'At most (\d+) steps', 'BECOME_MAX'),
@@ -56,6 +57,16 @@ LISTED = (
     ('docs/protocol.md', r'At most (\d+) that were not taken', 'WAITING_MAX'),
     ('docs/protocol.md', r'One that waits for (\d+ s) is closed', 'PATIENCE'),
     ('docs/protocol.md', r'SIGTERM; after (\d+ s) SIGKILL', 'JOB_GRACE_MS'),
+    ('docs/man/econtext.1', r'twice as long each time, (a minute) at most', 'TUNNEL_PAUSE_S'),
+    ('include/econtext/call.h', r'descriptor that says nothing: (\d+ s)', 'COMMAND_MS'),
+    ('include/econtext/topology.h', r'waited for up to (\d+ s)', 'DEADLINE_MS'),
+    ('topology/sshconfig.c', r'no answer within (\d+ s)', 'DEADLINE_MS'),
+    ('include/econtext/call.h', r'more than (\d+ MiB) in one message', 'MESSAGE_MAX'),
+    ('include/econtext/error.h', r'at most (\d+ MiB) in one message', 'MESSAGE_MAX'),
+    ('include/econtext/channel.h', r'too-big \((\d+ MiB)\)', 'MESSAGE_MAX'),
+    ('include/econtext/mesh.h', r'beyond (\d+ MiB) of their text', 'EVENT_BYTES'),
+    ('docs/man/econtext.1', r'At most (\d+ MiB) of a node', 'KEPT_MAX cli/fold.h'),
+    ('CHANGES.md', r'not begun there within (a minute) is given up', 'OPEN_MS'),
 )
 UNITS = {'': 1, 'KiB': 1 << 10, 'MiB': 1 << 20, 's': 1000}
 DEFINE = re.compile(r'^[ \t]*#define[ \t]+(?:ECI_|NATIVE_)?([A-Z][A-Z0-9_]*)[ \t]+(?:\\\n[ \t]*)?([^\n/]+)', re.M)
@@ -63,6 +74,7 @@ ASSIGN = re.compile(r'^([A-Z][A-Z0-9_]*) = ([^#\n]+)', re.M)
 
 
 def number(text):
+    text = text.replace('a minute', '60 s')
     digits, unit = re.match(r'\s*([\d,.]+)\s*([A-Za-z]*)', text).groups()
     return int(float(digits.strip('.,').replace(',', '')) * UNITS.get(unit, 1))
 
@@ -93,6 +105,8 @@ def defined(top):
                 names = {}
                 for key, what in (ASSIGN if name.endswith('.py') else DEFINE).findall(text):
                     names[key] = value(what.strip(), names)
+                    if names[key] is not None and key.endswith('_S'):
+                        names[key] *= 1000
                     if names[key] is not None:
                         found.setdefault(key, []).append((names[key], os.path.relpath(path, top)))
     return found

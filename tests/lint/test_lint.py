@@ -81,9 +81,10 @@ class Limits(unittest.TestCase):
 
     def copy(self, top):
         here = os.path.join(HERE, '..', '..')
-        for folder in ['docs'] + limits.FOLDERS:
+        for folder in ['docs', 'include'] + limits.FOLDERS:
             shutil.copytree(os.path.join(here, folder), os.path.join(top, folder), ignore=shutil.ignore_patterns('__pycache__'))
-        shutil.copy(os.path.join(here, 'README.md'), top)
+        for name in 'README.md', 'CHANGES.md':
+            shutil.copy(os.path.join(here, name), top)
 
     def lint(self, top):
         done = subprocess.run([sys.executable, os.path.join(HERE, 'limits.py'), top], stdout=subprocess.PIPE)
@@ -99,6 +100,8 @@ class Limits(unittest.TestCase):
                 ('docs/protocol.md', '| 1 MiB / 2 MiB |', '| 1 MiB / 3 MiB |', 'CONTROL_MAX is 3145728 here, in preamble/python/relay/routing.py 2097152'),
                 ('docs/protocol.md', '| LOST_KEPT |', '| LOST_HELD |', 'no LOST_HELD is defined'),
                 ('docs/protocol.md', 'idle/3 (at most 5 s', 'idle/3 (at most 6 s', 'PING_MAX is 6000 here, in router/state.h 5000'),
+                ('preamble/python/stream/flows.py', 'PATIENCE_S = 20', 'PATIENCE_S = 21', 'PATIENCE is 20000 here, in preamble/python/stream/flows.py 21000'),
+                ('io/secret.c', 'COMMAND_MS 30000', 'COMMAND_MS 30001', 'include/econtext/call.h: COMMAND_MS is 30000 here, in io/secret.c 30001'),
                 ('README.md', 'The limits: 63 hops', 'Limits: 63 hops', 'README.md: nothing says'),
                 ('preamble/native/jobs.c', '#define JOBS_MAX 128u', '#define JOBS_MAX 127u', 'JOBS_MAX is 128 here, in preamble/native/jobs.c 127'),
                 ('preamble/python/relay/modules.py', 'ANSWER_ITEMS_MAX = 65536', 'ANSWER_ITEMS_MAX = 65537', 'ANSWER_ITEMS_MAX is 65536 here'),

@@ -9,7 +9,7 @@ from support import Server, dial, exactly
 
 OPEN_S = 60         # ECI_TUNNEL_OPEN_MS
 SOCKS_S = 20        # ECI_TUNNEL_SOCKS_S
-PATIENCE_S = 20     # of the agents: NATIVE_PATIENCE; CONNECT_S and ARRIVED_S of preamble/python/stream
+PATIENCE_S = 20     # of the agents: NATIVE_PATIENCE, PATIENCE_S of preamble/python/stream
 
 
 def echo(sock):

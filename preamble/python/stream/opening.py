@@ -60,7 +60,7 @@ def open_socket(what, args):
                 x.bind(address)
                 x.listen(128)
                 return x, path
-            x.settimeout(20)
+            x.settimeout(PATIENCE_S)
             x.connect(address)
             if family != 1:
                 x.setsockopt(6, 1, 1)           # TCP_NODELAY

@@ -160,7 +160,7 @@ class Listener:
         keep(sock.fileno())
         NUMBERS[1] += 1
         peer = said(peer)
-        ARRIVED[NUMBERS[1]] = sock, now() + 20, self, peer
+        ARRIVED[NUMBERS[1]] = sock, now() + PATIENCE_S, self, peer
         send(1, self.src, self.handle, self.near, pack_value([NUMBERS[1], peer]))
 
     def tidy(self):
