@@ -48,13 +48,16 @@ struct eci_report {
 	struct eci_fold folds[2];
 	struct eci_failures failures;
 	size_t ok, failed, unreachable, refused, deadline, unknown;
-	double started;
+	double started, last; /* the beginning; when a target ended last */
 };
 void eci_report_output(struct eci_report *r, struct eci_job *job, int stream, const char *p, size_t n);
 void eci_report_log(struct eci_report *r, const ectx_event *e);
 void eci_report_result(struct eci_report *r, struct eci_job *job, const struct eci_outcome *end);
 /* What has been folded so far: at the end, and at the first ^C. */
 void eci_report_flush(struct eci_report *r);
+/* Tells failures that would wait for targets which run on and on. Milliseconds until it is to be called again, -1 for
+ * never. */
+int eci_report_overdue(struct eci_report *r);
 void eci_report_summary(struct eci_report *r, size_t not_started);
 
 /* exec --stdin (feed.c). */

@@ -2,10 +2,14 @@
  *
  * Only this file knows the forms. Lines: NODE: text, to the stream they came from. Folded: kept, and printed by
  * eci_report_flush(). JSON: one event a line of output, everything on stdout. Failures of the first two forms are
- * folded blocks on stderr at the end (or at ^C). */
+ * folded blocks on stderr at the end (or at ^C). Of lines, which may go on for ever (`tail -f`), they come sooner: when
+ * no target has ended for a while, as no other is likely to share what failed. */
 #include <string.h>
 
 #include "cli/fan.h"
+
+/* Longer than timeout.connect by default, which hosts that do not answer have in common. */
+#define OVERDUE_MS 15000
 
 struct to {
 	struct eci_report *report;
@@ -116,6 +120,7 @@ void eci_report_result(struct eci_report *r, struct eci_job *job, const struct e
 			eci_fold_add(&r->folds[stream - 1], &job->kept[stream - 1], job->name, job->index, stream);
 	}
 	count(r, end->status);
+	r->last = eci_now();
 	if (r->opts->json && r->opts->cmd != ECI_CMD_TREE && r->opts->cmd != ECI_CMD_TRACE)
 		result_json(job, end);
 	else if (end->status != ECTX_OK)
@@ -128,6 +133,17 @@ void eci_report_flush(struct eci_report *r)
 		eci_fold_print(&r->folds[stream - 1], stream);
 	eci_failures_print(&r->failures);
 	eci_out_flush();
+}
+
+int eci_report_overdue(struct eci_report *r)
+{
+	if (!r->failures.n || r->opts->fold)
+		return -1;
+	int left = OVERDUE_MS - (int)((eci_now() - r->last) * 1000);
+	if (left > 0)
+		return left < OVERDUE_MS ? left : OVERDUE_MS; /* the clock may have been set back */
+	eci_failures_print(&r->failures);
+	return -1;
 }
 
 void eci_report_summary(struct eci_report *r, size_t not_started)

@@ -35,6 +35,18 @@ class Exec(Case):
         self.assertEqual(child.communicate(timeout=LIMIT)[0], b'n1: second\n')
         self.assertEqual(child.returncode, 0)
 
+    def test_a_failure_does_not_wait_for_ever(self):
+        """What runs on and on, as a follower of logs, does not keep back that another has failed."""
+        go, once = self.fifo('go'), self.path('once')
+        child = self.start('exec', '-w', 'n[1-2]', 'mkdir %s && exit 3; cat %s' % (once, go))
+        self.assertIn(b'FAILED n', read_until(child.stderr.fileno(), b'exit status 3\n'))
+        self.assertIsNone(child.poll())
+        with open(go, 'w') as f:
+            f.write('end\n')
+        out, err = child.communicate(timeout=LIMIT)
+        self.assertRegex(out, b'^n[12]: end\n$')
+        self.assertEqual((child.returncode, err), (1, b''))
+
     def test_progress_is_one_row(self):
         """What wrapped could not be removed again."""
         import fcntl
