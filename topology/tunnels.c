@@ -15,9 +15,11 @@ static bool port_ok(const char *text)
 	return strlen(text) < 6 && eci_value_number(text, &n) == 0 && n <= 65535;
 }
 
-/* "HOST:PORT", "[V6]:PORT", "unix:PATH"; to listen at also "PORT". */
+/* "HOST:PORT", "[V6]:PORT", "unix:PATH", a path with a slash before all as -L takes it; to listen at also "PORT". */
 static bool address_ok(const char *text, bool listen)
 {
+	if (text[0] == '/')
+		return true;
 	if (!strncmp(text, "unix:", 5))
 		return text[5] != 0;
 	const char *colon = strrchr(text, ':');
@@ -50,8 +52,13 @@ static int read_key(struct eci_load *l, const struct eci_yaml *v, const char *pr
 	}
 	if (!address_ok(text, k == &keys[0])) {
 		eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is no address", path, text);
-		return eci_fail_hint(l->err, k == &keys[0] ? "write PORT, ADDR:PORT, \"[V6]:PORT\" or unix:PATH"
-							   : "write HOST:PORT, \"[V6]:PORT\" or unix:PATH");
+		return eci_fail_hint(l->err, k == &keys[0] ? "write PORT, ADDR:PORT, \"[V6]:PORT\" or /PATH"
+							   : "write HOST:PORT, \"[V6]:PORT\" or /PATH");
+	}
+	if (text[0] == '/') {
+		text = eci_arena_fmt(&l->t->arena, "unix:%s", text);
+		if (!text)
+			return eci_fail_memory(l->err);
 	}
 	*(k == &keys[0] ? &t->listen : &t->connect) = text;
 	return 0;

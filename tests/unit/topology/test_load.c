@@ -434,3 +434,21 @@ Test(load, damaged_files_never_crash, .timeout = 60)
 	}
 	cr_expect_gt(taken, 0);
 }
+
+Test(load, a_tunnel_is_a_port_or_a_path_as_for_L)
+{
+	ectx_error e;
+	ectx_topology *t = parse("econtext: 1\nnodes: {a: {}}\ntunnels:\n"
+				 "  u: {listen: /tmp/a, exit: a, connect: /run/b}\n"
+				 "  v: {listen: \"unix:/tmp/a\", exit: a, connect: \"h:1\"}\n",
+				 &e);
+	cr_assert(t, "%s", e.saw);
+	ectx_tunnel_spec spec;
+	cr_assert_eq(ectx_topology_tunnel(t, "u", &spec, &e), 0);
+	cr_expect_str_eq(spec.listen, "unix:/tmp/a");
+	cr_expect_str_eq(spec.connect, "unix:/run/b");
+	cr_assert_eq(ectx_topology_tunnel(t, "v", &spec, &e), 0);
+	cr_expect_str_eq(spec.listen, "unix:/tmp/a");
+	cr_expect_str_eq(spec.connect, "h:1");
+	ectx_topology_free(t);
+}
