@@ -277,9 +277,10 @@ int eci_cmd_cp(const struct eci_opts *o)
 		return ECTX_INTERNAL;
 	size_t last = o->nargs - 1;
 	const char *to = divide(o->args[last]), *from = divide(o->args[0]);
-	if (!to == !from)
-		return eci_usage(to ? "cp: both sides are there; one must be here"
-				    : "cp: no side is there; write TARGETS:PATH for one");
+	if (to && from)
+		return eci_usage("cp: both sides are there; one must be here: ./%s, if it is a path", o->args[0]);
+	if (!to && !from)
+		return eci_usage("cp: no side is there; write TARGETS:PATH for one");
 	const char **sources = eci_alloc((last + 1) * sizeof *sources);
 	const char *targets = to ? o->args[last] : o->args[0];
 	size_t n = (size_t)((to ? to : from) - targets);
@@ -287,7 +288,8 @@ int eci_cmd_cp(const struct eci_opts *o)
 	for (size_t i = 0; i < last && !status; i++) {
 		const char *colon = divide(o->args[i]);
 		if (to && colon)
-			status = eci_usage("cp: %s: both sides are there; one must be here", o->args[i]);
+			status = eci_usage("cp: %s: both sides are there; one must be here: ./%s, if it is a path",
+					   o->args[i], o->args[i]);
 		else if (from && (!colon || (size_t)(colon - o->args[i]) != n || strncmp(o->args[i], targets, n)))
 			status = eci_usage("cp: %s: every source must be of %.*s", o->args[i], (int)n, targets);
 		else

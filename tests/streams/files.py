@@ -184,7 +184,7 @@ def test_limit_and_interrupt(place):
 
 
 def test_usage(place):
-    for args, says in ((('a', 'b'), 'no side is there'), (('leaf1:a', 'leaf1:b'), 'both sides are there'), (('a',), 'cp takes'),
+    for args, says in ((('a', 'b'), 'no side is there'), (('a:b', 'leaf1:b'), 'one must be here: ./a:b, if it is a path'), (('a', 'a:b', 'leaf1:b'), 'cp: a:b: both sides are there; one must be here: ./a:b, if it is a path'), (('a',), 'cp takes'),
                        (('--limit', 'x', 'a', 'leaf1:b'), 'not a rate'), (('leaf1:a', 'leaf2:b', 'c'), 'every source')):
         status, out, err = place.run('cp', *args)
         expect(status == 2 and says in err, args, status, err)
