@@ -104,7 +104,7 @@ int eci_schema_map(struct eci_load *l, const struct eci_key *keys, const char *p
 		eci_fail_at(l->err, l->t->file, map->at, "%.*s: %s, where a map is due",
 			    prefix[0] ? (int)strlen(prefix) - 1 : 8, prefix[0] ? prefix : "topology",
 			    eci_yaml_kind_name(map));
-		return eci_fail_hint(l->err, "write {key: value}");
+		return eci_fail_hint(l->err, "write {%s: ...}", keys[0].name ? keys[0].name : "key");
 	}
 	for (const struct eci_yaml *v = map->first; v; v = v->next) {
 		const struct eci_key *k = keys;

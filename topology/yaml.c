@@ -36,6 +36,8 @@ static const char *hint_for(const char *problem, const char *context, char bad)
 	if (strstr(problem, "cannot start any token"))
 		return bad == '\t' ? "indent with spaces, not with tabs"
 				   : "quote it: \"@group\", \"%n.example.net\" and \"`\" cannot stand bare";
+	if (strstr(problem, "node content") && bad == ':')
+		return "quote text that begins with \":\": {host: \"::1\"}";
 	if (context && strstr(context, "flow mapping"))
 		return "close the { }; names with brackets need quotes inside it: {via: \"relay[1-2]\"}";
 	if (context && strstr(context, "flow sequence"))

@@ -54,9 +54,9 @@ typedef struct ectx_exec {
 } ectx_exec;
 
 /* Runs a command there, without a shell, stdin /dev/null unless x->input. Its output arrives as ECTX_EVENT_OUTPUT
- * events (event.h), all of them before the future is done: so somebody must take events, or it does not end. No value;
- * ectx_future_exit_status(). Errors besides: exit-status (not 0), signal, no-command (could not be started; saw says
- * why). */
+ * events (event.h), all of them before the future is done: so somebody must take events, or it does not end (that it
+ * has is an event only after ectx_future_set_user()). No value; ectx_future_exit_status(). Errors besides: exit-status
+ * (not 0), signal, no-command (could not be started; saw says why). */
 ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_ms);
 
 /* Runs a script of this machine there: argv[0] is its path here (read now; bad-argument if it cannot be), the rest its
