@@ -2,7 +2,9 @@
  *
  * SPAWN, RAW, PROMOTE and KILL go to the context's parent, the master itself included: there is no other way to start a
  * process, however far. They and PART are of one class, so they arrive in order, and nothing is waited for between
- * them. A secret's value is put in here, at the last moment, and wiped when the frame was handed on. */
+ * them. Each names the event slot, for the notice of whom it cannot pass: a boot that misses one of them would wait for
+ * its time limit. A secret's value is put in here, at the last moment, and wiped when the frame was handed on. */
+#include "mesh/ahead.h"
 #include "mesh/connect.h"
 #include "mesh/secret.h"
 #include "io/secret.h"
@@ -11,12 +13,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static void to_parent(ectx_context *c, uint32_t handle, struct eci_buf *body)
+#define FULL_HERE "the queue to the first hop is full"
+
+static void to_parent(ectx_context *c, uint32_t handle, uint32_t reply_to, struct eci_buf *body)
 {
-	uint32_t reply_to = handle == ECI_H_SPAWN ? c->event_slot : 0;
-	eci_send(c->mesh, handle == ECI_H_KILL ? ECI_CONTROL : ECI_CALL, eci_context_id(c->parent), handle, reply_to,
-		 body);
-	eci_wipe(body->mem, body->cap); /* it may have held a secret */
+	uint8_t cls = handle == ECI_H_KILL ? ECI_CONTROL : ECI_CALL;
+	int r = body->failed ? -1 : eci_send(c->mesh, cls, eci_context_id(c->parent), handle, reply_to, body);
+	c->unsent |= reply_to && r < 0 && r != -3; /* without a way there will be a loss */
+	eci_wipe(body->mem, body->cap);            /* it may have held a secret */
 	eci_buf_deinit(body);
 }
 
@@ -37,7 +41,7 @@ static void raw(ectx_context *c, uint64_t op, const void *p, size_t n)
 		struct eci_buf b = body_for(c, 3);
 		eci_cbor_put_uint(&b, op);
 		eci_cbor_put_bytes(&b, p, piece);
-		to_parent(c, ECI_H_RAW, &b);
+		to_parent(c, ECI_H_RAW, c->event_slot, &b);
 		p = (const uint8_t *)p + piece;
 		n -= piece;
 	} while (n);
@@ -48,13 +52,14 @@ void eci_send_raw_ack(ectx_context *c, size_t n)
 	struct eci_buf b = body_for(c, 3);
 	eci_cbor_put_uint(&b, 2);
 	eci_cbor_put_uint(&b, n);
-	to_parent(c, ECI_H_RAW, &b);
+	/* Of a link it is about its stderr only, which nothing waits for. */
+	to_parent(c, ECI_H_RAW, c->state == ECI_DIALING ? c->event_slot : 0, &b);
 }
 
 void eci_send_kill(ectx_context *c)
 {
 	struct eci_buf b = body_for(c, 1);
-	to_parent(c, ECI_H_KILL, &b);
+	to_parent(c, ECI_H_KILL, 0, &b);
 }
 
 static void put_env(struct eci_buf *b, const char *const *env)
@@ -77,8 +82,11 @@ static void act_spawn(ectx_context *c, const struct eci_recipe *r)
 {
 	if (c->mesh->closing) /* the dialogue would try another way in: its process was killed */
 		return;
-	if (c->parent)
-		eci_context_part(c->parent, "relay", &c->parent->has_relay);
+	int part = c->parent ? eci_context_part(c->parent, "relay", &c->parent->has_relay) : 0;
+	if (part) {
+		c->unsent |= part != -3;
+		return;
+	}
 	uint64_t n = 0;
 	while (r->argv[n])
 		n++;
@@ -96,7 +104,7 @@ static void act_spawn(ectx_context *c, const struct eci_recipe *r)
 	put_env(&b, r->env);
 	eci_cbor_put_uint(&b, 4);
 	eci_cbor_put_uint(&b, (uint64_t)r->mode);
-	to_parent(c, ECI_H_SPAWN, &b);
+	to_parent(c, ECI_H_SPAWN, c->event_slot, &b);
 }
 
 static void act_answer(ectx_context *c, const struct eci_action *a)
@@ -114,7 +122,7 @@ static void act_answer(ectx_context *c, const struct eci_action *a)
 	eci_cbor_put_bytes(&b, eci_buf_data(&line), eci_buf_len(&line));
 	eci_wipe(line.mem, line.cap);
 	eci_buf_deinit(&line);
-	to_parent(c, ECI_H_RAW, &b);
+	to_parent(c, ECI_H_RAW, c->event_slot, &b);
 }
 
 /* What makes the agent out of the interpreter that was found. */
@@ -148,33 +156,20 @@ static void act_promote(ectx_context *c, const struct eci_action *a)
 	struct eci_buf b = body_for(c, 2);
 	eci_cbor_put_bytes(&b, eci_buf_data(&hello), eci_buf_len(&hello));
 	eci_buf_deinit(&hello);
-	to_parent(c, ECI_H_PROMOTE, &b);
+	to_parent(c, ECI_H_PROMOTE, c->event_slot, &b);
 	const char *machine = strchr(a->system, ' ');
 	machine = a->is_there ? eci_image_machine(c) : machine ? machine + 1 : a->system;
 	(void)snprintf(c->arch, sizeof c->arch, "%.31s", machine);
 	eci_context_promoted(c);
 }
 
-int eci_context_part(ectx_context *c, const char *part, bool *sent)
-{
-	size_t n;
-	const uint8_t *bytes = c->native ? NULL : eci_preamble_part(part, &n); /* a native agent is whole */
-	if (*sent || !bytes)
-		return 0;
-	struct eci_buf b = ECI_BUF_NULL;
-	eci_cbor_put_array(&b, 2);
-	eci_cbor_put_str(&b, part);
-	eci_cbor_put_bytes(&b, bytes, n);
-	/* in order with SPAWN, PROMOTE and GRANT, which are calls too */
-	int r = eci_send(c->mesh, ECI_CALL, c->id, ECI_H_PART, 0, &b);
-	*sent = r >= 0;
-	eci_buf_deinit(&b);
-	return r < 0 ? r : 0;
-}
-
 void eci_actions_pump(ectx_context *c)
 {
 	while (c->dialogue && c->state != ECI_IDLE) {
+		if (c->unsent) {
+			eci_context_refused(c, &(struct eci_answer){.reason = "busy", .evidence = FULL_HERE});
+			return;
+		}
 		struct eci_action a = eci_dialogue_next(c->dialogue);
 		switch (a.kind) {
 		case ECI_ACT_NONE:

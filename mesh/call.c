@@ -1,6 +1,7 @@
 /* Calls: one CALL frame, one answer. The request is encoded when the future is made, so that the caller's values are
  * the caller's again at once, and sent when the context can be reached. */
 #include "io/folder.h"
+#include "mesh/ahead.h"
 #include "mesh/program.h"
 #include "mesh/secret.h"
 #include "mesh/stream.h"

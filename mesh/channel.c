@@ -7,6 +7,7 @@
  *
  * A channel is given to a call when that call is sent; if it never is, or fails, its channels that nobody has opened
  * over there are closed with the call's reason. */
+#include "mesh/ahead.h"
 #include "mesh/copy.h"
 
 #include "core/cbor.h"
@@ -343,6 +344,14 @@ int eci_channels_open(struct ectx_future *f)
 			r = eci_context_part(f->at, "relay", &f->at->has_relay);
 	}
 	return b->failed ? -1 : r;
+}
+
+bool eci_channels_in_group(const struct ectx_future *f)
+{
+	for (size_t i = 0; i < f->nchannels; i++)
+		if (f->channels[i].channel && f->channels[i].channel->group)
+			return true;
+	return false;
 }
 
 void eci_channels_drop(struct ectx_future *f, const char *why)

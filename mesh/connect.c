@@ -19,6 +19,7 @@
  *
  * When a context fails or is lost, everything below it is too, and all of it with the same error: the hop that failed
  * is the path's last name. */
+#include "mesh/ahead.h"
 #include "mesh/asked.h"
 #include "mesh/event.h"
 #include "mesh/connect.h"
@@ -128,12 +129,8 @@ static void on_event(void *arg, const struct eci_answer *a)
 {
 	ectx_context *c = arg;
 	if (a->dead) {
-		struct eci_fail fail = {0};
 		c->event_slot = 0;
-		eci_fail_set(&fail, ECTX_PHASE_ROUTE,
-			     strcmp(a->reason, "block-exhausted") ? ECTX_E_NO_ROUTE : ECTX_E_BLOCK_EXHAUSTED, "%s%s%s",
-			     a->reason, a->evidence[0] ? ": " : "", a->evidence);
-		eci_context_down(c, &fail);
+		eci_context_refused(c, a);
 		return;
 	}
 	if (eci_cbor_check(a->f->body, a->f->len, ECI_CBOR_ITEMS_MAX) != 0)
@@ -181,9 +178,11 @@ static void dial(ectx_context *c)
 	uint64_t now = eci_now_ms();
 	eci_random_name(nonce);
 	struct eci_fail fail = {0};
-	if (!eci_ids_take(c)) {
-		eci_fail_set(&fail, ECTX_PHASE_ROUTE, ECTX_E_BLOCK_EXHAUSTED, "no block of %u ids left",
-			     (unsigned)eci_ids_wanted(c));
+	int r = eci_ids_take(c);
+	if (r) {
+		eci_fail_set(&fail, ECTX_PHASE_ROUTE, r == -4 ? ECTX_E_BUSY : ECTX_E_BLOCK_EXHAUSTED,
+			     "no block of %u ids %s", (unsigned)eci_ids_wanted(c),
+			     r == -4 ? "could be granted: the queue to the first hop is full" : "left");
 		eci_context_down(c, &fail);
 		return;
 	}
@@ -254,6 +253,8 @@ static void reset(ectx_context *c)
 		HASH_DELETE(by_id, c->mesh->by_id, c);
 	c->id = c->size = 0;
 	c->dials = 0;
+	c->unsent = false;
+	eci_ahead_forget(c);
 	eci_asked_forget(c);
 	eci_dialogue_free(c->dialogue);
 	c->dialogue = NULL;
@@ -280,6 +281,22 @@ static void down(ectx_context *c, const struct eci_fail *fail, const ectx_contex
 	}
 	if (streams) /* what is joined to them is no future: tunnels, and their connections */
 		eci_router_fail(c->mesh->router, id, id + 1, eci_context_id(at->parent), fail->saw, eci_now_ms());
+}
+
+void eci_context_refused(ectx_context *c, const struct eci_answer *a)
+{
+	static const struct {
+		const char *reason;
+		enum ectx_code code;
+	} codes[] = {{"busy", ECTX_E_BUSY}, {"block-exhausted", ECTX_E_BLOCK_EXHAUSTED}};
+	struct eci_fail fail = {0};
+	enum ectx_code code = ECTX_E_NO_ROUTE;
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+		if (!strcmp(codes[i].reason, a->reason))
+			code = codes[i].code;
+	eci_fail_set(&fail, ECTX_PHASE_ROUTE, code, "%s%s%s", a->reason, a->evidence[0] ? ": " : "", a->evidence);
+	eci_send_kill(c); /* it may have been started */
+	down(c, &fail, eci_context_below(c, a->at));
 }
 
 /* Nothing below was ever reached: it waits again. */

@@ -9,13 +9,18 @@
 
 /* ids.c */
 uint32_t eci_ids_wanted(const ectx_context *c); /* size of the block that a new incarnation of c gets */
-bool eci_ids_take(ectx_context *c);             /* gives c its block, out of its parent's; false: none is left */
+/* Gives c its block, out of its parent's. 0, -1: none is left, or a code of eci_router_grant(). */
+int eci_ids_take(ectx_context *c);
 
 /* hello.c */
 bool eci_overrides_fit(const char *const *prefixes);           /* in a HELLO; NULL: none */
 void eci_hello_put(const ectx_context *c, struct eci_buf *b);  /* what c is told first */
 uint64_t eci_hello_take(ectx_context *c, struct eci_cbor *b);  /* what it answers, into c; its protocol version */
 void eci_text_take(struct eci_cbor *b, char *out, size_t cap); /* the next item, a text, escaped */
+
+/* context.c */
+/* The context on the way to c that router `id` speaks of when it says that a frame cannot go on: the one just below. */
+const ectx_context *eci_context_below(const ectx_context *c, uint32_t id);
 
 /* image.c */
 #define ECI_IMAGE_UNTRIED (-2)
@@ -30,6 +35,8 @@ void eci_send_kill(ectx_context *c);
 void eci_random_name(char out[9]); /* 8 characters of [0-9a-z]; guessed by nobody */
 
 /* connect.c */
+/* A frame of its boot, or what went ahead of one, could not be sent, or was refused by router a->at. */
+void eci_context_refused(ectx_context *c, const struct eci_answer *a);
 void eci_context_promoted(ectx_context *c); /* PROMOTE is on its way: DIALING -> BOOTING */
 /* The first of its agents cannot be booted there, the next one may: BOOTING -> WANTED. */
 void eci_context_next_agent(ectx_context *c, const struct eci_fail *why);

@@ -5,7 +5,7 @@
  * asked for, so a topology of 100,000 nodes costs what is used of it.
  *
  * The path in an error is the way of names from the first hop to the context that failed. */
-#include "mesh/internal.h"
+#include "mesh/connect.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +113,13 @@ bool eci_context_settled(const ectx_context *c)
 uint32_t eci_context_id(const ectx_context *c)
 {
 	return c ? c->id : 0;
+}
+
+const ectx_context *eci_context_below(const ectx_context *c, uint32_t id)
+{
+	while (c && c->parent && c->parent->id != id && c->id != id)
+		c = c->parent;
+	return c;
 }
 
 void eci_work(ectx_context *c)

@@ -1,5 +1,6 @@
 /* Commands: EXEC, with its two output streams. The answer comes after both streams ended; the future is done after all
  * three. */
+#include "mesh/ahead.h"
 #include "mesh/exec.h"
 #include "mesh/secret.h"
 #include "mesh/stream.h"

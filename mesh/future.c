@@ -7,6 +7,8 @@
  * answer any more) and wakes who waits.
  *
  * The owner is the caller: done or not, only ectx_future_free() frees it. Who waits for it is in wait.c. */
+#include "mesh/ahead.h"
+#include "mesh/connect.h"
 #include "mesh/event.h"
 #include "mesh/stream.h"
 #include "mesh/worker.h"
@@ -200,15 +202,6 @@ void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ect
 	eci_future_fail(f, &fail, at);
 }
 
-/* The context on f's way that router `id` speaks of when it says that f's frame cannot go on: the one just below it. */
-static const ectx_context *just_below(const struct ectx_future *f, uint32_t id)
-{
-	const ectx_context *c = f->at;
-	while (c && c->parent && c->parent->id != id && c->id != id)
-		c = c->parent;
-	return c;
-}
-
 void eci_future_dead(struct ectx_future *f, const struct eci_answer *a)
 {
 	static const struct {
@@ -229,7 +222,7 @@ void eci_future_dead(struct ectx_future *f, const struct eci_answer *a)
 	struct eci_fail fail = {0};
 	eci_fail_set(&fail, code == ECTX_E_LOST_RUNNING ? ECTX_PHASE_LOST : ECTX_PHASE_ROUTE, code, "%s%s%s", a->reason,
 		     a->evidence[0] ? ": " : "", a->evidence);
-	eci_future_fail(f, &fail, f->at ? just_below(f, a->at) : NULL);
+	eci_future_fail(f, &fail, eci_context_below(f->at, a->at));
 }
 
 static void send_cancel(struct ectx_future *f)

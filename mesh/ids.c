@@ -3,6 +3,7 @@
  * A block is eight times what the topology declares below the context, a power of two, and lies inside its parent's, so
  * that routers need intervals only. Ids are never used again in a master's life: a lost context that is dialled anew
  * takes new ones, and a parent that runs out is granted more, at least as many as it has. */
+#include "mesh/ahead.h"
 #include "mesh/connect.h"
 
 #define ECI_KEPT_IDS 2u /* of each block: its owner's, and the next one for its Python worker if it is native */
@@ -18,23 +19,27 @@ uint32_t eci_ids_wanted(const ectx_context *c)
 }
 
 /* More ids for a parent that ran out: at least as many as it has, out of the master's. */
-static bool grow(ectx_context *p, uint32_t need)
+static int grow(ectx_context *p, uint32_t need)
 {
 	ectx_mesh *m = p->mesh;
 	uint32_t size = p->size > need ? p->size : need * 2;
 	if (m->next_id > UINT32_MAX - size)
-		return false;
-	eci_context_part(p, "relay", &p->has_relay);
-	if (eci_router_grant(m->router, p->id, m->next_id, size, 0, eci_now_ms()) < 0)
-		return false;
-	p->free_lo = m->next_id;
-	p->free_hi = m->next_id + size;
+		return -1;
+	int r = eci_context_part(p, "relay", &p->has_relay);
+	if (r)
+		return r;
+	uint32_t lo = m->next_id;
+	m->next_id += size; /* sent or not: the link has it then, and another parent's may not */
+	r = eci_ahead_grant(p, lo, size);
+	if (r)
+		return r;
+	p->free_lo = lo;
+	p->free_hi = lo + size;
 	p->size += size;
-	m->next_id += size;
-	return true;
+	return 0;
 }
 
-bool eci_ids_take(ectx_context *c)
+int eci_ids_take(ectx_context *c)
 {
 	ectx_mesh *m = c->mesh;
 	ectx_context *p = c->parent;
@@ -45,12 +50,13 @@ bool eci_ids_take(ectx_context *c)
 		size = 1;
 	} else if (!p) {
 		if (m->next_id > UINT32_MAX - size)
-			return false;
+			return -1;
 		lo = m->next_id;
 		m->next_id += size;
 	} else {
-		if (p->free_hi - p->free_lo < size && !grow(p, size))
-			return false;
+		int r = p->free_hi - p->free_lo < size ? grow(p, size) : 0;
+		if (r)
+			return r;
 		lo = p->free_lo;
 		p->free_lo += size;
 	}
@@ -62,5 +68,5 @@ bool eci_ids_take(ectx_context *c)
 	HASH_ADD(by_id, m->by_id, id, sizeof c->id, c);
 	if (!c->by_id.tbl)
 		c->id = c->size = 0;
-	return c->id != 0;
+	return c->id ? 0 : -1;
 }

@@ -52,14 +52,15 @@ struct ectx_context {
 	struct eci_dialogue *dialogue;
 	uint64_t started_ms;
 	bool has_relay, has_exec, has_stats, has_stream, has_cancel; /* parts sent to this incarnation */
-	bool native;          /* this incarnation runs the native agent; from BOOTING on */
-	bool worker_id_taken; /* id + 1 was given to a worker of this incarnation */
-	bool in_work;
+	bool native;             /* this incarnation runs the native agent; from BOOTING on */
+	bool worker_id_taken;    /* id + 1 was given to a worker of this incarnation */
+	bool in_work, unsent;    /* unsent: a frame of its boot found no room here */
 	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
 	char agent[16], python[32], arch[32], host_name[65];
 	uint64_t pid, asked_bytes, asked_from;
 	struct eci_lines lines[2];            /* what it printed, cut into records */
 	struct eci_event_node *dropped;       /* waits to be taken: what was lost there */
+	struct eci_ahead *ahead;              /* sent to this incarnation, and not answered yet (ahead.c) */
 	struct eci_asked *asked, *asked_last; /* modules that wait to be answered over its link (asked.c) */
 	ectx_context *next, *work_next;       /* of mesh->contexts, mesh->work */
 };
@@ -220,7 +221,6 @@ ectx_context *eci_context_add(ectx_mesh *m, const char *name, ectx_context *pare
 void eci_context_want(ectx_context *c);
 void eci_context_advance(ectx_context *c);
 void eci_context_tick(ectx_context *c, uint64_t now, uint64_t *next);
-int eci_context_part(ectx_context *c, const char *part, bool *sent); /* not 0: no room; nor for what needs it */
 /* c and all below it are gone: their work ends with this error, its path is c's. */
 void eci_context_down(ectx_context *c, const struct eci_fail *fail);
 char **eci_connect_argv(const struct eci_target *t, unsigned *round_trips);

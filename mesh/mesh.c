@@ -13,6 +13,7 @@
  *
  * SIGPIPE: masked in the private thread; a caller's thread masks it around its writes and swallows one that was raised.
  */
+#include "mesh/ahead.h"
 #include "mesh/asked.h"
 #include "mesh/event.h"
 #include "mesh/connect.h"
@@ -324,6 +325,7 @@ static void destroy(ectx_mesh *m)
 		if (c->id)
 			HASH_DELETE(by_id, m->by_id, c);
 		eci_dialogue_free(c->dialogue);
+		eci_ahead_forget(c);
 		eci_asked_forget(c);
 		eci_lines_deinit(&c->lines[0]);
 		eci_lines_deinit(&c->lines[1]);

@@ -6,6 +6,7 @@
  *
  * The stream is made before OPEN is sent, because data may come before the answer; until eci_open_take() it belongs to
  * the future, and one that nobody takes is cut. */
+#include "mesh/ahead.h"
 #include "mesh/stream.h"
 
 #include "core/cbor.h"

@@ -37,6 +37,7 @@ void eci_receive_run(struct ectx_future *f);
 void eci_receive_close(struct ectx_future *f);
 /* The fifth item of a CALL; 0 or -1. */
 int eci_channels_open(struct ectx_future *f);
+bool eci_channels_in_group(const struct ectx_future *f); /* is one of them fed by a group? */
 void eci_channels_drop(struct ectx_future *f,
 		       const char *why); /* the call never began, or has failed: theirs do so too */
 

@@ -2,6 +2,7 @@
  *
  * A question is a slot of its own; the future is done when none is outstanding. A context that does not answer leaves
  * what is known here. */
+#include "mesh/ahead.h"
 #include "mesh/secret.h"
 
 #include <stdio.h>

@@ -92,14 +92,15 @@ class Calls(support.Case):
         self.assertEqual(c.call('m', 'tell', b'\xff')[1][0], 'str' if self.version < (3,) else 'bytes')
 
     def test_items(self):
-        """1,048,576 in a body: those of a list, and seven beside it, the last of which is one too many then."""
+        """1,048,576 in a body: those of a list, and six beside it. A fifth item is for part `stream` only."""
         self.newest_only()
         c = self.boot()
         c.serve('m', SAME)
-        one = driver.enc(['m', 'size', [[0]], {}, 0])
-        for n, answer in (ITEMS_MAX - 7, [0, ITEMS_MAX - 7]), (ITEMS_MAX - 6, ['bad-body', c.me, c.me, '']):
+        one = driver.enc(['m', 'size', [[0]], {}])
+        for n, answer in (ITEMS_MAX - 6, [0, ITEMS_MAX - 6]), (ITEMS_MAX - 5, ['bad-body', c.me, c.me, '']):
             body = one.replace(driver.enc([0]), driver.head(4, n) + bytes(n))
             self.assertEqual(c.answer(c.request(25, body, raw=True)).value(), answer)
+        self.assertEqual(c.answer(c.request(25, ['m', 'size', [[0]], {}, []])).value(), ['bad-body', c.me, c.me, ''])
 
     def test_names(self):
         c = self.boot()

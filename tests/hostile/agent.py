@@ -10,8 +10,9 @@ import struct
 import sys
 import time
 
-HELLO, PING, PONG, ACK, SHUTDOWN, SPAWN, CALL, EXEC, STATS, OPEN, GET_MODULE, CREDIT = 1, 2, 3, 4, 8, 16, 25, 27, 28, 29, 32, 34
-BULK, END = 2, 0x20
+HELLO, PING, PONG, ACK, SHUTDOWN, SPAWN, RAW, PROMOTE = 1, 2, 3, 4, 8, 16, 17, 18
+CALL, EXEC, STATS, OPEN, GET_MODULE, CREDIT = 25, 27, 28, 29, 32, 34
+BULK, DEAD, END = 2, 4, 0x20
 STREAM = 300  # our end of the channel
 
 
@@ -242,6 +243,18 @@ class Up(Agent):
         if handle == SPAWN:
             for _ in range(2): # once for itself, and once for who waits elsewhere
                 self.say(src, reply_to, [6, {0: 1, 1: 'python', 2: '3', 3: 'x', 4: 1, 5: 0, 6: 'x'}])
+
+
+class Refuses(Agent):
+    """A relay that starts a child, and that the bytes and the PROMOTE of its boot do not come to."""
+
+    def hear(self, src, handle, reply_to, value):
+        if handle == SPAWN:
+            nonce = re.search(br'EC:(\w{8}):', b' '.join(value[2])).group(1)
+            self.say(src, reply_to, [0, 1])
+            self.say(src, reply_to, [1, b'EC:%s:python3:Linux x86_64\n' % nonce])
+        elif handle in (RAW, PROMOTE) and reply_to:
+            self.say(src, reply_to, ['busy', self.id, self.id, 'full'], DEAD)
 
 
 class Signal(Agent):

@@ -158,5 +158,5 @@ def part(kind, src, reply, body):
 
 
 def call(kind, src, reply, body):
-    module, name, args, kw = decode(body)[:4]
+    module, name, args, kw = decode(body)       # a fifth item wants part `stream`
     CALLS.append([src, reply, module, name.split('.'), args, kw])
