@@ -108,6 +108,7 @@ static void on_reply(void *arg, const struct eci_answer *a)
 	one_less(q->future);
 }
 
+/* Without a handle, or room here, there is only the context's row. */
 static void ask(struct ectx_future *f, ectx_context *c, uint32_t handle)
 {
 	struct eci_pending *q = calloc(1, sizeof *q);
@@ -116,7 +117,7 @@ static void ask(struct ectx_future *f, ectx_context *c, uint32_t handle)
 	q->future = f;
 	q->context = c;
 	DL_APPEND(f->pending, q);
-	if (!c)
+	if (!handle)
 		return;
 	q->slot = eci_slot_open(f->mesh->router, c->id, ECI_SLOT_ONCE, on_reply, q);
 	if (!q->slot)
@@ -124,8 +125,12 @@ static void ask(struct ectx_future *f, ectx_context *c, uint32_t handle)
 	q->sent_us = now_us();
 	struct eci_buf null = ECI_BUF_NULL;
 	eci_cbor_put_null(&null);
-	f->outstanding++;
-	eci_send(f->mesh, ECI_CALL, c->id, handle, q->slot, &null);
+	if (eci_send(f->mesh, ECI_CALL, c->id, handle, q->slot, &null) == 0) {
+		f->outstanding++;
+	} else {
+		eci_slot_close(f->mesh->router, q->slot);
+		q->slot = 0;
+	}
 	eci_buf_deinit(&null);
 }
 
@@ -133,8 +138,8 @@ static void ask_below(struct ectx_future *f, ectx_context *first)
 {
 	for (ectx_context *c = first; c; c = c->next_sibling) {
 		if (c->state == ECI_UP) {
-			eci_context_part(c, "stats", &c->has_stats);
-			ask(f, c, ECI_H_STATS);
+			int r = eci_context_part(c, "stats", &c->has_stats);
+			ask(f, c, r ? 0 : ECI_H_STATS);
 		}
 		ask_below(f, c->children);
 	}

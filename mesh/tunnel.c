@@ -339,7 +339,7 @@ static void unlisten(struct ectx_tunnel *t)
 	eci_cbor_put_array(&b, 1);
 	eci_cbor_put_uint(&b, eci_stream_handle(t->events));
 	if (eci_context_reachable(t->exit))
-		eci_send(t->mesh, ECI_CALL, t->exit->id, ECI_H_CANCEL, 0, &b);
+		eci_send(t->mesh, ECI_CONTROL, t->exit->id, ECI_H_CANCEL, 0, &b); /* a full queue refuses none of it */
 	eci_buf_deinit(&b);
 	eci_stream_free(t->events, NULL, NULL, eci_now_ms());
 	t->events = NULL;

@@ -1,23 +1,25 @@
-/* A full queue further down: what it refuses of what goes out ahead of a command, a connection or a child is said to who
- * waits for those, and is sent again with the next one.
+/* A full queue further down: what it refuses of what goes out ahead of a command, a connection or a child is said to
+ * who waits for those, and is sent again with the next one.
  *
  *   master ── r ── leaf ── below
  *
- * leaf is a Python's, which has none of its parts yet, and is frozen while calls fill r's queue for it. What room is left
- * is more than a command takes, and less than the part that it needs. */
+ * leaf is a Python's, which has none of its parts yet, and is frozen while calls fill r's queue for it. What room is
+ * left is more than a command takes, and less than the part that it needs. */
 #include "shell_support.h"
 
-#define TOPOLOGY \
-	"econtext: 1\n" \
-	"nodes:\n" \
-	"  r: {local: {}, native: %s, timeout: {idle: 60s}}\n" \
+#define TOPOLOGY                                                             \
+	"econtext: 1\n"                                                      \
+	"nodes:\n"                                                           \
+	"  r: {local: {}, native: %s, timeout: {idle: 60s}}\n"               \
 	"  leaf: {via: r, local: {}, native: never, timeout: {idle: 60s}}\n" \
-	"  below: {via: leaf, local: {}, native: never}\n"
+	"  below: {via: leaf, local: {}, native: never}\n"                   \
+	"  near: {local: {}, native: never, timeout: {idle: 60s}}\n"
 #define CALLS_MAX 400
 
 struct full {
 	struct world w;
-	ectx_context *r, *leaf;
+	ectx_context *r, *leaf; /* r: what answers when all that was sent before is through */
+	const char *path;
 	pid_t pid;
 	ectx_future *calls[CALLS_MAX]; /* they fill the queue */
 	size_t ncalls;
@@ -26,6 +28,8 @@ struct full {
 /* What was sent to r before is through: in its queue, or refused. */
 static void until_passed(struct full *x)
 {
+	if (!x->r)
+		return;
 	ectx_future *f = ectx_trace_start(x->r, WITHIN);
 	cr_assert(f && ectx_future_wait(f, WITHIN) && !ectx_future_error(f)->status);
 	ectx_future_free(f);
@@ -47,15 +51,16 @@ static void fill(struct full *x, size_t n)
 			continue;
 		}
 		const ectx_error *e = ectx_future_error(f);
-		cr_expect(e->code == ECTX_E_BUSY && !strcmp(e->path, "r > leaf"), "%s: %s", e->path, e->saw);
+		cr_expect(e->code == ECTX_E_BUSY && !strcmp(e->path, x->path), "%s: %s", e->path, e->saw);
 		ectx_future_free(f);
 	}
 	free(text);
 }
 
-static struct full full_open(void)
+static struct full full_open(const char *path)
 {
-	struct full x = {.w = world_open()};
+	struct full x = {.w = world_open(), .path = path};
+	const char *hop = strstr(path, " > ");
 	char text[512];
 	ectx_error err = {0};
 	const char *native = getenv("MESH_TEST_NATIVE");
@@ -65,8 +70,8 @@ static struct full full_open(void)
 	x.w.topology = ectx_topology_parse(text, strlen(text), "test", &err);
 	cr_assert(x.w.topology, "%s", err.saw);
 	x.w.mesh = mesh_over(&x.w, 0);
-	x.r = get(x.w.mesh, "r");
-	x.leaf = get(x.w.mesh, "leaf");
+	x.r = hop ? get(x.w.mesh, "r") : NULL;
+	x.leaf = get(x.w.mesh, hop ? hop + 3 : path);
 	x.pid = pid_of(x.leaf);
 	until_passed(&x);
 	cr_assert(kill(x.pid, SIGSTOP) == 0);
@@ -97,7 +102,7 @@ static void is_busy(const ectx_error *e, const char *what)
 
 Test(refused, a_part_for_a_command)
 {
-	struct full x = full_open();
+	struct full x = full_open("r > leaf");
 	const char *argv[] = {"echo", "there", NULL};
 	char out[64];
 	ectx_future *f = ectx_exec_start(x.leaf, &(ectx_exec){.argv = argv}, WITHIN);
@@ -114,7 +119,7 @@ Test(refused, a_part_for_a_command)
 
 Test(refused, a_part_for_a_connection)
 {
-	struct full x = full_open();
+	struct full x = full_open("r > leaf");
 	ectx_stream *s = NULL;
 	ectx_error e = {0};
 	struct timespec from = now();
@@ -130,13 +135,14 @@ Test(refused, a_part_for_a_connection)
 /* Its function is not called with nothing in the channel's place. */
 Test(refused, a_part_for_a_channel)
 {
-	struct full x = full_open();
+	struct full x = full_open("r > leaf");
 	char mark[128], args[160];
 	(void)snprintf(mark, sizeof mark, "%s/mark", x.w.dir);
 	(void)snprintf(args, sizeof args, "[\"%s\", 511]", mark);
 	ectx_channel *ch = ectx_channel_new(x.w.mesh);
 	ectx_value *v = json(args);
-	ectx_future *f = ectx_call_with_start(x.leaf, "os:mkdir", v, NULL, &(ectx_channel_arg){.channel = ch, .index = 1}, 1, WITHIN);
+	ectx_future *f = ectx_call_with_start(x.leaf, "os:mkdir", v, NULL,
+					      &(ectx_channel_arg){.channel = ch, .index = 1}, 1, WITHIN);
 	until_passed(&x);
 	if (!ectx_future_done(f))
 		thaw(&x);
@@ -153,7 +159,7 @@ Test(refused, a_part_for_a_channel)
 
 Test(refused, a_part_for_a_child)
 {
-	struct full x = full_open();
+	struct full x = full_open("r > leaf");
 	ectx_context *below = get(x.w.mesh, "below");
 	ectx_future *f = ectx_connect_start(below, WITHIN);
 	until_passed(&x);
@@ -163,5 +169,18 @@ Test(refused, a_part_for_a_child)
 	ectx_future_free(f);
 	thaw(&x);
 	cr_expect(call_int(below, "builtins:len", "[\"abc\"]") == 3);
+	world_close(&x.w);
+}
+
+/* By the master itself. */
+Test(refused, a_question_of_tree)
+{
+	struct full x = full_open("near");
+	fill(&x, 100);
+	ectx_future *f = ectx_tree_start(x.w.mesh, 5000);
+	cr_expect(error_of(f)->status == ECTX_OK, "%s", ectx_code_name(ectx_future_error(f)->code));
+	cr_expect(ectx_value_count(ectx_future_value(f)) == 2);
+	ectx_future_free(f);
+	thaw(&x);
 	world_close(&x.w);
 }
