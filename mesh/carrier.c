@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -352,15 +351,6 @@ void eci_carrier_wake(void *mesh, struct eci_link *link)
 void eci_carrier_broken(void *mesh, struct eci_link *link, const char *reason, const char *detail)
 {
 	(void)mesh;
-	struct eci_carrier *c = eci_spawn_proc(eci_link_user(link));
-	char saw[4 * sizeof c->first + 1], text[256]; /* as much as is kept of it */
-	/* The router says what rule was broken, which helps nobody to see whose words these are. */
-	if (c && c->nfirst && !eci_link_up(link) &&
-	    (!strcmp(reason, "bad-frame") || !strcmp(reason, "early-bytes") || !strcmp(reason, "frame-too-big"))) {
-		(void)eci_escape_into(saw, sizeof saw, (const char *)c->first, c->nfirst);
-		(void)snprintf(text, sizeof text, "%s: %s", detail, saw);
-		detail = text;
-	}
 	eci_spawn_broken(eci_link_user(link), reason, detail);
 }
 

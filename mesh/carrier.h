@@ -20,8 +20,6 @@ struct eci_carrier {
 	enum { DEAF, BY_LOOP, BY_LINKS, BORROWED } out_is; /* who hears its stdout */
 	struct eci_waiter *borrower;                       /* BORROWED */
 	int wait_status;
-	uint8_t first[48]; /* of what its link said before it was up: evidence, should that be no frame */
-	uint8_t nfirst;
 	struct eci_carrier *prev, *next, *dirty_next;
 };
 

@@ -81,11 +81,7 @@ static void feed(struct eci_carrier *c, size_t n, uint64_t now)
 		c->wide = true;
 		eci_proc_widen(c->proc.out);
 	}
-	if (!eci_link_up(c->link) && c->nfirst < sizeof c->first) {
-		size_t room = sizeof c->first - c->nfirst, k = n < room ? n : room;
-		memcpy(c->first + c->nfirst, c->mesh->read_buf, k);
-		c->nfirst += (uint8_t)k;
-	}
+	eci_spawn_hears(c->spawn, c->mesh->read_buf, n, now);
 	eci_link_feed(c->link, c->mesh->read_buf, n, now);
 }
 

@@ -40,6 +40,7 @@ struct eci_spawn {
 	size_t unwritten;        /* RAW bytes taken and not yet written */
 	size_t unacked;          /* event bytes sent and not yet acknowledged */
 	bool paused, listed;     /* listed: in by_id */
+	bool heard;              /* the link's first bytes have come */
 	bool promoted;           /* it was a link at some time: the final event is 8 */
 	char reason[REASON_MAX]; /* of the link's end, if we know it before the process is gone */
 	char detail[DETAIL_MAX];
@@ -160,6 +161,13 @@ void eci_spawn_output(struct eci_spawn *s, int which, const uint8_t *p, size_t n
 		s->paused = true;
 		s->all->host->pause(s->all->ctx, s->proc, true);
 	}
+}
+
+void eci_spawn_hears(struct eci_spawn *s, const uint8_t *p, size_t n, uint64_t now_ms)
+{
+	if (!s->heard && *p != ECI_FRAME_MAGIC)
+		eci_spawn_output(s, 1, p, n, now_ms);
+	s->heard = true;
 }
 
 /* The silence that ends the link, as the child is told it: both ends go by the same. */

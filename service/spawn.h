@@ -36,6 +36,9 @@ bool eci_spawns_deliver(struct eci_spawns *s, const struct eci_frame *f, uint64_
 /* ---- what the host reports ---- */
 void eci_spawn_output(struct eci_spawn *s, int which /* 1 out, 2 err, 3 tty */, const uint8_t *p, size_t n,
 		      uint64_t now_ms);
+/* What comes over its link, before that is fed with it. What the link begins with is no frame where somebody else
+ * speaks, a tool or an interpreter: then it is output, as before. */
+void eci_spawn_hears(struct eci_spawn *s, const uint8_t *p, size_t n, uint64_t now_ms);
 void eci_spawn_written(struct eci_spawn *s, size_t n, uint64_t now_ms);
 /* It has ended and all its output was reported. Final: s and the host's object are freed. */
 void eci_spawn_exited(struct eci_spawn *s, int wait_status, uint64_t now_ms);

@@ -202,14 +202,16 @@ static void take(struct native_proc *c, int which)
 	long n = SYS3(NR_read, c->fd[which], native.buf, max);
 	if (n == -SYS_EAGAIN || n == -SYS_EINTR)
 		return;
-	if (n <= 0)
+	if (n <= 0) {
 		native_proc_shut(c, which);
-	else if (c->job)
+	} else if (c->job) {
 		native_job_output(c->job, which, (size_t)n);
-	else if (which == OUT && c->link)
+	} else if (which == OUT && c->link) {
+		eci_spawn_hears(c->spawn, native.buf, (size_t)n, native.now);
 		native_feed(c->link, c->fd[OUT], (size_t)n, &c->wide);
-	else
+	} else {
 		eci_spawn_output(c->spawn, which, native.buf, (size_t)n, native.now);
+	}
 }
 
 void native_procs_serve(int first, int last)

@@ -61,14 +61,18 @@ class Statuses(Case):
             self.fails(3, name, 'UNREACHABLE', phase, code)
 
     def test_3_early_bytes(self):
-        """A Python that prints behind the marker, when the agent imports: the first bytes are shown, 48 of them."""
-        self.topology('econtext: 1\nnodes:\n  leaf: {local: {}}\n')
-        self.env['PYTHONPATH'] = self.place
-        for text, seen in (r'Hello \x1b[1m\n', r'Hello \x1b[1m\x0a'), ('x' * 48, 'x' * 48), ('x' * 49, 'x' * 48):
-            self.write('struct.py', 'import os, time\nos.write(1, b"%s")\ntime.sleep(1)\nfrom _struct import *\n' % text)
-            self.fails(3, 'leaf', 'UNREACHABLE', 'boot', 'early-bytes')
-            end = self.ends(3, 'call', '-w', 'leaf', 'os:getpid')
-            self.assertIn('"bad-frame: bytes that are no frame header: %s"\n' % seen, end.err)
+        """A Python that prints behind the marker, when the agent imports: what it prints is shown, whoever started it."""
+        self.topology('econtext: 1\nnodes:\n  leaf: {local: {}, python: %s/noisy}\n  native: {local: {}, native: always}\n'
+                      '  python: {local: {}, native: never}\n  of-native: {via: native, local: {}, python: %s/noisy}\n'
+                      '  of-python: {via: python, local: {}, python: %s/noisy}\n' % ((self.place,) * 3))
+        self.write('noisy', '#!/bin/sh\nPYTHONPATH=%s/noise exec python3 "$@"\n' % self.place, 0o755)
+        os.mkdir(os.path.join(self.place, 'noise'))
+        for text, seen in (r'Hello \x1b[1m\n', r'Hello \e[1m\n'), ('x' * 200, 'x' * 200), ('sudo: no', 'sudo: no'):
+            self.write('noise/struct.py', 'import os, time\nos.write(1, b"%s")\ntime.sleep(1)\nfrom _struct import *\n' % text)
+            for node in 'leaf', 'of-native', 'of-python':
+                self.fails(3, node, 'UNREACHABLE', 'boot', 'early-bytes')
+                end = self.ends(3, 'call', '-w', node, 'os:getpid')
+                self.assertIn('  saw      "%s"\n' % seen, end.err)
 
     def test_3_no_python(self):
         """What is recommended can be done: not what the topology forbids."""

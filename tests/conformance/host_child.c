@@ -218,10 +218,12 @@ static void take(struct host_child *c, int which)
 			c->end_at = host_now() + (c->link ? GRACE_MS : GRACE_MS * 8);
 		return;
 	}
-	if (which == OUT && c->link)
+	if (which == OUT && c->link) {
+		eci_spawn_hears(c->spawn, buf, (size_t)n, host_now());
 		eci_link_feed(c->link, buf, (size_t)n, host_now());
-	else
+	} else {
 		eci_spawn_output(c->spawn, which, buf, (size_t)n, host_now());
+	}
 }
 
 static void settle(struct host_child *c)

@@ -71,6 +71,8 @@ class Child:
             self.last = NOW[0]
             self.bytes_in += self.linked and len(s)
         if self.linked and which == 1:
+            if self.bytes_in == len(s) and s[:1] != pack('B', 236):
+                self.event(1, byte_string(s[:4096]))    # not the agent's words
             if self.out.first:
                 broken(self, 'early-bytes')
             if len(s) > 65535:
