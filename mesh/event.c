@@ -2,7 +2,10 @@
  *
  * Bounded in three ways: output holds stream credit until its event is freed, so a program that stops reading stops the
  * source; log records beyond event_limit, or beyond ECI_EVENT_BYTES of them, push the oldest out, counted; a future
- * makes one DONE at most; and one DROPPED of a context waits at most, which what it says next is added to. */
+ * makes one DONE at most; and one DROPPED of a context waits at most, which what it says next is added to.
+ *
+ * What is pushed out, or forgotten with its future, is found without a walk past all that the program does not take:
+ * records have a list of their own, and a future knows how many it has. */
 #include "mesh/event.h"
 #include "mesh/worker.h"
 
@@ -18,6 +21,10 @@ static void post(ectx_mesh *m, struct eci_event_node *n)
 	bool was_empty = m->events == NULL;
 	n->mesh = m;
 	DL_APPEND(m->events, n);
+	if (n->ev.kind == ECTX_EVENT_LOG)
+		DL_APPEND2(m->logs, n, log_prev, log_next);
+	if (n->ev.future)
+		n->ev.future->events++;
 	if (was_empty) {
 		const uint64_t one = 1;
 		(void)!write(m->event_fd, &one, sizeof one);
@@ -30,7 +37,10 @@ static void take(ectx_mesh *m, struct eci_event_node *n)
 	DL_DELETE(m->events, n);
 	if (n->ev.kind == ECTX_EVENT_DROPPED)
 		n->ev.context->dropped = NULL;
+	if (n->ev.future)
+		n->ev.future->events--;
 	if (n->ev.kind == ECTX_EVENT_LOG) {
+		DL_DELETE2(m->logs, n, log_prev, log_next);
 		m->log_events--;
 		m->log_bytes -= n->ev.len;
 	}
@@ -42,17 +52,11 @@ static void take(ectx_mesh *m, struct eci_event_node *n)
 
 static void drop_oldest_log(ectx_mesh *m)
 {
-	struct eci_event_node *n;
-	DL_FOREACH(m->events, n)
-	{
-		if (n->ev.kind == ECTX_EVENT_LOG) {
-			m->dropped++;
-			take(m, n);
-			free(n->owned);
-			free(n);
-			return;
-		}
-	}
+	struct eci_event_node *n = m->logs;
+	m->dropped++;
+	take(m, n);
+	free(n->owned);
+	free(n);
 }
 
 void eci_event_dropped(ectx_mesh *m, ectx_context *c, uint64_t lines)
@@ -146,6 +150,8 @@ void eci_events_forget(struct ectx_future *f)
 	struct eci_event_node *n, *next;
 	DL_FOREACH_SAFE(f->mesh->events, n, next)
 	{
+		if (!f->events)
+			break;
 		if (n->ev.future != f)
 			continue;
 		take(f->mesh, n);

@@ -7,6 +7,7 @@
 struct eci_event_node {
 	ectx_event ev; /* first: an ectx_event* is one of these */
 	struct eci_event_node *prev, *next;
+	struct eci_event_node *log_prev, *log_next; /* LOG: of mesh->logs */
 	ectx_mesh *mesh;
 	uint32_t slot; /* OUTPUT: whose credit this holds */
 	char *owned;   /* text, then logger */

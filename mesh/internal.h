@@ -106,8 +106,8 @@ struct ectx_future {
 	struct eci_splice *splice;           /* splice: the descriptors */
 	void (*hook)(struct ectx_future *f); /* of a future of our own: once it is done, in the loop's thread */
 	struct ectx_future *hook_next;
-	struct eci_pending *pending; /* tree, trace: questions under way */
-	unsigned outstanding;
+	struct eci_pending *pending;  /* tree, trace: questions under way */
+	unsigned outstanding, events; /* events: of it, in the queue */
 
 	ectx_error error;
 	ectx_value *value;
@@ -179,7 +179,7 @@ struct ectx_mesh {
 	struct ectx_future *ops, *loose_ops, *hooked;
 	uint64_t ops_next_ms; /* no deadline is earlier than this */
 
-	struct eci_event_node *events;
+	struct eci_event_node *events, *logs; /* logs: those of them that are records */
 	pthread_cond_t event_cond;
 	int event_fd;
 	unsigned log_events, event_limit;
