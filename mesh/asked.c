@@ -108,6 +108,8 @@ static void wait_turn(ectx_context *c, uint32_t src, uint32_t reply_to, const ch
 
 void eci_asked_forget(ectx_context *c)
 {
+	if (c->id && !c->parent)
+		eci_responder_forget_link(c->mesh->responder, c->id);
 	while (c->asked) {
 		struct eci_asked *q = c->asked;
 		c->asked = q->next;

@@ -249,13 +249,13 @@ static void reset(ectx_context *c)
 	if (c->event_slot)
 		eci_slot_close(c->mesh->router, c->event_slot);
 	c->event_slot = 0;
+	eci_asked_forget(c);
 	if (c->id)
 		HASH_DELETE(by_id, c->mesh->by_id, c);
 	c->id = c->size = 0;
 	c->dials = 0;
 	c->unsent = false;
 	eci_ahead_forget(c);
-	eci_asked_forget(c);
 	eci_dialogue_free(c->dialogue);
 	c->dialogue = NULL;
 }
