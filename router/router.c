@@ -103,18 +103,21 @@ void eci_router_leave(struct eci_router *r)
 
 /* ---- the decision ---- */
 
-/* A full queue: who sent it is told, or, as it is an answer, who waits for it. */
-static void refuse(struct eci_router *r, const struct eci_frame *f)
+/* A full queue: who sent it is told, and, as it is an answer, who waits for it. (The answer to OPEN has both; what a
+ * stream's frame on its way down finds no room for is its sender's.) */
+static void refuse(struct eci_link *to, const struct eci_frame *f)
 {
+	static const char full[] = "a queue on the way is full";
 	struct eci_frame x = *f;
 	if (f->handle == ECI_H_LOG)
 		return;
-	if (!f->reply_to && f->handle >= ECI_H_FIRST_SLOT) {
-		x.src = f->dst;
-		x.reply_to = f->handle;
-		x.dst = f->src;
-	}
-	eci_router_dead(r, &x, "busy", "a queue on the way is full", r->now);
+	eci_router_dead(to->router, f, "busy", full, to->router->now);
+	if (f->handle < ECI_H_FIRST_SLOT || (f->reply_to && (!to->parent || f->cls == ECI_BULK)))
+		return;
+	x.src = f->dst;
+	x.reply_to = f->handle;
+	x.dst = f->src;
+	eci_router_dead(to->router, &x, "busy", full, to->router->now);
 }
 
 static bool forward(struct eci_link *from, struct eci_link *to, const struct eci_frame *f)
@@ -127,7 +130,7 @@ static bool forward(struct eci_link *from, struct eci_link *to, const struct eci
 	if (rc == -3) /* the link has failed and waits for its end */
 		eci_router_dead(r, f, "lost", "the link to the next hop has just failed", r->now);
 	else
-		refuse(r, f);
+		refuse(to, f);
 	return false;
 }
 

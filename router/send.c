@@ -6,11 +6,11 @@
  * re-entered, and a master that addresses SPAWN to itself still sees it done at once.
  *
  * Bounds: control and call share ECI_QUEUE_MAX; past it a LOG is dropped, counted and said (say_lost), and any other
- * call is refused (-4: who sent it, or who waits for it as an answer, is told `busy`). Answers on their way up go on to
- * ECI_ANSWERS_MAX: all were asked for from above, and a thousand hosts may answer one question at once. Control goes
- * on to ECI_CONTROL_MAX by itself, because a notice or an ACK that cannot be queued leaves the other side waiting for
- * ever; past that the link itself is the failure. Call frames that wait behind a large message count as queued call
- * frames.
+ * call is refused (-4: who sent it, or who waits for it as an answer, is told `busy`). Answers on their way up (what is
+ * for a slot there) go on to ECI_ANSWERS_MAX: all were asked for from above, and a thousand hosts may answer one
+ * question at once. Control goes on to ECI_CONTROL_MAX by itself, because a notice or an ACK that cannot be queued
+ * leaves the other side waiting for ever; past that the link itself is the failure. Call frames that wait behind a
+ * large message count as queued call frames.
  *
  * Memory: a refused allocation is treated as a full queue for call and bulk; a control frame that cannot be stored ends
  * its link for the reason above. */
@@ -123,7 +123,7 @@ int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 			eci_wake(l);
 		return rc;
 	}
-	bool answer = l->parent && !f->reply_to;
+	bool answer = l->parent && f->handle >= ECI_H_FIRST_SLOT;
 	if (f->cls == ECI_CALL && queued > (answer ? ECI_ANSWERS_MAX : ECI_QUEUE_MAX))
 		return -4;
 	if (f->cls == ECI_CONTROL && eci_buf_len(&l->control) + eci_wire(f->len) > ECI_CONTROL_MAX) {

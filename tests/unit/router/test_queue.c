@@ -217,6 +217,25 @@ Test(queue, answers_on_their_way_up_past_16_mib_are_busy)
 	world_free(w);
 }
 
+/* The answer to OPEN names a stream: it waits as others do, and past the bound both are told, who waits and the stream.
+ */
+Test(queue, an_answer_that_names_a_stream_is_one)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	while (take(w, w->up, &f))
+		;
+	for (uint32_t n = 0; n < ECI_ANSWERS_MAX; n += ONE)
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, 700, zeros, ONE - ECI_FRAME_HEADER);
+	cr_assert_eq(eci_buf_len(&w->up->call), ECI_ANSWERS_MAX);
+	cr_assert_not(take(w, w->kid[0], &f), "none was refused");
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5001, 701, NULL, 0);
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 5001, "busy", 72));
+	cr_assert(take(w, w->kid[0], &f) && is_dead(w, &f, 72, 701, "busy", 0));
+	cr_assert_eq(drop_output(w, w->up), ECI_ANSWERS_MAX / ONE);
+	world_free(w);
+}
+
 /* ---- LOGs that found no room ---- */
 
 static void log_up(struct world *w, const char *text, size_t n, uint64_t dropped)
