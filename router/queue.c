@@ -79,7 +79,9 @@ int eci_bulk_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 	struct eci_router *r = l->router;
 	uint32_t size = eci_wire(f->len);
 	size_t own = local && !blob ? size : 0;
-	if (own ? r->local_bytes + own > ECI_LOCAL_MAX : !local && !l->parent && l->bulk_bytes + size > ECI_HELD_MAX)
+	bool full = local ? own && f->len && r->local_bytes + own > ECI_LOCAL_MAX /* an END always fits */
+			  : !l->parent && l->bulk_bytes + size > ECI_HELD_MAX;
+	if (full)
 		return -4;
 	struct eci_item *it = eci_item_new(f, owed, local, blob);
 	struct eci_flow *w = it ? eci_flow_get(l, f, eci_is_large(f)) : NULL;

@@ -71,7 +71,7 @@ def belongs(x, y):
 
 
 def refused(out, kind, dst, src, handle, reply, body):
-    # A call that finds a full queue: who sent it is told, or who waits for it. A log record is dropped: what is lost with it is the
+    # A call that finds a full queue: who sent it is told, and, if it is an answer, who waits for it. A log record is dropped: what is lost with it is the
     # lines of its text, one at least, and what it says is lost already.
     if handle == 33:
         n = 0
@@ -86,10 +86,10 @@ def refused(out, kind, dst, src, handle, reply, body):
         STATS[4] += lines
         out.lost += lines + n
         LOCK.release()
-    elif not kind & 4 and reply:
+    elif not kind & 4:
         dead('busy', src, reply, dst, '')
-    elif not kind & 4 and handle > 255:
-        dead('busy', dst, handle, src, '')
+        if handle > 255 and not (reply and out.child):
+            dead('busy', dst, handle, src, '')
 
 
 class Many:

@@ -50,7 +50,7 @@ def dead(reason, src, reply, asked, evidence):
 
 def forward(link, out, kind, hops, dst, src, auth, handle, reply, body, many=None):
     n = out.held[0] + out.held[1] + len(body) + 28
-    if kind & 3 == 1 and n > QUEUE_MAX and (out.child or reply or handle == 33 or n > ANSWERS_MAX):
+    if kind & 3 == 1 and n > QUEUE_MAX and (out.child or handle < 256 or n > ANSWERS_MAX):
         return refused(out, kind, dst, src, handle, reply, body)
     if kind & 2 and not link and out.held[2] + len(body) + 28 > HELD_MAX:
         return dead('busy', src, not kind & 4 and reply, dst, '')
