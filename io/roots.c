@@ -12,13 +12,13 @@
  * asks for no submodule that does not exist. A listing names folders with a slash at the end. */
 #include "io/roots.h"
 #include "io/folder.h"
+#include "io/pack.h"
 
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 #define SEARCH_MAX 4096u /* folders read to find out whether there is Python below: a second of a cold disk */
 #define SUFFIX ".py"
@@ -412,18 +412,6 @@ static int find(void *ctx, const char *name, struct eci_source *out)
 	return rc;
 }
 
-static int deflate_all(void *ctx, const uint8_t *p, size_t n, struct eci_buf *out)
-{
-	uLongf len = compressBound((uLong)n);
-	uint8_t *to = eci_buf_reserve(out, len);
-
-	(void)ctx;
-	if (!to || compress2(to, &len, p, (uLong)n, Z_BEST_COMPRESSION) != Z_OK)
-		return -1;
-	eci_buf_commit(out, len);
-	return 0;
-}
-
 static void digest(void *ctx, const uint8_t *p, size_t n, uint8_t out[16])
 {
 	uint8_t whole[crypto_hash_sha256_BYTES];
@@ -433,4 +421,4 @@ static void digest(void *ctx, const uint8_t *p, size_t n, uint8_t out[16])
 	memcpy(out, whole, 16);
 }
 
-const struct eci_source_ops eci_roots_ops = {find, deflate_all, digest};
+const struct eci_source_ops eci_roots_ops = {find, eci_pack, eci_pack_stop, digest};

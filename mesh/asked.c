@@ -5,9 +5,10 @@
  * thread, as an import is waited for anyway.
  *
  * A question is a few bytes, and its answer may be 16 MiB to compress and to hold; who asks is not trusted. So a link's
- * questions wait, in order, once answering has taken TURN_MS of a turn of the loop, which then answers one of each link
- * and does its other work between; and while QUEUED_MAX of what was answered is still to be written to that link, for
- * what waits there is held from everybody's (ECI_LOCAL_MAX). Past ASKED_MAX a question is answered `busy`. */
+ * questions wait, in order, once answering has taken TURN_MS of a turn of the loop, which then answers one of each
+ * link, as far as that time goes, and does its other work between; while the answer to the first of them is compressed,
+ * which may take several turns; and while QUEUED_MAX of what was answered is still to be written to that link, for what
+ * waits there is held from everybody's (ECI_LOCAL_MAX). Past ASKED_MAX a question is answered `busy`. */
 #include "mesh/asked.h"
 #include "io/folder.h"
 #include "io/roots.h"
@@ -62,19 +63,23 @@ static void count(ectx_mesh *m, uint32_t src, size_t n)
 	c->asked_bytes += n;
 }
 
-static void answer(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *name, size_t n)
+/* False: it is still being compressed, and is asked again in a later turn. */
+static bool answer(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *name, size_t n)
 {
 	struct eci_buf out = ECI_BUF_NULL;
 	uint64_t began = eci_now_ms();
 	int r = eci_responder_answer(m->responder, src, name, n, &out);
 	say_cut(m);
 	size_t size = eci_buf_len(&out);
+	m->asked_ms += eci_now_ms() - began;
+	if (r > 0)
+		return false;
 	if (r < 0)
 		refuse(m, src, reply_to, r == -2 ? "bad-body" : "busy");
 	else if (eci_router_send_buf(m->router, src, reply_to, 0, &out, eci_now_ms()) == 0)
 		count(m, src, size);
 	eci_buf_deinit(&out);
-	m->asked_ms += eci_now_ms() - began;
+	return true;
 }
 
 /* ---- those that wait ---- */
@@ -123,18 +128,25 @@ uint64_t eci_asked_turn(ectx_mesh *m, uint64_t now)
 {
 	uint64_t next = UINT64_MAX;
 	m->asked_ms = 0;
-	for (ectx_context *c = m->roots_of_tree; c; c = c->next_sibling) {
+	ectx_context *first = m->asked_next ? m->asked_next : m->roots_of_tree, *c = first, *last = NULL;
+	for (; c && c != last; c = c->next_sibling ? c->next_sibling : m->roots_of_tree) {
 		struct eci_asked *q = c->asked;
+		last = first;
 		if (!q)
 			continue;
+		if (m->asked_ms >= TURN_MS) { /* it is the first of the next turn */
+			m->asked_next = c;
+			return now;
+		}
 		if (full(m, c)) { /* it may be another thread that writes */
 			next = next < now + TURN_MS ? next : now + TURN_MS;
 			continue;
 		}
-		c->asked = q->next;
-		c->nasked--;
-		answer(m, q->src, q->reply_to, q->name, q->n);
-		free(q);
+		if (answer(m, q->src, q->reply_to, q->name, q->n)) {
+			c->asked = q->next;
+			c->nasked--;
+			free(q);
+		}
 		if (c->asked)
 			next = now;
 	}
@@ -152,8 +164,10 @@ void eci_asked_take(ectx_mesh *m, struct eci_link *link, const struct eci_frame 
 		return;
 	}
 	ectx_context *c = eci_context_of_id(m, eci_link_peer(link));
-	if (c && f->reply_to && (c->asked || m->asked_ms >= TURN_MS || full(m, c)))
+	if (!f->reply_to)
+		return;
+	if (!c)
+		refuse(m, f->src, f->reply_to, "busy");
+	else if (c->asked || m->asked_ms >= TURN_MS || full(m, c) || !answer(m, f->src, f->reply_to, name, n))
 		wait_turn(c, f->src, f->reply_to, name, n);
-	else if (f->reply_to)
-		answer(m, f->src, f->reply_to, name, n);
 }

@@ -168,7 +168,7 @@ struct ectx_mesh {
 	pthread_mutex_t ask_lock; /* one question at a time; taken without `lock` */
 	struct eci_secret_value *secrets;
 
-	ectx_context *contexts, *by_name, *by_id, *roots_of_tree;
+	ectx_context *contexts, *by_name, *by_id, *roots_of_tree, *asked_next;
 	ectx_context *work;
 	uint32_t last_gid, cast_widened;
 	uint32_t next_id, dials; /* dials: children of the master in DIALING */

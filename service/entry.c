@@ -2,8 +2,9 @@
  *
  * It goes through two states. Looked up: the plain bytes are held, because what imports it wants to know only that it
  * exists. Packed: when it is to be sent for the first time its imports are read and its bytes compressed, and the plain
- * bytes go. So a module that is never sent is never compressed, and one that is sent is never read again: a file that
- * changes later is still served as it was, and every context of a mesh runs the same code. */
+ * bytes go; what is large takes several turns of the loop for that. So a module that is never sent is never compressed,
+ * and one that is sent is never read again: a file that changes later is still served as it was, and every context of a
+ * mesh runs the same code. */
 #include "service/responder_impl.h"
 
 #include <stdlib.h>
@@ -35,6 +36,8 @@ void eci_entry_deinit(struct eci_entry *e)
 
 	for (i = 0; i < e->import_count; i++)
 		free(e->imports[i]);
+	if (e->packing)
+		e->stop(e->packing);
 	free(e->imports);
 	free(e->name);
 	free(e->path);
@@ -49,14 +52,19 @@ int eci_entry_pack(struct eci_entry *e, const struct eci_source_ops *ops, void *
 	static const uint8_t nothing[1];
 	/* An agent executes a namespace package as it does any other: its source is empty, but it is one. */
 	const uint8_t *bytes = e->kind == ECI_MOD_NAMESPACE ? nothing : e->bytes;
+	int rc = 0;
 
 	if (e->packed)
 		return 0;
-	if (bytes && ops->deflate(ctx, bytes, e->len, &e->zlib)) {
+	e->stop = ops->stop;
+	if (bytes)
+		rc = ops->pack(ctx, &e->packing, bytes, e->len, &e->zlib, e->digest);
+	else
+		ops->digest(ctx, nothing, 0, e->digest);
+	if (rc < 0)
 		eci_buf_deinit(&e->zlib);
-		return -1;
-	}
-	ops->digest(ctx, eci_buf_data(&e->zlib), eci_buf_len(&e->zlib), e->digest);
+	if (rc)
+		return rc;
 	free(e->bytes);
 	e->bytes = NULL;
 	e->packed = true;
@@ -97,6 +105,7 @@ void eci_entry_encode(const struct eci_entry *e, const struct eci_filter *f, str
 {
 	size_t i;
 
+	(void)eci_buf_reserve(out, eci_buf_len(&e->zlib) + strlen(e->name) + strlen(e->path) + 64); /* in one step */
 	eci_cbor_put_array(out, 7);
 	eci_cbor_put_str(out, e->name);
 	eci_cbor_put_uint(out, (uint64_t)e->kind);

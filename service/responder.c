@@ -11,7 +11,9 @@
  * links and 10,000 modules are a megabyte.
  *
  * An answer is bounded; where it is cut, the rest is asked for when it is needed. Data and listings are made for the
- * answer and forgotten: there may be gigabytes below a root, and relays cache. */
+ * answer and forgotten: there may be gigabytes below a root, and relays cache. What is large is compressed over several
+ * turns, and until then its question is asked again; of data one at a time, or every link could have 16 MiB held here.
+ */
 #include "service/responder_impl.h"
 
 #include <stdlib.h>
@@ -44,6 +46,8 @@ struct eci_responder {
 	struct record *records;
 	struct sent *links;
 	uint32_t count, round;
+	struct eci_entry making; /* data that is being compressed, for a link; its name is NULL if none is */
+	uint32_t making_for;
 };
 
 struct walk {
@@ -86,6 +90,7 @@ void eci_responder_free(struct eci_responder *r)
 		free(s->bits);
 		free(s);
 	}
+	eci_entry_deinit(&r->making);
 	eci_filter_deinit(&r->filter);
 	free(r);
 }
@@ -137,6 +142,8 @@ void eci_responder_forget_link(struct eci_responder *r, uint32_t link)
 {
 	struct sent *s;
 
+	if (r->making_for == link)
+		eci_entry_deinit(&r->making);
 	HASH_FIND(hh, r->links, &link, sizeof(link), s);
 	if (!s)
 		return;
@@ -313,16 +320,19 @@ static int walk_add(struct walk *w, struct record *rec, uint32_t round)
 	return 0;
 }
 
-/* Fills w with what the answer holds: the first is the one asked for. */
+/* Fills w with what the answer holds: the first is the one asked for. 1: something of it is not compressed yet. */
 static int closure(struct eci_responder *r, const struct sent *s, struct walk *w)
 {
 	size_t at, i, children, bytes = 0, items = 0;
+	int rc;
 	struct record *rec, *found;
 
 	for (at = 0; at < w->count; at++) {
 		rec = w->list[at];
-		if (scan(r, rec) || eci_entry_pack(&rec->entry, r->ops, r->ctx))
-			return -1;
+		rc = scan(r, rec);
+		rc = rc ? rc : eci_entry_pack(&rec->entry, r->ops, r->ctx);
+		if (rc)
+			return rc;
 		for (children = 0; rec->entry.children && rec->entry.children[children];)
 			children++;
 		if (at > 0) {
@@ -350,7 +360,9 @@ static int answer_module(struct eci_responder *r, uint32_t link, struct record *
 	int rc = -1;
 
 	r->round++;
-	if (s && walk_add(&w, rec, r->round) == 0 && closure(r, s, &w) == 0) {
+	if (s && walk_add(&w, rec, r->round) == 0)
+		rc = closure(r, s, &w);
+	if (rc == 0) {
 		eci_cbor_put_array(out, w.count);
 		for (i = 0; i < w.count; i++) {
 			eci_entry_encode(&w.list[i]->entry, &r->filter, out);
@@ -370,20 +382,29 @@ static void answer_missing(const char *name, struct eci_buf *out)
 	eci_cbor_put_uint(out, ECI_MOD_MISSING);
 }
 
-static int answer_data(struct eci_responder *r, const char *name, struct eci_buf *out)
+static int answer_data(struct eci_responder *r, uint32_t link, const char *name, struct eci_buf *out)
 {
-	struct eci_entry entry;
-	int rc = find(r, name, &entry);
+	struct eci_entry *e = &r->making;
+	int rc = 1;
 
+	if (e->name && r->making_for != link)
+		return 1;
+	if (e->name && strcmp(e->name, name) != 0)
+		eci_entry_deinit(e);
+	if (!e->name)
+		rc = find(r, name, e);
+	r->making_for = link;
 	if (rc < 0)
 		return -1;
 	if (rc == 0) {
 		answer_missing(name, out);
 	} else {
-		rc = eci_entry_pack(&entry, r->ops, r->ctx);
+		rc = eci_entry_pack(e, r->ops, r->ctx);
+		if (rc > 0)
+			return 1;
 		eci_cbor_put_array(out, 1);
-		eci_entry_encode(&entry, &r->filter, out);
-		eci_entry_deinit(&entry);
+		eci_entry_encode(e, &r->filter, out);
+		eci_entry_deinit(e);
 		if (rc)
 			return -1;
 	}
@@ -401,7 +422,7 @@ int eci_responder_answer(struct eci_responder *r, uint32_t link, const char *nam
 	text[len] = '\0';
 	rec = known(r, text);
 	if (!rec && strchr(text, '/'))
-		return answer_data(r, text, out);
+		return answer_data(r, link, text, out);
 	if (!rec && lookup(r, text, &rec))
 		return -1;
 	if (rec)

@@ -19,7 +19,9 @@ struct eci_entry {
 	char *path;
 	uint8_t *bytes; /* until it is packed */
 	size_t len;
-	char **children; /* NULL, or NULL-terminated in one block */
+	char **children;             /* NULL, or NULL-terminated in one block */
+	struct eci_packing *packing; /* begun, not done */
+	void (*stop)(struct eci_packing *state);
 	struct eci_buf zlib;
 	uint8_t digest[16];
 	char **imports; /* NULL-terminated, each malloc'd; set by eci_entry_set_imports() */
@@ -31,7 +33,7 @@ struct eci_entry {
 /* Takes everything out of src, even when it fails. 0 or -1 (no memory). */
 int eci_entry_init(struct eci_entry *e, const char *name, struct eci_source *src);
 void eci_entry_deinit(struct eci_entry *e);
-/* Compresses it and forgets the plain bytes. 0 or -1. */
+/* Compresses it and forgets the plain bytes. 0, -1, or 1: not done yet. */
 int eci_entry_pack(struct eci_entry *e, const struct eci_source_ops *ops, void *ctx);
 /* Appends it as docs/protocol.md section 11 says. Children that the filter refuses are left out; NULL allows all. */
 void eci_entry_encode(const struct eci_entry *e, const struct eci_filter *f, struct eci_buf *out);

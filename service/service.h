@@ -45,13 +45,19 @@ struct eci_source {
 	char **children; /* NULL-terminated, one malloc'd block, or NULL: direct submodules (package, namespace) or
 			    names (listing; folders end in '/') */
 };
+struct eci_packing;
 /* What a responder needs from the world; io/roots.c implements it for real folders. */
 struct eci_source_ops {
 	/* Looks name (dotted module, or data path with '/', or listing ending in '/') up in what the roots hold; out
 	 * zeroed when missing. 0 or -1 (no memory). Names have been checked for form. */
 	int (*find)(void *ctx, const char *name, struct eci_source *out);
-	int (*deflate)(void *ctx, const uint8_t *p, size_t n, struct eci_buf *out); /* zlib format, level 9 */
-	void (*digest)(void *ctx, const uint8_t *p, size_t n, uint8_t out[16]);     /* first half of SHA-256 */
+	/* Appends p as zlib bytes, and says the first half of their SHA-256, as much at a time as one turn of the loop
+	 * may take. 1: it is not done, and goes on with the same arguments; *state is NULL before, and after 0 (done)
+	 * or -1 (no memory). stop: it is not wanted any more. */
+	int (*pack)(void *ctx, struct eci_packing **state, const uint8_t *p, size_t n, struct eci_buf *out,
+		    uint8_t digest[16]);
+	void (*stop)(struct eci_packing *state);
+	void (*digest)(void *ctx, const uint8_t *p, size_t n, uint8_t out[16]); /* of what has no bytes */
 };
 #define ECI_MODULE_BYTES_MAX (16u * 1024u * 1024u) /* inflated */
 struct eci_responder;
@@ -63,7 +69,8 @@ void eci_responder_free(struct eci_responder *r);
 int eci_responder_add(struct eci_responder *r, const char *name, const char *path, const uint8_t *source, size_t len);
 /* Answer to GET_MODULE `name` from the child link whose key is `link`: the entry and what it imports, recursively, that
  * was not sent over that link before (docs/protocol.md section 11). Appends the CBOR body to out. 0; -1 no memory; -2
- * malformed name (answer `bad-body`). */
+ * malformed name (answer `bad-body`); 1: some of it is still being compressed, or another link's is: nothing was
+ * appended, and the same is asked again in the next turn, before anything else for that link. */
 int eci_responder_answer(struct eci_responder *r, uint32_t link, const char *name, size_t len, struct eci_buf *out);
 void eci_responder_forget_link(struct eci_responder *r, uint32_t link);
 /* Imports that Python source names (import a.b, from x import y (x and x.y both are candidates), relative forms

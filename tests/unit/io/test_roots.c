@@ -417,3 +417,40 @@ Test(roots, digest_is_sha256)
 	eci_roots_ops.digest(NULL, (const uint8_t *)"abc", 3, out);
 	cr_expect(memcmp(out, "\xba\x78\x16\xbf\x8f\x01\xcf\xea\x41\x41\x40\xde\x5d\xae\x22\x23", 16) == 0);
 }
+
+/* Nothing, noise, and four letters in any order, which take longest: in several calls where it is much, and what comes
+ * out is what went in. */
+Test(roots, packs_in_slices)
+{
+	static const char letters[] = "ACGT";
+	const size_t n = 3u << 20;
+	uint8_t *in = malloc(n), *back = malloc(n), sum[16], expected[16];
+	uint32_t x = 1;
+
+	for (int kind = 0; kind < 3; kind++) {
+		struct eci_packing *state = NULL;
+		struct eci_buf out = ECI_BUF_NULL;
+		size_t of = kind ? n : 0, calls = 1;
+		uLongf got = n;
+
+		for (size_t i = 0; i < of; i++) {
+			x = x * 1664525 + 1013904223;
+			in[i] = kind == 1 ? (uint8_t)(x >> 24) : (uint8_t)letters[x >> 30];
+		}
+		while (eci_roots_ops.pack(NULL, &state, in, of, &out, sum) == 1)
+			calls++;
+		cr_expect(!state && (kind ? calls > 2 : calls == 1), "%zu", calls);
+		cr_assert_eq(uncompress(back, &got, eci_buf_data(&out), eci_buf_len(&out)), Z_OK);
+		cr_expect(got == of && memcmp(in, back, of) == 0);
+		eci_roots_ops.digest(NULL, eci_buf_data(&out), eci_buf_len(&out), expected);
+		cr_expect(memcmp(sum, expected, 16) == 0);
+		eci_buf_deinit(&out);
+	}
+	struct eci_packing *state = NULL;
+	struct eci_buf out = ECI_BUF_NULL;
+	cr_expect_eq(eci_roots_ops.pack(NULL, &state, in, n, &out, sum), 1);
+	eci_roots_ops.stop(state);
+	eci_buf_deinit(&out);
+	free(in);
+	free(back);
+}

@@ -59,24 +59,6 @@ static int find(void *ctx, const char *name, struct eci_source *out)
 	return 0;
 }
 
-static int deflate(void *ctx, const uint8_t *p, size_t n, struct eci_buf *out)
-{
-	struct world *w = ctx;
-	size_t i;
-
-	w->deflates++;
-	if (!w->big) {
-		eci_buf_puts(out, "z:");
-		return eci_buf_append(out, p, n);
-	}
-	if (!eci_buf_reserve(out, w->big))
-		return -1;
-	for (i = 0; i < w->big; i++)
-		out->mem[out->tail + i] = 'z';
-	eci_buf_commit(out, w->big);
-	return 0;
-}
-
 static void digest(void *ctx, const uint8_t *p, size_t n, uint8_t out[16])
 {
 	(void)ctx;
@@ -85,7 +67,30 @@ static void digest(void *ctx, const uint8_t *p, size_t n, uint8_t out[16])
 		out[0] = p[2];
 }
 
-static const struct eci_source_ops ops = {find, deflate, digest};
+static int pack(void *ctx, struct eci_packing **state, const uint8_t *p, size_t n, struct eci_buf *out, uint8_t sum[16])
+{
+	struct world *w = ctx;
+	size_t i;
+
+	*state = NULL;
+	w->deflates++;
+	if (!w->big) {
+		eci_buf_puts(out, "z:");
+		if (eci_buf_append(out, p, n))
+			return -1;
+		digest(ctx, eci_buf_data(out), eci_buf_len(out), sum);
+		return 0;
+	}
+	if (!eci_buf_reserve(out, w->big))
+		return -1;
+	for (i = 0; i < w->big; i++)
+		out->mem[out->tail + i] = 'z';
+	eci_buf_commit(out, w->big);
+	digest(ctx, eci_buf_data(out), eci_buf_len(out), sum);
+	return 0;
+}
+
+static const struct eci_source_ops ops = {find, pack, NULL, digest};
 
 /* "NAME/KIND NAME/KIND ..." of the answer, whose form is checked on the way; "!" and the code when it failed. */
 static const char *ask(struct eci_responder *r, uint32_t link, const char *name)
