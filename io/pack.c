@@ -1,8 +1,8 @@
 /* Compressing what is served, a slice at a time.
  *
- * 16 MiB take a second to compress, and with unlucky data (four letters in any order) a quarter of a minute; for so long
- * the loop would hear nobody, and everybody would find it silent. So a slice ends when SLICE_MS have passed, and is gone
- * on with in a later turn. The result does not depend on where the slices were cut.
+ * 16 MiB take a second to compress, and with unlucky data (four letters in any order) a quarter of a minute; for so
+ * long the loop would hear nobody, and everybody would find it silent. So a slice ends when SLICE_MS have passed, and
+ * is gone on with in a later turn. The result does not depend on where the slices were cut.
  *
  * Up to FAST_ABOVE the level is 9: a module is compressed once and sent to many. Above it is 1, which is three times as
  * quick, or twenty with the unlucky, for a tenth more bytes: who asks for so much waits, and so does the next. */

@@ -8,9 +8,9 @@
  *    its user; it ends when its stdin is closed).
  *  - Nothing is written ahead of the marker but the answer and, in feed mode, the first stage: a shell, or a tool that
  *    has not asked yet, would eat it.
- *  - Another attempt is made in three cases, each bounded: a connection dropped before authentication (three times), a
- *    tool that wants a terminal (once), and a login that gives no marker (once, fed; only ssh and su start a login
- * shell, which could ignore our command).
+ *  - Another attempt is made in three cases, each bounded: a connection dropped before a password was given (three
+ *    times), a tool that wants a terminal (once), and a login that gives no marker (once, fed; only ssh and su start a
+ *    login shell, which could ignore our command).
  *  - A target with an image needs no dialogue: once started it is the agent. If it does not start, a shell is tried.
  *  - Silence is measured from the last byte, so that a slow profile is not cut short; but not for ever, as a shell may
  *    print for ever.
@@ -215,7 +215,7 @@ static void exited_without_marker(struct eci_dialogue *d, int wait_status, uint6
 	bool has_cause = d->cause && (!ssh || ssh_failed || (wait_status & 0x7f) || d->cause->act == ECI_MSG_STATUS);
 	if (has_cause && d->cause->act == ECI_MSG_TTY && try_terminal(d)) {
 		spawn(d, now_ms);
-	} else if (has_cause && d->cause->act == ECI_MSG_DROPPED && d->dials + 1 < ECI_DIAL_TRIES) {
+	} else if (has_cause && d->cause->act == ECI_MSG_DROPPED && !d->answered && d->dials + 1 < ECI_DIAL_TRIES) {
 		dial_again(d, now_ms);
 	} else if (has_cause) {
 		eci_verdict_cause(d, now_ms);

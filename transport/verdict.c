@@ -123,10 +123,14 @@ void eci_verdict_words(const struct eci_dialogue *d, char *out, size_t cap)
 }
 
 /* A refusal means something else when the password was given, or none was declared. */
-static void refine_cause(const struct eci_dialogue *d, enum ectx_code *code, const char **hint)
+static void refine_cause(const struct eci_dialogue *d, enum ectx_phase *phase, enum ectx_code *code, const char **hint)
 {
 	bool takes_password = strstr(d->cause_line, "password") || strstr(d->cause_line, "keyboard-interactive");
-	if (*code == ECTX_E_PASSWORD_WRONG && !d->answered) {
+	if (d->cause->act == ECI_MSG_DROPPED && d->answered) { /* some servers refuse so */
+		*phase = ECTX_PHASE_AUTH;
+		*code = ECTX_E_PASSWORD_WRONG;
+		*hint = "the connection was closed once the password was given, which is not given again";
+	} else if (*code == ECTX_E_PASSWORD_WRONG && !d->answered) {
 		*code = ECTX_E_BECOME_REFUSED;
 	} else if (*code == ECTX_E_AUTH_REFUSED && strstr(d->cause_line, "Permission denied (")) {
 		if (d->answered)
@@ -144,16 +148,17 @@ static void refine_cause(const struct eci_dialogue *d, enum ectx_code *code, con
 
 void eci_verdict_cause(struct eci_dialogue *d, uint64_t now_ms)
 {
+	enum ectx_phase phase = d->cause->phase;
 	enum ectx_code code = d->cause->code;
 	const char *hint = d->cause->hint;
 	char saw[2 * ECI_LINE_MAX + 8];
-	refine_cause(d, &code, &hint);
+	refine_cause(d, &phase, &code, &hint);
 	size_t n = escape_line(saw, ECI_LINE_MAX, d->cause_line);
 	if (*d->also_line && n + 4 < sizeof saw) {
 		memcpy(saw + n, " | ", 4);
 		escape_line(saw + n + 3, sizeof saw - n - 3, d->also_line);
 	}
-	eci_verdict_set(d, d->cause->phase, code, saw, hint, now_ms);
+	eci_verdict_set(d, phase, code, saw, hint, now_ms);
 }
 
 void eci_verdict_exit(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, int wait_status,
