@@ -117,7 +117,7 @@ void eci_fold_print(struct eci_fold *f, int fd)
 		if (b->nodes.n > 1)
 			eci_out_printf(fd, " (%zu)", b->nodes.n);
 		eci_out_text(fd, "\n" RULE);
-		eci_out_bytes(fd, b->text, b->len);
+		eci_out_remote(fd, b->text, b->len);
 		eci_out_text(fd, "\n");
 		if (b->dropped)
 			eci_out_printf(2, "econtext: %s: %" PRIu64 " bytes more were not kept: -b keeps %u a node\n",

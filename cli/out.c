@@ -22,6 +22,7 @@
 
 #include "cli/opts.h"
 #include "cli/signals.h"
+#include "econtext/econtext.h"
 
 /* One pipe's worth: more would only delay what is shown. */
 #define BUFFER_MAX 65536
@@ -110,6 +111,30 @@ void eci_out_bytes(int fd, const char *p, size_t n)
 	}
 	memcpy(out.bytes + out.len, p, n);
 	out.len += n;
+}
+
+void eci_out_remote(int fd, const char *p, size_t n)
+{
+	static int terminal[3]; /* 0: not asked yet; 1: it is one; -1: it is none */
+	if (!terminal[fd])
+		terminal[fd] = isatty(fd) ? 1 : -1;
+	if (terminal[fd] < 0) {
+		eci_out_bytes(fd, p, n);
+		return;
+	}
+	for (const char *end = p + n;;) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		const char *last = nl ? nl : end;
+		if (last > p && last[-1] == '\r') /* with the newline behind it, it does nothing */
+			last--;
+		char *text = ectx_escape(p, (size_t)(last - p));
+		eci_out_text(fd, text ? text : "");
+		free(text);
+		if (!nl)
+			return;
+		eci_out_bytes(fd, "\n", 1);
+		p = nl + 1;
+	}
 }
 
 void eci_out_text(int fd, const char *text)

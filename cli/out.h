@@ -8,6 +8,8 @@
 /* Appends to the output of fd (1 or 2). Kept until eci_out_flush(), or until it is much. Blocks while the reader does.
  */
 void eci_out_bytes(int fd, const char *p, size_t n);
+/* The same of what a remote wrote beside a node's name, one line or more: on a terminal what acts there is escaped. */
+void eci_out_remote(int fd, const char *p, size_t n);
 void eci_out_text(int fd, const char *text);
 void eci_out_printf(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void eci_out_flush(void);

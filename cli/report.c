@@ -42,7 +42,7 @@ static void line(void *arg, const char *text, size_t n, bool cut)
 	}
 	eci_out_text(to->stream, to->job->name);
 	eci_out_bytes(to->stream, ": ", 2);
-	eci_out_bytes(to->stream, text, n);
+	eci_out_remote(to->stream, text, n);
 	eci_out_bytes(to->stream, "\n", 1);
 }
 

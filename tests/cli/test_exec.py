@@ -1,6 +1,7 @@
 """exec and run: output by line, both streams, statuses, folding, JSON; commands of one word and of several; scripts."""
 import os
 import shutil
+import termios
 
 from support import LIMIT, PROGRAM, Case, read_until, signal, subprocess, terminal
 
@@ -182,6 +183,23 @@ class Exec(Case):
         end = self.ends(0, 'exec', '--pty', '-w', 'n1', 'test -t 1 && test -t 2 && stty size <&1; cat; echo err >&2')
         self.assertEqual(end.out, 'n1: 24 80\nn1: err\n')
         self.assertEqual(end.err, '')
+
+    def test_escapes_on_a_terminal(self):
+        command = "printf 'a\\rn2: \\033[2J\\033]0;t\\007\\302\\233m\\tb\\r\\n'"
+        for args, raw in (['-w', 'n1'], False), (['-b', '-w', 'n[1-2]'], False), (['--raw', '-w', 'n1'], True):
+            ours, theirs = terminal()
+            attributes = termios.tcgetattr(theirs)
+            attributes[1] &= ~termios.OPOST
+            termios.tcsetattr(theirs, termios.TCSANOW, attributes)
+            child = self.start('exec', *(args + [command]), stdout=theirs)
+            os.close(theirs)
+            out = read_until(ours, b'b\r\n' if raw else b'b\n')
+            os.close(ours)
+            child.wait()
+            self.assertEqual(b'\033' in out, raw, out)
+            self.assertIn(b'a\rn2: \033[2J' if raw else b'a\\x0dn2: \\x1b[2J\\x1b]0;t\\x07\\u009bm\tb\n', out)
+        end = self.ends(0, 'exec', '-w', 'n1', command)
+        self.assertIn('a\rn2: \033[2J', end.out)
 
     def test_no_stdin(self):
         self.assertEqual(self.ends(0, 'exec', '-w', 'n1', '--', 'cat', stdin=subprocess.PIPE).out, '')

@@ -22,6 +22,11 @@ void eci_out_bytes(int fd, const char *p, size_t n)
 	len += n;
 }
 
+void eci_out_remote(int fd, const char *p, size_t n)
+{
+	eci_out_bytes(fd, p, n);
+}
+
 void eci_out_text(int fd, const char *text)
 {
 	eci_out_bytes(fd, text, strlen(text));
