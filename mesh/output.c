@@ -8,6 +8,9 @@
 #include "mesh/command.h"
 #include "mesh/event.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define END_OF_FILE 4 /* what termios(3) calls VEOF, as terminals are made */
 
 static void closed(struct ectx_future *f)
@@ -26,6 +29,18 @@ static void on_err(void *arg, const uint8_t *p, size_t n)
 {
 	struct ectx_future *f = arg;
 	eci_event_output(f, 2, eci_stream_handle(f->err), p, n);
+}
+
+/* More came than was granted, or data behind the end: what is between is not known, and no success. A command of our
+ * own has its own ways to tell. True: f is done. */
+static bool cut(struct ectx_future *f, bool open, const struct eci_answer *a)
+{
+	if (!open || f->command || strcmp(a->reason, "bad-credit") != 0)
+		return false;
+	char saw[200];
+	(void)snprintf(saw, sizeof saw, "its output was cut: %s: %.150s", a->reason, a->evidence);
+	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_PROTOCOL, saw, f->context);
+	return true;
 }
 
 static void out_ended(void *arg)
@@ -54,15 +69,18 @@ static void out_room(void *arg)
 
 static void out_dead(void *arg, const struct eci_answer *a)
 {
-	(void)a;
+	struct ectx_future *f = arg;
+	if (cut(f, f->out_open, a))
+		return;
 	eci_future_rouse(arg);
 	out_ended(arg);
 }
 
 static void err_dead(void *arg, const struct eci_answer *a)
 {
-	(void)a;
-	err_ended(arg);
+	struct ectx_future *f = arg;
+	if (!cut(f, f->err_open, a))
+		err_ended(arg);
 }
 
 static const struct eci_stream_ops out_ops = {.data = on_out, .ended = out_ended, .room = out_room, .dead = out_dead};

@@ -257,6 +257,44 @@ class Refuses(Agent):
             self.say(src, reply_to, ['busy', self.id, self.id, 'full'], DEAD)
 
 
+class Credit(Agent):
+    """ACK for what was never sent, CREDIT without end, for others' streams and for what is none, data behind the end."""
+
+    def hear(self, src, handle, reply_to, value):
+        if handle != EXEC:
+            return
+        out, err, what = value[3], value[4], os.environ['WHAT']
+        most = (1 << 64) - 1
+        if what == 'ack':
+            self.say(src, ACK, 1 << 20, 0)
+        elif what == 'ack-64':
+            self.say(src, ACK, most, 0)
+        elif what == 'ack-negative':
+            self.say(src, ACK, -1, 0)
+        elif what == 'credit':
+            for n in (most, most, 1 << 32, (1 << 32) - 1, 1 << 31, 0, 1, -1) * 50:
+                self.say(src, CREDIT, [out, n], 0)
+                self.say(src, CREDIT, [err, n], 0)
+        elif what == 'others':
+            for i in range(4096):
+                self.say(src, CREDIT, [256 + i, most], 0)
+                write(self.frame(src, 256 + i, b'x' * 100, BULK, STREAM))
+                write(self.frame(src, 256 + i, b'', BULK | END, STREAM))
+                self.say(src, 256 + i, ['reset', 0, 0, 'gone'], 4)
+                if 256 + i not in (out, err, reply_to):
+                    self.say(src, 256 + i, [0, 0, 0])
+        elif what == 'evidence':
+            self.say(src, err, ['bad-credit', 0, 0, '\x1b[2J\x9b31m\u202e'], 4)
+        elif what == 'behind-end':
+            write(self.frame(src, out, b'x', BULK | END, STREAM) + self.frame(src, out, b'y', BULK, STREAM))
+        elif what == 'pause':
+            self.say(src, 5, [0, (1 << 32) - 1], 0)
+        if what in ('credit', 'others', 'evidence', 'behind-end'):
+            for stream in out, err:
+                write(self.frame(src, stream, b'', BULK | END, STREAM))
+            self.say(src, reply_to, [0, 0, 0])
+
+
 class Signal(Agent):
     def hear(self, src, handle, reply_to, value):
         if handle == EXEC:
