@@ -30,6 +30,7 @@ struct fetch {
 	bool into, folder; /* dest is one that things come into; it is there */
 	bool refused;      /* nothing can come */
 	bool ended;        /* all was said */
+	bool begun;        /* a file whose end was not said */
 	char path[PATH_LONGEST], place[PATH_LONGEST];
 	struct eci_incoming file; /* that is coming */
 	char *missing;            /* a folder that is not there, with a slash */
@@ -132,11 +133,21 @@ static void say_have(struct fetch *f)
 	f->refused = true;
 }
 
+/* What carries it may have lost some of what was said: no failure of theirs, and no success of ours. */
+static void not_ended(struct fetch *f)
+{
+	if (f->begun && !f->k.stop && !f->refused)
+		failed(f, f->file.place, "its end was not said");
+	f->begun = false;
+	eci_incoming_drop(&f->file);
+}
+
 static void begin_file(struct fetch *f, const ectx_value *v)
 {
 	struct eci_incoming *in = &f->file;
 	int64_t mode = 0, size = 0;
-	eci_incoming_drop(in);
+	not_ended(f);
+	f->begun = true;
 	in->error = place_of(f, ectx_array_at(v, 1));
 	(void)ectx_value_int(ectx_array_at(v, 2), &mode);
 	(void)ectx_value_int(ectx_array_at(v, 4), &size);
@@ -163,7 +174,8 @@ static void from(struct fetch *f, const ectx_value *v)
 
 static void end_file(struct fetch *f, const ectx_value *digest)
 {
-	const char *why = eci_incoming_end(&f->file, digest);
+	const char *why = f->begun ? eci_incoming_end(&f->file, digest) : "an end of what was not begun";
+	f->begun = false;
 	if (why)
 		failed(f, f->place, why);
 	else
@@ -385,18 +397,29 @@ static void fetch_all(struct fetch *f, const char *const *sources)
 	ectx_value_free(args);
 	if (call)
 		eci_copy_thread(&f->k, run, f);
-	ectx_error ignored = {0};
+	ectx_error error = {0};
+	struct eci_fail fail = {0};
 	eci_copy_wait(&f->k);
-	while (call && !f->k.stop && !f->refused && !ectx_future_wait(call, WAIT_MS))
-		;
+	/* It has no answer for us when its channel broke, but perhaps the reason. */
+	uint64_t until = f->ended ? UINT64_MAX : eci_now_ms() + ECI_SHELL_END_MS;
+	while (call && !f->k.stop && !f->refused && !ectx_future_wait(call, WAIT_MS) && eci_now_ms() < until)
+		eci_copy_tell(&f->k);
 	if (f->refused) {
 		; /* said already; what still runs there ends with its channel */
 	} else if (!call) {
-		ignored.status = ECTX_INTERNAL;
-		ignored.code = ECTX_E_NO_MEMORY;
-		eci_copy_failed(&f->k, f->c, NULL, &ignored);
+		error.status = ECTX_INTERNAL;
+		error.code = ECTX_E_NO_MEMORY;
+		eci_copy_failed(&f->k, f->c, NULL, &error);
 	} else if (ectx_future_done(call) && ectx_future_error(call)->status != ECTX_OK) {
 		eci_copy_failed(&f->k, f->c, NULL, ectx_future_error(call));
+	} else if (!f->ended && !f->k.stop) { /* it was all said there, and not all of it can be read here */
+		eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_PROTOCOL,
+			     "what came is no copy: bytes were lost, or mixed up");
+		eci_error_from(&error, &fail, f->c);
+		eci_copy_failed(&f->k, f->c, NULL, &error);
+		ectx_error_clear(&error);
+	} else if (f->begun) {
+		not_ended(f);
 	}
 	ectx_channel_free(f->ch);
 	ectx_future_free(call);

@@ -72,7 +72,7 @@ void eci_copy_thread(struct eci_copy *k, void (*run)(void *arg), void *arg)
 	run(arg);
 }
 
-static void tell(struct eci_copy *k)
+void eci_copy_tell(struct eci_copy *k)
 {
 	if (k->o->progress && k->o->progress(k->o->arg, k->done, k->total))
 		k->stop = true;
@@ -86,7 +86,7 @@ void eci_copy_wait(struct eci_copy *k)
 		struct timespec t = {.tv_sec = (time_t)(at / 1000), .tv_nsec = (long)(at % 1000) * 1000000};
 		(void)pthread_cond_timedwait(&k->ended, &k->lock, &t);
 		(void)pthread_mutex_unlock(&k->lock);
-		tell(k);
+		eci_copy_tell(k);
 		(void)pthread_mutex_lock(&k->lock);
 	}
 	(void)pthread_mutex_unlock(&k->lock);

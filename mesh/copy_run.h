@@ -28,6 +28,7 @@ struct eci_copy {
 int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_mesh *m);
 /* A thread of its own for run(arg), or this one where there is none to be had. */
 void eci_copy_thread(struct eci_copy *k, void (*run)(void *arg), void *arg);
+void eci_copy_tell(struct eci_copy *k); /* progress, which may say stop */
 void eci_copy_wait(struct eci_copy *k); /* until all threads have ended; tells progress meanwhile */
 /* The same, and then what is to be returned. */
 enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, ectx_error *err);
