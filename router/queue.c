@@ -12,9 +12,9 @@
  * that do not read cost a thousand small items, and not a thousand bodies.
  *
  * Bytes are counted where they lie: forwarded ones in the flow and the link (PAUSE looks at these, and past
- * ECI_HELD_MAX they are refused), own ones and shared bodies in the router (ECI_LOCAL_MAX), held calls in the link
- * (ECI_QUEUE_MAX). What
- * children sent upward has no limit of its own: it is not acknowledged yet, and each child is held to its window
+ * ECI_HELD_MAX they are refused), held calls in the link (ECI_QUEUE_MAX), own ones in the router, frames and shared
+ * bodies apart (ECI_LOCAL_MAX each: large messages for one who does not read must not stop the streams of all others).
+ * What children sent upward has no limit of its own: it is not acknowledged yet, and each child is held to its window
  * (credit.c). */
 #include "router/internal.h"
 
@@ -62,7 +62,7 @@ struct eci_blob *eci_blob_new(struct eci_router *r, const void *body, size_t len
 	b->refs = 1;
 	b->len = len;
 	memcpy(b->mem, body, len);
-	r->local_bytes += len;
+	r->blob_bytes += len;
 	return b;
 }
 
@@ -70,7 +70,7 @@ void eci_blob_drop(struct eci_router *r, struct eci_blob *b)
 {
 	if (--b->refs)
 		return;
-	r->local_bytes -= b->len;
+	r->blob_bytes -= b->len;
 	eci_mem_free(b);
 }
 

@@ -206,7 +206,7 @@ int eci_group_send(struct eci_router *r, const struct eci_frame *f)
 		return -3;
 	struct eci_blob *blob = NULL;
 	if (f->cls == ECI_BULK || eci_is_large(f)) {
-		if (r->local_bytes + f->len > ECI_LOCAL_MAX)
+		if (r->blob_bytes + f->len > ECI_LOCAL_MAX)
 			return -4;
 		blob = eci_blob_new(r, f->body, f->len);
 		if (!blob)
@@ -248,7 +248,7 @@ int eci_route_put(struct eci_router *r, const struct eci_frame *f)
 		return -3;
 	if (!eci_is_large(f))
 		return put_own(l, f, NULL);
-	if (r->local_bytes + f->len > ECI_LOCAL_MAX)
+	if (r->blob_bytes + f->len > ECI_LOCAL_MAX)
 		return -4;
 	struct eci_blob *blob = eci_blob_new(r, f->body, f->len);
 	if (!blob)

@@ -25,10 +25,12 @@
 #define ECI_HELD_AT                                                                                       \
 	(25u * ECI_MIB) /* above it the whole link is paused: a hop window, groups and a frame may follow \
 			 */
-#define ECI_LOCAL_MAX ECI_COLLECT_MAX /* own bulk that waits in this router: as much as a receiver would collect */
-#define ECI_SELF_MAX ECI_COLLECT_MAX  /* frames to oneself that wait: the same, one large message must fit */
-#define ECI_DROPPED_SOURCES 1024u     /* refused large messages remembered until their last fragment; 48 bytes each */
-#define ECI_REASON_MAX 32u            /* longest reason is 15 bytes; a longer one is cut */
+#define ECI_LOCAL_MAX                                                                                            \
+	ECI_COLLECT_MAX /* own bulk that waits in this router, as frames; and the same, as shared bodies: what a \
+			   receiver would collect */
+#define ECI_SELF_MAX ECI_COLLECT_MAX /* frames to oneself that wait: the same, one large message must fit */
+#define ECI_DROPPED_SOURCES 1024u    /* refused large messages remembered until their last fragment; 48 bytes each */
+#define ECI_REASON_MAX 32u           /* longest reason is 15 bytes; a longer one is cut */
 #define ECI_NEVER UINT64_MAX
 
 /* A body that several links send: freed with its last item. */
@@ -190,8 +192,9 @@ struct eci_router {
 	size_t collect_bytes;
 
 	struct eci_item *self, *self_tail;
-	size_t self_bytes, local_bytes;
-	struct eci_buf scratch; /* a body under construction: filled and copied at once */
+	size_t self_bytes;
+	size_t local_bytes, blob_bytes; /* own bulk that waits: frames; shared bodies, also of what is passed on */
+	struct eci_buf scratch;         /* a body under construction: filled and copied at once */
 	struct eci_router_stats stats;
 	/* Last: what lies in front of them is near, and cheaper to name. */
 	struct eci_interval own[ECI_INTERVALS_MAX];

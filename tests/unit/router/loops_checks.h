@@ -104,7 +104,7 @@ static bool all_drained(void)
 {
 	size_t bytes = 0;
 	for (int i = 0; i < nnodes; i++)
-		bytes += nodes[i].r->local_bytes;
+		bytes += nodes[i].r->local_bytes + nodes[i].r->blob_bytes;
 	for (int i = 1; i < nnodes; i++) {
 		bytes += nodes[i].down.from->bulk_bytes + nodes[i].up.from->bulk_bytes;
 		bytes += nodes[i].down.from->inflight + nodes[i].up.from->inflight;
@@ -116,7 +116,7 @@ static void check_empty(void)
 {
 	for (int i = 0; i < nnodes; i++) {
 		struct node *n = &nodes[i];
-		CHECK(!n->r->local_bytes && !n->r->self, "%zu at %d", n->r->local_bytes, i);
+		CHECK(!n->r->local_bytes && !n->r->blob_bytes && !n->r->self, "%zu at %d", n->r->local_bytes, i);
 		CHECK(!n->r->widened && !n->r->stalled && !n->r->nslots, "%u slots at %d", n->r->nslots, i);
 		CHECK(!n->r->stats.bad_src && !n->r->stats.bad_auth && !n->r->stats.bad_reply);
 		struct side *both[] = {&n->down, &n->up};

@@ -49,7 +49,7 @@ Test(collect, what_is_cut_and_how)
 			cr_assert(k == 0 || f.len == ECI_BULK_BODY_MAX || off == sizes[k]);
 		}
 		cr_assert_eq(off, sizes[k]);
-		cr_assert_eq(w->r->local_bytes, 0);
+		cr_assert_eq(w->r->blob_bytes, 0);
 		free(body);
 		world_free(w);
 	}
@@ -76,7 +76,8 @@ Test(collect, later_calls_to_the_same_dst_wait_and_control_does_not)
 		strcat(order, what);
 	}
 	cr_assert_str_eq(order, "43P1E2");
-	cr_assert(w->r->local_bytes == 0 && w->kid[0]->held_calls == 0 && w->kid[0]->local_bulk == 0);
+	cr_assert(w->r->blob_bytes == 0 && w->r->local_bytes == 0 && w->kid[0]->held_calls == 0 &&
+		  w->kid[0]->local_bulk == 0);
 	free(big);
 	world_free(w);
 }

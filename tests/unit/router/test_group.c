@@ -196,7 +196,7 @@ Test(group, of_the_master)
 	/* large: each link gets its fragments, the body is stored once */
 	uint8_t *big = calloc(1, 100000);
 	cr_assert_eq(eci_router_send(w->r, ECI_CALL, ECI_F_MULTICAST, 9, ECI_H_CALL, 0, big, 100000, w->now), 0);
-	cr_assert_eq(w->r->local_bytes, 100000);
+	cr_assert_eq(w->r->blob_bytes, 100000);
 	cr_assert(w->delivered == 1 && w->last.len == 100000 && w->from == ECI_FROM_SELF);
 	for (int i = 0; i < 2; i++) {
 		size_t all = 0;
@@ -207,7 +207,7 @@ Test(group, of_the_master)
 		}
 		cr_assert_eq(all, 100000);
 	}
-	cr_assert_eq(w->r->local_bytes, 0);
+	cr_assert_eq(w->r->blob_bytes, 0);
 	cr_assert_eq(eci_router_send(w->r, ECI_CALL, ECI_F_MULTICAST, 10, ECI_H_CALL, 0, big, 1, w->now), -3);
 	for (uint32_t i = 1; i < ECI_GROUPS_MAX; i++)
 		cr_assert_eq(eci_router_group(w->r, 100 + i, v, 1, w->now), 0);
@@ -252,17 +252,17 @@ Test(group, what_waits_for_one_is_bounded)
 	const size_t large = ECI_FRAME_BODY_MAX + 1, most = ECI_LOCAL_MAX - large;
 	static const int rc[] = {-4, 0, -4};
 	cr_assert_eq(eci_router_group(w->r, 9, &v, 1, w->now), 0);
-	w->r->local_bytes += most; /* stands for messages */
+	w->r->blob_bytes += most; /* stands for messages */
 	for (int i = 0; i < 3; i++)
 		cr_assert_eq(eci_router_send(w->r, ECI_CALL, ECI_F_MULTICAST, 9, ECI_H_CALL, 0, zeros,
 					     i ? large : large + 1, w->now),
 			     rc[i]);
-	cr_assert_eq(w->r->local_bytes, ECI_LOCAL_MAX, "once for two links");
-	w->r->local_bytes -= most;
+	cr_assert_eq(w->r->blob_bytes, ECI_LOCAL_MAX, "once for two links");
+	w->r->blob_bytes -= most;
 	eci_link_lost(w->kid[0], "eof", "", w->now);
-	cr_assert_eq(w->r->local_bytes, large);
+	cr_assert_eq(w->r->blob_bytes, large);
 	eci_link_lost(w->kid[1], "eof", "", w->now);
-	cr_assert_eq(w->r->local_bytes, 0);
+	cr_assert_eq(w->r->blob_bytes, 0);
 	world_free(w);
 }
 
@@ -287,14 +287,14 @@ Test(group, heeds_no_pause_and_counts_for_none)
 	feed(w, w->up, ECI_BULK, 0, 72, 0, 300, 9, zeros, 9);
 	for (uint32_t i = 0; i < n; i++)
 		feed(w, w->up, ECI_BULK, ECI_F_MULTICAST, 7, 0, 300, 9, zeros, sizeof zeros);
-	cr_assert_eq(w->r->local_bytes, n * sizeof zeros, "once for two links");
+	cr_assert_eq(w->r->blob_bytes, n * sizeof zeros, "once for two links");
 	cr_assert(w->kid[0]->active_bytes == 0 && !w->kid[0]->up_paused && !w->kid[1]->up_paused);
 	for (uint32_t i = 0; i < n; i++)
 		for (int k = 0; k < 2; k++) {
 			cr_assert(copy(w, w->kid[k], sizeof zeros), "%u", i);
 			feed_int(w, w->kid[k], eci_link_peer(w->kid[k]), ECI_H_ACK, FULL);
 		}
-	cr_assert_eq(w->r->local_bytes, 0);
+	cr_assert_eq(w->r->blob_bytes, 0);
 	cr_assert_not(take(w, w->kid[0], &f), "it is paused");
 	for (uint32_t i = 0; i <= ECI_PAUSED_MAX; i++)
 		feed_pair(w, w->kid[0], ME, 72, ECI_H_RESUME, 0, 72 + i % 8, 73 + i % 8);
@@ -320,7 +320,7 @@ Test(group, is_held_like_all_else)
 	feed(w, w->up, ECI_BULK, ECI_F_MULTICAST, 7, 0, 300, 9, zeros, sizeof zeros);
 	cr_assert(take(w, w->up, &f) && f.flags & ECI_F_DEAD && f.handle == 9, "busy");
 	eci_link_lost(l, "eof", "", w->now);
-	cr_assert_eq(w->r->local_bytes, 0);
+	cr_assert_eq(w->r->blob_bytes, 0);
 	world_free(w);
 }
 
