@@ -331,6 +331,7 @@ link() { # PATH TARGET
 	elif [ ! "$bad" ]; then
 		find_part $$
 		watch "$part"
+		if [ ! "$over" ] && [ -L "$place" ]; then rm -f "$place"; fi # mv(1) would go where it leads
 		if ! err=$(ln -s -- "$path" "$part" 2>&1) || ! err=$(mv -f $over "$part" "$place" 2>&1); then
 			why "$err"
 			bad="0 $text"
@@ -370,7 +371,7 @@ take() {
 digests=- fullblock='' over=''
 [ "$(printf '' | sha256sum 2>/dev/null)" ] && digests=sha256
 [ "$(printf ab | dd bs=2 count=1 iflag=fullblock 2>/dev/null)" ] && fullblock=1
-mv --help 2>&1 | grep -q -e ' -T' && over=-T
+case $(mv --help 2>&1) in *[' ''	']-T*) over=-T ;; esac
 session=$(command -v setsid)
 exec 3>&1
 # shellcheck disable=SC2016

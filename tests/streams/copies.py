@@ -49,6 +49,17 @@ def test_a_folder_by_dots(place):
         expect((status, err) == (0, '') and read(place.path(where)) == b'1', source, status, err)
 
 
+def test_a_link_to_a_folder_again(place):
+    """It replaces the link that is there; nothing comes into the folder."""
+    write(place.path('src/sub/f'), b'1')
+    os.symlink('sub', place.path('src/link'))
+    for i in range(2):
+        for args in ('src', 'top:' + place.path('there/')), ('top:' + place.path('src'), 'here/'):
+            status, out, err = place.run('cp', *args)
+            expect((status, err) == (0, ''), args, status, err)
+            same(place.path('src'), place.path(args[1].split('/')[-2] + '/src'), args, seconds=place.seconds)
+
+
 def test_a_pattern_for_several(place):
     for i in range(3):
         write(place.path('src/%d.log' % i), b'%d' % i)

@@ -99,6 +99,15 @@ def test_a_digest_that_is_wrong(place):
         expect(status == 1 and 'd/x: the digest is wrong' in err and not os.listdir(place.path('d')), status, err, os.listdir(place.path('d')))
 
 
+def test_an_mv_that_goes_where_a_link_leads(place):
+    fake(place, 'mv', '#!%s\ncase $* in *-T* | --help) echo "mv: unknown option" >&2; exit 1 ;; esac\nexec %s "$@"\n' % (shutil.which('sh'), shutil.which('mv')))
+    write(place.path('src/sub/f'), b'1')
+    os.symlink('sub', place.path('src/link'))
+    for i in range(2):
+        status, out, err = place.run('cp', 'src', 'leaf1:' + place.path('d/'))
+        expect((status, err) == (0, '') and os.listdir(place.path('d/src/sub')) == ['f'], status, err, os.listdir(place.path('d/src/sub')))
+
+
 def test_a_tool_that_is_not_there(place):
     fake(place, 'mv', None)
     write(place.path('x'), DATA[:W])
