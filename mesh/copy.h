@@ -40,6 +40,8 @@ typedef void (*eci_source_failed)(void *arg, const char *full, int error);
 int eci_sources_walk(struct eci_sources *s, const char *const *paths, eci_source_failed failed,
 		     void *arg); /* -1: memory */
 void eci_sources_free(struct eci_sources *s);
+/* Whether a source is what is in a folder, not the folder: its last name is ".", and so is the path of its entry. */
+bool eci_source_contents(const char *path);
 
 struct eci_feeder;
 /* How what is sent is written: as values of a channel (copy_values.c), or as lines for a shell (copy_lines.c). */

@@ -28,6 +28,7 @@ struct fetch {
 	char *dest;
 	const char *algorithm;
 	bool into, folder; /* dest is one that things come into; it is there */
+	bool contents;     /* what is in a folder was asked for: its entry "." is dest */
 	bool refused;      /* nothing can come */
 	bool ended;        /* all was said */
 	bool begun;        /* a file whose end was not said */
@@ -196,16 +197,33 @@ static void several(struct fetch *f)
 	}
 }
 
+/* The entry that is dest itself; only where that was asked for, or it would give the folder of dest another mode. */
+static bool is_dest(struct fetch *f, const ectx_value *path)
+{
+	size_t n = 0;
+	const char *p = ectx_value_bytes(path, &n);
+	if (!f->contents || n != 1 || *p != '.')
+		return false;
+	(void)snprintf(f->place, sizeof f->place, "%s", f->dest);
+	return true;
+}
+
 static void take_folder(struct fetch *f, const ectx_value *v)
 {
 	int64_t mode = 0;
 	struct stat st;
-	int error = place_of(f, ectx_array_at(v, 1));
+	bool dest = is_dest(f, ectx_array_at(v, 1));
+	int error = dest ? 0 : place_of(f, ectx_array_at(v, 1));
 	(void)ectx_value_int(ectx_array_at(v, 2), &mode);
 	if (!error && mkdir(f->place, 0700)) {
 		error = errno;
 		if (error == EEXIST)
 			error = lstat(f->place, &st) == 0 && S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+	}
+	if (error && dest) {
+		eci_copy_refused(&f->k, f->c, f->place, strerror(error));
+		f->refused = true;
+		return;
 	}
 	if (error) {
 		if (said_of_its_folder(f))
@@ -432,21 +450,26 @@ static int take_dest(struct fetch *f, const char *dest)
 	size_t n = strlen(dest);
 	f->folder = stat(dest, &st) == 0 && S_ISDIR(st.st_mode);
 	f->into = f->folder || (n && dest[n - 1] == '/');
-	bool leads = !f->folder && lstat(dest, &itself) == 0 && S_ISLNK(itself.st_mode) && stat(dest, &st) == 0;
-	f->dest = leads ? realpath(dest, NULL) : NULL;
-	if (!f->dest)
-		f->dest = strdup(dest);
-	n = f->dest ? strlen(f->dest) : 0;
-	while (n > 1 && f->dest[n - 1] == '/')
+	f->dest = strdup(dest);
+	while (f->dest && n > 1 && f->dest[n - 1] == '/')
 		f->dest[--n] = 0;
+	bool leads = f->dest && (f->contents || !f->folder) && lstat(f->dest, &itself) == 0 &&
+		     S_ISLNK(itself.st_mode) && stat(dest, &st) == 0;
+	char *real = leads ? realpath(dest, NULL) : NULL;
+	if (real) {
+		free(f->dest);
+		f->dest = real;
+	}
 	return f->dest ? 0 : -1;
 }
 
-/* The folder that things come into; not before the context is there, so that nothing is left of one that is not. */
+/* The folder that things come into; not before the context is there, so that nothing is left of one that is not. What
+ * is to have the contents of one folder is made when they come. */
 static bool make_dest(struct fetch *f, const char *const *sources)
 {
-	f->into = f->into || (sources[0] && sources[1]);
-	if (!f->into || f->folder || mkdir(f->dest, 0777) == 0)
+	bool one = sources[0] && !sources[1] && f->contents;
+	f->into = f->into || one || (sources[0] && sources[1]);
+	if (!f->into || f->folder || one || mkdir(f->dest, 0777) == 0)
 		return true;
 	struct stat st;
 	int error = errno;
@@ -469,6 +492,8 @@ enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, con
 	}
 	f->c = c;
 	f->file.fd = -1;
+	for (size_t i = 0; sources[i]; i++)
+		f->contents |= eci_source_contents(sources[i]);
 	struct eci_copy_peer peer = {.c = c};
 	if (take_dest(f, dest))
 		eci_copy_failed_here(&f->k, NULL, dest, "no memory");

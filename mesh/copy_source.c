@@ -34,7 +34,7 @@ static int add_folder(struct eci_sources *s, const char *full, const char *path,
 	for (int i = 0; i < n; i++) {
 		const char *name = list[i]->d_name;
 		if (r == 0 && strcmp(name, ".") && strcmp(name, ".."))
-			r = add(s, joined(full, name), joined(path, name), false, failed, arg);
+			r = add(s, joined(full, name), joined(strcmp(path, ".") ? path : "", name), false, failed, arg);
 		free(list[i]);
 	}
 	free(list);
@@ -80,20 +80,34 @@ static int add(struct eci_sources *s, char *full, char *path, bool follow, eci_s
 	return e->kind == ECI_ENTRY_DIR ? add_folder(s, full, path, failed, arg) : 0;
 }
 
-/* "a/b/" and "a/b" are b; "." and "/" are what they resolve to, by its last name. */
-static char *last_name(const char *path)
+/* The last name in a path begins here, and is *n long; slashes behind it do not count. */
+static const char *last_of(const char *path, size_t *n)
 {
-	char *real = NULL;
-	size_t n = strlen(path);
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	size_t from = n;
+	size_t to = strlen(path);
+	while (to > 1 && path[to - 1] == '/')
+		to--;
+	size_t from = to;
 	while (from && path[from - 1] != '/')
 		from--;
-	bool dots = (n - from == 1 && path[from] == '.') || (n - from == 2 && !strncmp(path + from, "..", 2));
-	if (!dots && n > from)
-		return strndup(path + from, n - from);
-	real = realpath(path, NULL);
+	*n = to - from;
+	return path + from;
+}
+
+bool eci_source_contents(const char *path)
+{
+	size_t n;
+	const char *last = last_of(path, &n);
+	return n == 1 && *last == '.';
+}
+
+/* "a/b/" and "a/b" are b; "a/." is ".", the contents; ".." and "/" are what they resolve to, by its last name. */
+static char *last_name(const char *path)
+{
+	size_t n;
+	const char *last = last_of(path, &n);
+	if (n && (n != 2 || strncmp(last, "..", 2) != 0))
+		return strndup(last, n);
+	char *real = realpath(path, NULL);
 	char *slash = real ? strrchr(real, '/') : NULL;
 	char *out = strdup(slash && slash[1] ? slash + 1 : "root");
 	free(real);

@@ -279,6 +279,7 @@ enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const cha
 			      const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err)
 {
 	struct eci_copy_job j = {.dest = dest, .n = n, .single = sources[0] && !sources[1]};
+	j.single = j.single && !eci_source_contents(sources[0]);
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
 	bool good = check(contexts, n, &fail) == 0;
 	j.v = good ? calloc(n, sizeof *j.v) : NULL;

@@ -11,6 +11,8 @@ their root.
 
 A file is written beside its place, checked, and then renamed; what fails leaves nothing (with resume: what has come, under
 a name of its own, for the next try). A channel that ends early is a failure like any other.
+
+A folder whose path is '.' is the target itself: its contents were asked for, and they come into the target by their own names.
 """
 import errno
 import os
@@ -88,9 +90,12 @@ class Target:
         dest = raw(dest)
         self.dest = os.path.expanduser(dest)
         self.into = dest.endswith(SLASH) or os.path.isdir(self.dest) or not single
+        self.made = False
         if self.into:
             try:
-                os.path.isdir(self.dest) or os.mkdir(self.dest)
+                if not os.path.isdir(self.dest):
+                    os.mkdir(self.dest)
+                    self.made = True
                 self.broken = None
             except OSError:             # perhaps another was quicker
                 self.broken = complaint() + [self.dest]
@@ -102,6 +107,8 @@ class Target:
             self.broken = folder_error(os.path.dirname(self.dest) or DOT)
 
     def place(self, path):
+        if self.into and path == DOT:
+            return self.dest
         if self.into:
             return inside(self.dest, path)
         rest = path.split(SLASH)[1:]
@@ -283,6 +290,8 @@ class Receiver:
         elif what == 'dir':
             try:
                 os.path.isdir(place) or os.mkdir(place, 448)
+                if x[1] == DOT and self.target.made:
+                    os.chmod(place, 448)        # until its own mode is set, as of any other
             except OSError:
                 e = folder_error(place)
                 if e:

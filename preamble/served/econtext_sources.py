@@ -120,7 +120,7 @@ class Sender:
                 names = os.listdir(full)
                 channel.send(['dir', path, stat.S_IMODE(st.st_mode), st.st_mtime])
                 for x in sorted(names):
-                    self.send_tree(os.path.join(full, x), os.path.join(path, x))
+                    self.send_tree(os.path.join(full, x), path == DOT and x or os.path.join(path, x))
             elif stat.S_ISREG(st.st_mode):
                 fd = os.open(full, os.O_RDONLY)
                 try:
@@ -134,9 +134,9 @@ class Sender:
 
 
 def last_name(path):
-    """'a/b/' and 'a/b' are b; '.', '..' and '/' are what they lead to."""
+    """'a/b/' and 'a/b' are b; 'a/.' is '.', the contents; '..' and '/' are what they lead to."""
     name = os.path.basename(path.rstrip(SLASH))
-    if name in (EMPTY, DOT, DOT + DOT):
+    if name in (EMPTY, DOT + DOT):
         name = os.path.basename(os.path.realpath(path))
     return name or 'root'.encode('ascii')
 

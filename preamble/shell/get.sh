@@ -156,7 +156,9 @@ tree() { # FULL PATH
 		look "$1"
 		printf 'd %s %s %s %s\0' "$mode" "$seconds" "$fraction" "$2"
 		for x in "$1"/.[!.]* "$1"/..?* "$1"/*; do
-			if [ -e "$x" ] || [ -L "$x" ]; then tree "$x" "$2/${x##*/}"; fi
+			if [ ! -e "$x" ] && [ ! -L "$x" ]; then continue; fi
+			name=$2/${x##*/}
+			tree "$x" "${name#./}"
 		done
 	elif [ -f "$1" ]; then
 		file "$1" "$2"
@@ -185,12 +187,12 @@ home() { # as expanduser(3) would, if there were one: PATTERN into $x
 	esac
 }
 
-whole_name() { # FULL: its last name, into $name; '.', '..' and '/' are what they lead to
+whole_name() { # FULL: its last name, into $name; 'a/.' is '.', the contents; '..' and '/' are what they lead to
 	name=$1
 	while case $name in ?*/) ;; *) false ;; esac do name=${name%/}; done
 	name=${name##*/}
 	case $name in
-	'' | . | ..)
+	'' | ..)
 		name=$(cd "$1" && pwd -P && echo x)
 		name=${name%"$newline"x}
 		name=${name##*/}
@@ -225,6 +227,12 @@ for pattern in "$@"; do
 		unset IFS
 	fi
 	if [ "$patterns" -eq 1 ] && [ $# -gt 1 ]; then echo s; fi
-	for x in "$@"; do top "$x"; done
+	for x in "$@"; do
+		case ${pattern##*/}-${x##*/} in
+		.-. | ..-..) ;;
+		*-. | *-..) continue ;; # some shells' .* has them
+		esac
+		top "$x"
+	done
 done
 echo .

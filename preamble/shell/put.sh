@@ -3,7 +3,7 @@
 # sh -c THIS put DEST SINGLE RESUME. First it says what digests it has: "econtext-put sha256" or "econtext-put -". Then
 # it takes words, a line each; a path is relative, and what is not plain in it is \0 and three octal digits:
 #
-#     d MODE TIME STAMP PATH                 a folder, which stays 0700 until `t`
+#     d MODE TIME STAMP PATH                 a folder, which stays 0700 until `t`; "." is DEST itself
 #     l PATH TARGET                          a link
 #     f MODE TIME STAMP SIZE OFFSET PATH     a file, and then:
 #     p N                                    N bytes of it follow
@@ -20,7 +20,7 @@
 LC_ALL=C
 export LC_ALL
 dest=$1 single=$2 resume=$3
-now='' bad='' place='' missing='' broken='' part='' whole='' at=0
+now='' bad='' place='' missing='' broken='' made='' part='' whole='' at=0
 newline='
 '
 
@@ -81,7 +81,7 @@ target() { # a first part of a path comes into $dest if that is a folder, else i
 	while case $dest in ?*/) ;; *) false ;; esac do dest=${dest%/}; done
 	if [ "$into" ]; then
 		text=
-		[ -d "$dest" ] || err=$(mkdir "$dest" 2>&1) || why "$err"
+		if [ -d "$dest" ]; then :; elif err=$(mkdir "$dest" 2>&1); then made=1; else why "$err"; fi
 		folder_error "$dest" "$text"
 	else
 		if [ -L "$dest" ] && [ -e "$dest" ]; then
@@ -112,7 +112,11 @@ find_place() { # PATH as it came; its answer is given here if there is none
 		return
 		;;
 	esac
-	case /$path/ in
+	case $what$into/$path/ in
+	[dt]1/./)
+		place=$dest
+		return
+		;;
 	*/../* | */./* | *//*)
 		bad='0 a path that leads out of the target'
 		return
@@ -318,6 +322,8 @@ folder() { # MODE TIME STAMP PATH
 			[ ! "$broken" ] || bad="0 $broken" missing=$path/
 			broken=
 		}
+	elif [ "$path$made" = .1 ] && [ ! "$bad" ]; then
+		chmod 700 "$dest"
 	fi
 	answer
 }

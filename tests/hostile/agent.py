@@ -205,6 +205,7 @@ class Names(Files):
             yield ['done', None]
             yield ['dir', name, 0o777, 1e9]
             yield ['error', name, 5, '\x1b[2J\r\n\x9b31m\u202e']
+        yield ['link', b'.', os.environ['OUTSIDE'].encode()]
         yield ['link', b'out', os.environ['OUTSIDE'].encode()]
         yield ['dir', b'out', 0o777, 1e9]
         yield ['file', b'out/e', 0o644, 1e9, 0, 0]

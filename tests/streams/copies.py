@@ -49,6 +49,73 @@ def test_a_folder_by_dots(place):
         expect((status, err) == (0, '') and read(place.path(where)) == b'1', source, status, err)
 
 
+def test_the_contents_of_a_folder(place):
+    """SRC/. is what is in SRC, either way and by each of its names; what it comes into is made, and gets SRC's mode and time."""
+    write(place.path('src/sub/f'), DATA[:W])
+    write(place.path('src/.hidden'), b'1')
+    os.symlink('sub', place.path('src/link'))
+    os.symlink('src', place.path('linked'))
+    os.chmod(place.path('src/sub'), 0o500)
+    os.chmod(place.path('src'), 0o710)
+    os.utime(place.path('src'), (1.3e9, 1.3e9))
+
+    def came(where, *saw):
+        st = os.stat(place.path(where))
+        same(place.path('src'), place.path(where), *saw, seconds=place.seconds)
+        expect((stat.S_IMODE(st.st_mode), st.st_mtime) == (0o710, 1.3e9), where, oct(st.st_mode), st.st_mtime, *saw)
+    n = 0
+    for source in 'src/.', 'src/././/', 'linked/.', 'src/sub/../.':
+        for there in True, False:
+            for dest, make in (('new%d', False), ('slash%d/', False), ('old%d', True), ('link%d', True))[:4 if source == 'src/.' else 1]:
+                n += 1
+                name = dest % n
+                if make:
+                    os.mkdir(place.path('to%d' % n if 'link' in name else name))
+                if 'link' in name:
+                    os.symlink('to%d' % n, place.path(name))
+                args = (source, 'top:' + place.path(name)) if there else ('top:' + place.path(source), name)
+                status, out, err = place.run('cp', *args)
+                expect((status, out, err) == (0, b'', ''), args, status, out, err)
+                came(name.rstrip('/'), args)
+    for args, where in ((('src/.', THREE + ':' + place.path('three')), ['three']),
+                        ((THREE + ':' + place.path('src/.'), 'each'), ['each/leaf1', 'each/leaf2', 'each/leaf3']),
+                        ((THREE + ':' + place.path('sr?/.'), 'each'), ['each/leaf1', 'each/leaf2', 'each/leaf3']),
+                        (('leaf1:' + place.path('sr?/.'), 'pattern'), ['pattern']),
+                        (('--resume', 'src/.', 'leaf1:' + place.path('again')), ['again']),
+                        (('--resume', 'src/.', 'leaf1:' + place.path('again')), ['again']),
+                        (('--resume', 'leaf1:' + place.path('src/.'), 'back'), ['back']),
+                        (('--resume', 'leaf1:' + place.path('src/.'), 'back'), ['back'])):
+        status, out, err = place.run('cp', *args)
+        expect((status, err) == (0, ''), args, status, err)
+        for x in where:
+            came(x, args)
+
+
+def test_the_contents_of_several(place):
+    for name in 'ab':
+        write(place.path('src/%s/%s' % (name, name)), name.encode())
+    write(place.path('src/f'), b'f')
+    write(place.path('file'), b'keep')
+    for i, sources in enumerate([('src/a/.', 'src/b/.', 'src/f'), ('src/f', 'src/a/.', 'src/b/.')]):
+        for args, dest in (sources + ('leaf1:' + place.path('there%d' % i),), 'there%d' % i), (
+                tuple('leaf1:' + place.path(x) for x in sources) + ('here%d' % i,), 'here%d' % i):
+            status, out, err = place.run('cp', *args)
+            expect((status, err) == (0, '') and sorted(os.listdir(place.path(dest))) == ['a', 'b', 'f'], args, status, err)
+    status, out, err = place.run('cp', 'leaf1:' + place.path('src/*/.'), 'both')
+    expect((status, err) == (0, '') and sorted(os.listdir(place.path('both'))) == ['a', 'b'], status, err)
+    write(place.path('dots/.x/y'), b'1')        # a pattern's . and .. are not meant
+    status, out, err = place.run('cp', 'leaf1:' + place.path('dots/.*'), 'dotted/')
+    expect((status, err) == (0, '') and os.listdir(place.path('dotted')) == ['.x'], status, err, os.listdir(place.path('dotted')))
+    for args in ('src/a/.', 'leaf1:' + place.path('file')), ('leaf1:' + place.path('src/a/.'), 'file'):
+        status, out, err = place.run('cp', *args)
+        expect(status == 1 and failures(err) == 1 and 'file: Not a directory' in err and 'nothing was copied there' in err, args, status, err)
+    for source in 'nosuch/.', 'file/.':
+        for args in (source, 'leaf1:' + place.path('none')), ('leaf1:' + place.path(source), 'none'):
+            status, out, err = place.run('cp', *args)
+            expect(status == 1 and failures(err) == 1 and not os.path.exists(place.path('none')), args, status, err)
+    expect(read(place.path('file')) == b'keep', 'it was replaced')
+
+
 def test_a_link_to_a_folder_again(place):
     """It replaces the link that is there; nothing comes into the folder."""
     write(place.path('src/sub/f'), b'1')
