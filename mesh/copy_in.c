@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define ITSELF 40
@@ -65,6 +66,17 @@ static void again(struct eci_incoming *f)
 	f->at = 0;
 }
 
+/* A part is one copy's alone, or what another writes into it would be in the file: it is locked (where the file system
+ * can do that), and still has its name then. */
+static bool alone(int fd, const char *part)
+{
+	struct stat mine, named;
+	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+		return false;
+	return fstat(fd, &mine) == 0 && lstat(part, &named) == 0 && mine.st_ino == named.st_ino &&
+	       mine.st_dev == named.st_dev;
+}
+
 /* One that lies there already: another user's may be read by him, another name's is that file too. */
 static bool ours(int fd)
 {
@@ -80,12 +92,15 @@ static void open_part(struct eci_incoming *f)
 	f->named = f->fd < 0;
 	if (f->fd < 0)
 		f->fd = open(f->part, flags | (f->keep ? 0 : O_EXCL), 0600);
-	if (f->fd < 0) {
+	if (f->fd < 0)
 		f->error = errno;
-	} else if (f->keep && !ours(f->fd)) {
+	else if (f->keep && !ours(f->fd))
+		f->why = "what is there of an earlier time is not a file of your own";
+	else if (f->keep && !alone(f->fd, f->part))
+		f->why = "another copy to this name is under way";
+	if (f->why) {
 		(void)close(f->fd);
 		f->fd = -1;
-		f->why = "what is there of an earlier time is not a file of your own";
 	}
 }
 

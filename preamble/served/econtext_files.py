@@ -15,11 +15,13 @@ a name of its own, for the next try). A channel that ends early is a failure lik
 A folder whose path is '.' is the target itself: its contents were asked for, and they come into the target by their own names.
 """
 import errno
+import fcntl
 import os
 import stat
 import sys
 
 PIECE = 65536
+BUSY = 'another copy to this name is under way'
 BYTES = type(os.sep.encode('ascii'))
 DOT, SLASH, PART, EMPTY = [x.encode('ascii') for x in ('.', '/', '.econtext-part', '')]
 ZEROS = (chr(0) * PIECE).encode('ascii')
@@ -171,10 +173,12 @@ class Incoming:
         elif not keep:
             self.fd = self.nameless(folder)
         if self.fd < 0:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0) | (not offset and os.O_TRUNC)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0)
             if not keep:
                 flags |= os.O_EXCL
             self.fd = os.open(self.part, flags, 384)
+            if keep:
+                self.lock(offset)
         try:
             while self.at < offset:
                 s = os.read(self.fd, min(PIECE, offset - self.at))
@@ -183,6 +187,27 @@ class Incoming:
                 self.count(s)
         except:
             self.drop()
+            raise
+
+    def lock(self, offset):
+        """A part is one copy's alone, or what another writes into it would be in the file."""
+        try:
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except IOError:
+                if sys.exc_info()[1].errno == errno.EWOULDBLOCK:
+                    raise Refused(BUSY)         # else: a file system without locks
+            try:
+                there = os.path.samestat(os.lstat(self.part), os.fstat(self.fd))
+            except OSError:
+                there = False
+            if not there:                       # it was renamed between the two
+                raise Refused(BUSY)
+            if not offset:
+                os.ftruncate(self.fd, 0)
+        except:
+            os.close(self.fd)
+            self.fd = -1
             raise
 
     def nameless(self, folder):

@@ -236,7 +236,12 @@ exactly() { # N bytes from stdin to stdout
 	fi 2>/dev/null
 }
 
+still_there() { # there are no locks here: another --resume to this name may have finished what this one has begun
+	[ "$bad" ] || [ -f "$part" ] || bad='0 another copy to this name has taken what had come of it'
+}
+
 piece() { # N; what cannot be written is read all the same
+	still_there
 	if [ "$bad" ]; then
 		exactly "$1" >/dev/null
 		return
@@ -278,6 +283,7 @@ dress() { # FILE MODE TIME STAMP
 
 finish() { # DIGEST
 	[ "$1" != - ] || bad=${bad:-0 it became shorter while it was read, or could not be read to its end}
+	still_there
 	[ "$bad" ] || {
 		if [ "$digests" != - ]; then
 			sum=$(sha256sum <"$part") || sum=0

@@ -314,6 +314,32 @@ def test_the_limit_of_what_does_not_say_its_size(place):
                 expect(not good and 'more than 16 MiB' in str(e), e)
 
 
+def part_of(place):
+    try:
+        return os.path.getsize(place.path('d/.f.econtext-part'))
+    except OSError:
+        return 0
+
+
+def test_two_to_one_name(place):
+    """With --resume they would write one part: the second is told so, and the first is not disturbed. A shell has no locks: there who is
+    later finds that its part is gone."""
+    write(place.path('f'), DATA[:3 * MIB])
+    os.mkdir(place.path('d'))
+    for args in [('f', x + ':' + place.path('d/')) for x in ['leaf1'] + old_python(place)] + [('leaf1:' + place.path('f'), 'd/')]:
+        first = place.start('cp', '--resume', '--limit', '1M', *args)
+        expect(until(lambda: part_of(place) > W), 'nothing comes', first.said())
+        if place.shell and args[0] == 'f':
+            os.rename(place.path('d/.f.econtext-part'), place.path('d/f'))
+            expect(first.wait() == 1 and 'd/f: another copy to this name has taken what had come' in first.said(), args, first.said())
+        else:
+            status, out, err = place.run('cp', '--resume', *args)
+            expect(status == 1 and 'd/f: another copy to this name is under way' in err, args, status, err)
+            expect(first.wait() == 0 and read(place.path('d/f')) == DATA[:3 * MIB], args, first.said())
+        expect(os.listdir(place.path('d')) == ['f'], args, os.listdir(place.path('d')))
+        os.unlink(place.path('d/f'))
+
+
 def test_killed(place):
     """By force in the middle: nothing is left either way, or with --resume what the next one goes on from."""
     write(place.path('f'), DATA[:3 * MIB])
