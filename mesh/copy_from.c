@@ -278,7 +278,8 @@ static void take_error(struct fetch *f, const ectx_value *v)
 	size_t n = 0;
 	const char *p = ectx_value_bytes(ectx_array_at(v, 1), &n), *text = ectx_value_text(ectx_array_at(v, 3));
 	(void)snprintf(f->path, sizeof f->path, "%.*s", (int)n, p ? p : "");
-	failed(f, NULL, text ? text : "it cannot be read");
+	if (!said_of_its_folder(f))
+		eci_copy_unreadable(&f->k, f->c, f->path, text ? text : "it cannot be read");
 }
 
 static void take(struct fetch *f, const ectx_value *v)

@@ -36,6 +36,8 @@ enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, e
 void eci_copy_failed(struct eci_copy *k, ectx_context *c, const char *path, const ectx_error *e);
 void eci_copy_failed_here(struct eci_copy *k, ectx_context *c, const char *path, const char *why);
 void eci_copy_folder_failed(struct eci_copy *k, ectx_context *c, const char *path, const char *why);
+/* A source: there, or here (c NULL). */
+void eci_copy_unreadable(struct eci_copy *k, ectx_context *c, const char *path, const char *why);
 /* Of all that was to come to path. */
 void eci_copy_refused(struct eci_copy *k, ectx_context *c, const char *path, const char *why);
 void eci_copy_arrived(struct eci_copy *k);

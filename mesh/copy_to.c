@@ -38,10 +38,10 @@ static bool opened(struct eci_copy_target *t)
 static void unreadable(void *arg, const char *full, int error)
 {
 	struct eci_copy_job *j = arg;
-	eci_copy_failed_here(&j->k, NULL, full,
-			     error == ECI_SOURCE_KIND      ? "neither a file nor a folder"
-			     : error == ECI_SOURCE_UNSIZED ? "it says 0 bytes, and has more than 16 MiB"
-							   : strerror(error));
+	eci_copy_unreadable(&j->k, NULL, full,
+			    error == ECI_SOURCE_KIND      ? "neither a file nor a folder"
+			    : error == ECI_SOURCE_UNSIZED ? "it says 0 bytes, and has more than 16 MiB"
+							  : strerror(error));
 }
 
 /* Sends what the feeder has; false: the channel is closed, or the user has given up. */

@@ -126,6 +126,10 @@ def test_what_fails_is_named_and_leaves_nothing(place):
     expect(status == 1 and 'nosuch: No such file' in err and read(place.path('e/f')) == DATA[:W], status, err)
     status, out, err = place.run('cp', 'leaf1:/nosuch', 'leaf1:' + place.path('f'), 'x/')
     expect(status == 1 and 'No such file' in err and read(place.path('x/f')) == DATA[:W], status, err)
+    for args in ('nosuch', 'leaf1:' + place.path('e/')), ('leaf1:/nosuch', 'x/'):
+        for options in (), ('--resume',):
+            status, out, err = place.run('cp', *options + args)
+            expect(status == 1 and 'nosuch: No such file' in err and 'nothing was sent of it' in err and 'left there' not in err, args, status, err)
     expect(not [x for x in os.listdir(place.path('e')) if x != 'f'], os.listdir(place.path('e')))
 
 
