@@ -22,7 +22,7 @@ static ectx_future *start_exec(struct eci_fan *fan, struct eci_job *job, long ti
 
 static ectx_future *start_run(struct eci_fan *fan, struct eci_job *job, long timeout_ms)
 {
-	return ectx_run_start(job->context, fan->arg, timeout_ms);
+	return ectx_run_with_start(job->context, fan->arg, timeout_ms);
 }
 
 /* The size of this terminal, or the classic one when there is none. */
@@ -85,7 +85,8 @@ int eci_cmd_run(const struct eci_opts *o)
 	const char *slash = strrchr(script, '/');
 	char *root = slash ? eci_copy(script, slash == script ? 1 : (size_t)(slash - script)) : eci_copy(".", 1);
 	struct eci_session s = {0};
-	struct eci_fan fan = {.start = start_run, .arg = o->args};
+	ectx_exec x = {.argv = (const char *const *)o->args, .env = o->env.v};
+	struct eci_fan fan = {.start = start_run, .arg = &x};
 	int status = eci_session_open(&s, &fan, o, root);
 	if (!status)
 		status = one_for_raw(o, &s);

@@ -246,16 +246,27 @@ static ectx_future *run_python(ectx_context *c, const char *const *argv, const u
 	return f;
 }
 
-ectx_future *ectx_run_start(ectx_context *c, const char *const *argv, long timeout_ms)
+ectx_future *ectx_run_with_start(ectx_context *c, const ectx_exec *x, long timeout_ms)
 {
 	struct eci_fail fail = {0};
 	size_t n = 0;
-	uint8_t *text = eci_file_read(argv[0], &n, &fail);
-	const char **command = text ? eci_script_command(text, n, argv, &fail) : NULL;
-	ectx_exec x = {.argv = command};
+	ectx_exec shell = *x;
+	uint8_t *text = eci_file_read(x->argv[0], &n, &fail);
+	const char **command = text ? eci_script_command(text, n, x->argv, &fail) : NULL;
+	shell.argv = command;
+	if (text && !command && !fail.code && ((x->env && *x->env) || x->cwd || (x->rows && x->cols) || x->input))
+		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
+			     "%s: a Python script runs in the process that serves all calls there, and so has no "
+			     "environment, folder, terminal or input of its own",
+			     x->argv[0]);
 	struct ectx_future *f =
-		command ? ectx_exec_start(c, &x, timeout_ms) : run_python(c, argv, text, n, &fail, timeout_ms);
+		command ? ectx_exec_start(c, &shell, timeout_ms) : run_python(c, x->argv, text, n, &fail, timeout_ms);
 	free(command);
 	free(text);
 	return f;
+}
+
+ectx_future *ectx_run_start(ectx_context *c, const char *const *argv, long timeout_ms)
+{
+	return ectx_run_with_start(c, &(ectx_exec){.argv = argv}, timeout_ms);
 }

@@ -64,6 +64,10 @@ ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_m
  * names a shell ("#!/bin/sh"): then that shell runs it, and no Python is needed; at most 131,071 bytes. */
 ectx_future *ectx_run_start(ectx_context *c, const char *const *argv, long timeout_ms);
 
+/* The same of x->argv, with what else *x says; bad-argument where that is more than argv and the script is Python: it
+ * runs in the process that serves all calls there. */
+ectx_future *ectx_run_with_start(ectx_context *c, const ectx_exec *x, long timeout_ms);
+
 /* Asks every live context of the mesh; connects nothing. The value is an array of maps with the keys of `tree --json`:
  * name, id, parent, transport, agent, arch, python, state, rtt_us, frames_in, frames_out, bytes_in, bytes_out,
  * queued_bytes, modules_cached, requests_up, dials; the master first, then depth first. One that does not answer has

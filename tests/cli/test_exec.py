@@ -146,6 +146,16 @@ class Exec(Case):
         self.assertEqual(end.out, ''.join('n1: %s\n' % s for s in (os.path.realpath(self.place), 'b c', 'unset', '')))
         self.assertIn('No such file', self.ends(1, 'exec', '-w', 'n1', '--cwd', '/no/such', 'pwd').err)
 
+    def test_environment_of_a_script(self):
+        """Of a shell's; Python's has none of its own, and is refused before anything is connected."""
+        script = self.write('env.sh', '#!/bin/sh\necho "$A|${HOME-unset}|$1"\n')
+        end = self.ends(0, 'run', '-w', 'n1', '--env', 'A=b c', '--env', 'HOME', script, 'x')
+        self.assertEqual(end.out, 'n1: b c|unset|x\n')
+        script = self.write('env.py', 'print(1)\n')
+        end = self.ends(2, 'run', '-w', 'n[1-2]', '--env', 'A=1', script)
+        self.assertIn('env.py: a Python script runs in the process that serves all calls there', end.err)
+        self.assertEqual(end.out, '')
+
     def test_folded(self):
         end = self.ends(1, 'exec', '-b', '-w', 'n[1-4]', 'echo out; echo err >&2; exit 2')
         self.assertEqual(end.out, '---------------\nn[1-4] (4)\n---------------\nout\n')
