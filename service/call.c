@@ -135,6 +135,35 @@ int eci_call_encode(struct eci_buf *b, const char *module, const char *name, con
 		       : 0;
 }
 
+static bool begins(const char *line, const char *with)
+{
+	return strncmp(line, with, strlen(with)) == 0;
+}
+
+/* Of a value that cannot travel: takes the agent's own frames out of a traceback, which say nothing to anybody; they
+ * have no file. False: no others are there. */
+static bool without_ours(char *trace)
+{
+	char *to = trace;
+	bool ours = false, any = false, others = false;
+	for (const char *line = trace, *end; *line; line = end) {
+		end = line + strcspn(line, "\n");
+		end += *end != 0;
+		if (begins(line, "  File \""))
+			ours = begins(line, "  File \"<string>\", ");
+		else if (!begins(line, "  ")) /* else what belongs to the frame before */
+			ours = false;
+		any |= ours;
+		others |= !ours && begins(line, "  File \"");
+		if (!ours) {
+			memmove(to, line, (size_t)(end - line));
+			to += end - line;
+		}
+	}
+	*to = 0;
+	return others || !any;
+}
+
 /* [type, message, traceback, kind], of which the array's head and its 1 are read. */
 static int decode_raised(struct eci_cbor *c, struct eci_fail *fail, char **detail)
 {
@@ -165,6 +194,10 @@ static int decode_raised(struct eci_cbor *c, struct eci_fail *fail, char **detai
 			memcpy(*detail, trace, trace_len);
 			(*detail)[trace_len] = '\0';
 		}
+	}
+	if (*detail && kind == RAISED_CANNOT_TRAVEL && !without_ours(*detail)) {
+		free(*detail);
+		*detail = NULL;
 	}
 	return 1;
 }

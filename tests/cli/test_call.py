@@ -126,6 +126,7 @@ $''')
         end = self.ends(1, 'call', '-w', 'top', './prog.py:odd')
         self.assertIn('object', end.err)
         self.assertIn('hint     return numbers, text, bytes', end.err)
+        self.assertNotIn('remote', end.err)     # all frames are the agent's
 
     def test_not_found(self):
         self.assertIn("no attribute 'nothing'", self.ends(1, 'call', '-w', 'top', './prog.py:nothing').err)

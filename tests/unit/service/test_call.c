@@ -276,6 +276,21 @@ Test(call, raised_answers)
 	cr_expect_str_eq(fail.saw,
 			 "ValueError: <type 'list'> cannot travel: a list or dict as a key, or more than 64 MiB, "
 			 "1,048,576 items, 32 levels or 4,096 bytes of an integer");
+	cr_expect_null(detail);
+	n = raised(&b, "ValueError", "<class 'object'> cannot travel: x",
+		   "Traceback\n  File \"<string>\", line 21, in ae\n    x()\n  [Previous line repeated 9 more times]\n"
+		   "ValueError: x\n",
+		   1);
+	cr_assert_eq(eci_call_decode(eci_buf_data(&b), n, &v, &fail, &detail), 1);
+	cr_expect_null(detail, "only the agent's own frames");
+	n = raised(&b, "KeyError", "<class 'm.D'> cannot travel: x",
+		   "Traceback\n  File \"<string>\", line 21, in ae\n  File \"econtext:/m.py\", line 3, in items\n"
+		   "    raise KeyError\nKeyError: x",
+		   1);
+	cr_assert_eq(eci_call_decode(eci_buf_data(&b), n, &v, &fail, &detail), 1);
+	cr_expect_str_eq(detail,
+			 "Traceback\n  File \"econtext:/m.py\", line 3, in items\n    raise KeyError\nKeyError: x");
+	free(detail);
 	large = malloc(16385);
 	memset(large, 'x', 16384);
 	large[16384] = '\0';
