@@ -101,7 +101,7 @@ static int on_progress(void *arg, uint64_t done, uint64_t total)
 {
 	const struct piece *piece = arg;
 	struct cp *cp = piece->cp;
-	double now = eci_now();
+	double now = eci_clock();
 	if (eci_signals_interrupts() || eci_signals_ending())
 		return 1;
 	(void)pthread_mutex_lock(&cp->lock);
@@ -236,7 +236,7 @@ static int run(struct cp *cp, const char *targets, const char *const *sources, c
 	cp->o = &o;
 	int status = eci_session_open(&cp->s, &fan, &o, NULL);
 	if (!status) {
-		cp->started = eci_now();
+		cp->started = eci_clock();
 		cp->nways = up ? 1 : cp->s.n;
 		cp->ways = eci_alloc(cp->nways * sizeof *cp->ways);
 		cp->sources = sources;

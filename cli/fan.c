@@ -255,7 +255,7 @@ static void progress(struct eci_fan *fan, bool force)
 		return;
 	if (fan->opts->json) {
 		static double last;
-		double now = eci_now();
+		double now = eci_clock();
 		if (last <= 0)
 			last = now;
 		if (now - last < TICK_MS / 1000.0)
@@ -309,7 +309,7 @@ enum ectx_status eci_fan_run(struct eci_fan *fan)
 {
 	fan->report.opts = fan->opts;
 	fan->active = eci_alloc(fan->opts->fanout * sizeof *fan->active);
-	fan->report.started = eci_now();
+	fan->report.started = eci_clock();
 	while (fan->running || (fan->next < fan->n && !fan->stop)) {
 		while (!fan->stop && fan->running < fan->opts->fanout && fan->next < fan->n &&
 		       !eci_signals_interrupts())

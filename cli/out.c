@@ -40,11 +40,21 @@ static struct {
 	double drawn_at;
 } out;
 
-double eci_now(void)
+static double seconds(clockid_t clock)
 {
 	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
+	clock_gettime(clock, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+double eci_now(void)
+{
+	return seconds(CLOCK_REALTIME);
+}
+
+double eci_clock(void)
+{
+	return seconds(CLOCK_MONOTONIC);
 }
 
 static void write_all(int fd, const char *p, size_t n)
@@ -180,9 +190,7 @@ bool eci_out_colour(void)
 
 void eci_out_progress(const char *text, bool force)
 {
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	double now = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+	double now = eci_clock();
 	if (!force && now - out.drawn_at < PROGRESS_EVERY_S)
 		return;
 	eci_out_flush();

@@ -23,6 +23,7 @@ bool eci_out_terminal(void);
 void eci_out_progress(const char *text, bool force);
 void eci_out_clear(void); /* flushes, and removes that line */
 double eci_now(void);     /* seconds since the epoch */
+double eci_clock(void);   /* seconds, of a clock that nobody sets */
 
 /* Bytes of one stream of one node until they make a line. */
 struct eci_split {

@@ -120,7 +120,7 @@ void eci_report_result(struct eci_report *r, struct eci_job *job, const struct e
 			eci_fold_add(&r->folds[stream - 1], &job->kept[stream - 1], job->name, job->index, stream);
 	}
 	count(r, end->status);
-	r->last = eci_now();
+	r->last = eci_clock();
 	if (r->opts->json && r->opts->cmd != ECI_CMD_TREE && r->opts->cmd != ECI_CMD_TRACE)
 		result_json(job, end);
 	else if (end->status != ECTX_OK)
@@ -139,9 +139,9 @@ int eci_report_overdue(struct eci_report *r)
 {
 	if (!r->failures.n || r->opts->fold)
 		return -1;
-	int left = OVERDUE_MS - (int)((eci_now() - r->last) * 1000);
+	int left = OVERDUE_MS - (int)((eci_clock() - r->last) * 1000);
 	if (left > 0)
-		return left < OVERDUE_MS ? left : OVERDUE_MS; /* the clock may have been set back */
+		return left;
 	eci_failures_print(&r->failures);
 	return -1;
 }
@@ -157,7 +157,7 @@ void eci_report_summary(struct eci_report *r, size_t not_started)
 	eci_json_number("unknown", (long long)r->unknown);
 	if (not_started)
 		eci_json_number("not_started", (long long)not_started);
-	eci_out_printf(1, ", \"seconds\": %.3f", eci_now() - r->started);
+	eci_out_printf(1, ", \"seconds\": %.3f", eci_clock() - r->started);
 	eci_json_end();
 	eci_out_flush();
 }

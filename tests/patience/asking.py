@@ -9,6 +9,7 @@ COMMAND_S = 30      # COMMAND_MS of io/secret.c
 CONFIG_S = 10       # DEADLINE_MS of topology/sshconfig.c
 TREE_S = 30         # TREE_LIMIT_MS of cli/cmd_tree.c
 STATS_S = 10        # STATS_LIMIT_MS of cli/session.c
+OVERDUE_S = 15      # OVERDUE_MS of cli/report.c
 FAKE_SSH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'cli', 'data', 'fake-ssh')
 
 
@@ -64,3 +65,19 @@ def test_statistics_that_do_not_come(place):
     place.stop_python('a')
     place.write('go', '')
     expect(place.gives_up(program, STATS_S) == 7 and 'the contexts did not answer' in program.said(), program.said())
+
+
+def test_a_failure_beside_what_runs_on(place):
+    """It is told when no target has ended for so long: each that ends is a new beginning."""
+    place.hurry(2)
+    place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n  b: {local: {}, python: %s}\n  c: {local: {}}\n' % (
+        PATIENT, place.python('a'), place.python('b')))
+    command = 'case "$WHO" in a) exit 3 ;; b) touch begun; until [ -e go ]; do sleep 0.02; done ;; *) exec sleep 100 ;; esac'
+    program = place.start('exec', '--cwd', place.folder, '-w', 'a,b,c', command)
+    place.await_file('begun')
+    time.sleep(OVERDUE_S / 2 / place.factor)
+    expect(program.said() == '', program.said())
+    place.write('go', '')
+    began = time.monotonic()
+    program.says('exit status 3')
+    place.in_time(began, OVERDUE_S, program.said())
