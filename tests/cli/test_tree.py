@@ -30,6 +30,13 @@ class Tree(Case):
         self.assertEqual(lines[0].split(), 'CONTEXT AGENT PYTHON STATE RTT IN OUT'.split())
         self.assertEqual([line[:9].rstrip() for line in lines[1:]], ['master', '  top', '    mid', '      n1'])
 
+    def test_a_deep_table(self):
+        """Of those at 20 hops and further all stand at the same place."""
+        self.topology('econtext: 1\ndefaults: {agent: native}\nnodes:\n  n1: {local: {}}\n' +
+                      ''.join('  n%d: {via: n%d, local: {}}\n' % (i, i - 1) for i in range(2, 23)))
+        lines = self.ends(0, 'tree', '-w', 'n22').out.splitlines()[1:]
+        self.assertEqual([line.index(line.split()[0]) for line in lines], [2 * min(i, 20) for i in range(23)])
+
     def test_what_cannot_be_reached(self):
         """The rest of the tree is shown all the same."""
         end = self.ends(3, 'tree', '--json', '-w', 'n1,gone')

@@ -10,7 +10,7 @@
 
 enum { NAMES_LONGEST = 1024 };
 
-static ectx_error got[4];
+static ectx_error got[258];
 static size_t n;
 
 void eci_failures_add(struct eci_failures *f, const char *node, size_t index, const ectx_error *e)
@@ -18,7 +18,7 @@ void eci_failures_add(struct eci_failures *f, const char *node, size_t index, co
 	(void)f;
 	(void)node;
 	(void)index;
-	cr_assert(n < 4);
+	cr_assert(n < sizeof got / sizeof *got);
 	got[n++] = *e;
 }
 
@@ -88,4 +88,47 @@ Test(causes, names_have_room_for_so_much)
 	add(&c, "a", name, "full");
 	moved(&c, 2);
 	cr_assert(strlen(got[0].saw) == strlen(name) + strlen(": full"));
+}
+
+/* ", f2" fits behind a name of that length, and no longer name's. */
+Test(causes, names_have_room_to_the_byte)
+{
+	char name[NAMES_LONGEST + 2];
+	for (int past = 0; past <= 1; past++) {
+		struct eci_causes c = {0};
+		memset(name, 'x', sizeof name);
+		name[NAMES_LONGEST - 5 + past] = 0;
+		add(&c, "a", name, "full");
+		add(&c, "a", "f2", "full");
+		moved(&c, 1);
+		cr_assert_str_eq(got[0].saw + strlen(name), past ? " and 1 more: full" : ", f2: full");
+		name[NAMES_LONGEST - 5 + past] = 'x';
+		name[NAMES_LONGEST + past] = 0;
+		add(&c, "a", name, "full");
+		add(&c, "a", name, "full");
+		moved(&c, past ? 2 : 1);
+	}
+}
+
+static void add_different(struct eci_causes *c, int many)
+{
+	for (int i = 0; i < many; i++) {
+		char why[16];
+		(void)snprintf(why, sizeof why, "%d", i);
+		add(c, "a", "f", why);
+	}
+}
+
+Test(causes, what_is_beyond_256_of_them_is_one)
+{
+	struct eci_causes c = {0};
+	add_different(&c, 256);
+	add(&c, "a", "g", "255");
+	moved(&c, 256);
+	cr_assert_str_eq(got[254].saw, "f: 254");
+	cr_assert_str_eq(got[255].saw, "f, g: 255");
+	add_different(&c, 258);
+	moved(&c, 257);
+	cr_assert_str_eq(got[255].saw, "f: 255");
+	cr_assert_str_eq(got[256].saw, "f, f: more reasons than are told here");
 }

@@ -1,6 +1,10 @@
 /* Copies as a program asks for them: its options and arguments, giving up, and the signals that are its own. What
  * arrives, and how, is tried by tests/cli and tests/streams. */
+#include "mesh/copy_in.h"
 #include "mesh_support.h"
+
+#include <fcntl.h>
+#include <math.h>
 
 enum { SIZE = 3 << 20 };
 
@@ -52,6 +56,28 @@ Test(copy, each_context_once_and_of_one_mesh)
 	cr_expect(copy(&w, two, 0, NULL) == ECTX_E_BAD_ARGUMENT);
 	cr_expect(copy(&w, twice, 2, NULL) == ECTX_E_NONE);
 	ectx_mesh_free(other);
+	world_close(&w);
+}
+
+/* One that is kept as it was, or is as near to it as the file system comes. */
+Test(copy, a_time_that_no_calendar_has_is_not_set)
+{
+	static const double none[] = {1e12, -1e12, INFINITY, NAN};
+	struct world w = world_open();
+	char path[96];
+	struct stat st;
+	const struct timespec before[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+	(void)source(&w, path);
+	for (size_t i = 0; i < 4; i++) {
+		cr_assert(utimensat(AT_FDCWD, path, before, 0) == 0);
+		eci_dress(path, 0600, none[i]);
+		cr_expect(stat(path, &st) == 0 && st.st_mtime == 1000000000, "%g", none[i]);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		cr_assert(utimensat(AT_FDCWD, path, before, 0) == 0);
+		eci_dress(path, 0600, none[i] + (i ? 1 : -1));
+		cr_expect(stat(path, &st) == 0 && st.st_mtime != 1000000000, "%g", none[i]);
+	}
 	world_close(&w);
 }
 

@@ -1,5 +1,7 @@
-/* What the loop reads in one turn: of pumps, by a loop that the test turns itself, over pipes and streams to a child
- * that takes nothing; and of links. */
+/* What the loop does in one turn: what it reads of pumps, by a loop that the test turns itself, over pipes and streams
+ * to a child that takes nothing; and of links; and which questions for modules it answers. */
+#include "io/roots.h"
+#include "mesh/asked.h"
 #include "mesh/pump.h"
 #include "mesh_support.h"
 
@@ -92,4 +94,88 @@ Test(turn, links_are_read_a_thousand_times_or_a_mebibyte)
 	cr_expect(!eci_links_turn_over(1023, (1u << 20) - 1));
 	cr_expect(eci_links_turn_over(1024, 0));
 	cr_expect(eci_links_turn_over(0, 1u << 20));
+}
+
+/* ---- questions ---- */
+
+enum { CHILD = 8, ANSWERED_MS = 20, LARGEST = 16 << 20 };
+
+struct asks {
+	ectx_mesh m;
+	ectx_context c;
+	struct eci_link *link;
+};
+
+static struct asks *asks_open(void)
+{
+	static const char *const none[] = {NULL};
+	struct asks *a = calloc(1, sizeof *a);
+	cr_assert(a);
+	a->m.router = eci_router_new(0, 0, &no_ops, NULL);
+	a->m.roots = eci_roots_new(none);
+	cr_assert(a->m.router && a->m.roots);
+	a->m.responder = eci_responder_new(&eci_roots_ops, a->m.roots, NULL, NULL);
+	a->link = eci_router_add_child(a->m.router, CHILD, 8, NULL);
+	cr_assert(a->m.responder && a->link);
+	a->c = (ectx_context){.mesh = &a->m, .id = CHILD};
+	a->m.roots_of_tree = &a->c;
+	HASH_ADD(by_id, a->m.by_id, id, sizeof a->c.id, &a->c);
+	return a;
+}
+
+static void asks_close(struct asks *a)
+{
+	eci_asked_forget(&a->c);
+	HASH_CLEAR(by_id, a->m.by_id);
+	eci_responder_free(a->m.responder);
+	eci_roots_free(a->m.roots);
+	eci_router_free(a->m.router);
+	free(a);
+}
+
+/* It asks for a module that is not there. Does the question wait? */
+static bool waits(struct asks *a)
+{
+	static const uint8_t body[] = {0x81, 0x61, 'm'};
+	struct eci_frame f = {.cls = ECI_CALL, .src = CHILD, .handle = ECI_H_GET_MODULE, .reply_to = 300};
+	f.body = body;
+	f.len = sizeof body;
+	uint32_t before = a->c.nasked;
+	eci_asked_take(&a->m, a->link, &f);
+	return a->c.nasked != before;
+}
+
+static size_t queued(const struct asks *a)
+{
+	struct eci_link_stats s;
+	eci_link_get_stats(a->link, &s);
+	return s.queued_bytes;
+}
+
+Test(turn, questions_are_answered_for_20_ms)
+{
+	struct asks *a = asks_open();
+	a->m.asked_ms = ANSWERED_MS - 1;
+	cr_expect(!waits(a) && queued(a));
+	a->m.asked_ms = ANSWERED_MS;
+	cr_expect(waits(a));
+	size_t before = queued(a);
+	cr_expect(eci_asked_turn(&a->m, 0) == UINT64_MAX);
+	cr_expect(queued(a) > before && !a->c.nasked, "in the next turn it is its turn");
+	asks_close(a);
+}
+
+/* Of which nothing has left: a small answer is in front of it. */
+Test(turn, answers_of_16_mebibytes_are_written_first)
+{
+	struct asks *a = asks_open();
+	cr_expect(!waits(a));
+	a->c.asked_bytes = LARGEST - 1;
+	cr_expect(!waits(a));
+	a->c.asked_bytes = LARGEST;
+	cr_expect(waits(a));
+	cr_expect(eci_asked_turn(&a->m, 5) == 5 + ANSWERED_MS && a->c.nasked == 1);
+	a->c.asked_bytes--;
+	cr_expect(eci_asked_turn(&a->m, 5) == UINT64_MAX && !a->c.nasked);
+	asks_close(a);
 }

@@ -72,6 +72,22 @@ Test(call, evidence_is_escaped)
 	cr_expect_str_eq(fail.saw, "a\\x1b]0;x\\x07");
 }
 
+/* 1,023 bytes of a target that cannot be one are quoted; of a longer one what is said has that length. */
+Test(call, a_target_is_quoted_up_to_a_length)
+{
+	static char target[1025];
+	struct eci_fail fail;
+	char *module, *name, *file;
+
+	memset(target, 'x', sizeof(target) - 1);
+	target[1023] = '\0';
+	cr_assert_eq(eci_call_parse(target, &module, &name, &file, &fail), -1);
+	cr_expect_str_eq(fail.saw, target);
+	target[1023] = 'x';
+	cr_assert_eq(eci_call_parse(target, &module, &name, &file, &fail), -1);
+	cr_expect(strlen(fail.saw) == 1023 && !strcmp(fail.saw + 1020, "..."), "%zu", strlen(fail.saw));
+}
+
 Test(call, request)
 {
 	struct eci_buf b = ECI_BUF_NULL;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LONGEST = 65536 };
+
 struct got {
 	struct eci_buf text; /* each line, then "|" */
 	size_t count, longest;
@@ -53,26 +55,26 @@ Test(lines, every_cut)
 Test(lines, limit)
 {
 	struct eci_random r = eci_random_open("limit", 5);
-	char *long_line = malloc(3 * ECI_LINE_MAX);
+	char *long_line = malloc(3 * LONGEST);
 	int round;
 
-	memset(long_line, 'x', 3 * ECI_LINE_MAX);
+	memset(long_line, 'x', 3 * LONGEST);
 	for (round = 0; round < 40; round++) {
 		struct eci_lines l = {ECI_BUF_NULL};
 		struct got g = {.count = 0};
-		size_t over = (size_t)(round % 3), at = 0, n = ECI_LINE_MAX + over + 1, step;
+		size_t over = (size_t)(round % 3), at = 0, n = LONGEST + over + 1, step;
 
 		long_line[n - 1] = '\n';
 		while (at < n) {
-			step = 1 + eci_random_below(&r, ECI_LINE_MAX + 2);
+			step = 1 + eci_random_below(&r, LONGEST + 2);
 			step = step < n - at ? step : n - at;
 			eci_lines_feed(&l, long_line + at, step, take, &g);
-			cr_assert_leq(eci_buf_len(&l.buf), ECI_LINE_MAX);
+			cr_assert_leq(eci_buf_len(&l.buf), LONGEST);
 			at += step;
 		}
 		cr_expect_eq(g.count, over ? 2 : 1, "%zu bytes over", over);
-		cr_expect_eq(g.longest, ECI_LINE_MAX);
-		cr_expect_eq(eci_buf_len(&g.text), ECI_LINE_MAX + over + g.count);
+		cr_expect_eq(g.longest, LONGEST);
+		cr_expect_eq(eci_buf_len(&g.text), LONGEST + over + g.count);
 		cr_expect_eq(eci_buf_len(&l.buf), 0);
 		long_line[n - 1] = 'x';
 		eci_lines_deinit(&l);
@@ -126,11 +128,11 @@ Test(lines, cut_between_characters)
 			struct eci_lines l = {ECI_BUF_NULL};
 			struct got g = {.count = 0};
 			eci_lines_feed(&l, "xxx", shift, take, &g);
-			for (size_t n = 0; n < 3 * ECI_LINE_MAX; n += strlen(characters[i]))
+			for (size_t n = 0; n < 3 * LONGEST; n += strlen(characters[i]))
 				eci_lines_feed(&l, characters[i], strlen(characters[i]), take, &g);
 			eci_lines_flush(&l, take, &g);
 			cr_expect(eci_utf8_valid(eci_buf_data(&g.text), eci_buf_len(&g.text)), "%zu %zu", shift, i);
-			cr_expect_leq(g.longest, ECI_LINE_MAX);
+			cr_expect_leq(g.longest, LONGEST);
 			cr_expect_geq(g.count, 3);
 			eci_lines_deinit(&l);
 			eci_buf_deinit(&g.text);
