@@ -10,7 +10,7 @@ and syntax stay exactly what the author wrote (the text must still be Python 2.4
 a name that is local in several functions has the same letter in all of them (the compressor likes that), and two names
 share a letter when no function uses both. All parts share one namespace, so globals keep the name that the first file
 gave them. Deterministic: no set is iterated unsorted. tune.py searches for better names and a better order of functions,
-once; what it found is kept in python/names.json.
+once; what it found is kept in python/names.json. Numbers of python/numbers.py are sent as such and not by their names.
 """
 import ast
 import builtins
@@ -19,6 +19,7 @@ import io
 import json
 import keyword
 import os
+import re
 import string
 import subprocess
 import sys
@@ -28,6 +29,7 @@ import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = os.path.join(HERE, 'python', 'names.json')
+NUMBERS = os.path.join(HERE, 'python', 'numbers.py')
 SHELL = os.path.join(HERE, 'shell')     # what a host without Python copies with: embedded without its comments
 SERVED = os.path.join(HERE, 'served')   # modules that are no part of the agent: embedded as they are
 CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream', 'cancel')
@@ -346,6 +348,26 @@ def reorder(source, order):
     return '\n'.join(lines[:first] + middle + lines[last:])
 
 
+class Numbers(ast.NodeTransformer):
+    """What python/numbers.py defines, as .text by name."""
+
+    def __init__(self):
+        with open(NUMBERS) as f:
+            self.text = dict(re.findall(r'^([A-Z][A-Z_]+) = ([^#\n]*[^#\s])', f.read(), re.M))
+
+    def visit_Name(self, node):
+        return node.id in self.text and ast.parse(self.text[node.id], mode='eval').body or node
+
+
+def with_numbers(source):
+    """Their values in place of their names, which must mean the same (`1 << 26` behind a `+` would not)."""
+    numbers = Numbers()
+    out = re.sub(r'\b[A-Z][A-Z_]+\b', lambda m: numbers.text.get(m.group(), m.group()), source)
+    if ast.dump(ast.parse(out)) != ast.dump(numbers.visit(ast.parse(source))):
+        sys.exit('build.py: one of %s stands in a string, or where it needs parentheses' % ', '.join(sorted(numbers.text)))
+    return out
+
+
 def source_of(name):
     """The readable source of a piece, or None."""
     paths = [os.path.join(name, chapter + '.py') for chapter in CHAPTERS.get(name, ())] or [name + '.py']
@@ -356,7 +378,7 @@ def source_of(name):
             return None
         with open(path) as f:
             text.append(f.read())
-    return '\n\n'.join(text)
+    return with_numbers('\n\n'.join(text))
 
 
 def make():

@@ -120,11 +120,12 @@ class Limits(unittest.TestCase):
 
 
 class Preamble(unittest.TestCase):
-    """preamble/build.py refuses an agent that is too long to be sent: here one of little code and much that does not compress."""
+    """preamble/build.py, of an agent of little code: too long to be sent, as much does not compress, it is refused."""
 
-    def build(self, top, padding):
+    def build(self, top, padding, value='x', numbers=''):
         chapters = dict.fromkeys('state values frames modules logs'.split(), 'x = 1\n')
-        chapters.update(values='def f():\n    return x\n', main='y = "%s"\n' % padding)
+        chapters.update(values='def f():\n    return %s\n' % value, main='y = "%s"\n' % padding)
+        chapters['../numbers'] = numbers
         for name, text in chapters.items():
             with open(os.path.join(top, 'python', 'core', name + '.py'), 'w') as f:
                 f.write(text)
@@ -146,6 +147,18 @@ class Preamble(unittest.TestCase):
         self.assertEqual((seen[PYTHON_MAX].returncode, seen[PYTHON_MAX].stderr), (0, b''))
         self.assertEqual(seen[PYTHON_MAX + 1].returncode, 1)
         self.assertIn(b'is 3601 bytes, at most 3600 may be sent', seen[PYTHON_MAX + 1].stderr)
+
+    def test_numbers(self):
+        """They are sent as what they are, and refused where that would be something else."""
+        with tempfile.TemporaryDirectory() as top:
+            os.makedirs(os.path.join(top, 'python', 'core'))
+            shutil.copy(BUILD_PY, top)
+            numbers = '# A_NUMBER = 1\nA_NUMBER = 1 << 26  # of bytes\n'
+            for value, sent in ('x > A_NUMBER', '>1<<26'), ('x + A_NUMBER', None), ('x + (A_NUMBER)', '+(1<<26)'), ('"A_NUMBER"', None):
+                done = self.build(top, '', value, numbers)
+                self.assertEqual((done.returncode, b'A_NUMBER' in done.stderr), (sent is None, sent is None), (value, done.stderr))
+                with open(os.path.join(top, 'core.min.py')) as f:
+                    self.assertTrue(sent is None or sent in f.read(), value)
 
 
 if __name__ == '__main__':

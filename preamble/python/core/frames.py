@@ -14,21 +14,21 @@ def up(kind, s):
 
 
 def send(kind, dst, handle, reply, body):
-    if len(body) > 65536:
+    if len(body) > FRAME_BODY_MAX:
         return large(kind, dst, handle, reply, body)
-    up(kind, pack('>4B6I', 236, 1, kind, 64, dst, ME, ME, handle, reply, len(body)) + body)
+    up(kind, pack('>4B6I', 236, 1, kind, HOPS, dst, ME, ME, handle, reply, len(body)) + body)
 
 
 def large(kind, dst, handle, reply, body):
     # Never in the I/O thread, which brings the ACKs.
     global SENT
     LARGE.acquire()
-    for x in range(0, len(body), 16384):
-        s = body[x:x + 16384]
-        while SENT - ACKED + len(s) > 65508:
+    for x in range(0, len(body), BULK_BODY_MAX):
+        s = body[x:x + BULK_BODY_MAX]
+        while SENT - ACKED + len(s) > LEAF_WINDOW:
             CREDIT.acquire()
-        SENT += len(s) + 28
-        send(x + 16384 < len(body) and 18 or 2, dst, handle, reply, s)
+        SENT += len(s) + HEADER
+        send(x + BULK_BODY_MAX < len(body) and 18 or 2, dst, handle, reply, s)
     LARGE.release()
 
 
@@ -40,13 +40,13 @@ def notice(reason, src, reply, asked=0):
 def parse(s):
     # All whole frames of s; what is left over comes back.
     while len(s) > 27:
-        x = unpack('>4B6I', s[:28])
-        n = x[9] + 28
-        if x[:2] != (236, 1) or x[2] & 195 > 2 or x[9] > 65536 >> (x[2] & 2):
+        x = unpack('>4B6I', s[:HEADER])
+        n = x[9] + HEADER
+        if x[:2] != (236, 1) or x[2] & 195 > 2 or x[9] > FRAME_BODY_MAX >> (x[2] & 2):
             die()
         if len(s) < n:
             break
-        route(*x[2:9] + (s[28:n],))
+        route(*x[2:9] + (s[HEADER:n],))
         s = s[n:]
     return s
 
@@ -79,7 +79,7 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
     while x:
         n, s = os.waitpid(x, 1)
         n and die(os.system('echo>&2 status %d' % s))
-        f.poll(256) and die(time.sleep(1))
+        f.poll(WATCH_MS) and die(time.sleep(1))
     x = os.uname()
     send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), x[1]]))))
     m[0] == 1 or die()
@@ -91,7 +91,7 @@ def route2(kind, hops, dst, src, auth, handle, reply, body):
     # A leaf: everything comes from the parent, and what is not for me has no way on.
     global OWED
     if kind & 2:
-        OWED += len(body) + 28
+        OWED += len(body) + HEADER
     if ME <= src < ME + SIZE:
         COUNT[0] += 1
     elif kind & 8:
@@ -113,7 +113,7 @@ def deliver(kind, src, handle, reply, body):
             if c[0] >= 0:
                 c[0] += len(body)
                 c.append(body)
-                if c[0] > 1 << 26 or sum(n[0] >= 0 for n in COLLECT.values()) > 32 or sum(n[0] for n in COLLECT.values()) > 1 << 27:
+                if c[0] > MESSAGE_MAX or sum(n[0] >= 0 for n in COLLECT.values()) > COLLECT_SOURCES or sum(n[0] for n in COLLECT.values()) > COLLECT_MAX:
                     c[:] = -1, x
                     notice('too-big', src, reply)
             if kind & 16 or COLLECT.pop(src)[0] < 0:

@@ -10,7 +10,7 @@ def drain(rounds):
         rounds = ready and rounds - 1
         for x in ready:
             name, s = PIPES[x]
-            s += os.read(x, 16384)
+            s += os.read(x, PRINTED_READ)
             o, n = codecs.utf_8_decode(s, 'replace')
             PIPES[x] = name, s[n:]
             send(1, 0, 33, 0, pack_value([20, name, o, 0]))
@@ -33,7 +33,7 @@ def prepare():
             # The handler's lock is held, so what comes while one is formatted is made by that: over the limit, too.
             COUNT[5] = max(COUNT[5], x) + 2
             try:
-                send(1, 0, 33, 0, pack_value([record.levelno, text(record.name, 256), text(h.format(record), 32768), COUNT[4] - COUNT[6]]))
+                send(1, 0, 33, 0, pack_value([record.levelno, text(record.name, LOGGER_TEXT), text(h.format(record), TRACE_TEXT), COUNT[4] - COUNT[6]]))
                 COUNT[6] = COUNT[4]
             except:
                 h.handleError(record)

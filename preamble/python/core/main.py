@@ -23,7 +23,7 @@ def run_call(src, reply, module, name, args, kw):
             name = x.__module__ + '.' + name
         if kind == 1:
             v = '%s cannot travel: %s' % (type(f), v)
-        body = pack_value([1, text(name, 256), text(v, 16384), text(s, 32768), kind])
+        body = pack_value([1, text(name, LOGGER_TEXT), text(v, EXCEPTION_TEXT), text(s, TRACE_TEXT), kind])
         tb = v = 0
     try:
         sys.stdout.flush()
@@ -48,7 +48,7 @@ def loop():
                 turn()
 
 
-def turn(n=65536):
+def turn(n=READ_MAX):
     global LAST, OWED, REST
     TURN.acquire()
     try:

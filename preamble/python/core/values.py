@@ -54,7 +54,7 @@ def pack_value(o, major=0, s=EMPTY):
 
 
 def decode(s):
-    at = [0, 1 << 20]
+    at = [0, CBOR_VALUE_ITEMS_MAX]
 
     def take(n):
         # Past the end the place goes on: the last line finds out.
@@ -68,7 +68,7 @@ def decode(s):
         if n > 23:
             # (28 finds no double in its 16 bytes.)
             n, = unpack('>' + 'BHIQd'[major == 251 and 4 or n - 24], take(1 << n - 24))
-        if at[1] < 0 or depth > 32 or key and 127 < major < 224 or 127 < major < 192 and n > at[1]:
+        if at[1] < 0 or depth > CBOR_DEPTH_MAX or key and 127 < major < 224 or 127 < major < 192 and n > at[1]:
             raise ValueError
         if major == 251:
             return n
@@ -87,7 +87,7 @@ def decode(s):
             return {n: v}[len(v)]       # fewer: a key came twice
         at[1] += 1
         v = item(depth - 1)
-        if len(v) > 4096 or not isinstance(v, BYTES):
+        if len(v) > CBOR_BIGNUM_MAX or not isinstance(v, BYTES):
             raise ValueError
         major = 0
         for x in unpack('%dB' % len(v), v):
@@ -95,7 +95,7 @@ def decode(s):
         return {2: major, 3: ~major}[n]
 
     v = item(1)
-    if at[0] != len(s) or at[0] > 1 << 26:
+    if at[0] != len(s) or at[0] > MESSAGE_MAX:
         raise ValueError
     return v
 

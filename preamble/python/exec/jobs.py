@@ -36,7 +36,7 @@ def watch_groups(r, agent):
     poller = select.poll()
     poller.register(r, 1)
     while 1:
-        if poller.poll(1000):
+        if poller.poll(LOOK_MS):
             s = os.read(r, 4)
             if not s:
                 break
@@ -146,7 +146,7 @@ class Job:
                 if x is not None and x >= 0:
                     os.close(x)
             step, n = unpack('>BI', s)
-            raise OSError(n, text((step and self.cwd or name).decode('utf8', 'replace'), 400))
+            raise OSError(n, text((step and self.cwd or name).decode('utf8', 'replace'), REASON_TEXT))
         if ours >= 0:
             thread.start_new_thread(self.outs[0].pour, (ours, self.tty))
         return fds[::2]
@@ -223,7 +223,7 @@ class Job:
             n = 0
             if isinstance(v, EnvironmentError):
                 n = v.args[0]
-            body = [1, text(v, 400), n]
+            body = [1, text(v, REASON_TEXT), n]
             if n:
                 body[1] = '%s: %s' % (v.args[1], os.strerror(n))
             if not begun:

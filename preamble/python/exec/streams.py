@@ -128,9 +128,9 @@ class Stream:
                 self.room.acquire()
                 continue
             try:
-                if not poller.poll(1000):
+                if not poller.poll(LOOK_MS):
                     continue
-                s = os.read(fd, min(n, 65536))
+                s = os.read(fd, min(n, READ_MAX))
             except (OSError, select.error):
                 if sys.exc_info()[1].args[0] == 4:
                     continue
@@ -166,8 +166,8 @@ class Stream:
                 s = pack('B', 4)
             while s and open_still and not self.cut:
                 try:
-                    if poller.poll(1000):
-                        s = s[os.write(fd, s[:4096]):]
+                    if poller.poll(LOOK_MS):
+                        s = s[os.write(fd, s[:WRITE_MAX]):]
                 except (OSError, select.error):
                     if sys.exc_info()[1].args[0] not in (4, 11):
                         open_still = 0

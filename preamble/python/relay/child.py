@@ -35,7 +35,7 @@ class Child:
             SOON[0] = 1
             if self.linked:
                 self.end('eof')
-            self.ended = self.ended or clock() + (self.linked and .25 or 2)
+            self.ended = self.ended or clock() + (self.linked and END_GRACE_S or CLOSED_S)
 
     def end(self, reason):
         SOON[0] = 1
@@ -46,7 +46,7 @@ class Child:
             if self.out.fd not in self.fds:
                 os.close(self.out.fd)
             self.out.fd = -1
-        self.ended = self.ended or clock() + .25
+        self.ended = self.ended or clock() + END_GRACE_S
 
     def slay(self, reason):
         SOON[0] = 1
@@ -60,7 +60,7 @@ class Child:
     def take(self, fd):
         which = self.fds[fd]
         try:
-            s = os.read(fd, which > 1 and 4096 or fd in WIDE and PIECE - len(self.rest) or 65536)
+            s = os.read(fd, which > 1 and STDERR_AFTER or fd in WIDE and PIECE - len(self.rest) or READ_MAX)
         except OSError:
             if sys.exc_info()[1].args[0] in (4, 11):
                 return
@@ -72,7 +72,7 @@ class Child:
             self.bytes_in += self.linked and len(s)
         if self.linked and which == 1:
             if self.bytes_in == len(s) and s[:1] != pack('B', 236):
-                self.event(1, byte_string(s[:4096]))    # not the agent's words
+                self.event(1, byte_string(s[:STDERR_AFTER]))    # not the agent's words
             if self.out.first:
                 broken(self, 'early-bytes')
             if len(s) > 65535:
@@ -81,12 +81,12 @@ class Child:
                 self.rest = heard(self, self.rest, s)
             return
         if self.linked:
-            self.evidence = (self.evidence + text(s.decode('utf8', 'replace'), 2000))[-1000:]
-            s = s[:max(0, 4096 - self.unacked)]
+            self.evidence = (self.evidence + text(s.decode('utf8', 'replace'), STDERR_TEXT))[-STDERR_KEPT:]
+            s = s[:max(0, STDERR_AFTER - self.unacked)]
         while s:
-            self.event(which, byte_string(s[:16384]))
-            self.unacked += len(s[:16384])
-            s = s[16384:]
+            self.event(which, byte_string(s[:BULK_BODY_MAX]))
+            self.unacked += len(s[:BULK_BODY_MAX])
+            s = s[BULK_BODY_MAX:]
         if not self.linked and self.unacked >= RAW_WINDOW:
             for fd in self.fds:
                 watch(fd, 0)

@@ -12,7 +12,7 @@ def heartbeat(now):
 
 def acknowledge(out, dst, n):
     s = pack_value(n)
-    out.straight(0, pack('>4B6I', 236, 1, 0, 64, dst, ME, ME, 4, 0, len(s)) + s)
+    out.straight(0, pack('>4B6I', 236, 1, 0, HOPS, dst, ME, ME, 4, 0, len(s)) + s)
 
 
 def settle():
@@ -45,14 +45,14 @@ BEAT = [0]
 def relay_turn():
     global LAST, REST
     try:
-        ready = POLLER.poll(SOON[0] and 20 or 500)
+        ready = POLLER.poll(SOON[0] and REAP_MS or RELAY_LOOK_MS)
     except (OSError, select.error):
         return again()
     now = NOW[0] = clock()
     for fd, mask in ready:
         if fd == IN:
             try:
-                x = os.read(IN, IN in WIDE and PIECE - len(REST) or 65536)
+                x = os.read(IN, IN in WIDE and PIECE - len(REST) or READ_MAX)
             except OSError:
                 again()
                 continue

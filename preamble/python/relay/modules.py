@@ -91,12 +91,12 @@ def serve(c, src, reply, name):
         if len(e) > 6:
             todo += [y for y in e[4] if y not in c.served]
     body = major(128, len(out)) + EMPTY.join(out)
-    if len(body) <= 65536:
+    if len(body) <= FRAME_BODY_MAX:
         return send(1, src, reply, 0, body)
     LOCK.acquire()
     while body:
-        s = body[:16384]
-        body = body[16384:]
-        c.out.put(2, pack('>4B6I', 236, 1, body and 18 or 2, 64, src, ME, ME, reply, 0, len(s)) + s, None)
+        s = body[:BULK_BODY_MAX]
+        body = body[BULK_BODY_MAX:]
+        c.out.put(2, pack('>4B6I', 236, 1, body and 18 or 2, HOPS, src, ME, ME, reply, 0, len(s)) + s, None)
     c.out.pump()
     LOCK.release()

@@ -42,7 +42,7 @@ def widen(fd):
     if fd not in WIDE:
         WIDE[fd] = 1
         try:
-            fcntl.fcntl(fd, 1031, 262144)
+            fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE)
         except (IOError, OSError):
             pass
 
@@ -132,7 +132,7 @@ class Output:
         if self.lost and not self.child and self.held[1] < ANSWERS_MAX:
             x = pack_value([30, '', '', self.lost])
             self.lost = 0
-            self.put(1, pack('>4B6I', 236, 1, 1, 64, 0, ME, ME, 33, 0, len(x)) + x, None)
+            self.put(1, pack('>4B6I', 236, 1, 1, HOPS, 0, ME, ME, 33, 0, len(x)) + x, None)
         kind &= 3
         n = len(s) + len(rest)
         if not kind and self.held[0] + n > CONTROL_MAX:
@@ -351,7 +351,7 @@ class Output:
                 if x:
                     x.owed += n
                     BUSY[0] = 1
-        if CREDIT.locked() and self.held[2] < 131072:
+        if CREDIT.locked() and self.held[2] < RELAY_HELD:
             CREDIT.release()
         want = full
         if self.now or self.first or self.held[0] + self.held[1]:
@@ -395,14 +395,14 @@ def relay_large(kind, dst, handle, reply, body):
     LARGE.acquire()
     c = child_of(dst)
     out = c and c.out or UP
-    for i in range(0, len(body) or 1, 16384):
-        while out.held[2] > 131072:
+    for i in range(0, len(body) or 1, BULK_BODY_MAX):
+        while out.held[2] > RELAY_HELD:
             CREDIT.acquire()
-        s = EMPTY + body[i:i + 16384]
-        more = i + 16384 < len(body)
+        s = EMPTY + body[i:i + BULK_BODY_MAX]
+        more = i + BULK_BODY_MAX < len(body)
         LOCK.acquire()
-        out.put(2, pack('>4B6I', 236, 1, bulk_kind(kind, more), 64, dst, ME, ME, handle, reply, len(s)), None, s)
-        if not more or out.held[2] > 49152:
+        out.put(2, pack('>4B6I', 236, 1, bulk_kind(kind, more), HOPS, dst, ME, ME, handle, reply, len(s)), None, s)
+        if not more or out.held[2] > RELAY_PUMP_AT:
             out.pump()
         LOCK.release()
         wake()

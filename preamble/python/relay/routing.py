@@ -154,7 +154,7 @@ def frames(link, s, at, outs):
         if magic != 236 or version != 1 or kind & 195 > 2:
             broken(link, 'bad-frame')
             return EMPTY
-        if n > 65536 >> (kind & 2):
+        if n > FRAME_BODY_MAX >> (kind & 2):
             broken(link, 'frame-too-big')
             return EMPTY
         n += 28

@@ -210,7 +210,7 @@ def type_rest(c, fd):
     poller.register(fd, 4)
     while c.status is None:
         try:
-            if poller.poll(500) and not type_some(c, fd):
+            if poller.poll(RELAY_LOOK_MS) and not type_some(c, fd):
                 break
         except select.error:
             again()
@@ -263,7 +263,7 @@ def promote(kind, src, reply, body):
     c.linked = c.promoted = 1
     c.last = c.ping = clock()
     ROUTES.clear()
-    c.out.first.append((pack('>4B6I', 236, 1, 0, 64, ident, ME, ME, 1, 0, len(s)) + s, 0))
+    c.out.first.append((pack('>4B6I', 236, 1, 0, HOPS, ident, ME, ME, 1, 0, len(s)) + s, 0))
     c.out.counted(28 + len(s))
     LOCK.acquire()
     c.out.pump()
@@ -289,10 +289,10 @@ def finish(c):
     for slot in list(WAITING):
         WAITING[slot] = [x for x in WAITING[slot] if x[0] is not c]
     if c.promoted or c.reason not in ('', 'killed'):
-        s = pack_value(c.reason or 'eof') + pack_value(c.status) + pack_value(c.evidence[-500:])
+        s = pack_value(c.reason or 'eof') + pack_value(c.status) + pack_value(c.evidence[-END_EVIDENCE:])
         send(1, c.owner, c.slot, 0, major(128, 4) + pack_value(8) + s)
         for lo, hi in c.promoted and c.intervals or ():
-            LOST.append((lo, hi, c.evidence[-200:] or c.reason or 'eof'))
+            LOST.append((lo, hi, c.evidence[-LOST_EVIDENCE:] or c.reason or 'eof'))
         del LOST[:-LOST_KEPT]
     else:
         c.event(5, pack_value(c.status or 0))
@@ -322,7 +322,7 @@ def reap(now):
                 if c.slave >= 0:
                     os.close(c.slave)
                     c.slave = -1
-                c.ended = now + .25
+                c.ended = now + END_GRACE_S
             elif c.ended and now > c.ended + 2:
                 # Not ours to kill, and frozen: the master has its answer, and we wait for the process beside.
                 LEFT.append(c.pid)

@@ -39,7 +39,7 @@ def parse(s):
     while len(s) - at > 27:
         x = unpack('>4B6I', s[at:at + 28])
         n = x[9] + 28
-        if x[:2] != (236, 1) or x[2] & 195 > 2 or x[9] > 65536 >> (x[2] & 2):
+        if x[:2] != (236, 1) or x[2] & 195 > 2 or x[9] > FRAME_BODY_MAX >> (x[2] & 2):
             die()
         if n > len(s) - at:
             break
@@ -74,7 +74,7 @@ def no_credit(kind, src, reply, body):
 def new_hop(most):
     # Window; bytes sent when credit ran out (0: that is not measured at the moment); when; best time; whether one was too long;
     # the largest window.
-    return [65536, 0, 0, 1e9, 0, most]
+    return [HOP_WINDOW_MIN, 0, 0, 1e9, 0, most]
 
 
 def ran_dry(hop, sent):
@@ -99,7 +99,7 @@ def sample(hop, acked):
         hop[4] = 1
     elif over <= max(3, hop[3] / 16) or queue <= 32824:
         n += hop[4] and n // 4 or n
-    hop[0] = min(max(n, 65536), hop[5])
+    hop[0] = min(max(n, HOP_WINDOW_MIN), hop[5])
 
 
 def bulk_kind(kind, more):
@@ -132,8 +132,8 @@ def bulk_large(kind, dst, handle, reply, body):
     LARGE.acquire()
     v = []
     share = view(body)
-    for i in range(0, len(body) or 1, 16384):
-        s = share[i:i + 16384]
+    for i in range(0, len(body) or 1, BULK_BODY_MAX):
+        s = share[i:i + BULK_BODY_MAX]
         n = len(s) + 28
         while len(v) > 27 or SENT > ACKED and SENT - ACKED + n > LEAF_HOP[0] and 16 not in H:
             if v:
@@ -143,8 +143,8 @@ def bulk_large(kind, dst, handle, reply, body):
                 ran_dry(LEAF_HOP, SENT)
                 CREDIT.acquire()
         SENT += n
-        more = i + 16384 < len(body)
-        v.append(pack('>4B6I', 236, 1, bulk_kind(kind, more), 64, dst, ME, ME, handle, reply, n - 28))
+        more = i + BULK_BODY_MAX < len(body)
+        v.append(pack('>4B6I', 236, 1, bulk_kind(kind, more), HOPS, dst, ME, ME, handle, reply, n - 28))
         v.append(s)
     up_all(v)
     LARGE.release()
@@ -164,15 +164,15 @@ def widen_stream(x, streams):
     # The other end of x says with an empty frame that it stands still for want of credit. If all of the window was used, and
     # what came is consumed soon, it gets as much again.
     n = x.window
-    if x.arrived >= x.tried and (x.arrived - x.given - x.owed) * 4 <= n < 16777216 and \
-            sum([y.window for y in list(streams.values())]) + n <= len(streams) * 262144 + (1 << 26):
+    if x.arrived >= x.tried and (x.arrived - x.given - x.owed) * 4 <= n < STREAM_WINDOW_MAX and \
+            sum([y.window for y in list(streams.values())]) + n <= len(streams) * 262144 + STREAM_WIDENED_MAX:
         x.window += n
         x.tried = x.given + x.window
         send(0, x.dst, 34, 0, pack_value([x.far, n]))
 
 
 if 16 not in H and H[4] is ack:
-    LEAF_HOP = new_hop(1 << 22)
+    LEAF_HOP = new_hop(LEAF_HOP_MAX)
     leaf_turn = turn
     turn = bulk_turn
     large = bulk_large

@@ -72,7 +72,7 @@ class Channel(object):
             if not s:
                 raise EOFError
             n, = unpack('>I', s)
-            if n > 1 << 26:
+            if n > MESSAGE_MAX:
                 x.reset('a value of more than 64 MiB')
             return decode(self.exactly(n, 0))
         finally:
@@ -119,7 +119,7 @@ class Channel(object):
 
     def put_value(self, value):
         s = pack_value(value)
-        if len(s) > 1 << 26:
+        if len(s) > MESSAGE_MAX:
             raise ValueError('more than 64 MiB')
         decode(s)
         self.put_bytes(pack('>I', len(s)) + s)
@@ -133,7 +133,7 @@ class Channel(object):
                 x.check()
                 if x.over:
                     raise ChannelClosed('it was ended here')
-                n = min(x.free_room(), len(s) - at, 65536)
+                n = min(x.free_room(), len(s) - at, FRAME_BODY_MAX)
                 if n:
                     x.emit_bytes(s[at:at + n])
                     at += n

@@ -15,7 +15,7 @@ def path_of(x):
     s = x
     if isinstance(x, TEXT):
         s = x.encode('utf8')
-    if not 0 < len(s) < 108:    # abstract ones too: a native agent keeps a byte for the end of each
+    if not 0 < len(s) < SUN_PATH:    # abstract ones too: a native agent keeps a byte for the end of each
         raise EnvironmentError(22, '')
     if BYTES is str:
         x = s
@@ -58,7 +58,7 @@ def open_socket(what, args):
                     clear_stale(socket, path)
                     f and f(x.fileno(), 384)
                 x.bind(address)
-                x.listen(128)
+                x.listen(LISTEN_BACKLOG)
                 return x, path
             x.settimeout(PATIENCE_S)
             x.connect(address)
@@ -107,7 +107,7 @@ def open_thread(src, slot, what, args, far, flag):
 
 
 def complaint(s):
-    return text(s, 400)
+    return text(s, REASON_TEXT)
 
 
 def open_stream(kind, src, reply, body):

@@ -38,7 +38,7 @@ class Connection(Flow):
             if self.gone:
                 n = sum([len(s) for s in v])
             else:
-                n = writev(self.fd, len(v) > 500 and [EMPTY.join(v)] or v)
+                n = writev(self.fd, len(v) > WRITEV_MAX and [EMPTY.join(v)] or v)
         except OSError:
             bad = sys.exc_info()[1].args[0]
         WRITING.release()
@@ -154,7 +154,7 @@ class Listener:
         except:
             # It went again; or there is no descriptor, and poll would say so without end.
             if sys.exc_info()[1].args[:1] not in ((11,), (103,)):   # EAGAIN, ECONNABORTED
-                self.rests = now() + 1
+                self.rests = now() + LISTEN_REST_S
                 RESTING.append(self)
             return
         keep(sock.fileno())
@@ -179,13 +179,13 @@ def mover(wake):
     masks = {}
     while 1:
         try:
-            ready = poller.poll(1000)
+            ready = poller.poll(LOOK_MS)
         except select.error:
             ready = ()
         again_soon = []
         for fd, mask in ready:
             if fd == wake:
-                os.read(wake, 65536)
+                os.read(wake, READ_MAX)
             elif fd in known:
                 known[fd].move(mask)
                 again_soon.append(known[fd])
