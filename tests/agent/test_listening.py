@@ -11,6 +11,8 @@ import support
 from net import StreamCase
 
 WAITING_MAX = 64
+BACKLOG = 128
+REST_S = 1      # of a listening socket that found no descriptor
 
 
 class Listening(StreamCase):
@@ -62,6 +64,25 @@ class Listening(StreamCase):
         n.idle(.3)
         self.assertEqual(len(events), WAITING_MAX + 1)
         self.assertEqual(sorted(f.value()[1] for f in events), sorted('127.0.0.1 %d' % y.getsockname()[1] for y in ys))
+
+    def test_more_wait_in_the_kernel(self):
+        """128, by which the kernel means one more; of a unix socket the next is told at once."""
+        n = self.ready()
+        name = '@econtext-backlog-%d' % os.getpid()
+        handle, near, text = n.listen(name)
+        ys = []
+        self.addCleanup(lambda: [y.close() for y in ys])
+
+        def connect():
+            ys.append(socket.socket(socket.AF_UNIX))
+            ys[-1].setblocking(False)
+            ys[-1].connect('\0' + name[1:])
+        for i in range(WAITING_MAX):
+            connect()
+        n.until(lambda: len(n.events[handle]) == WAITING_MAX)
+        for i in range(BACKLOG + 1):
+            connect()
+        self.assertRaises(BlockingIOError, connect)
 
     def test_waited_too_long(self):
         self.newest_only()
@@ -118,7 +139,9 @@ class Listening(StreamCase):
         n.idle(2)
         self.assertLess(call('used') - before, .5, 'it waits')
         os.system('prlimit --nofile=100 --pid %d' % n.c.hello.value()[4])
+        began = time.monotonic()
         n.until(lambda: len(n.events[handle]) == 8)
+        self.assertLess(time.monotonic() - began, REST_S + 4)
 
     def test_accept_of_another(self):
         n = self.ready()

@@ -20,6 +20,8 @@ JOBS_MAX = 128
 STREAMS_MAX = 4096
 KNOWN_MAX = 65536       # watcher.c's
 ARRIVED_MAX = 64        # sockets.c's
+BACKLOG = 128           # opening.c's, as is the next
+REST_S = 1
 PIDS_END = 1 << 22      # Linux gives no process such a number
 IDLE_KIB = 256
 CEILING = 8 << 20       # in place of mem.c's
@@ -188,6 +190,18 @@ def descriptors(s, command):
     s.check('nothing is left', vanish(agent.mark), marked(agent.mark))
 
 
+def connected(name):
+    """To an abstract socket at which there is room in the kernel, or None."""
+    client = socket.socket(socket.AF_UNIX)
+    client.setblocking(False)
+    try:
+        client.connect('\0' + name)
+    except BlockingIOError:
+        client.close()
+        return None
+    return client
+
+
 def waiting(s, command):
     """So many that came to one listening socket wait to be accepted; one past them is taken when one of them has been."""
     agent = Agent(command)
@@ -203,6 +217,16 @@ def waiting(s, command):
     agent.send(29, ['accept', [came[0]], 4000], reply=slot)
     s.equal('one is accepted', agent.value(slot)[0], 0)
     s.check('and one more comes', decode(agent.answer(events).body)[0] not in came, came)
+    slot, events, name = agent.new_slot(), agent.new_slot(), 'econtext-backlog-%d' % os.getpid()
+    agent.send(29, ['listen', ['@' + name], events], reply=slot)
+    s.equal('another listens', agent.value(slot)[0], 0)
+    clients += [connected(name) for _ in range(ARRIVED_MAX)]
+    for _ in range(ARRIVED_MAX):
+        agent.answer(events)
+    clients += [connected(name) for _ in range(BACKLOG + 1)]    # as the kernel counts
+    s.check('%d more wait in the kernel' % BACKLOG, all(clients), clients)
+    clients.append(connected(name))
+    s.check('and no more', not clients.pop(), name)
     for client in clients:
         client.close()
     s.equal('its end', agent.close(), 0)
@@ -231,12 +255,15 @@ def listening(s, command):
     took = processor_seconds(agent.pid) - before
     s.check('it is not busy', took < .2, took)
     del agent.kept[:]
+    began = time.monotonic()
     for n in came:      # accepted and reset: descriptors are free again
         slot = agent.new_slot()
         agent.send(29, ['accept', [n], 4000 + n], reply=slot)
         far = agent.value(slot)[1]
         agent.send(far, reply=4000 + n, kind=BULK | DEAD, body=encode(['reset', 0, 0, '']))
     s.check('and takes the next', decode(agent.answer(events).body)[0] not in came, came)
+    took = time.monotonic() - began
+    s.check('in time', took < REST_S + 4, took)
     for c in clients:
         c.close()
     agent.close()
