@@ -66,7 +66,7 @@ bool eci_agents_choose(struct eci_dialogue *d, uint64_t now_ms)
 			return true;
 		native |= d->agent == ECI_AGENT_NATIVE;
 	}
-	char saw[256];
+	char saw[ECI_INTERPRETER_MAX + 128];
 	if (!native)
 		snprintf(saw, sizeof saw, "found only %s, on %s", d->marker.interpreter, d->marker.system);
 	else if (list.count < 2)

@@ -2,6 +2,8 @@
 #ifndef ECI_TRANSPORT_SCAN_H
 #define ECI_TRANSPORT_SCAN_H
 
+#include "core/interpreter.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +12,7 @@
 #define ECI_MARKER_TAIL 384u /* bytes of a marker line kept: an interpreter given by its path may be long */
 
 struct eci_marker {
-	char interpreter[16];
+	char interpreter[ECI_INTERPRETER_MAX + 1]; /* its name, or the last part of its path */
 	char system[64];
 };
 

@@ -5,6 +5,7 @@
 #define ECI_TRANSPORT_H
 
 #include "core/fail.h"
+#include "core/interpreter.h"
 #include "core/target.h"
 
 enum eci_spawn_mode {
@@ -68,9 +69,9 @@ struct eci_action {
 	const char *secret;
 	enum eci_agent agent; /* PROMOTE */
 	bool is_there;        /* PROMOTE: that agent runs already, nothing makes it */
-	char interpreter[16]; /* PROMOTE: python3, python, python2, or the override's last part; for the native agent
-				 also perl and sh */
-	char system[64];      /* PROMOTE: `uname -sm` */
+	/* PROMOTE: python3, python, python2, or the override's last part; for the native agent also perl and sh */
+	char interpreter[ECI_INTERPRETER_MAX + 1];
+	char system[64];             /* PROMOTE: `uname -sm` */
 	const struct eci_fail *fail; /* FAIL, NEXT_AGENT */
 };
 /* Next thing to do, in order; kind NONE when there is nothing. Call after new and after every event. Pointers live

@@ -1,6 +1,7 @@
 """exec and run: output by line, both streams, statuses, folding, JSON; commands of one word and of several; scripts."""
 import os
 import shutil
+import sys
 import termios
 
 from support import LIMIT, PROGRAM, Case, read_until, signal, subprocess, terminal
@@ -47,6 +48,19 @@ class Exec(Case):
         out, err = child.communicate(timeout=LIMIT)
         self.assertRegex(out, b'^n[12]: end\n$')
         self.assertEqual((child.returncode, err), (1, b''))
+
+    def test_an_interpreter_far_down(self):
+        """200 letters of its path fit in what the other side's shell is given; one past them is refused."""
+        for length in 200, 201:
+            path = self.path('d')
+            while length - len(path) > 60:
+                path += '/' + 'd' * 40
+            path += '/' + 'p' * (length - len(path) - 1)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.symlink(sys.executable, path)
+            self.topology('econtext: 1\nnodes: {far: {local: {}, native: never, python: %s}}\n' % path)
+            end = self.ends(2 * (length > 200), 'call', '-w', 'far', 'builtins:len', '[]')
+            self.assertEqual(end.out, 'far: 0\n' if length == 200 else '', end.err)
 
     def test_progress_is_one_row(self):
         """What wrapped could not be removed again."""
