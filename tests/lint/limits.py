@@ -50,6 +50,7 @@ LISTED = (
     ('docs/protocol.md', r'idle/3 \(at most (\d+ s)', 'PING_MAX'),
     ('docs/protocol.md', r'([\d.]+ s)\), at once with class control', 'PING_MIN'),
     ('docs/protocol.md', r'at most (\d+) bytes \(Python: characters\)', 'EVIDENCE_MAX router/state.h'),
+    ('docs/protocol.md', r'at most (\d+) bytes \(Python: characters\)', 'LOST_EVIDENCE'),
     ('docs/protocol.md', r'that C receives, at most ([\d,]+) bytes', 'NOTICE_EVIDENCE_MAX'),
     ('docs/protocol.md', r'\(at most (\d+ KiB) not acknowledged', 'STDERR_AFTER'),
     ('docs/protocol.md', r'given up after (\d+ s) without an answer to connect', 'PATIENCE'),
