@@ -444,26 +444,6 @@ static void fetch_all(struct fetch *f, const char *const *sources)
 	ectx_future_free(call);
 }
 
-/* dest without slashes at its end; a link that is named means what it leads to. */
-static int take_dest(struct fetch *f, const char *dest)
-{
-	struct stat st, itself;
-	size_t n = strlen(dest);
-	f->folder = stat(dest, &st) == 0 && S_ISDIR(st.st_mode);
-	f->into = f->folder || (n && dest[n - 1] == '/');
-	f->dest = strdup(dest);
-	while (f->dest && n > 1 && f->dest[n - 1] == '/')
-		f->dest[--n] = 0;
-	bool leads = f->dest && (f->contents || !f->folder) && lstat(f->dest, &itself) == 0 &&
-		     S_ISLNK(itself.st_mode) && stat(dest, &st) == 0;
-	char *real = leads ? realpath(dest, NULL) : NULL;
-	if (real) {
-		free(f->dest);
-		f->dest = real;
-	}
-	return f->dest ? 0 : -1;
-}
-
 /* The folder that things come into; not before the context is there, so that nothing is left of one that is not. What
  * is to have the contents of one folder is made when they come. */
 static bool make_dest(struct fetch *f, const char *const *sources)
@@ -496,7 +476,9 @@ enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, con
 	for (size_t i = 0; sources[i]; i++)
 		f->contents |= eci_source_contents(sources[i]);
 	struct eci_copy_peer peer = {.c = c};
-	if (take_dest(f, dest))
+	f->dest = eci_incoming_dest(dest, f->contents, &f->folder);
+	f->into = f->folder || (*dest && dest[strlen(dest) - 1] == '/');
+	if (!f->dest)
 		eci_copy_failed_here(&f->k, NULL, dest, "no memory");
 	else if (eci_copy_greet(&f->k, &peer, 1) && make_dest(f, sources)) {
 		f->algorithm = peer.algorithm;

@@ -66,6 +66,23 @@ static void again(struct eci_incoming *f)
 	f->at = 0;
 }
 
+char *eci_incoming_dest(const char *dest, bool contents, bool *folder)
+{
+	struct stat st, itself;
+	size_t n = strlen(dest);
+	*folder = stat(dest, &st) == 0 && S_ISDIR(st.st_mode);
+	char *out = strdup(dest);
+	while (out && n > 1 && out[n - 1] == '/')
+		out[--n] = 0;
+	bool leads = out && (contents || !*folder) && lstat(out, &itself) == 0 && S_ISLNK(itself.st_mode) &&
+		     stat(dest, &st) == 0;
+	char *real = leads ? realpath(dest, NULL) : NULL;
+	if (!real)
+		return out;
+	free(out);
+	return real;
+}
+
 /* A part is one copy's alone, or what another writes into it would be in the file: it is locked (where the file system
  * can do that), and still has its name then. */
 static bool alone(int fd, const char *part)
