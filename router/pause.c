@@ -10,10 +10,10 @@
  *
  * A flow belongs to at most one pause. It is parked (out of the round robin) while the child holds the pause; after
  * RESUME it sends again, but still belongs to the pause until that has drained to ECI_RESUME_AT and the parent was told
- * so. Then the pause is dissolved and what little is left counts for the link again. What goes
- * to a group belongs to no pause, is never parked and does not count for the link: its copy cannot be told apart by
- * member, so one of them that stops would stop them all, and none could be told from the others by its credit. It is
- * bounded by that credit (ECI_GROUPS_BYTES, mesh/cast.c).
+ * so. Then the pause is dissolved and what little is left counts for the link again. What goes to a group belongs to no
+ * pause, is never parked and does not count for the link: its copy cannot be told apart by member, so one of them that
+ * stops would stop them all, and none could be told from the others by its credit. It is bounded by that credit
+ * (ECI_GROUPS_BYTES, mesh/cast.c).
  *
  * Pauses are matched by their exact interval, and counted, because nested ones are legal. A link keeps
  * ECI_PAUSED_MAX of them; what comes after is counted on one more that stands for the whole link, and the link is

@@ -61,7 +61,8 @@ struct eci_blob *eci_blob_new(struct eci_router *r, const void *body, size_t len
 		return NULL;
 	b->refs = 1;
 	b->len = len;
-	memcpy(b->mem, body, len);
+	if (len)
+		memcpy(b->mem, body, len);
 	r->blob_bytes += len;
 	return b;
 }

@@ -78,9 +78,10 @@ def program(pid):
 
 
 def children(pid):
-    """Of an agent: but for the watcher, which runs the same program."""
+    """Of an agent: but for the watcher, which runs the same program. Either may end meanwhile."""
+    ours = program(pid)
     found = [int(n) for n in text_of('/proc/%d/task/%d/children' % (pid, pid)).split()]
-    return [n for n in found if program(n) != program(pid)]
+    return [n for n in found if program(n) not in (ours, None)]
 
 
 class Agent:
