@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-_Static_assert(ECI_GROUPS_MAX *ECI_STREAM_WINDOW + ECI_CAST_WIDENED_MAX <= ECI_GROUPS_BYTES, "or a relay is too small");
+_Static_assert(ECI_CAST_WIDENED_MAX + ECI_STREAM_WINDOW * ECI_GROUPS_MAX <= ECI_GROUPS_BYTES,
+	       "or a relay is too small");
 
 uint32_t eci_cast_gid(ectx_mesh *m)
 {

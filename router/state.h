@@ -21,16 +21,12 @@
 #define ECI_NOTICE_EVIDENCE_MAX 1024u /* bytes of it in a notice: a screen of text, far below a frame */
 #define ECI_FLOW_BUCKETS 64u          /* chains of a link's flow table: short up to a few hundred streams */
 #define ECI_MIB (1024u * 1024u)
-#define ECI_HELD_MAX (64u * ECI_MIB) /* forwarded bulk a child link holds: past it its parent ignores PAUSE */
-#define ECI_HELD_AT                                                                                       \
-	(25u * ECI_MIB) /* above it the whole link is paused: a hop window, groups and a frame may follow \
-			 */
-#define ECI_LOCAL_MAX                                                                                            \
-	ECI_COLLECT_MAX /* own bulk that waits in this router, as frames; and the same, as shared bodies: what a \
-			   receiver would collect */
-#define ECI_SELF_MAX ECI_COLLECT_MAX /* frames to oneself that wait: the same, one large message must fit */
-#define ECI_DROPPED_SOURCES 1024u    /* refused large messages remembered until their last fragment; 48 bytes each */
-#define ECI_REASON_MAX 32u           /* longest reason is 15 bytes; a longer one is cut */
+#define ECI_HELD_MAX (64u * ECI_MIB)  /* forwarded bulk a child link holds: past it its parent ignores PAUSE */
+#define ECI_HELD_AT (25u * ECI_MIB)   /* above it the whole link is paused; a hop window and groups may follow */
+#define ECI_LOCAL_MAX ECI_COLLECT_MAX /* own bulk that waits here, of frames and of shared bodies each */
+#define ECI_SELF_MAX ECI_COLLECT_MAX  /* frames to oneself that wait: the same, one large message must fit */
+#define ECI_DROPPED_SOURCES 1024u     /* refused large messages remembered until their last fragment; 48 bytes each */
+#define ECI_REASON_MAX 32u            /* longest reason is 15 bytes; a longer one is cut */
 #define ECI_NEVER UINT64_MAX
 
 /* A body that several links send: freed with its last item. */

@@ -198,16 +198,22 @@ Test(queue, calls_past_1_mib_are_busy_and_logs_are_dropped)
 	world_free(w);
 }
 
+static void fill_with_answers(struct world *w, uint32_t reply_to)
+{
+	struct eci_frame f;
+	while (take(w, w->up, &f))
+		;
+	for (uint32_t n = 0; n < ECI_ANSWERS_MAX; n += ONE)
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, reply_to, zeros, ONE - ECI_FRAME_HEADER);
+	cr_assert_eq(eci_buf_len(&w->up->call), ECI_ANSWERS_MAX);
+}
+
 /* They were asked for from above. Past the bound who waits for one is told in its place. */
 Test(queue, answers_on_their_way_up_past_16_mib_are_busy)
 {
 	struct world *w = world_relay();
 	struct eci_frame f;
-	while (take(w, w->up, &f))
-		;
-	for (uint32_t n = 0; n < ECI_ANSWERS_MAX; n += ONE)
-		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, 0, zeros, ONE - ECI_FRAME_HEADER);
-	cr_assert_eq(eci_buf_len(&w->up->call), ECI_ANSWERS_MAX);
+	fill_with_answers(w, 0);
 	cr_assert_eq(eci_buf_len(&w->up->control), 0);
 	feed(w, w->kid[0], ECI_CALL, 0, 0, 72, ECI_H_LOG, 0, NULL, 0);
 	cr_assert_eq(w->r->stats.dropped_logs, 1);
@@ -223,11 +229,7 @@ Test(queue, an_answer_that_names_a_stream_is_one)
 {
 	struct world *w = world_relay();
 	struct eci_frame f;
-	while (take(w, w->up, &f))
-		;
-	for (uint32_t n = 0; n < ECI_ANSWERS_MAX; n += ONE)
-		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, 700, zeros, ONE - ECI_FRAME_HEADER);
-	cr_assert_eq(eci_buf_len(&w->up->call), ECI_ANSWERS_MAX);
+	fill_with_answers(w, 700);
 	cr_assert_not(take(w, w->kid[0], &f), "none was refused");
 	feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5001, 701, NULL, 0);
 	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 5001, "busy", 72));
