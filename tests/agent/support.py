@@ -1,5 +1,5 @@
-"""Runs a module's test cases once for each Python that scripts/pythons finds, or with AGENT_SHARE=1 each case with three of them; the
-agent is booted anew for each test."""
+"""Runs a module's test cases once for each Python that scripts/pythons finds, or with AGENT_SHARE=1 each case with two of them; the agent
+is booted anew for each test."""
 import concurrent.futures
 import os
 import re
@@ -26,11 +26,13 @@ def pythons():
 
 
 def plays(version, index):
-    """Whether this version, of those in AGENT_AMONG, has the test of this number: the oldest and the newest have all, of the others
-    one has it."""
+    """Whether this version, of those in AGENT_AMONG, has the test of this number: the newest has all, the oldest every second one, and
+    one of those between each of the others."""
     among = os.environ.get('AGENT_AMONG', '').split()
-    between = among[1:-1]
-    return version not in between or between[index % len(between)] == version
+    if version not in among[:-1]:
+        return True
+    turn = among[:1] if index % 2 == 0 else among[1:-1] or among[:1]
+    return turn[index // 2 % len(turn)] == version
 
 
 class Case(unittest.TestCase):
