@@ -1,5 +1,5 @@
 /* mesh: the parts of `copy`: what is sent (copy_source.c, copy_feed.c), to whom at once (cast.c), how (copy_to.c,
- * copy_from.c). No lock is held but where it is said. */
+ * copy_from.c, copy_take.c). No lock is held but where it is said. */
 #ifndef ECI_MESH_COPY_H
 #define ECI_MESH_COPY_H
 

@@ -1,0 +1,310 @@
+/* What a copy from a context says, done here: files, folders and links, one after the other, below the target.
+ *
+ * The far end is not trusted with our disk: a path is relative, no part of it is "..", and what would pass through a
+ * symbolic link that it has just made is opened without following one. Files are written by copy_in.c.
+ *
+ * Below a folder that could not be made nothing can come: that is said once, for the folder, and only counted after. A
+ * folder is ours alone while things come into it; its own mode and time come last, as each thing would change the time.
+ */
+#include "mesh/copy_take.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HAVE_MS 30000 /* some bytes to somebody who waits for them */
+
+/* ---- where things come to lie ---- */
+
+static bool clean(const char *path)
+{
+	for (const char *p = path; *p;) {
+		size_t n = strcspn(p, "/");
+		if (!n || (n == 1 && *p == '.') || (n == 2 && !strncmp(p, "..", 2)))
+			return false;
+		p += n;
+		if (*p && !*++p)
+			return false;
+	}
+	return *path != 0;
+}
+
+/* No part of a place below dest is a symbolic link: one could lead anywhere. */
+static bool plain_way(const struct eci_fetch *f, const char *place)
+{
+	char way[ECI_PLACE_LONGEST];
+	struct stat st;
+	size_t n = strlen(place), from = f->into ? strlen(f->dest) + 1 : strlen(f->dest);
+	memcpy(way, place, n + 1);
+	for (size_t i = from; i < n; i++) {
+		if (way[i] != '/')
+			continue;
+		way[i] = 0;
+		if (lstat(way, &st) == 0 && S_ISLNK(st.st_mode))
+			return false;
+		way[i] = '/';
+	}
+	return true;
+}
+
+/* 0 with f->place, or an errno. */
+static int place_of(struct eci_fetch *f, const ectx_value *v)
+{
+	size_t n = 0;
+	const uint8_t *p = ectx_value_bytes(v, &n);
+	f->place[0] = 0;
+	if (!p || n >= sizeof f->path)
+		return ENAMETOOLONG;
+	memcpy(f->path, p, n);
+	f->path[n] = 0;
+	if (strlen(f->path) != n || !clean(f->path))
+		return EINVAL;
+	const char *slash = strchr(f->path, '/');
+	int w = f->into ? snprintf(f->place, sizeof f->place, "%s/%s", f->dest, f->path)
+			: snprintf(f->place, sizeof f->place, "%s%s", f->dest, slash ? slash : "");
+	if (w < 0 || (size_t)w >= sizeof f->place)
+		return ENAMETOOLONG;
+	return plain_way(f, f->place) ? 0 : ELOOP;
+}
+
+/* ---- entries ---- */
+
+static bool said_of_its_folder(const struct eci_fetch *f)
+{
+	size_t n = f->missing ? strlen(f->missing) : 0;
+	return n && !strncmp(f->path, f->missing, n);
+}
+
+/* at: what it is about, NULL: the other end's path. */
+static void failed(struct eci_fetch *f, const char *at, const char *why)
+{
+	if (!said_of_its_folder(f))
+		eci_copy_failed_here(&f->k, f->c, at && *at ? at : f->path, why);
+}
+
+static bool send_have(struct eci_fetch *f, uint64_t n, const uint8_t sum[ECI_DIGEST_SIZE])
+{
+	ectx_value *v = ectx_array();
+	ectx_error e = {0};
+	bool good = v && ectx_array_push(v, ectx_int((int64_t)n)) &&
+		    ectx_array_push(v, n ? ectx_bytes(sum, ECI_DIGEST_SIZE) : ectx_null());
+	good = good && ectx_channel_send(f->ch, v, HAVE_MS, &e) == ECTX_OK;
+	ectx_error_clear(&e);
+	ectx_value_free(v);
+	return good;
+}
+
+static void say_have(struct eci_fetch *f)
+{
+	uint8_t sum[ECI_DIGEST_SIZE];
+	uint64_t n = eci_incoming_have(&f->file, sum);
+	if (f->shell ? eci_shell_have(f->shell, n, sum) == 0 : send_have(f, n, sum))
+		return;
+	eci_copy_refused(&f->k, f->c, f->path, "what is here already could not be said");
+	f->refused = true;
+}
+
+/* What carries it may have lost some of what was said: no failure of theirs, and no success of ours. */
+void eci_fetch_not_ended(struct eci_fetch *f)
+{
+	if (f->begun && !f->k.stop && !f->refused)
+		failed(f, f->file.place, "its end was not said");
+	f->begun = false;
+	eci_incoming_drop(&f->file);
+}
+
+static void begin_file(struct eci_fetch *f, const ectx_value *v)
+{
+	struct eci_incoming *in = &f->file;
+	int64_t mode = 0, size = 0;
+	eci_fetch_not_ended(f);
+	f->begun = true;
+	in->error = place_of(f, ectx_array_at(v, 1));
+	(void)ectx_value_int(ectx_array_at(v, 2), &mode);
+	(void)ectx_value_int(ectx_array_at(v, 4), &size);
+	in->mtime = ectx_value_float(ectx_array_at(v, 3));
+	in->mode = (unsigned)mode & 0777; /* no set-user-id of a stranger's choosing */
+	in->size = (uint64_t)size;
+	if (size < 0 && !in->error)
+		in->error = EINVAL;
+	in->algorithm = f->algorithm;
+	in->keep = f->k.o->resume;
+	memcpy(in->place, f->place, sizeof in->place);
+	eci_incoming_begin(in);
+	if (ectx_value_bool(ectx_array_at(v, 6)))
+		say_have(f);
+}
+
+static void from(struct eci_fetch *f, const ectx_value *v)
+{
+	int64_t n = 0;
+	(void)ectx_value_int(ectx_array_at(v, 1), &n);
+	eci_incoming_from(&f->file, (uint64_t)n);
+	atomic_fetch_add(&f->k.done, (uint64_t)n);
+}
+
+static void end_file(struct eci_fetch *f, const ectx_value *digest)
+{
+	const char *why = f->begun ? eci_incoming_end(&f->file, digest) : "an end of what was not begun";
+	f->begun = false;
+	if (why)
+		failed(f, f->place, why);
+	else
+		eci_copy_arrived(&f->k);
+}
+
+/* More came of one pattern: dest is a folder, then. */
+static void several(struct eci_fetch *f)
+{
+	if (f->into)
+		return;
+	f->into = true;
+	if (mkdir(f->dest, 0777) && !f->folder) {
+		eci_copy_refused(&f->k, f->c, f->dest,
+				 errno == EEXIST ? "the pattern stands for several, and this is not a folder"
+						 : strerror(errno));
+		f->refused = true;
+	}
+}
+
+/* The entry that is dest itself; only where that was asked for, or it would give the folder of dest another mode. */
+static bool is_dest(struct eci_fetch *f, const ectx_value *path)
+{
+	size_t n = 0;
+	const char *p = ectx_value_bytes(path, &n);
+	if (!f->contents || n != 1 || *p != '.')
+		return false;
+	(void)snprintf(f->place, sizeof f->place, "%s", f->dest);
+	return true;
+}
+
+static void folder_failed(struct eci_fetch *f, int error)
+{
+	if (said_of_its_folder(f))
+		return;
+	eci_copy_folder_failed(&f->k, f->c, *f->place ? f->place : f->path, strerror(error));
+	free(f->missing);
+	f->missing = malloc(strlen(f->path) + 2);
+	if (f->missing)
+		sprintf(f->missing, "%s/", f->path);
+}
+
+static void take_folder(struct eci_fetch *f, const ectx_value *v)
+{
+	int64_t mode = 0;
+	struct stat st;
+	bool dest = is_dest(f, ectx_array_at(v, 1));
+	int error = dest ? 0 : place_of(f, ectx_array_at(v, 1));
+	(void)ectx_value_int(ectx_array_at(v, 2), &mode);
+	if (!error && mkdir(f->place, 0700)) {
+		error = errno;
+		if (error == EEXIST)
+			error = lstat(f->place, &st) == 0 && S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+	}
+	if (error && dest) {
+		eci_copy_refused(&f->k, f->c, f->place, strerror(error));
+		f->refused = true;
+		return;
+	}
+	if (error) {
+		folder_failed(f, error);
+		return;
+	}
+	if (f->nfolders == f->cap) {
+		size_t cap = f->cap ? f->cap * 2 : 16;
+		struct eci_fetch_folder *grown = realloc(f->folders, cap * sizeof *grown);
+		if (!grown)
+			return; /* it keeps 0700 */
+		f->folders = grown;
+		f->cap = cap;
+	}
+	struct eci_fetch_folder *d = &f->folders[f->nfolders];
+	*d = (struct eci_fetch_folder){.place = strdup(f->place), .mode = (unsigned)mode & 0777};
+	d->mtime = ectx_value_float(ectx_array_at(v, 3));
+	if (d->place)
+		f->nfolders++;
+	eci_copy_arrived(&f->k);
+}
+
+static void take_link(struct eci_fetch *f, const ectx_value *v)
+{
+	char target[ECI_PLACE_LONGEST], part[ECI_PLACE_LONGEST], extra[32];
+	size_t n = 0;
+	const char *p = ectx_value_bytes(ectx_array_at(v, 2), &n);
+	int error = place_of(f, ectx_array_at(v, 1));
+	(void)snprintf(target, sizeof target, "%.*s", (int)n, p ? p : "");
+	(void)snprintf(extra, sizeof extra, "%ld", (long)getpid());
+	error = error ? error : eci_incoming_part(part, f->place, extra);
+	if (!error && symlink(target, part)) {
+		error = errno;
+	} else if (!error && rename(part, f->place)) {
+		error = errno;
+		(void)unlink(part);
+	}
+	if (error) {
+		failed(f, f->place, strerror(error));
+	} else {
+		eci_copy_arrived(&f->k);
+	}
+}
+
+static void take_error(struct eci_fetch *f, const ectx_value *v)
+{
+	size_t n = 0;
+	const char *p = ectx_value_bytes(ectx_array_at(v, 1), &n), *text = ectx_value_text(ectx_array_at(v, 3));
+	(void)snprintf(f->path, sizeof f->path, "%.*s", (int)n, p ? p : "");
+	if (!said_of_its_folder(f))
+		eci_copy_unreadable(&f->k, f->c, f->path, text ? text : "it cannot be read");
+}
+
+void eci_fetch_take(struct eci_fetch *f, const ectx_value *v)
+{
+	size_t n = 0;
+	int64_t hole = 0;
+	const char *what = ectx_value_text(ectx_array_at(v, 0));
+	if (ectx_value_kind(v) == ECTX_BYTES || ectx_value_kind(v) == ECTX_TEXT) {
+		const uint8_t *p = ectx_value_bytes(v, &n); /* Python 2 says bytes that are text as text */
+		eci_incoming_bytes(&f->file, p, n);
+		atomic_fetch_add(&f->k.done, n);
+	} else if (!what) {
+		return;
+	} else if (!strcmp(what, "file")) {
+		begin_file(f, v);
+	} else if (!strcmp(what, "hole")) {
+		if (ectx_value_int(ectx_array_at(v, 1), &hole) && hole > 0) {
+			eci_incoming_hole(&f->file, (uint64_t)hole);
+			atomic_fetch_add(&f->k.done, (uint64_t)hole);
+		}
+	} else if (!strcmp(what, "done")) {
+		end_file(f, ectx_array_at(v, 1));
+	} else if (!strcmp(what, "cut")) { /* by a shell, which has made up for it */
+		f->file.why = "it became shorter while it was read, or could not be read to its end";
+		end_file(f, NULL);
+	} else if (!strcmp(what, "dir")) {
+		take_folder(f, v);
+	} else if (!strcmp(what, "link")) {
+		take_link(f, v);
+	} else if (!strcmp(what, "from")) {
+		from(f, v);
+	} else if (!strcmp(what, "several")) {
+		several(f);
+	} else if (!strcmp(what, "error")) {
+		take_error(f, v);
+	}
+}
+
+/* ---- at the end ---- */
+
+void eci_fetch_settle(struct eci_fetch *f)
+{
+	eci_incoming_drop(&f->file);
+	while (f->nfolders) {
+		struct eci_fetch_folder *d = &f->folders[--f->nfolders];
+		eci_dress(d->place, d->mode, d->mtime);
+		free(d->place);
+	}
+	free(f->folders);
+	free(f->missing);
+}
