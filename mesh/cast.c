@@ -14,7 +14,6 @@
  * stand still for all, all would use up their credit, and none could be told to leave. */
 #include "mesh/copy.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -68,11 +67,7 @@ static void on_room(ectx_stream *x)
 int eci_cast_init(struct eci_cast *c, ectx_mesh *m, uint32_t gid, struct eci_cast_member *v, size_t n)
 {
 	*c = (struct eci_cast){.mesh = m, .gid = gid, .v = v, .n = n, .window = ECI_STREAM_WINDOW};
-	pthread_condattr_t attr;
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&c->room, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	eci_cond_init(&c->room);
 	eci_lock(m);
 	for (size_t i = 0; i < n; i++) {
 		v[i].in = !v[i].x->dead && v[i].x->s;
@@ -145,17 +140,6 @@ void eci_cast_forget(struct eci_cast *c, size_t i)
 	c->v[i] = c->v[--c->n];
 }
 
-static bool sleep_until(struct eci_cast *c, uint64_t deadline)
-{
-	if (c->mesh->dirty) {
-		eci_unlock(c->mesh);
-		eci_lock(c->mesh);
-		return true;
-	}
-	struct timespec t = {.tv_sec = (time_t)(deadline / 1000), .tv_nsec = (long)(deadline % 1000) * 1000000};
-	return pthread_cond_timedwait(&c->room, &c->mesh->lock, &t) != ETIMEDOUT;
-}
-
 static void send_all(struct eci_cast *c, uint8_t flags, const uint8_t *p, size_t n)
 {
 	int r = eci_router_send(c->mesh->router, ECI_BULK, flags | ECI_F_MULTICAST, c->gid, ECI_CAST_HANDLE(c->gid),
@@ -206,7 +190,7 @@ int eci_cast_write(struct eci_cast *c, const uint8_t *p, size_t n, unsigned wait
 		}
 		if (!waiting || now >= until)
 			break;
-		(void)sleep_until(c, ends && ends < until ? ends : until);
+		(void)eci_mesh_sleep(c->mesh, &c->room, ends && ends < until ? ends : until);
 		now = eci_now_ms();
 	}
 	int r = !c->ins ? -1 : waiting ? 0 : 1;

@@ -205,7 +205,7 @@ static bool begin_sending(ectx_channel *ch, long timeout_ms, uint64_t deadline)
 	bool in_time = timeout_ms != 0;
 	eci_lock(m);
 	while (ch->sending && in_time)
-		in_time = eci_stream_sleep(ch->x, &ch->sent, deadline);
+		in_time = eci_mesh_sleep(m, &ch->sent, deadline);
 	bool ours = !ch->sending;
 	ch->sending = true;
 	eci_unlock(m);
@@ -307,7 +307,7 @@ int eci_channel_opened(struct ectx_channel *ch, long timeout_ms)
 	eci_lock(x->mesh);
 	bool in_time = true;
 	while (in_time && (x->waits || (x->s && !x->dead && !eci_stream_far(x->s))))
-		in_time = eci_stream_sleep(x, &x->writable, deadline);
+		in_time = eci_mesh_sleep(x->mesh, &x->writable, deadline);
 	bool wait = x->waits || (x->s && !x->dead);
 	int r = !wait ? -1 : x->s && eci_stream_far(x->s) ? 1 : 0;
 	eci_unlock(x->mesh);

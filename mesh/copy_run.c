@@ -19,11 +19,7 @@ int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_mesh *m)
 	memset(k, 0, sizeof *k);
 	k->o = o ? o : &none;
 	k->mesh = m;
-	pthread_condattr_t attr;
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&k->ended, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	eci_cond_init(&k->ended);
 	(void)sem_init(&k->opening, 0, ECI_COPY_OPENING_MAX);
 	return pthread_mutex_init(&k->lock, NULL) ? -1 : 0;
 }
@@ -82,9 +78,7 @@ void eci_copy_wait(struct eci_copy *k)
 {
 	(void)pthread_mutex_lock(&k->lock);
 	while (k->running) {
-		uint64_t at = eci_now_ms() + TELL_MS;
-		struct timespec t = {.tv_sec = (time_t)(at / 1000), .tv_nsec = (long)(at % 1000) * 1000000};
-		(void)pthread_cond_timedwait(&k->ended, &k->lock, &t);
+		(void)eci_cond_sleep(&k->ended, &k->lock, eci_now_ms() + TELL_MS);
 		(void)pthread_mutex_unlock(&k->lock);
 		eci_copy_tell(k);
 		(void)pthread_mutex_lock(&k->lock);

@@ -9,7 +9,6 @@
 #include "mesh/event.h"
 #include "mesh/worker.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -185,15 +184,13 @@ static struct eci_event_node *dropped_event(ectx_mesh *m)
 ectx_event *ectx_event_next(ectx_mesh *m, long timeout_ms)
 {
 	uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : eci_now_ms() + (uint64_t)timeout_ms;
-	struct timespec t = {.tv_sec = (time_t)(deadline / 1000), .tv_nsec = (long)(deadline % 1000) * 1000000};
 	struct eci_event_node *n = NULL;
+	bool in_time = timeout_ms != 0;
 	eci_lock(m);
 	if (m->dropped)
 		n = dropped_event(m);
-	int r = 0;
-	while (!n && !m->events && r != ETIMEDOUT && timeout_ms != 0)
-		r = timeout_ms < 0 ? pthread_cond_wait(&m->event_cond, &m->lock)
-				   : pthread_cond_timedwait(&m->event_cond, &m->lock, &t);
+	while (!n && !m->events && in_time)
+		in_time = eci_cond_sleep(&m->event_cond, &m->lock, deadline);
 	if (!n && m->events) {
 		n = m->events;
 		take(m, n);

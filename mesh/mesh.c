@@ -299,11 +299,7 @@ static bool make_parts(ectx_mesh *m, const ectx_options *o)
 
 static void make_locks(ectx_mesh *m)
 {
-	pthread_condattr_t attr;
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&m->event_cond, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	eci_cond_init(&m->event_cond);
 	(void)pthread_mutex_init(&m->lock, NULL);
 	(void)pthread_mutex_init(&m->ask_lock, NULL);
 }

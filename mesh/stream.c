@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static void tell(ectx_stream *x)
 {
@@ -66,20 +65,6 @@ static void on_dead(void *arg, const struct eci_answer *a)
 
 const struct eci_stream_ops eci_outside_ops = {.data = on_data, .ended = on_end, .room = on_room, .dead = on_dead};
 
-bool eci_stream_sleep(ectx_stream *x, pthread_cond_t *c, uint64_t deadline)
-{
-	ectx_mesh *m = x->mesh;
-	if (m->dirty) { /* what was queued goes first */
-		eci_unlock(m);
-		eci_lock(m);
-		return true;
-	}
-	if (deadline == UINT64_MAX)
-		return pthread_cond_wait(c, &m->lock) == 0;
-	struct timespec t = {.tv_sec = (time_t)(deadline / 1000), .tv_nsec = (long)(deadline % 1000) * 1000000};
-	return pthread_cond_timedwait(c, &m->lock, &t) != ETIMEDOUT;
-}
-
 static uint64_t deadline_of(long timeout_ms)
 {
 	return timeout_ms < 0 ? UINT64_MAX : eci_now_ms() + (uint64_t)timeout_ms;
@@ -93,7 +78,7 @@ long ectx_stream_read(ectx_stream *x, void *buf, size_t n, long timeout_ms)
 	long got = -1;
 	eci_lock(m);
 	while (!eci_buf_len(&x->in) && !x->far_over && !x->dead && in_time)
-		in_time = eci_stream_sleep(x, &x->readable, deadline);
+		in_time = eci_mesh_sleep(m, &x->readable, deadline);
 	size_t have = eci_buf_len(&x->in);
 	if (have) {
 		n = n < have ? n : have;
@@ -121,7 +106,7 @@ long ectx_stream_write(ectx_stream *x, const void *p, size_t n, long timeout_ms)
 	int error = ETIMEDOUT;
 	eci_lock(m);
 	while ((x->s || x->waits) && !x->dead && !x->ended && !(room = x->s ? eci_stream_room(x->s) : 0) && in_time)
-		in_time = eci_stream_sleep(x, &x->writable, deadline);
+		in_time = eci_mesh_sleep(m, &x->writable, deadline);
 	if (x->ended)
 		error = EPIPE;
 	else if (x->dead || (!x->s && !x->waits))
@@ -185,15 +170,6 @@ void ectx_stream_free(ectx_stream *x)
 		eci_stream_forget(x, "");
 	eci_unlock(x->mesh);
 	eci_stream_destroy(x);
-}
-
-void eci_cond_init(pthread_cond_t *c)
-{
-	pthread_condattr_t attr;
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(c, &attr);
-	(void)pthread_condattr_destroy(&attr);
 }
 
 ectx_stream *eci_stream_make(ectx_mesh *m)

@@ -60,9 +60,7 @@ struct ectx_stream {
 };
 extern const struct eci_stream_ops eci_outside_ops; /* for a stream whose arg is an ectx_stream */
 struct ectx_stream *eci_stream_make(ectx_mesh *m);  /* without its stream, in no list; NULL: no memory. No lock */
-void eci_cond_init(pthread_cond_t *c);              /* deadlines are of the monotonic clock */
-bool eci_stream_sleep(struct ectx_stream *x, pthread_cond_t *c, uint64_t deadline); /* false: it is over */
-void eci_stream_destroy(struct ectx_stream *x);                                     /* in no list. No lock */
+void eci_stream_destroy(struct ectx_stream *x);     /* in no list. No lock */
 void eci_stream_forget(struct ectx_stream *x, const char *why); /* the mesh goes, or the program does not want it */
 
 /* ---- resolve.c: names at a context that has no resolver of its own ---- */

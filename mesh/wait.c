@@ -19,6 +19,35 @@
 #include <time.h>
 #include <unistd.h>
 
+/* ---- conditions ---- */
+
+void eci_cond_init(pthread_cond_t *c)
+{
+	pthread_condattr_t attr;
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(c, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}
+
+bool eci_cond_sleep(pthread_cond_t *c, pthread_mutex_t *lock, uint64_t deadline_ms)
+{
+	if (deadline_ms == UINT64_MAX)
+		return pthread_cond_wait(c, lock) == 0;
+	struct timespec t = {.tv_sec = (time_t)(deadline_ms / 1000), .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
+	return pthread_cond_timedwait(c, lock, &t) != ETIMEDOUT;
+}
+
+bool eci_mesh_sleep(ectx_mesh *m, pthread_cond_t *c, uint64_t deadline_ms)
+{
+	if (m->dirty) {
+		eci_unlock(m);
+		eci_lock(m);
+		return true;
+	}
+	return eci_cond_sleep(c, &m->lock, deadline_ms);
+}
+
 void eci_waiter_wake(struct eci_waiter *w)
 {
 	const uint64_t one = 1;
@@ -55,15 +84,7 @@ void eci_nudges_free(ectx_mesh *m)
 	}
 }
 
-/* ---- the two ways to sleep; false: the time is over ---- */
-
-static bool sleep_on_cond(ectx_mesh *m, struct eci_waiter *w, uint64_t deadline_ms)
-{
-	if (deadline_ms == UINT64_MAX)
-		return pthread_cond_wait(&w->cond, &m->lock) == 0;
-	struct timespec t = {.tv_sec = (time_t)(deadline_ms / 1000), .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
-	return pthread_cond_timedwait(&w->cond, &m->lock, &t) != ETIMEDOUT;
-}
+/* ---- on a link; false: the time is over ---- */
 
 static bool sleep_on_link(ectx_mesh *m, struct eci_waiter *w, uint64_t deadline_ms)
 {
@@ -119,18 +140,14 @@ static long wait_enlisted(ectx_mesh *m, struct eci_waiter *w, ectx_future *const
 	long done;
 	bool in_time = true;
 	while ((done = first_done(v, n)) < 0 && in_time)
-		in_time = w->carrier ? sleep_on_link(m, w, deadline) : sleep_on_cond(m, w, deadline);
+		in_time = w->carrier ? sleep_on_link(m, w, deadline) : eci_cond_sleep(&w->cond, &m->lock, deadline);
 	return done;
 }
 
 static void waiter_init(struct eci_waiter *w)
 {
-	pthread_condattr_t attr;
 	*w = (struct eci_waiter){.fd = -1};
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&w->cond, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	eci_cond_init(&w->cond);
 }
 
 /* Futures of one mesh; nodes: n of them. */
@@ -187,7 +204,7 @@ size_t eci_future_wait_room(struct ectx_future *f, long timeout_ms)
 	DL_APPEND(f->waits, &node);
 	bool in_time = true;
 	while (!(room = room_of(f)) && in_time && f->state != ECI_OP_DONE && f->input)
-		in_time = sleep_on_cond(m, &w, deadline);
+		in_time = eci_cond_sleep(&w.cond, &m->lock, deadline);
 	DL_DELETE(f->waits, &node);
 	(void)pthread_cond_destroy(&w.cond);
 	return room;

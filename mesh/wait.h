@@ -8,6 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+void eci_cond_init(pthread_cond_t *c); /* its deadlines are of the monotonic clock */
+/* Both: false when the deadline (UINT64_MAX: none) has passed. The second is for conditions of the mesh's lock: what
+ * was queued to links goes out first, and then it comes back at once. */
+bool eci_cond_sleep(pthread_cond_t *c, pthread_mutex_t *lock, uint64_t deadline_ms);
+bool eci_mesh_sleep(ectx_mesh *m, pthread_cond_t *c, uint64_t deadline_ms);
+
 struct eci_carrier;
 
 struct eci_nudge { /* an eventfd that ends a poll(2); kept by the mesh for the next who needs one */
