@@ -10,6 +10,7 @@
 #include "service/spawn.h"
 #include "topology/topology.h"
 #include "transport/transport.h"
+#include "mesh/loop.h"
 #include "mesh/wait.h"
 
 #define HASH_NONFATAL_OOM 1 /* a library does not exit(): hh.tbl stays NULL, and that is looked at */
@@ -188,15 +189,10 @@ struct ectx_mesh {
 };
 
 /* ---- mesh.c ---- */
-uint64_t eci_now_ms(void);
-void eci_lock(ectx_mesh *m);
-void eci_unlock(ectx_mesh *m); /* flushes what was queued to links first */
 /* After ectx_mesh_free() an empty mesh stays, lock and all, until the last future and event of it are freed, so that
  * they need no rule about what outlives what. Neither wants the lock. */
 void eci_mesh_ref(ectx_mesh *m);
 void eci_mesh_unref(ectx_mesh *m);
-void eci_mesh_wake(ectx_mesh *m); /* makes the loop look again; from any thread */
-void eci_wake_by(ectx_mesh *m, uint64_t when_ms);
 int eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to,
 	     const struct eci_buf *body); /* as eci_router_send(); what is not looked at comes back by other ways */
 
@@ -227,7 +223,7 @@ char **eci_connect_argv(const struct eci_target *t, unsigned *round_trips);
 
 #include "mesh/future.h"
 
-/* ---- calls.c, exec.c, tree.c: what a running future sends ---- */
+/* ---- call.c, exec.c, tree.c: what a running future sends ---- */
 void eci_call_run(struct ectx_future *f);
 /* Encodes the request, and serves the program it names. 0, or -1 with *fail. No lock. */
 int eci_call_prepare(struct ectx_future *f, const char *function, const ectx_value *args, const ectx_value *kwargs,

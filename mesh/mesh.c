@@ -1,118 +1,24 @@
-/* The mesh: one router, one lock, one thread.
+/* A mesh: what it is made of, what its router tells it, and how it ends. What it does meanwhile is in loop.c.
  *
- * Everything mutable is guarded by mesh->lock. The private thread runs a libev loop and holds the lock except while it
- * sleeps in the kernel (ev_set_loop_release_cb, ev(3)). A caller's thread takes the same lock, changes the state,
- * writes what is ready straight to the link's descriptor, and waits on that link itself, or, when another has it, on a
- * condition variable (wait.c). So a lone call costs no hand-over between threads, and no state is reachable from two
- * threads at once. The obvious
- * alternative, a queue of requests to the loop's thread, costs two hand-overs per call; docs/adr/0001-one-lock.md has
- * the figures.
- *
- * Processes are started by the private thread only: the death signal of ssh (PR_SET_PDEATHSIG) goes off when the thread
- * that forked them ends. Hence connecting is `work` that callers put on a list and the loop does.
- *
- * SIGPIPE: masked in the private thread; a caller's thread masks it around its writes and swallows one that was raised.
- */
+ * Its end has an order. What waits is failed first, so that nobody sleeps on it; then the contexts are told to end, and
+ * killed after ECI_CLOSE_GRACE_MS; then the loop's thread ends; and only then what that used is freed. The lock, and
+ * the mesh around it, stay for as long as the program holds a future or an event: eci_mesh_unref(). */
 #include "mesh/ahead.h"
 #include "mesh/asked.h"
-#include "mesh/event.h"
 #include "mesh/connect.h"
-#include "mesh/pump.h"
+#include "mesh/event.h"
+#include "mesh/stream.h"
 #include "mesh/tunnel.h"
 #include "mesh/secret.h"
 #include "preamble/preamble.h"
 #include "io/random.h"
 #include "io/roots.h"
 
-#include <errno.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
-
-#define LOCK_YIELDS 64
-
-uint64_t eci_now_ms(void)
-{
-	struct timespec t;
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
-/* ---- the lock ---- */
-
-void eci_lock(ectx_mesh *m)
-{
-	if (pthread_mutex_trylock(&m->lock) == 0)
-		return;
-	(void)atomic_fetch_add(&m->lock_wanted, 1);
-	(void)pthread_mutex_lock(&m->lock);
-	(void)atomic_fetch_sub(&m->lock_wanted, 1);
-}
-
-/* A SIGPIPE of ours must not reach the caller's program, nor be taken from it: one that it has blocked may wait
- * already. (Each of these is a system call beside each call's one write: only what is needed is asked.) */
-static void flush_from_caller(ectx_mesh *m)
-{
-	sigset_t pipe, old, pending;
-	(void)sigemptyset(&pipe);
-	(void)sigemptyset(&pending);
-	(void)sigaddset(&pipe, SIGPIPE);
-	(void)pthread_sigmask(SIG_BLOCK, &pipe, &old);
-	if (sigismember(&old, SIGPIPE))
-		(void)sigpending(&pending);
-	m->sigpipe = false;
-	eci_carriers_flush(m, false);
-	if (m->sigpipe && !sigismember(&pending, SIGPIPE)) {
-		const struct timespec none = {0};
-		while (sigtimedwait(&pipe, NULL, &none) < 0 && errno == EINTR)
-			;
-	}
-	if (!sigismember(&old, SIGPIPE))
-		(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
-
-void eci_unlock(ectx_mesh *m)
-{
-	if (m->dirty)
-		flush_from_caller(m);
-	(void)pthread_mutex_unlock(&m->lock);
-}
-
-static void release(struct ev_loop *loop)
-{
-	ectx_mesh *m = ev_userdata(loop);
-	m->sleeping = true;
-	(void)pthread_mutex_unlock(&m->lock);
-}
-
-/* A mutex is not fair: a loop that has more to do at once would take it again before those that it has just woken run.
- */
-static void acquire(struct ev_loop *loop)
-{
-	ectx_mesh *m = ev_userdata(loop);
-	for (int i = 0; i < LOCK_YIELDS && atomic_load(&m->lock_wanted); i++)
-		(void)sched_yield();
-	(void)pthread_mutex_lock(&m->lock);
-	m->sleeping = false;
-}
-
-void eci_mesh_wake(ectx_mesh *m)
-{
-	if (m->sleeping)
-		ev_async_send(m->loop, &m->wake);
-}
-
-void eci_wake_by(ectx_mesh *m, uint64_t when_ms)
-{
-	if (when_ms < m->ops_next_ms)
-		m->ops_next_ms = when_ms;
-	if (when_ms < m->wake_at_ms)
-		eci_mesh_wake(m);
-}
 
 int eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to, const struct eci_buf *body)
 {
@@ -153,102 +59,6 @@ static const struct eci_router_ops router_ops = {
 	.wake = eci_carrier_wake,
 	.broken = eci_carrier_broken,
 };
-
-/* ---- the loop ---- */
-
-/* All there is, up to the first that starts a process: that takes milliseconds (until its exec), in
- * which no link is read, and a hundred of them in a row are links that fall silent. */
-static void do_work(ectx_mesh *m)
-{
-	while (m->work && !m->started) {
-		ectx_context *c = m->work;
-		m->work = c->work_next;
-		c->in_work = false;
-		eci_context_advance(c);
-	}
-}
-
-/* Before the loop sleeps: all that is due is done, all that is queued is written, and the timer says when to wake. */
-static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
-{
-	(void)w, (void)events;
-	ectx_mesh *m = ev_userdata(loop);
-	uint64_t now = eci_now_ms(), next;
-	m->started = false;
-	eci_pumps_turn(m);
-	uint64_t asked = eci_asked_turn(m, now);
-	do {
-		do_work(m);
-		eci_futures_hooks(m);
-		eci_pumps_run(m);
-		next = eci_router_tick(m->router, now);
-		for (ectx_context *c = m->booting ? m->contexts : NULL; c; c = c->next)
-			if (c->dialogue && c->state != ECI_UP)
-				eci_context_tick(c, now, &next);
-		uint64_t ops = now >= m->ops_next_ms ? eci_futures_expire(m, now) : m->ops_next_ms;
-		next = ops < next ? ops : next;
-		eci_carriers_flush(m, true);
-	} while ((m->work && !m->started) || m->dirty || m->hooked || m->pumps_over);
-	if (m->work)
-		next = now;
-	next = asked < next ? asked : next;
-	if (m->stop)
-		ev_break(loop, EVBREAK_ALL);
-	if (next == m->wake_at_ms && ev_is_active(&m->timer))
-		return;
-	m->wake_at_ms = next;
-	ev_timer_stop(loop, &m->timer);
-	if (next != UINT64_MAX) {
-		ev_now_update(loop);
-		ev_timer_set(&m->timer, next > now ? (double)(next - now) / 1000. : 0., 0.);
-		ev_timer_start(loop, &m->timer);
-	}
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
-{
-	(void)loop, (void)w, (void)events; /* it woke the loop: on_prepare does the rest */
-}
-
-static void on_wake(struct ev_loop *loop, ev_async *w, int events)
-{
-	(void)loop, (void)w, (void)events;
-}
-
-static void *run(void *arg)
-{
-	ectx_mesh *m = arg;
-	eci_lock(m);
-	ev_run(m->loop, 0);
-	(void)pthread_mutex_unlock(&m->lock);
-	return NULL;
-}
-
-static int start_thread(ectx_mesh *m)
-{
-	sigset_t all, old; /* signals are for the program's threads */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	int err = pthread_create(&m->thread, NULL, run, m);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return err;
-}
-
-static int start_loop(ectx_mesh *m)
-{
-	m->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
-	if (!m->loop)
-		return -1;
-	ev_set_userdata(m->loop, m);
-	ev_set_loop_release_cb(m->loop, release, acquire);
-	ev_async_init(&m->wake, on_wake);
-	ev_async_start(m->loop, &m->wake);
-	ev_prepare_init(&m->prepare, on_prepare);
-	ev_prepare_start(m->loop, &m->prepare);
-	ev_timer_init(&m->timer, on_timer, 0., 0.);
-	m->wake_at_ms = m->ops_next_ms = UINT64_MAX;
-	return eci_links_open(m) < 0 ? -1 : start_thread(m);
-}
 
 /* ---- new and free ---- */
 
@@ -396,7 +206,7 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 		m->next_id = ECI_BLOCK_FACTOR;
 		m->event_fd = m->links_fd = -1;
 		m->image_fd = ECI_IMAGE_UNTRIED;
-		if (make_parts(m, o) && start_loop(m) == 0) {
+		if (make_parts(m, o) && eci_loop_start(m) == 0) {
 			*out = m;
 			return 0;
 		}

@@ -2,7 +2,7 @@
 #include "mesh/internal.h"
 #include "mesh_support.h"
 
-enum { LOCK_YIELDS = 64 }; /* mesh.c's */
+enum { LOCK_YIELDS = 64 }; /* loop.c's */
 
 static struct ev_loop *_Atomic loop; /* whose yields are counted */
 static atomic_uint longest;
