@@ -5,36 +5,15 @@
  * sender. A value that is larger than the window could never become whole so: of one that has begun, credit is given
  * back as it comes, up to MESSAGE_MAX, which is what it may cost.
  *
- * A channel is given to a call when that call is sent; if it never is, or fails, its channels that nobody has opened
- * over there are closed with the call's reason. */
-#include "mesh/ahead.h"
+ * How one becomes an argument of a call is in channel_args.c. */
+#include "mesh/channel.h"
 #include "mesh/copy.h"
 
 #include "core/cbor.h"
-#include "mesh/program.h"
-#include "mesh/secret.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct ectx_channel {
-	ectx_stream *x;
-	struct ectx_future *receives; /* wait, in order */
-	bool sending;                 /* a thread of the program is: one value at a time */
-	pthread_cond_t sent;          /* until it is not */
-	bool given;
-	struct eci_channel_place
-		*place; /* in the call that it was given to, while that has not ended; either may go first */
-	uint32_t group; /* handle of a group that sends to it; 0: none */
-	size_t early;   /* bytes of the value at the head whose credit was given back already */
-};
-
-struct eci_channel_place {
-	ectx_channel *channel;
-	size_t index;
-	char *key;
-};
 
 /* ---- receiving ---- */
 
@@ -312,134 +291,4 @@ int eci_channel_opened(struct ectx_channel *ch, long timeout_ms)
 	int r = !wait ? -1 : x->s && eci_stream_far(x->s) ? 1 : 0;
 	eci_unlock(x->mesh);
 	return r;
-}
-
-/* ---- as arguments ---- */
-
-int eci_channels_open(struct ectx_future *f)
-{
-	struct eci_buf *b = &f->request;
-	if (!b->mem)
-		return -1;
-	b->mem[b->head] = 0x85; /* was an array of four */
-	int r = eci_context_part(f->at, "stream", &f->at->has_stream);
-	eci_cbor_put_array(b, f->nchannels);
-	for (size_t i = 0; i < f->nchannels; i++) {
-		struct eci_channel_place *p = &f->channels[i];
-		ectx_stream *x = p->channel ? p->channel->x : NULL;
-		if (!x)
-			return -1; /* it was freed before its call began */
-		x->s = x->dead ? NULL : eci_stream_new(f->mesh->router, f->at->id, 0, &eci_outside_ops, x);
-		x->waits = false;
-		if (!x->s)
-			return -1;
-		eci_cbor_put_array(b, 3);
-		if (p->key)
-			eci_cbor_put_str(b, p->key);
-		else
-			eci_cbor_put_uint(b, p->index);
-		eci_cbor_put_uint(b, eci_stream_handle(x->s));
-		eci_cbor_put_uint(b, p->channel->group);
-		if (p->channel->group && !r) /* a leaf is in no group without */
-			r = eci_context_part(f->at, "relay", &f->at->has_relay);
-	}
-	return b->failed ? -1 : r;
-}
-
-bool eci_channels_in_group(const struct ectx_future *f)
-{
-	for (size_t i = 0; i < f->nchannels; i++)
-		if (f->channels[i].channel && f->channels[i].channel->group)
-			return true;
-	return false;
-}
-
-void eci_channels_drop(struct ectx_future *f, const char *why)
-{
-	for (size_t i = 0; i < f->nchannels; i++) {
-		struct eci_channel_place *p = &f->channels[i];
-		ectx_stream *x = p->channel ? p->channel->x : NULL;
-		bool opened = x && x->s && eci_stream_far(x->s);
-		if (x && why && !opened && x->prev)
-			eci_stream_forget(x, why);
-		if (p->channel)
-			p->channel->place = NULL;
-		free(p->key);
-	}
-	free(f->channels);
-	f->channels = NULL;
-	f->nchannels = 0;
-}
-
-static bool same_place(const ectx_channel_arg *a, const ectx_channel_arg *b)
-{
-	return a->key ? b->key && !strcmp(a->key, b->key) : !b->key && a->index == b->index;
-}
-
-static bool places_fit(const ectx_mesh *m, const ectx_channel_arg *channels, size_t n, const ectx_value *args,
-		       const ectx_value *kwargs)
-{
-	for (size_t i = 0; i < n; i++) {
-		const ectx_channel_arg *a = &channels[i];
-		if (!a->channel || a->channel->given || a->channel->x->mesh != m)
-			return false;
-		if (a->key ? !kwargs || !ectx_map_get(kwargs, a->key) : !args || a->index >= ectx_value_count(args))
-			return false;
-		for (size_t j = 0; j < i; j++)
-			if (channels[j].channel == a->channel || same_place(&channels[j], a))
-				return false;
-	}
-	return true;
-}
-
-/* 0, or -1: no memory; then no channel is given. */
-static int take_places(struct ectx_future *f, const ectx_channel_arg *channels, size_t n)
-{
-	struct eci_channel_place *p = calloc(n ? n : 1, sizeof *p);
-	bool good = p != NULL;
-	for (size_t i = 0; i < n && good; i++) {
-		p[i].key = channels[i].key ? strdup(channels[i].key) : NULL;
-		p[i].index = channels[i].index;
-		good = p[i].key || !channels[i].key;
-	}
-	f->channels = p;
-	f->nchannels = p ? n : 0; /* eci_channels_drop() frees the keys */
-	for (size_t i = 0; i < n && good; i++) {
-		p[i].channel = channels[i].channel;
-		channels[i].channel->given = true;
-		channels[i].channel->place = &p[i];
-	}
-	return good ? 0 : -1;
-}
-
-ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const ectx_value *args,
-				  const ectx_value *kwargs, const ectx_channel_arg *channels, size_t n, long timeout_ms)
-{
-	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_CALL, timeout_ms);
-	struct eci_fail fail = {0};
-	if (!f)
-		return NULL;
-	bool good = places_fit(f->mesh, channels, n, args, kwargs);
-	if (!good)
-		eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT,
-			     "a channel of another mesh, or given before, or for an argument that is not there or has "
-			     "one already");
-	if (good && take_places(f, channels, n)) {
-		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", "");
-		good = false;
-	}
-	good = good && eci_call_prepare(f, function, args, kwargs, &fail) == 0;
-	if (good)
-		(void)eci_secrets_resolve(c, &f->error);
-	eci_lock(c->mesh);
-	if (good) {
-		eci_future_begin(f);
-	} else {
-		eci_error_from(&f->error, &fail, NULL);
-		f->state = ECI_OP_DONE;
-		eci_channels_drop(f, "the call is malformed");
-		eci_buf_deinit(&f->request);
-	}
-	eci_unlock(c->mesh);
-	return f;
 }

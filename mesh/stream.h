@@ -32,7 +32,7 @@ void eci_open_run(struct ectx_future *f);
 void eci_open_close(struct ectx_future *f); /* it is done, whatever it became */
 void eci_open_free(struct ectx_future *f);
 
-/* ---- channel.c ---- */
+/* ---- channel.c, channel_args.c ---- */
 void eci_receive_run(struct ectx_future *f);
 void eci_receive_close(struct ectx_future *f);
 /* The fifth item of a CALL; 0 or -1. */
