@@ -1,4 +1,5 @@
-/* mesh: tunnels (tunnel.c) and their connections (conn.c). Guarded by mesh->lock. */
+/* mesh: tunnels (tunnel.c), what listens (listen_here.c, listen_there.c) and their connections (conn.c). Guarded by
+ * mesh->lock. */
 #ifndef ECI_MESH_TUNNEL_H
 #define ECI_MESH_TUNNEL_H
 
@@ -62,7 +63,21 @@ void eci_conn_accepted(struct ectx_tunnel *t, int fd);
 void eci_conn_remote(struct ectx_tunnel *t, uint64_t number);
 void eci_conn_free(struct eci_conn *c, const char *why);
 void eci_tunnel_say(struct ectx_tunnel *t, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void eci_tunnel_listen(struct ectx_tunnel *t, bool on);
 void eci_tunnel_free(struct ectx_tunnel *t);
+
+/* ---- listening here ---- */
+int eci_sock_address(struct eci_sock_address *out, const struct eci_address *a, bool listen, struct eci_fail *fail);
+int eci_listen_parse(struct eci_address *a, const char *text, struct eci_fail *fail); /* "[HOST:]PORT" too */
+/* Sets t->fd and t->address; nobody is accepted before _begin(). No lock. 0, or -1 with *fail. */
+int eci_listen_here(struct ectx_tunnel *t, const char *text, struct eci_fail *fail);
+void eci_listen_here_begin(struct ectx_tunnel *t);
+void eci_listen_here_again(struct ev_loop *loop, ev_timer *w, int events); /* t->again */
+void eci_tunnel_listen(struct ectx_tunnel *t, bool on);
+
+/* ---- listening there ---- */
+/* Sets t->events and t->address. Blocks; the lock is not held. 0, or -1 with *err or *fail. */
+int eci_listen_there(struct ectx_tunnel *t, const char *text, long timeout_ms, ectx_error *err, struct eci_fail *fail);
+void eci_listen_there_again(struct ev_loop *loop, ev_timer *w, int events); /* t->again */
+void eci_listen_there_end(struct ectx_tunnel *t);                           /* t->events is gone */
 
 #endif
