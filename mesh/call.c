@@ -3,7 +3,6 @@
 #include "io/folder.h"
 #include "mesh/ahead.h"
 #include "mesh/program.h"
-#include "mesh/secret.h"
 #include "mesh/stream.h"
 
 #include <stdio.h>
@@ -114,30 +113,12 @@ ectx_future *ectx_call_start(ectx_context *c, const char *function, const ectx_v
 	if (!f)
 		return NULL;
 	int r = eci_call_prepare(f, function, args, kwargs, &fail);
-	if (r == 0)
-		(void)eci_secrets_resolve(c, &f->error);
-	eci_lock(c->mesh);
-	if (r == 0) {
-		eci_future_begin(f);
-	} else { /* enlist, so that there is one way to end */
-		eci_error_from(&f->error, &fail, NULL);
-		f->state = ECI_OP_DONE;
-		eci_buf_deinit(&f->request);
-	}
-	eci_unlock(c->mesh);
-	return f;
+	return eci_future_start(f, r == 0 ? NULL : &fail);
 }
 
 ectx_future *ectx_connect_start(ectx_context *c, long timeout_ms)
 {
-	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_CONNECT, timeout_ms);
-	if (!f)
-		return NULL;
-	(void)eci_secrets_resolve(c, &f->error);
-	eci_lock(c->mesh);
-	eci_future_begin(f);
-	eci_unlock(c->mesh);
-	return f;
+	return eci_future_start(eci_future_new(c->mesh, c, ECI_OP_CONNECT, timeout_ms), NULL);
 }
 
 /* ---- blocking forms ---- */
@@ -232,18 +213,7 @@ static ectx_future *run_python(ectx_context *c, const char *const *argv, const u
 	if (!f)
 		return NULL;
 	bool good = text && fail->code == ECTX_E_NONE && prepare_run(f, argv, text, n, fail) == 0;
-	if (good)
-		(void)eci_secrets_resolve(c, &f->error);
-	eci_lock(c->mesh);
-	if (good) {
-		eci_future_begin(f);
-	} else {
-		eci_error_from(&f->error, fail, NULL);
-		f->state = ECI_OP_DONE;
-		eci_buf_deinit(&f->request);
-	}
-	eci_unlock(c->mesh);
-	return f;
+	return eci_future_start(f, good ? NULL : fail);
 }
 
 ectx_future *ectx_run_with_start(ectx_context *c, const ectx_exec *x, long timeout_ms)

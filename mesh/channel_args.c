@@ -6,7 +6,6 @@
 #include "mesh/ahead.h"
 #include "mesh/channel.h"
 #include "mesh/copy.h"
-#include "mesh/secret.h"
 
 #include "core/cbor.h"
 
@@ -126,17 +125,5 @@ ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const e
 		good = false;
 	}
 	good = good && eci_call_prepare(f, function, args, kwargs, &fail) == 0;
-	if (good)
-		(void)eci_secrets_resolve(c, &f->error);
-	eci_lock(c->mesh);
-	if (good) {
-		eci_future_begin(f);
-	} else {
-		eci_error_from(&f->error, &fail, NULL);
-		f->state = ECI_OP_DONE;
-		eci_channels_drop(f, "the call is malformed");
-		eci_buf_deinit(&f->request);
-	}
-	eci_unlock(c->mesh);
-	return f;
+	return eci_future_start(f, good ? NULL : &fail);
 }

@@ -2,7 +2,6 @@
  * three. */
 #include "mesh/ahead.h"
 #include "mesh/exec.h"
-#include "mesh/secret.h"
 #include "mesh/stream.h"
 
 #include <stdio.h>
@@ -29,17 +28,9 @@ static void finish(struct ectx_future *f, uint64_t status, uint64_t sig)
 static void on_answer(void *arg, const struct eci_answer *a)
 {
 	struct ectx_future *f = arg;
-	f->slot = 0;
-	if (a->dead) {
-		eci_future_dead(f, a);
+	struct eci_cbor c;
+	if (!eci_future_heard(f, a, ECTX_PHASE_CALL, &c))
 		return;
-	}
-	if (eci_cbor_check(a->f->body, a->f->len, ECI_CBOR_ITEMS_MAX) != 0) {
-		eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_PROTOCOL, "the answer is malformed", f->context);
-		return;
-	}
-	struct eci_cbor c = eci_cbor_open(a->f->body, a->f->len);
-	(void)eci_cbor_get_array(&c);
 	if (eci_cbor_get_uint(&c) == 0) {
 		uint64_t status = eci_cbor_get_uint(&c);
 		finish(f, status, eci_cbor_get_uint(&c) & 127); /* as wait(2) has it */
@@ -178,21 +169,12 @@ struct ectx_future *eci_exec_new(ectx_context *c, const ectx_exec *x, long timeo
 		f->terminal = x->rows && x->cols;
 		fits = !f->request.failed;
 	}
-	if (!fits) { /* it is the caller's alone yet */
-		struct eci_fail fail = {0};
+	struct eci_fail fail = {0};
+	if (!fits)
 		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
 			     "no command, or a variable whose name or value cannot be sent, or a terminal of more than "
 			     "65,535 rows or columns");
-		eci_error_from(&f->error, &fail, NULL);
-		f->state = ECI_OP_DONE;
-		eci_buf_deinit(&f->request);
-		return f;
-	}
-	(void)eci_secrets_resolve(c, &f->error);
-	eci_lock(c->mesh);
-	eci_future_begin(f);
-	eci_unlock(c->mesh);
-	return f;
+	return eci_future_start(f, fits ? NULL : &fail);
 }
 
 ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_ms)

@@ -10,6 +10,7 @@
 #include "mesh/ahead.h"
 #include "mesh/connect.h"
 #include "mesh/event.h"
+#include "mesh/secret.h"
 #include "mesh/stream.h"
 #include "mesh/worker.h"
 
@@ -33,6 +34,25 @@ struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op ki
 	f->done_event = true; /* until somebody sets a user pointer */
 	f->timeout_ms = timeout_ms < 0 ? UINT64_MAX : (uint64_t)timeout_ms;
 	f->deadline_ms = UINT64_MAX;
+	return f;
+}
+
+struct ectx_future *eci_future_start(struct ectx_future *f, const struct eci_fail *malformed)
+{
+	if (!f)
+		return NULL;
+	if (!malformed && f->context)
+		(void)eci_secrets_resolve(f->context, &f->error);
+	eci_lock(f->mesh);
+	if (!malformed) {
+		eci_future_begin(f);
+	} else { /* it is the caller's alone yet */
+		eci_error_from(&f->error, malformed, NULL);
+		f->state = ECI_OP_DONE;
+		eci_channels_drop(f, "the call is malformed");
+		eci_buf_deinit(&f->request);
+	}
+	eci_unlock(f->mesh);
 	return f;
 }
 
@@ -223,6 +243,22 @@ void eci_future_dead(struct ectx_future *f, const struct eci_answer *a)
 	eci_fail_set(&fail, code == ECTX_E_LOST_RUNNING ? ECTX_PHASE_LOST : ECTX_PHASE_ROUTE, code, "%s%s%s", a->reason,
 		     a->evidence[0] ? ": " : "", a->evidence);
 	eci_future_fail(f, &fail, eci_context_below(f->at, a->at));
+}
+
+bool eci_future_heard(struct ectx_future *f, const struct eci_answer *a, enum ectx_phase phase, struct eci_cbor *c)
+{
+	f->slot = 0; /* a one-shot slot is gone when it is answered */
+	if (a->dead) {
+		eci_future_dead(f, a);
+		return false;
+	}
+	if (eci_cbor_check(a->f->body, a->f->len, ECI_CBOR_ITEMS_MAX) != 0) {
+		eci_future_fail_code(f, phase, ECTX_E_PROTOCOL, "the answer is malformed", f->context);
+		return false;
+	}
+	*c = eci_cbor_open(a->f->body, a->f->len);
+	(void)eci_cbor_get_array(c);
+	return true;
 }
 
 static void send_cancel(struct ectx_future *f)

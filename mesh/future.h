@@ -3,6 +3,9 @@
 #define ECI_MESH_FUTURE_H
 
 struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op kind, long timeout_ms);
+/* A new one (NULL: nothing) begins, once the secrets on its way are known; or it ends at once, with `malformed`. No
+ * lock. Returns f. */
+struct ectx_future *eci_future_start(struct ectx_future *f, const struct eci_fail *malformed);
 void eci_future_begin(struct ectx_future *f);   /* enlist; run now or when its context is up */
 void eci_future_proceed(struct ectx_future *f); /* WAITING: runs if it can, else sees to it that it will */
 void eci_future_run(struct ectx_future *f);     /* its context is reachable */
@@ -13,6 +16,8 @@ void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const e
 void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
 			  const ectx_context *at);
 void eci_future_dead(struct ectx_future *f, const struct eci_answer *a);
+/* Its answer has come, an array: *c is in it. False: it has failed, with this phase if the answer is malformed. */
+bool eci_future_heard(struct ectx_future *f, const struct eci_answer *a, enum ectx_phase phase, struct eci_cbor *c);
 uint64_t eci_futures_expire(ectx_mesh *m, uint64_t now);
 void eci_future_close_slots(struct ectx_future *f);
 void eci_future_drop(struct ectx_future *f); /* frees one of our own, done or not; the mesh lives */

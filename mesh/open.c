@@ -115,17 +115,9 @@ static void refused(struct ectx_future *f, struct eci_cbor *c)
 static void on_answer(void *arg, const struct eci_answer *a)
 {
 	struct ectx_future *f = arg;
-	f->slot = 0;
-	if (a->dead) {
-		eci_future_dead(f, a);
+	struct eci_cbor c;
+	if (!eci_future_heard(f, a, ECTX_PHASE_CONNECT, &c))
 		return;
-	}
-	if (eci_cbor_check(a->f->body, a->f->len, ECI_CBOR_ITEMS_MAX) != 0) {
-		eci_future_fail_code(f, ECTX_PHASE_CONNECT, ECTX_E_PROTOCOL, "the answer is malformed", f->context);
-		return;
-	}
-	struct eci_cbor c = eci_cbor_open(a->f->body, a->f->len);
-	(void)eci_cbor_get_array(&c);
 	if (eci_cbor_get_uint(&c) != 0) {
 		refused(f, &c);
 		return;

@@ -3,7 +3,6 @@
  * A question is a slot of its own; the future is done when none is outstanding. A context that does not answer leaves
  * what is known here. */
 #include "mesh/ahead.h"
-#include "mesh/secret.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,23 +263,10 @@ static void finish_trace(struct ectx_future *f)
 
 ectx_future *ectx_tree_start(ectx_mesh *m, long timeout_ms)
 {
-	struct ectx_future *f = eci_future_new(m, NULL, ECI_OP_TREE, timeout_ms);
-	if (!f)
-		return NULL;
-	eci_lock(m);
-	eci_future_begin(f);
-	eci_unlock(m);
-	return f;
+	return eci_future_start(eci_future_new(m, NULL, ECI_OP_TREE, timeout_ms), NULL);
 }
 
 ectx_future *ectx_trace_start(ectx_context *c, long timeout_ms)
 {
-	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_TRACE, timeout_ms);
-	if (!f)
-		return NULL;
-	(void)eci_secrets_resolve(c, &f->error);
-	eci_lock(c->mesh);
-	eci_future_begin(f);
-	eci_unlock(c->mesh);
-	return f;
+	return eci_future_start(eci_future_new(c->mesh, c, ECI_OP_TRACE, timeout_ms), NULL);
 }
