@@ -1,4 +1,4 @@
-/* mesh: futures from within (future.c). Guarded by mesh->lock. Included by internal.h, which has the types. */
+/* mesh: futures from within (future.c, fail.c). Guarded by mesh->lock. Included by internal.h, which has the types. */
 #ifndef ECI_MESH_FUTURE_H
 #define ECI_MESH_FUTURE_H
 
@@ -12,16 +12,21 @@ void eci_future_run(struct ectx_future *f);     /* its context is reachable */
 void eci_future_rouse(struct ectx_future *f);   /* who waits for it looks again */
 size_t eci_future_wait_room(struct ectx_future *f, long timeout_ms); /* of its input; 0: none in time, or it is done */
 void eci_future_done(struct ectx_future *f);                         /* error and value are set */
+void eci_future_close_slots(struct ectx_future *f);
+void eci_future_drop(struct ectx_future *f); /* frees one of our own, done or not; the mesh lives */
+void eci_futures_hooks(ectx_mesh *m);        /* the loop's thread */
+
+/* ---- fail.c ---- */
 void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at);
 void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
 			  const ectx_context *at);
 void eci_future_dead(struct ectx_future *f, const struct eci_answer *a);
 /* Its answer has come, an array: *c is in it. False: it has failed, with this phase if the answer is malformed. */
 bool eci_future_heard(struct ectx_future *f, const struct eci_answer *a, enum ectx_phase phase, struct eci_cbor *c);
+void eci_future_expire(struct ectx_future *f); /* its deadline has passed */
+void eci_future_cancel(struct ectx_future *f); /* harmless when it is done */
+/* Those whose deadline has passed; the next one. */
 uint64_t eci_futures_expire(ectx_mesh *m, uint64_t now);
-void eci_future_close_slots(struct ectx_future *f);
-void eci_future_drop(struct ectx_future *f); /* frees one of our own, done or not; the mesh lives */
-void eci_futures_hooks(ectx_mesh *m);        /* the loop's thread */
 void eci_futures_fail_all(ectx_mesh *m, enum ectx_code code);
 
 #endif

@@ -1,0 +1,132 @@
+/* How work fails: by an answer that says so or is none, by its deadline, taken back by the program, or with the mesh.
+ *
+ * Who gives up on what was sent says so to the far end (CANCEL), which may have begun; nothing is heard of it any more
+ * here, as the slots are closed with the future. */
+#include "mesh/ahead.h"
+#include "mesh/connect.h"
+
+#include <string.h>
+
+void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at)
+{
+	if (f->state == ECI_OP_DONE)
+		return;
+	char *detail = f->error.detail;
+	eci_error_from(&f->error, fail, at);
+	f->error.detail = detail;
+	eci_future_done(f);
+}
+
+void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
+			  const ectx_context *at)
+{
+	struct eci_fail fail = {0};
+	eci_fail_set(&fail, phase, code, "%s", saw);
+	eci_future_fail(f, &fail, at);
+}
+
+void eci_future_dead(struct ectx_future *f, const struct eci_answer *a)
+{
+	static const struct {
+		const char *reason;
+		enum ectx_code code;
+	} codes[] = {
+		{"lost", ECTX_E_LOST_RUNNING},
+		{"no-route", ECTX_E_NO_ROUTE},
+		{"no-authority", ECTX_E_REFUSED_BY_AUTHORITY},
+		{"too-big", ECTX_E_TOO_BIG},
+		{"busy", ECTX_E_BUSY},
+		{"cancelled", ECTX_E_CANCELLED},
+	};
+	enum ectx_code code = ECTX_E_PROTOCOL;
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+		if (!strcmp(codes[i].reason, a->reason))
+			code = codes[i].code;
+	struct eci_fail fail = {0};
+	eci_fail_set(&fail, code == ECTX_E_LOST_RUNNING ? ECTX_PHASE_LOST : ECTX_PHASE_ROUTE, code, "%s%s%s", a->reason,
+		     a->evidence[0] ? ": " : "", a->evidence);
+	eci_future_fail(f, &fail, eci_context_below(f->at, a->at));
+}
+
+bool eci_future_heard(struct ectx_future *f, const struct eci_answer *a, enum ectx_phase phase, struct eci_cbor *c)
+{
+	f->slot = 0; /* a one-shot slot is gone when it is answered */
+	if (a->dead) {
+		eci_future_dead(f, a);
+		return false;
+	}
+	if (eci_cbor_check(a->f->body, a->f->len, ECI_CBOR_ITEMS_MAX) != 0) {
+		eci_future_fail_code(f, phase, ECTX_E_PROTOCOL, "the answer is malformed", f->context);
+		return false;
+	}
+	*c = eci_cbor_open(a->f->body, a->f->len);
+	(void)eci_cbor_get_array(c);
+	return true;
+}
+
+static void send_cancel(struct ectx_future *f)
+{
+	if (f->state != ECI_OP_RUNNING || !f->slot || !eci_context_reachable(f->at) ||
+	    (f->kind != ECI_OP_CALL && f->kind != ECI_OP_EXEC && f->kind != ECI_OP_RUN && f->kind != ECI_OP_OPEN))
+		return;
+	if (f->kind == ECI_OP_CALL || f->kind == ECI_OP_RUN)
+		eci_context_part(f->at, "cancel", &f->at->has_cancel);
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 1);
+	eci_cbor_put_uint(&b, f->slot);
+	/* A call, as what it takes back: a control frame would overtake it in our own queue. Only a full one is
+	 * skipped. */
+	if (eci_router_send(f->mesh->router, ECI_CALL, 0, f->at->id, ECI_H_CANCEL, 0, eci_buf_data(&b), eci_buf_len(&b),
+			    eci_now_ms()) == -4)
+		eci_send(f->mesh, ECI_CONTROL, f->at->id, ECI_H_CANCEL, 0, &b);
+	eci_buf_deinit(&b);
+}
+
+void eci_future_expire(struct ectx_future *f)
+{
+	struct eci_fail fail = {0};
+	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_DEADLINE, "%s",
+		     f->state == ECI_OP_WAITING ? "still connecting" : "");
+	fail.after_ms = fail.limit_ms = (uint32_t)f->timeout_ms;
+	send_cancel(f);
+	eci_future_fail(f, &fail, f->context);
+}
+
+uint64_t eci_futures_expire(ectx_mesh *m, uint64_t now)
+{
+	uint64_t next = UINT64_MAX;
+	struct ectx_future *f, *tmp;
+	DL_FOREACH_SAFE2(m->ops, f, tmp, all_next)
+	{
+		if (f->deadline_ms <= now)
+			eci_future_expire(f);
+		else if (f->deadline_ms < next)
+			next = f->deadline_ms;
+	}
+	m->ops_next_ms = next;
+	return next;
+}
+
+void eci_futures_fail_all(ectx_mesh *m, enum ectx_code code)
+{
+	while (m->ops) {
+		struct ectx_future *f = m->ops;
+		send_cancel(f);
+		eci_future_fail_code(f, ECTX_PHASE_NONE, code, "", f->context);
+	}
+}
+
+void eci_future_cancel(struct ectx_future *f)
+{
+	if (f->state == ECI_OP_DONE)
+		return;
+	send_cancel(f);
+	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CANCELLED, "", f->context);
+}
+
+void ectx_future_cancel(ectx_future *f)
+{
+	eci_lock(f->mesh);
+	eci_future_cancel(f);
+	eci_unlock(f->mesh);
+}
