@@ -1,11 +1,8 @@
-/* Carriers: the processes under the links to the master's own children, and the bytes to and from them.
+/* Carriers: the processes under the links to the master's own children.
  *
- * service/spawn.c decides what a process is for; this file moves its bytes. Before PROMOTE its output goes to the spawn
- * and RAW bytes wait in in_q; afterwards stdin and stdout belong to the router's link, and in_q is empty for good.
- *
- * Writing is tried at once by whoever queued something, the thread of a caller included (eci_unlock() flushes): a call
- * need not wait for the loop's thread. Only what the kernel does not take waits for the loop's write
- * watcher.
+ * service/spawn.c decides what a process is for; here it is started, watched and ended. Its bytes are moved by flush.c
+ * and hear.c. Before PROMOTE its output goes to the spawn and RAW bytes wait in in_q; afterwards stdin and stdout
+ * belong to the router's link, and in_q is empty for good.
  *
  * The end is reported once the process is reaped and its output has reached end of file, so that the last words of ssh
  * are never lost; but a grandchild that holds the pipe open delays it by ECI_END_GRACE_S at most.
@@ -15,22 +12,10 @@
 #include "mesh/carrier.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#define WRITE_MAX 65536u
-
-static void mark_dirty(struct eci_carrier *c)
-{
-	if (c->is_dirty)
-		return;
-	c->is_dirty = true;
-	c->dirty_next = c->mesh->dirty;
-	c->mesh->dirty = c;
-}
 
 /* A pty is one descriptor for both ways: it is closed with its output. */
 void eci_carrier_close_stdin(struct eci_carrier *c)
@@ -40,95 +25,6 @@ void eci_carrier_close_stdin(struct eci_carrier *c)
 		(void)close(c->proc.in);
 	c->proc.in = -1;
 	c->in_dead = true;
-}
-
-/* ---- output: towards the process ---- */
-
-static ssize_t put(struct eci_carrier *c, int fd, const uint8_t *p, size_t n)
-{
-	ssize_t w;
-	do
-		w = write(fd, p, n);
-	while (w < 0 && errno == EINTR);
-	if (w < 0 && errno == EPIPE)
-		c->mesh->sigpipe = true;
-	return w;
-}
-
-/* Writes a queue out. True: it is empty. */
-static bool flush_queue(struct eci_carrier *c, struct eci_buf *q, int fd, uint64_t now)
-{
-	while (eci_buf_len(q)) {
-		ssize_t n = fd < 0 ? -1 : put(c, fd, eci_buf_data(q), eci_buf_len(q));
-		if (n < 0 && fd >= 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return false;
-		if (n < 0) /* nobody reads any more: its end is on its way, and says more than EPIPE does */
-			n = (ssize_t)eci_buf_len(q);
-		eci_buf_drain(q, (size_t)n);
-		eci_spawn_written(c->spawn, (size_t)n, now);
-	}
-	return true;
-}
-
-static bool flush_link(struct eci_carrier *c, uint64_t now)
-{
-	const uint8_t *p;
-	size_t n;
-	while (c->link && !c->in_dead && (n = eci_link_output(c->link, &p, WRITE_MAX)) > 0) {
-		ssize_t w = put(c, c->proc.in, p, n);
-		if (w < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-			eci_proc_widen(c->proc.in);
-			return false;
-		}
-		if (w < 0) { /* its end is on its way; if not, it is ended */
-			c->in_dead = true;
-			if (!c->exited && !ev_is_active(&c->poll)) {
-				ev_timer_set(&c->poll, ECI_END_GRACE_S, ECI_REAP_POLL_S);
-				ev_timer_start(c->mesh->loop, &c->poll);
-				eci_mesh_wake(c->mesh);
-			}
-			break;
-		}
-		eci_link_wrote(c->link, (size_t)w, now);
-	}
-	return true;
-}
-
-static void flush(struct eci_carrier *c, bool in_loop)
-{
-	uint64_t now = eci_now_ms();
-	struct ev_loop *loop = c->mesh->loop;
-	bool tty_empty = flush_queue(c, &c->tty_q, c->proc.tty, now);
-	bool in_empty = flush_queue(c, &c->in_q, c->proc.in, now) && flush_link(c, now);
-	if (in_empty && c->stdin_done && c->proc.in >= 0)
-		eci_carrier_close_stdin(c);
-	if (!in_empty && !ev_is_active(&c->in_w)) {
-		ev_io_start(loop, &c->in_w);
-		if (!in_loop)
-			eci_mesh_wake(c->mesh);
-	} else if (in_empty && ev_is_active(&c->in_w)) {
-		ev_io_stop(loop, &c->in_w);
-	}
-	if (!tty_empty)
-		ev_io_start(loop, &c->tty_w);
-	else if (ev_is_active(&c->tty_w))
-		ev_io_stop(loop, &c->tty_w);
-}
-
-void eci_carriers_flush(ectx_mesh *m, bool in_loop)
-{
-	while (m->dirty) {
-		struct eci_carrier *c = m->dirty;
-		m->dirty = c->dirty_next;
-		c->is_dirty = false;
-		flush(c, in_loop);
-	}
-}
-
-static void on_writable(struct ev_loop *loop, ev_io *w, int events)
-{
-	(void)loop, (void)events;
-	mark_dirty(w->data); /* the loop flushes before it sleeps */
 }
 
 /* ---- its end ---- */
@@ -184,6 +80,12 @@ static void watch(struct eci_carrier *c, ev_io *w, void (*fn)(struct ev_loop *, 
 	w->data = c;
 	if (start && fd >= 0)
 		ev_io_start(c->mesh->loop, w);
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)loop, (void)events;
+	eci_carrier_dirty(w->data); /* the loop flushes before it sleeps */
 }
 
 /* What changes in the environment of what is started here: its own, and the variables that hold secrets are not in it.
@@ -249,7 +151,7 @@ static void host_write(void *ctx, void *proc, bool tty, const uint8_t *p, size_t
 	(void)ctx;
 	struct eci_carrier *c = proc;
 	(void)eci_buf_append(tty ? &c->tty_q : &c->in_q, p, n);
-	mark_dirty(c);
+	eci_carrier_dirty(c);
 }
 
 static void host_close_stdin(void *ctx, void *proc)
@@ -257,7 +159,7 @@ static void host_close_stdin(void *ctx, void *proc)
 	(void)ctx;
 	struct eci_carrier *c = proc;
 	c->stdin_done = true;
-	mark_dirty(c);
+	eci_carrier_dirty(c);
 }
 
 static void host_pause(void *ctx, void *proc, bool on)
@@ -292,7 +194,7 @@ static void host_attach(void *ctx, void *proc, struct eci_link *link)
 	c->link = link;
 	eci_carrier_hear(c, c->out_is != DEAF);
 	if (link)
-		mark_dirty(c);
+		eci_carrier_dirty(c);
 }
 
 static void host_free(void *ctx, void *proc)
@@ -345,7 +247,7 @@ void eci_carrier_wake(void *mesh, struct eci_link *link)
 	(void)mesh;
 	struct eci_carrier *c = eci_spawn_proc(eci_link_user(link));
 	if (c)
-		mark_dirty(c);
+		eci_carrier_dirty(c);
 }
 
 void eci_carrier_broken(void *mesh, struct eci_link *link, const char *reason, const char *detail)
@@ -363,7 +265,7 @@ bool eci_carriers_end(ectx_mesh *m, bool kill)
 			eci_proc_kill(&c->proc);
 		if (!kill) {
 			c->stdin_done = true;
-			mark_dirty(c);
+			eci_carrier_dirty(c);
 		}
 	}
 	return m->carriers == NULL;

@@ -1,4 +1,4 @@
-/* mesh: a carrier, and what carrier.c (output, start, end) and hear.c (input) want of each other. */
+/* mesh: a carrier, and what carrier.c (start, end), flush.c (towards it) and hear.c (from it) want of each other. */
 #ifndef ECI_MESH_CARRIER_H
 #define ECI_MESH_CARRIER_H
 
@@ -23,6 +23,7 @@ struct eci_carrier {
 	struct eci_carrier *prev, *next, *dirty_next;
 };
 
+void eci_carrier_dirty(struct eci_carrier *c); /* it has something to flush */
 /* Has its stdout heard, in the way that is right for what it is now, or not. */
 void eci_carrier_hear(struct eci_carrier *c, bool on);
 void eci_carrier_eof(struct eci_carrier *c, ev_io *w,

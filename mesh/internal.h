@@ -196,7 +196,7 @@ void eci_mesh_unref(ectx_mesh *m);
 int eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to,
 	     const struct eci_buf *body); /* as eci_router_send(); what is not looked at comes back by other ways */
 
-/* ---- carrier.c: processes of the master's own children ---- */
+/* ---- carrier.c, flush.c: processes of the master's own children ---- */
 extern const struct eci_spawn_host eci_carrier_host;
 void eci_carriers_flush(ectx_mesh *m, bool in_loop);
 void eci_carrier_wake(void *mesh, struct eci_link *link); /* router op */
