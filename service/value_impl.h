@@ -54,6 +54,11 @@ ectx_value *eci_big_parse(const char *s, size_t n);
 /* Appends a BIGINT in decimal. 0, or -1 no memory. */
 int eci_big_print(struct eci_buf *b, const ectx_value *v);
 
+/* ---- bytes in JSON (value_base64.c) ---- */
+void eci_base64_write(struct eci_buf *b, const uint8_t *p, size_t n);
+/* In place: the output is never ahead of the input. False: malformed. */
+bool eci_base64_read(char *s, size_t n, size_t *out);
+
 /* ---- maps (value_map.c) ---- */
 bool eci_map_key_allowed(const ectx_value *key);
 /* <0, 0, >0 in the order of encoded keys (RFC 8949, 4.2.1). */

@@ -144,21 +144,6 @@ static void write_text(struct eci_buf *b, const char *s, size_t n)
 	eci_buf_puts(b, "\"");
 }
 
-static void write_base64(struct eci_buf *b, const uint8_t *p, size_t n)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char four[4];
-	uint32_t bits;
-	size_t i;
-
-	for (; n > 0; p += 3, n = n > 3 ? n - 3 : 0) {
-		bits = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
-		for (i = 0; i < 4; i++)
-			four[i] = i <= n ? digits[bits >> (18 - 6 * i) & 63] : '=';
-		eci_buf_append(b, four, sizeof(four));
-	}
-}
-
 /* ---- the tree ---- */
 
 static int write_key(struct eci_buf *b, const ectx_value *key, unsigned depth)
@@ -241,7 +226,7 @@ static int write_value(struct eci_buf *b, const ectx_value *v, unsigned depth)
 		break;
 	case ECTX_BYTES:
 		eci_buf_puts(b, "{\"$bytes\": \"");
-		write_base64(b, (const uint8_t *)v->str.mem, v->str.len);
+		eci_base64_write(b, (const uint8_t *)v->str.mem, v->str.len);
 		return eci_buf_puts(b, "\"}");
 	case ECTX_ARRAY:
 		return write_items(b, v, depth);

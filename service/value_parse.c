@@ -191,44 +191,6 @@ static ectx_value *parse_text(struct parser *j)
 
 /* ---- bytes ---- */
 
-static int base64_digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Padded base64 in place: the output is never ahead of the input. False: malformed. */
-static bool base64_decode(char *s, size_t n, size_t *out)
-{
-	size_t i, pad = 0, len = 0;
-	uint32_t bits = 0;
-	int d;
-
-	if (n % 4 != 0)
-		return false;
-	while (pad < 2 && pad < n && s[n - 1 - pad] == '=')
-		pad++;
-	for (i = 0; i < n; i++) {
-		d = i < n - pad ? base64_digit(s[i]) : 0;
-		if (d < 0)
-			return false;
-		bits = bits << 6 | (uint32_t)d;
-		if (i % 4 == 3) {
-			s[len++] = (char)(bits >> 16 & 0xFF);
-			s[len++] = (char)(bits >> 8 & 0xFF);
-			s[len++] = (char)(bits & 0xFF);
-		}
-	}
-	*out = len - pad;
-	/* The unused bits under the padding have to be 0, or two texts would mean the same bytes. */
-	return pad == 0 || (bits & (pad == 1 ? 0xFFu : 0xFFFFu)) == 0;
-}
-
 /* An object that was read: is it bytes? Returns it, or the bytes in its place, or NULL with the object freed. */
 static ectx_value *as_bytes(ectx_value *map)
 {
@@ -239,7 +201,7 @@ static ectx_value *as_bytes(ectx_value *map)
 	    strcmp(map->map.pairs[0].key->str.mem, "$bytes") != 0 || map->map.pairs[0].item->kind != ECTX_TEXT)
 		return map;
 	text = map->map.pairs[0].item;
-	if (base64_decode(text->str.mem, text->str.len, &n))
+	if (eci_base64_read(text->str.mem, text->str.len, &n))
 		v = eci_value_new_str(ECTX_BYTES, text->str.mem, n);
 	ectx_value_free(map);
 	return v;
