@@ -34,22 +34,28 @@ static void start(ectx_error *err, enum ectx_code code)
 	err->code = code;
 }
 
+static void put_text(char *dst, size_t cap, size_t at, const char *fmt, va_list ap)
+{
+	char text[1400];
+	vsnprintf(text, sizeof text, fmt, ap);
+	put(dst, cap, at, text);
+}
+
 int eci_fail_at(ectx_error *err, const char *file, struct eci_spot at, const char *fmt, ...)
 {
 	if (!err)
 		return -1;
-	char where[512], what[1400];
+	char where[512];
 	if (at.line)
 		snprintf(where, sizeof where, "%.400s:%u:%u: ", file, at.line, at.col);
 	else
 		snprintf(where, sizeof where, "%.400s: ", file);
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(what, sizeof what, fmt, ap);
-	va_end(ap);
 	start(err, ECTX_E_TOPOLOGY);
 	put(err->saw, sizeof err->saw, 0, where);
-	put(err->saw, sizeof err->saw, strlen(err->saw), what);
+	va_list ap;
+	va_start(ap, fmt);
+	put_text(err->saw, sizeof err->saw, strlen(err->saw), fmt, ap);
+	va_end(ap);
 	return -1;
 }
 
@@ -57,13 +63,11 @@ int eci_fail_arg(ectx_error *err, enum ectx_code code, const char *fmt, ...)
 {
 	if (!err)
 		return -1;
-	char what[1400];
+	start(err, code);
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(what, sizeof what, fmt, ap);
+	put_text(err->saw, sizeof err->saw, 0, fmt, ap);
 	va_end(ap);
-	start(err, code);
-	put(err->saw, sizeof err->saw, 0, what);
 	return -1;
 }
 
@@ -71,12 +75,10 @@ int eci_fail_hint(ectx_error *err, const char *fmt, ...)
 {
 	if (!err)
 		return -1;
-	char text[512];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	put_text(err->hint, sizeof err->hint, 0, fmt, ap);
 	va_end(ap);
-	put(err->hint, sizeof err->hint, 0, text);
 	return -1;
 }
 
