@@ -21,7 +21,7 @@ else()
     OUTPUT ${ECONTEXT_GENERATED}/preamble_python.c
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/preamble/build.py --out ${ECONTEXT_GENERATED}/preamble_python.c
       --dir ${ECONTEXT_GENERATED}/agent
-    DEPENDS ${CMAKE_SOURCE_DIR}/preamble/build.py ${agent_sources}
+    DEPENDS ${CMAKE_SOURCE_DIR}/preamble/build.py ${CMAKE_SOURCE_DIR}/preamble/minify.py ${agent_sources}
     VERBATIM)
   # The native agent: freestanding, for every processor whose compiler is here, with flags of its own (never a sanitizer's).
   file(GLOB native_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/preamble/native/* ${CMAKE_SOURCE_DIR}/core/*.[ch]

@@ -16,6 +16,7 @@ import time
 import zlib
 
 import build
+import minify
 
 
 def measure():
@@ -42,12 +43,12 @@ class Search:
         self.dice, self.measure = dice, measure()
         names, order = build.load_names()
         source = build.reorder(build.source_of(build.CORE), order)
-        r = self.r = build.Renamer(names)
+        r = self.r = minify.Renamer(names)
         r.plan(source)
         self.keys = sorted(r.new)
         self.mark = dict((k, 0x4e00 + i) for i, k in enumerate(self.keys))
         r.globals.clear()
-        text = build.render(r.rename(source, lambda k: chr(self.mark[k])))
+        text = minify.render(r.rename(source, lambda k: chr(self.mark[k])))
         at = [i for i in range(len(text)) if text.startswith('\ndef ', i)] + [text.index('\n%s={' % chr(self.mark[('', 'H')]))]
         self.head, self.tail = text[:at[0]], text[at[-1]:]
         self.middle = [text[a:b] for a, b in zip(at, at[1:])]

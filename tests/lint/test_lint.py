@@ -12,7 +12,7 @@ import unittest
 import limits
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BUILD_PY = os.path.join(HERE, '..', '..', 'preamble', 'build.py')
+BUILD = [os.path.join(HERE, '..', '..', 'preamble', name) for name in ('build.py', 'minify.py')]
 PYTHON_MAX = 3600
 
 
@@ -138,7 +138,8 @@ class Preamble(unittest.TestCase):
         noise = ''.join(chance.choice(string.ascii_letters + string.digits) for _ in range(8000))
         with tempfile.TemporaryDirectory() as top:
             os.makedirs(os.path.join(top, 'python', 'core'))
-            shutil.copy(BUILD_PY, top)
+            for path in BUILD:
+                shutil.copy(path, top)
             while not {PYTHON_MAX, PYTHON_MAX + 1} <= set(seen) and len(seen) < 40:
                 done = self.build(top, noise[:length])
                 size = os.path.getsize(os.path.join(top, 'core.sent'))
@@ -152,7 +153,8 @@ class Preamble(unittest.TestCase):
         """They are sent as what they are, and refused where that would be something else."""
         with tempfile.TemporaryDirectory() as top:
             os.makedirs(os.path.join(top, 'python', 'core'))
-            shutil.copy(BUILD_PY, top)
+            for path in BUILD:
+                shutil.copy(path, top)
             numbers = '# A_NUMBER = 1\nA_NUMBER = 1 << 26  # of bytes\n'
             for value, sent in ('x > A_NUMBER', '>1<<26'), ('x + A_NUMBER', None), ('x + (A_NUMBER)', '+(1<<26)'), ('"A_NUMBER"', None):
                 done = self.build(top, '', value, numbers)
