@@ -29,7 +29,7 @@ CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream', 'cancel')
 # A piece is python/NAME.py, or the chapters of folder python/NAME/ in this order, joined.
 CHAPTERS = {
     'core': 'state values frames modules logs main'.split(),
-    'relay': '../shared/bulk ../shared/words output child routing blocks spawn modules main'.split(),
+    'relay': '../shared/bulk ../shared/words state output child routing from_child blocks spawn modules main'.split(),
     'exec': '../shared/bulk ../shared/words streams jobs programs'.split(),
     'stream': '../shared/bulk flows sockets opening channels'.split(),
 }

@@ -1,5 +1,5 @@
-# Routing (docs/protocol.md section 3), and what a child may say to its parent (section 5). Invariant: a bulk frame taken
-# from the parent is acknowledged at once, one from a child by `owe` when it goes no further, else by the Output that wrote it on.
+# Routing (docs/protocol.md section 3). Invariant: a bulk frame taken from the parent is acknowledged at once, one from a child
+# by `owe` when it goes no further, else by the Output that wrote it on.
 
 NEAR = 1, 2, 3, 4, 5, 6, 9, 10, 11, 32  # link-local handles, and GRANT, which every router on the way reads
 # Those of docs/protocol.md have its names; how many bytes unless it is said.
@@ -324,87 +324,3 @@ def multicast(kind, hops, dst, src, auth, handle, reply, body):
     elif me:
         dead('no-authority', src, asker, dst, '')
     dead('hop-limit', src, late, dst, '')
-
-
-def hello(c, kind, dst, src, handle, body):
-    if kind or dst != ME or src != c.ident or handle != 1:
-        return broken(c, 'bad-hello')
-    try:
-        if dict(decode(body))[0] != 1:
-            return broken(c, 'version')
-    except:
-        return broken(c, 'bad-body')
-    c.heard = 1
-    c.event(6, body)
-
-
-def from_child(c, kind, src, handle, reply, body):
-    # What a child may say to me; everything else is refused.
-    near = src == c.ident
-    try:
-        if kind & 4 or handle > 255 and handle in H:
-            # An answer, or data: whatever I have opened, I have for somebody above, or asked there.
-            COUNT[2] += handle < 256 or handle in H
-        elif handle == 3 and near:
-            if number(decode(body)) == int(c.ping * 1000):
-                c.rtt = int((clock() - c.ping) * 1e6)
-        elif handle == 4 and near:
-            c.out.acked += number(decode(body))
-            if c.out.acked > c.out.sent:
-                return broken(c, 'bad-credit')
-            sample(c.out.hop, c.out.acked)
-            if c.out.held[2]:
-                flush(c.out)
-            crowded(c)
-        elif handle in (5, 6) and near:
-            lo, hi = map(number, decode(body)[:2])
-            if not [x for x in c.intervals if x[0] <= lo < hi <= x[1]]:
-                return broken(c, 'bad-pause')
-            x = c.out.paused
-            if handle == 5 and ((lo, hi) in x or len(dict.fromkeys(x)) < PAUSED_MAX):
-                x.append((lo, hi))
-            elif handle == 5:
-                c.out.whole += 1
-            elif (lo, hi) in x:
-                x.remove((lo, hi))
-            elif c.out.whole:
-                c.out.whole -= 1
-            LOCK.acquire()
-            c.out.pump()
-            LOCK.release()
-            crowded(c)
-        elif handle == 32 and near:
-            name = decode(body)[0]
-            if len(name.encode('utf8')) > 255:
-                return dead('bad-body', src, reply, ME, '')
-            get_module(c, src, reply, name)
-        elif handle == 34 and handle in H:
-            H[handle](kind, src, reply, body)
-        elif handle in NEAR or handle in (7, 8, 16, 17, 18, 19, 24, 25, 26, 27, 28, 29):
-            dead('no-authority', src, reply, ME, '')
-        else:
-            dead('no-handle', src, reply, ME, '')
-    except:
-        if handle in NEAR:
-            return broken(c, 'bad-body')
-        dead('bad-body', src, reply, ME, '')
-
-
-def broken(link, reason):
-    if link is None:
-        die()
-    link.gone = 1
-    link.slay(reason)
-
-
-def die(*rest):
-    for c in list(CHILDREN.values()):
-        try:
-            if c.pid:
-                os.kill(-c.pid, 9)
-        except OSError:
-            pass
-    relay_die()
-
-
-H[8] = die
