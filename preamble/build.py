@@ -18,7 +18,8 @@ import sys
 import tempfile
 import zlib
 
-import minify
+sys.dont_write_bytecode = True  # the source may not be ours to write
+import minify  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = os.path.join(HERE, 'python', 'names.json')
