@@ -1,6 +1,7 @@
 """What a master does to a Python context, for the tests: boots it with the real first stage over pipes and speaks frames.
 
-Only the standard library; the CBOR here is a second writing of docs/protocol.md section 2 and not the agent's own.
+Only the standard library; the CBOR here is not the agent's own: what is sent is encoded as vectors are (tests/conformance/
+notation.py), and what comes is read by a decoder that takes all that is CBOR.
 """
 import os
 import select
@@ -12,8 +13,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, os.path.join(ROOT, 'preamble'))
+sys.path[:0] = [os.path.join(ROOT, 'preamble'), os.path.join(ROOT, 'tests', 'conformance')]
 import build  # noqa: E402
+from notation import encode as enc  # noqa: E402
 
 CONTROL, CALL, BULK = 0, 1, 2
 DEAD, MULTICAST, MORE, END = 4, 8, 16, 32
@@ -33,38 +35,6 @@ def made():
         line, out = build.make()
         _made.append((line.encode() + b'\n' + out['core'][1], dict((n, out[n][1]) for n in out if n != 'core')))
     return _made[0]
-
-
-def head(major, n):
-    if n < 24:
-        return bytes([major << 5 | n])
-    for i, size in enumerate((1, 2, 4, 8)):
-        if n < 1 << 8 * size:
-            return bytes([major << 5 | 24 + i]) + n.to_bytes(size, 'big')
-    raise ValueError(n)
-
-
-def enc(o):
-    if o is None or o is True or o is False:
-        return bytes([{None: 246, True: 245, False: 244}[o]])
-    if isinstance(o, int):
-        m, n = (1, -1 - o) if o < 0 else (0, o)
-        if n >> 64:
-            b = n.to_bytes((n.bit_length() + 7) // 8, 'big')
-            return bytes([0xc2 + m]) + head(2, len(b)) + b
-        return head(m, n)
-    if isinstance(o, float):
-        return b'\xfb' + struct.pack('>d', o)
-    if isinstance(o, bytes):
-        return head(2, len(o)) + o
-    if isinstance(o, str):
-        b = o.encode()
-        return head(3, len(b)) + b
-    if isinstance(o, (list, tuple)):
-        return head(4, len(o)) + b''.join(enc(x) for x in o)
-    if isinstance(o, dict):
-        return head(5, len(o)) + b''.join(k + v for k, v in sorted((enc(k), enc(o[k])) for k in o))
-    raise TypeError(o)
 
 
 def dec(s):
