@@ -270,9 +270,8 @@ static void down(ectx_context *c, const struct eci_fail *fail, const ectx_contex
 	uint32_t id = c->id;
 	c->has_stream = false;
 	reset(c);
-	struct ectx_future *f, *next;
-	DL_FOREACH_SAFE(c->ops, f, next)
-	{
+	while (c->ops) { /* not from one to the next: a splice that ends frees its opening */
+		struct ectx_future *f = c->ops;
 		struct eci_fail mine = *fail;
 		/* Only what had been sent to a live context has an unknown outcome. */
 		if (fail->phase == ECTX_PHASE_LOST && !(was_up && f->state == ECI_OP_RUNNING))

@@ -1,11 +1,9 @@
 """How long a tunnel's connections may take to begin, at this end and, in real time, at the far one."""
 import contextlib
-import errno
-import socket
 import time
 
 from places import PATIENT, expect
-from support import Server, dial, exactly
+from support import Server, dial, exactly, full
 
 OPEN_S = 60         # ECI_TUNNEL_OPEN_MS
 SOCKS_S = 20        # ECI_TUNNEL_SOCKS_S
@@ -55,20 +53,6 @@ def test_a_client_that_does_not_say_where_to(place):
     expect(exactly(slow, 2) == b'\5\0')
     over(late)
     place.in_time(began, SOCKS_S)
-
-
-@contextlib.contextmanager
-def full():
-    """The port of a socket that takes none any more: who connects gets no answer."""
-    with contextlib.ExitStack() as stack:
-        listening = stack.enter_context(socket.socket())
-        listening.bind(('127.0.0.1', 0))
-        listening.listen(0)
-        for i in range(16):
-            sock = stack.enter_context(socket.socket())
-            sock.setblocking(False)
-            expect(sock.connect_ex(listening.getsockname()) == errno.EINPROGRESS)
-        yield listening.getsockname()[1]
 
 
 def agents(place):

@@ -1,11 +1,12 @@
 """How it ends: with a signal, with an exit that is killed, with the program killed; then nothing is left, or it goes on."""
+import contextlib
 import glob
 import os
 import signal
 import socket
 import time
 
-from support import Server, W, alive, below, carries, dial, exactly, exchange_server, expect, socks, until
+from support import Server, W, alive, below, carries, dial, exactly, exchange_server, expect, full, socks, until
 
 
 def owners(pids, port):
@@ -96,6 +97,27 @@ def test_killed_exit_local(place):
             expect(saw is True or path and saw, program.process.args[1], 'its connection sees', saw)  # a unix socket has no reset
             sock = dial(program.at()) if path else socks(program.at(), '127.0.0.1', server.port)[0]
             expect(exactly(sock, 1) == b'x', 'the next connection')
+
+
+def connecting(pids):
+    """Who has a socket open."""
+    for pid in pids:
+        for fd in glob.glob('/proc/%d/fd/*' % pid):
+            with contextlib.suppress(OSError):
+                if os.readlink(fd).startswith('socket:'):
+                    return pid
+
+
+def test_killed_exit_that_connects(place):
+    """The failure is that of the exit, whether `connect` is told of it first or the opening of its stream."""
+    with full() as port:
+        for node, way in ('top', 'top'), ('leaf1', 'top > leaf1'):
+            program = place.start('connect', node, '127.0.0.1', str(port))
+            pid = until(lambda: connecting(below(program.pid)))
+            expect(pid, 'nobody connects:', program.said())
+            os.kill(pid, signal.SIGKILL)
+            status = program.wait()
+            expect(status == 6 and 'at hop   %s\n' % way in program.said(), node, status, program.said())
 
 
 def test_killed_exit_remote(place):

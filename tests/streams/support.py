@@ -5,6 +5,7 @@ long it takes. Contents are slices of one block of random bytes, so that a byte 
 the same one, is seen.
 """
 import contextlib
+import errno
 import os
 import queue
 import re
@@ -296,6 +297,20 @@ class Server:
     def __exit__(self, *rest):
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+
+
+@contextlib.contextmanager
+def full():
+    """The port of a socket that takes none any more: who connects gets no answer."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(('127.0.0.1', 0))
+        listening.listen(0)
+        for i in range(16):
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            expect(sock.connect_ex(listening.getsockname()) == errno.EINPROGRESS)
+        yield listening.getsockname()[1]
 
 
 def ours(size, at):
