@@ -15,6 +15,7 @@
  * The directories are those of feasibility 2.3, RAM first. A file gets its name with O_EXCL and mode 0700. sh makes a
  * ten-byte script first and runs that, as a file that fails to be executed ends the shell itself. It makes the file
  * before it writes to it: where nothing fits, the empty file is its own to remove; where the name was taken, it is not.
+ * The name is gone before the bytes come: that may take long, and a link that is lost meanwhile ends sh with SIGKILL.
  *
  * sh reads with dd: `iflag=fullblock` asks for no byte too much and needs few system calls; where it is not known, one
  * byte at a time. `head -c` of busybox reads ahead, so it is not used. (eval, because zsh does not split what a
@@ -92,8 +93,8 @@ static const char sh[] =
 	"chmod 700 \"$f\";\"$f\" </dev/null 2>/dev/null&&break;w=noexec;t=\"$t $d\";rm -f \"$f\";f=;done;"
 	"[ \"$f\" ]||no $w;rm -f \"$f\";t=\" $d\";o='bs=1 count=%zu';"
 	"dd bs=1 count=0 iflag=fullblock</dev/null>/dev/null 2>&1&&o='bs=%zu count=1 iflag=fullblock';"
-	"eval dd $o>\"$f\" 2>/dev/null||no no-space;chmod 700 \"$f\";trap 'no exec-denied' 0;exec 9<\"$f\";rm -f "
-	"\"$f\";f=;"
+	"trap 'no no-space' 0;exec 8>\"$f\" 9<\"$f\"||no no-space;chmod 700 \"$f\";rm -f \"$f\";f=;"
+	"eval dd $o>&8 2>/dev/null||no no-space;exec 8>&-;trap 'no exec-denied' 0;"
 	"[ -r /proc/self/fd/9 ]||no no-proc;umask $u;"
 	"exec /proc/self/fd/9 '%*s'\n";
 
