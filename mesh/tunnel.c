@@ -69,6 +69,11 @@ static int fill(struct ectx_tunnel *t, const ectx_tunnel_options *o, struct eci_
 			     "a tunnel needs where to listen, and where to");
 		return -1;
 	}
+	if (o->user && (strlen(o->user) > ECI_TUNNEL_SOCKS_TEXT || strlen(t->password) > ECI_TUNNEL_SOCKS_TEXT)) {
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
+			     "SOCKS has no user or password of more than %u bytes", ECI_TUNNEL_SOCKS_TEXT);
+		return -1;
+	}
 	return socks ? 0 : eci_address_parse(&t->to, o->connect, fail);
 }
 

@@ -11,6 +11,7 @@
 #define ECI_TUNNEL_CONNS_MAX 4096u /* at once, as many as a context has streams; more wait in the kernel */
 #define ECI_TUNNEL_OPEN_MS 60000   /* for connecting to the exit, and from there */
 #define ECI_TUNNEL_SOCKS_S 20.     /* for a client to say where to */
+#define ECI_TUNNEL_SOCKS_TEXT 255u /* bytes of a user or a password: RFC 1929 has one for their number */
 #define ECI_TUNNEL_CLOSE_MS 1000   /* for the exit to close what listens there */
 #define ECI_TUNNEL_AGAIN_S 1.      /* until a lost exit is asked to listen again, or a descriptor for who comes */
 #define ECI_TUNNEL_PAUSE_S 60.     /* the longest of the first: it doubles while the exit does not come back */

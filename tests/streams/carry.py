@@ -160,6 +160,18 @@ def test_socks_user(place):
     expect(status == 2 and 'ECONTEXT_SOCKS_PASSWORD' in err, status, err)
 
 
+def test_socks_long(place):
+    """As long as the protocol can say; a byte more, and no client could ever log in."""
+    most = 'u' * 255
+    at = proxy(place, '--user', most, env={'ECONTEXT_SOCKS_PASSWORD': most})
+    with Server(exchange_server) as server:
+        carries(server, lambda: open_at(at, '127.0.0.1', server.port, user=most, password=most), (1,))
+        expect(socks(at, '127.0.0.1', server.port, user=most, password=most[1:])[1] is None, 'is let in')
+    for user, password in (most + 'u', 'right'), ('ann', most + 'u'):
+        status, _, err = place.run('socks', '-D', '0', '--exit', 'leaf1', '--user', user, env={'ECONTEXT_SOCKS_PASSWORD': password})
+        expect(status == 2 and '255 bytes' in err, status, err)
+
+
 def test_socks_with_curl(place):
     def page(sock):
         while b'\r\n\r\n' not in sock.recv(65536, socket.MSG_PEEK):
