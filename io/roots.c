@@ -12,6 +12,7 @@
 #include "io/pack.h"
 #include "io/place.h"
 
+#include <dirent.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,6 +161,48 @@ static int walk(struct eci_roots *r, struct eci_place *p, const char *name, size
 		name += len + (stop != NULL);
 	}
 	return 0;
+}
+
+/* NAME.so, NAME.cpython-311-x86_64-linux-gnu.so, NAME.pyc. */
+static bool is_binary(const char *file, const char *name, size_t n)
+{
+	const char *end = strrchr(file, '.');
+
+	return strncmp(file, name, n) == 0 && file[n] == '.' && (strcmp(end, ".so") == 0 || strcmp(end, ".pyc") == 0);
+}
+
+/* A folder's items are without these, so it is read again. */
+static bool binary_in(const char *folder, const char *name, char *out, size_t room)
+{
+	DIR *dir = opendir(folder);
+	const struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		found = is_binary(entry->d_name, name, strlen(name));
+		if (found)
+			(void)snprintf(out, room, "%s/%s", folder, entry->d_name);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return found;
+}
+
+bool eci_roots_not_source(struct eci_roots *r, const char *module, char *out, size_t room)
+{
+	const char *dot = strrchr(module, '.'), *name = dot ? dot + 1 : module;
+	struct eci_place p;
+	bool found = false;
+	size_t i;
+
+	if (!eci_module_name_valid(module, strlen(module)) || place_open(r, &p))
+		return false;
+	if (dot && (walk(r, &p, module, (size_t)(dot - module), '.') || p.kind == ECI_MOD_MODULE))
+		p.count = 0;
+	for (i = 0; !found && i < p.count; i++)
+		found = binary_in(eci_folder_real(p.list[i]), name, out, room);
+	free(p.list);
+	return found;
 }
 
 /* ---- the world of a responder ---- */

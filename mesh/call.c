@@ -1,6 +1,7 @@
 /* Calls: one CALL frame, one answer. The request is encoded when the future is made, so that the caller's values are
  * the caller's again at once, and sent when the context can be reached. */
 #include "io/folder.h"
+#include "io/roots.h"
 #include "mesh/ahead.h"
 #include "mesh/program.h"
 #include "mesh/stream.h"
@@ -9,18 +10,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An import that fails because of what we did not see here. */
-static void hint_cut(const ectx_mesh *m, struct eci_fail *fail)
+/* The module of "No module named 'a.b'", or, of Python 2, without quotes. */
+static bool missing_module(const char *saw, char name[ECI_MODULE_NAME_MAX + 1])
 {
+	const char *said = strstr(saw, "No module named ");
+	size_t n = 0;
+	if (!said)
+		return false;
+	said += strlen("No module named ");
+	said += *said == '\'';
+	n = strcspn(said, "'; ");
+	if (n > ECI_MODULE_NAME_MAX)
+		return false;
+	memcpy(name, said, n);
+	name[n] = 0;
+	return true;
+}
+
+/* An import that fails because of what we did not see here, or do not serve. */
+static void hint_import(const ectx_mesh *m, struct eci_fail *fail)
+{
+	char name[ECI_MODULE_NAME_MAX + 1], path[sizeof fail->hint / 2];
 	bool import = !strncmp(fail->saw, "ModuleNotFoundError:", 20) || !strncmp(fail->saw, "ImportError:", 12);
-	if (m->cut_folder && import && fail->code == ECTX_E_EXCEPTION)
+	if (!import || fail->code != ECTX_E_EXCEPTION)
+		return;
+	if (m->cut_folder)
 		(void)snprintf(fail->hint, sizeof fail->hint, "not all of %s is served: it has more than %u items",
 			       m->cut_folder, ECI_FOLDER_ITEMS_MAX);
+	else if (missing_module(fail->saw, name) && eci_roots_not_source(m->roots, name, path, sizeof path))
+		(void)snprintf(fail->hint, sizeof fail->hint,
+			       "only Python source is served, and this is none: %s; it must be installed there", path);
 }
 
 static void take_exception(struct ectx_future *f, struct eci_fail *fail, char *detail)
 {
-	hint_cut(f->mesh, fail);
+	hint_import(f->mesh, fail);
 	f->error.detail = detail;
 	eci_future_fail(f, fail, f->context);
 }

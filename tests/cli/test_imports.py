@@ -52,6 +52,22 @@ class Namespaces(Case):
         self.assertEqual([e['value'] for e in end.events() if 'value' in e], [['ns.inner.mod', 'pk.inner.mod']] * 2)
 
 
+class NotSource(Case):
+    """What lies here and is no source: the failure says that it does, and where."""
+    def test_not_source(self):
+        os.makedirs(self.path('pk'))
+        for name in ('pk/__init__.py', 'ext.so', 'pk/ext.abi3.so', 'bytecode.pyc', 'pk/text.txt', 'other.py'):
+            self.write(name, '')
+        self.write('prog.py', 'def f(name):\n    __import__(name)\n')
+        self.topology('econtext: 1\nnodes:\n  n: {local: {}}\n')
+        for name, file in (('ext', 'ext.so'), ('pk.ext', 'pk/ext.abi3.so'), ('bytecode', 'bytecode.pyc')):
+            end = self.ends(1, 'call', '-w', 'n', './prog.py:f', name)
+            self.assertIn('only Python source is served, and this is none: %s;' % os.path.realpath(self.path(file)), end.err)
+        for name in ('pk.text', 'other.ext', 'ex', 'ext.sub', 'pk.no.ext', 'no'):
+            end = self.ends(1, 'call', '-w', 'n', './prog.py:f', name)
+            self.assertEqual('only Python source' in end.err, name == 'ext.sub', name)
+
+
 class Resources(Case):
     def setUp(self):
         Case.setUp(self)
