@@ -267,11 +267,11 @@ class Credit(Agent):
         out, err, what = value[3], value[4], os.environ['WHAT']
         most = (1 << 64) - 1
         if what == 'ack':
-            self.say(src, ACK, 1 << 20, 0)
+            self.say(self.parent, ACK, 1 << 20, 0)
         elif what == 'ack-64':
-            self.say(src, ACK, most, 0)
+            self.say(self.parent, ACK, most, 0)
         elif what == 'ack-negative':
-            self.say(src, ACK, -1, 0)
+            self.say(self.parent, ACK, -1, 0)
         elif what == 'credit':
             for n in (most, most, 1 << 32, (1 << 32) - 1, 1 << 31, 0, 1, -1) * 50:
                 self.say(src, CREDIT, [out, n], 0)
@@ -289,7 +289,7 @@ class Credit(Agent):
         elif what == 'behind-end':
             write(self.frame(src, out, b'x', BULK | END, STREAM) + self.frame(src, out, b'y', BULK, STREAM))
         elif what == 'pause':
-            self.say(src, 5, [0, (1 << 32) - 1], 0)
+            self.say(self.parent, 5, [0, (1 << 32) - 1], 0)
         if what in ('credit', 'others', 'evidence', 'behind-end'):
             for stream in out, err:
                 write(self.frame(src, stream, b'', BULK | END, STREAM))
