@@ -1,6 +1,6 @@
 /* What the user's ssh_config makes of a host: asked of ssh itself (ssh -G), because Match, Include, canonical names and
- * tokens are its business and change with its version. One short child per new host, with its output read to the end or
- * to a deadline (Match exec may run anything); its error text is the evidence when it fails. */
+ * tokens are its business and change with its version. One short child per new host, with its output read to the end,
+ * and waited for, to a deadline (Match exec may run anything); its error text is the evidence when it fails. */
 #include "topology/internal.h"
 
 #include <errno.h>
@@ -50,9 +50,8 @@ static int start(char *const argv[], int out, pid_t *pid)
 }
 
 /* All output up to the limit; 1: there was more of it, -1: the deadline passed. */
-static int collect(int fd, char *buf, size_t cap)
+static int collect(int fd, char *buf, size_t cap, int64_t end)
 {
-	int64_t end = now_ms() + DEADLINE_MS;
 	size_t n = 0;
 	bool more = false;
 	for (;;) {
@@ -77,6 +76,27 @@ static int collect(int fd, char *buf, size_t cap)
 	return more;
 }
 
+/* How it ended; one that has closed its output and lives on is killed at the deadline. 0; -1: it was. */
+static int await(pid_t pid, int *status, int64_t end)
+{
+	struct timespec nap = {.tv_nsec = 200000}; /* it mostly ends at once */
+	for (;;) {
+		bool late = now_ms() >= end;
+		pid_t got = waitpid(pid, status, WNOHANG);
+		if (got > 0 || (got < 0 && errno != EINTR))
+			return 0;
+		if (late)
+			break;
+		(void)nanosleep(&nap, NULL);
+		if (nap.tv_nsec < 50000000)
+			nap.tv_nsec *= 2;
+	}
+	kill(pid, SIGKILL);
+	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+		;
+	return -1;
+}
+
 static int run(char *const argv[], char *buf, size_t cap, ectx_error *err)
 {
 	int fds[2];
@@ -93,13 +113,10 @@ static int run(char *const argv[], char *buf, size_t cap, ectx_error *err)
 			err->phase = ECTX_PHASE_RESOLVE;
 		return eci_fail_hint(err, "install an ssh client, or give a topology file");
 	}
-	int rc = collect(fds[0], buf, cap), status = 0;
+	int64_t end = now_ms() + DEADLINE_MS;
+	int rc = collect(fds[0], buf, cap, end), status = 0;
 	close(fds[0]);
-	if (rc < 0)
-		kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (rc < 0) {
+	if (await(pid, &status, rc < 0 ? 0 : end) || rc < 0) {
 		eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: no answer within 10 s", argv[4]);
 		return eci_fail_hint(err, "look for Match exec in ssh_config");
 	}

@@ -30,14 +30,16 @@ def test_a_program_that_says_no_secret(place):
 
 
 def test_an_ssh_that_does_not_say_its_configuration(place):
-    """`ssh -G`, as it runs what `Match exec` has."""
+    """`ssh -G`, as it runs what `Match exec` has; nor one that says it, and lives on."""
     place.hurry(2)
     del place.env['ECONTEXT_TOPOLOGY']
-    place.write('bin/ssh', '#!/bin/sh\necho >asked\nexec sleep 100\n', 0o755)
     place.env['PATH'] = place.path('bin') + ':' + os.environ['PATH']
-    program = place.start('exec', '-w', 'host', 'true')
-    place.await_file('asked')
-    expect(place.gives_up(program, CONFIG_S) == 2 and 'no answer within %d s' % CONFIG_S in program.said(), program.said())
+    for lives_on in '', ' >&- 2>&-':
+        place.write('bin/ssh', '#!/bin/sh\necho "hostname h\nport 22"\necho >asked\nexec sleep 100%s\n' % lives_on, 0o755)
+        program = place.start('exec', '-w', 'host', 'true')
+        place.await_file('asked')
+        expect(place.gives_up(program, CONFIG_S) == 2 and 'no answer within %d s' % CONFIG_S in program.said(), program.said())
+        os.unlink(place.path('asked'))
 
 
 def test_a_context_that_says_nothing_of_itself(place):
