@@ -10,13 +10,13 @@
  * which may take several turns; and while QUEUED_MAX of what was answered is still to be written to that link, for what
  * waits there is held from everybody's (ECI_LOCAL_MAX). Past ASKED_MAX a question is answered `busy`. */
 #include "mesh/asked.h"
+#include "core/mem.h"
 #include "io/folder.h"
 #include "io/roots.h"
 #include "mesh/event.h"
 
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define TURN_MS 20u            /* no more than a heartbeat would notice; a module takes a fraction of one */
@@ -98,8 +98,11 @@ static bool full(ectx_mesh *m, ectx_context *c)
 
 static void wait_turn(ectx_context *c, uint32_t src, uint32_t reply_to, const char *name, size_t n)
 {
-	struct eci_asked *q = c->nasked < ASKED_MAX ? malloc(sizeof *q + n) : NULL;
+	struct eci_asked *q = c->nasked < ASKED_MAX ? eci_mem_alloc(sizeof *q + n) : NULL;
 	if (!q) {
+		if (!c->asked) /* what is half compressed for it would keep other links' data waiting until it asks
+				  again */
+			eci_responder_forget_link(c->mesh->responder, src);
 		refuse(c->mesh, src, reply_to, "busy");
 		return;
 	}
@@ -118,7 +121,7 @@ void eci_asked_forget(ectx_context *c)
 	while (c->asked) {
 		struct eci_asked *q = c->asked;
 		c->asked = q->next;
-		free(q);
+		eci_mem_free(q);
 	}
 	c->nasked = 0;
 	c->asked_bytes = 0;
@@ -145,7 +148,7 @@ uint64_t eci_asked_turn(ectx_mesh *m, uint64_t now)
 		if (answer(m, q->src, q->reply_to, q->name, q->n)) {
 			c->asked = q->next;
 			c->nasked--;
-			free(q);
+			eci_mem_free(q);
 		}
 		if (c->asked)
 			next = now;

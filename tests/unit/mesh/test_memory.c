@@ -1,6 +1,7 @@
 /* Memory that runs out below the mesh: each allocation of core/ and router/ fails once. A piece of work may fail or
  * meet its deadline; nothing may crash, hang or leak, and with memory again, a mesh must work. */
 #include "core/mem.h"
+#include "mesh/asked.h"
 #include "mesh_support.h"
 #include <stdatomic.h>
 
@@ -81,5 +82,49 @@ Test(memory, every_allocation_of_a_call)
 	cr_expect(failed > 0);
 	cr_expect(call_int(d, "work:add", "[1]") == 1);
 	ectx_value_free(args);
+	world_close(&w);
+}
+
+static void put_big(const struct world *w, size_t n)
+{
+	char path[128];
+	uint32_t any = 1;
+	(void)snprintf(path, sizeof path, "%s/pkg", w->dir);
+	cr_assert(mkdir(path, 0755) == 0);
+	put_file(path, "__init__.py", "", 0644);
+	(void)snprintf(path, sizeof path, "%s/pkg/data.bin", w->dir);
+	FILE *f = fopen(path, "w");
+	cr_assert(f);
+	while (n--) /* it takes more than a slice to compress */
+		(void)putc((int)((any = any * 1664525u + 1013904223u) >> 24), f);
+	cr_assert(fclose(f) == 0);
+}
+
+/* A link's question that could not be kept, while what it asks for is half compressed: others' data do not wait. */
+Test(memory, a_question_that_cannot_be_kept)
+{
+	static const uint8_t body[] = "\x81\x6cpkg/data.bin";
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d"), *e = get(w.mesh, "e");
+	put_file(w.dir, "big.py", "import pkgutil\ndef size(): return len(pkgutil.get_data('pkg', 'data.bin'))\n",
+		 0644);
+	put_big(&w, 3 << 20);
+	cr_assert(call_int(d, "work:add", "[1]") == 1 && call_int(e, "work:add", "[1]") == 1);
+	struct eci_frame f = {.src = d->id, .handle = ECI_H_GET_MODULE, .reply_to = 999, .body = body, .len = 14};
+	long before = atomic_load(&failures);
+	eci_lock(w.mesh);
+	w.mesh->asked_ms = 0;
+	atomic_store(&countdown, 1); /* the first is for what is compressed */
+	eci_asked_take(w.mesh, eci_router_link_to(w.mesh->router, d->id), &f);
+	atomic_store(&countdown, -1);
+	cr_expect(atomic_load(&failures) == before + 1 && !d->asked, "it was kept");
+	eci_unlock(w.mesh);
+	ectx_future *size = start(e, "big:size", NULL, 10000);
+	cr_expect(ectx_future_wait(size, WITHIN) && ectx_future_error(size)->status == ECTX_OK, "%s",
+		  ectx_future_error(size)->saw);
+	ectx_future_free(size);
+	char command[128];
+	(void)snprintf(command, sizeof command, "rm -r %s/pkg", w.dir);
+	cr_assert(system(command) == 0);
 	world_close(&w);
 }
