@@ -302,6 +302,36 @@ Test(group, heeds_no_pause_and_counts_for_none)
 	world_free(w);
 }
 
+/* A relay without memory for the shared body: the link copies it; and who finds no memory for its own is the only one
+ * without. */
+extern long eci_test_fail_after;
+Test(group, no_memory_for_a_shared_body)
+{
+	static const uint8_t zeros[ECI_BULK_BODY_MAX];
+	static uint8_t bytes[ECI_FRAME_HEADER + ECI_BULK_BODY_MAX];
+	struct eci_frame f = {.cls = ECI_BULK, .flags = ECI_F_MULTICAST, .hops = 64, .dst = 7, .handle = 300};
+	f.reply_to = 9;
+	f.len = sizeof zeros;
+	eci_frame_pack(bytes, &f);
+	for (long n = 0; n < 6; n++) { /* the body; of each link an item and a flow; nothing */
+		struct world *w = world_relay();
+		group(w, 7, 0, (uint64_t[]){72, 88}, 2);
+		cr_assert(take(w, w->kid[0], &f) && f.handle == ECI_H_GROUP && take(w, w->kid[1], &f));
+		feed(w, w->up, ECI_BULK, ECI_F_MULTICAST, 7, 0, 300, 9, zeros,
+		     sizeof zeros); /* what a link makes once */
+		cr_assert(copy(w, w->kid[0], sizeof zeros) && copy(w, w->kid[1], sizeof zeros));
+		eci_test_fail_after = n;
+		eci_link_feed(w->up, bytes, sizeof bytes, w->now);
+		eci_test_fail_after = -1;
+		cr_assert_eq(w->r->blob_bytes, sizeof zeros, "%ld", n);
+		cr_assert(n || !w->kid[0]->turn->head->blob, "what the first link has is its own copy");
+		cr_assert_eq(copy(w, w->kid[0], sizeof zeros), n != 1 && n != 2, "%ld", n);
+		cr_assert_eq(copy(w, w->kid[1], sizeof zeros), n != 3 && n != 4, "%ld", n);
+		cr_assert_eq(w->r->blob_bytes, 0);
+		world_free(w);
+	}
+}
+
 /* It is held like all else, though: past HELD_AT the rest is paused, and past HELD_MAX nothing is taken. */
 Test(group, is_held_like_all_else)
 {
