@@ -32,6 +32,11 @@ struct cp {
 	ectx_copy_result sum;
 	enum ectx_status worst;
 	double started, shown;
+	struct { /* who stands still, or goes on, since progress was told last */
+		struct eci_strings names;
+		const char *why;
+		uint64_t ms;
+	} still;
 	/* from there: several at once */
 	const char *const *sources;
 	const char *dest;
@@ -97,6 +102,46 @@ static void show(struct cp *cp, double now)
 	}
 }
 
+/* One line for all that stand still for one reason. cp->lock is held. */
+static void say_still(struct cp *cp)
+{
+	struct eci_strings *names = &cp->still.names;
+	char *fold = names->n ? ectx_nodeset_fold(names->v, names->n) : NULL;
+	if (fold && cp->still.ms)
+		eci_out_printf(2, "econtext: %s: nothing has moved for %llu s: %s\n", fold,
+			       (unsigned long long)cp->still.ms / 1000, cp->still.why);
+	else if (fold)
+		eci_out_printf(2, "econtext: %s: goes on\n", fold);
+	if (fold)
+		eci_out_flush();
+	free(fold);
+	names->n = 0;
+}
+
+static void on_stalled(void *arg, ectx_context *c, uint64_t ms, const char *why)
+{
+	const struct piece *piece = arg;
+	struct cp *cp = piece->cp;
+	if (cp->o->quiet)
+		return;
+	(void)pthread_mutex_lock(&cp->lock);
+	if (cp->o->json) {
+		eci_json_begin("stalled");
+		eci_json_text("node", ectx_context_name(c), strlen(ectx_context_name(c)));
+		eci_json_number("seconds", (long long)ms / 1000);
+		eci_json_text("why", why, strlen(why));
+		eci_json_end();
+		eci_out_flush();
+	} else {
+		if (strcmp(why, cp->still.why ? cp->still.why : "") != 0 || ms / 1000 != cp->still.ms / 1000)
+			say_still(cp);
+		eci_strings_add(&cp->still.names, ectx_context_name(c));
+		cp->still.why = why;
+		cp->still.ms = ms;
+	}
+	(void)pthread_mutex_unlock(&cp->lock);
+}
+
 static int on_progress(void *arg, uint64_t done, uint64_t total)
 {
 	const struct piece *piece = arg;
@@ -106,6 +151,7 @@ static int on_progress(void *arg, uint64_t done, uint64_t total)
 		return 1;
 	(void)pthread_mutex_lock(&cp->lock);
 	cp->ways[piece->node] = (struct way){done, total};
+	say_still(cp);
 	if (!cp->o->quiet && now - cp->shown >= 0.2 && (cp->o->json || eci_out_terminal()))
 		show(cp, now);
 	(void)pthread_mutex_unlock(&cp->lock);
@@ -245,6 +291,7 @@ static int run(struct cp *cp, const char *targets, const char *const *sources, c
 			send_all(cp, sources, dest);
 		else
 			fetch_all(cp);
+		say_still(cp);
 		eci_out_clear();
 		eci_causes_move(&cp->causes, &cp->failures);
 		eci_failures_print(&cp->failures);
@@ -259,6 +306,7 @@ static int run(struct cp *cp, const char *targets, const char *const *sources, c
 		}
 	}
 	status = eci_session_close(&cp->s, &fan, status);
+	free(cp->still.names.v);
 	free(cp->ways);
 	free(copy);
 	return status;
@@ -266,9 +314,12 @@ static int run(struct cp *cp, const char *targets, const char *const *sources, c
 
 int eci_cmd_cp(const struct eci_opts *o)
 {
-	struct cp cp = {.o = o, .options = {.resume = o->resume, .connect_timeout_ms = o->connect_ms}};
+	struct cp cp = {
+		.o = o,
+		.options = {.resume = o->resume, .connect_timeout_ms = o->connect_ms, .timeout_ms = o->command_ms}};
 	cp.options.progress = on_progress;
 	cp.options.failed = on_failed;
+	cp.options.stalled = on_stalled;
 	if (o->nargs < 2)
 		return eci_usage("cp takes SRC... TARGETS:DST, or TARGETS:SRC... DST");
 	if (o->limit && !(cp.options.limit = rate_of(o->limit)))

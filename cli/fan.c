@@ -280,7 +280,9 @@ static void rest(struct eci_fan *fan)
 	struct pollfd fds[3] = {{.fd = ectx_event_fd(fan->mesh), .events = POLLIN},
 				{.fd = eci_signals_fd(), .events = POLLIN},
 				{.fd = eci_feed_wants(fan) ? 0 : -1, .events = POLLIN}};
-	int overdue = eci_report_overdue(&fan->report);
+	int overdue = eci_report_overdue(&fan->report), stalled = eci_feed_overdue(fan);
+	if (overdue < 0 || (stalled >= 0 && stalled < overdue))
+		overdue = stalled;
 	if (poll(fds, 3, fan->opts->json ? TICK_MS : overdue) > 0 && fds[2].revents)
 		eci_feed_read(fan);
 	eci_signals_drain();

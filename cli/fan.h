@@ -65,6 +65,7 @@ struct eci_feed {
 	char *chunk;
 	size_t n;
 	bool over;
+	double moved, told_s; /* when somebody took something last; after how many seconds without that it was told */
 };
 
 struct eci_fan {
@@ -101,6 +102,8 @@ void eci_listen_close(struct eci_job *job);
 /* Gives what was read to those who take it. True: more is wanted. */
 bool eci_feed_wants(struct eci_fan *fan);
 void eci_feed_read(struct eci_fan *fan); /* stdin is readable */
+/* Tells who takes nothing, and so stops all. Milliseconds until it is to be called again, -1 for not now. */
+int eci_feed_overdue(struct eci_fan *fan);
 
 /* A topology, its selected targets and a mesh over them. */
 struct eci_session {

@@ -36,6 +36,7 @@ static void run(void *arg)
 {
 	struct eci_fetch *f = arg;
 	enum ectx_status r = ECTX_OK;
+	eci_copy_moved(f->k.watches, ECI_COPY_FOR_BYTES);
 	while (!f->k.stop && !f->refused) {
 		ectx_value *v = NULL;
 		ectx_error e = {0};
@@ -45,10 +46,12 @@ static void run(void *arg)
 			continue;
 		if (r != ECTX_OK || !v)
 			break;
+		eci_copy_moved(f->k.watches, ECI_COPY_FOR_NOTHING);
 		bool go_on = eci_copy_pace(&f->k, ectx_value_kind(v) == ECTX_BYTES ? ECI_COPY_PIECE : 1);
 		if (go_on)
 			eci_fetch_take(f, v);
 		ectx_value_free(v);
+		eci_copy_moved(f->k.watches, ECI_COPY_FOR_BYTES);
 	}
 	f->ended = r == ECTX_OK;
 	eci_fetch_settle(f);
@@ -145,7 +148,7 @@ enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, con
 {
 	struct eci_fetch *f = calloc(1, sizeof *f);
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
-	if (!f || eci_copy_begin(&f->k, options, c->mesh)) {
+	if (!f || eci_copy_begin(&f->k, options, &c, 1)) {
 		free(f);
 		eci_error_from(err, &fail, NULL);
 		return err->status;
@@ -166,6 +169,7 @@ enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, con
 		else
 			fetch_all(f, sources);
 	}
+	f->k.watches->over |= !f->k.stop || f->ended || f->refused;
 	enum ectx_status status = eci_copy_finish(&f->k, result, err);
 	free(f->dest);
 	free(f);

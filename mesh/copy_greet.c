@@ -51,12 +51,22 @@ static bool lacks_python(const ectx_context *c, const ectx_error *e)
 	return lacks;
 }
 
-static void await(struct eci_copy *k, struct eci_copy_peer *p)
+/* Those that were done before they were asked are not waited for. */
+static void tell(struct eci_copy *k, const struct eci_copy_peer *v)
 {
+	for (size_t i = 0; i < k->nwatches; i++)
+		if (k->watches[i].what && v[i].call && ectx_future_done(v[i].call))
+			eci_copy_moved(&k->watches[i], ECI_COPY_FOR_NOTHING);
+	eci_copy_tell(k);
+}
+
+static void await(struct eci_copy *k, struct eci_copy_peer *v, size_t i)
+{
+	struct eci_copy_peer *p = &v[i];
 	static const ectx_error no_memory = {.status = ECTX_INTERNAL, .code = ECTX_E_NO_MEMORY};
 	while (p->call && !k->stop && !ectx_future_wait(p->call, WAIT_MS))
-		if (k->o->progress && k->o->progress(k->o->arg, 0, 0))
-			k->stop = true;
+		tell(k, v);
+	eci_copy_moved(&k->watches[i], ECI_COPY_FOR_NOTHING);
 	if (!p->call)
 		failed(k, p, &no_memory);
 	else if (k->stop)
@@ -74,12 +84,16 @@ size_t eci_copy_greet(struct eci_copy *k, struct eci_copy_peer *v, size_t n)
 {
 	size_t there = 0;
 	long limit = k->o->connect_timeout_ms > 0 ? k->o->connect_timeout_ms : -1;
-	for (size_t i = 0; i < n; i++)
-		v[i].call = ectx_call_start(v[i].c, "econtext_files:algorithms", NULL, NULL, limit);
 	for (size_t i = 0; i < n; i++) {
-		await(k, &v[i]);
+		v[i].call = ectx_call_start(v[i].c, "econtext_files:algorithms", NULL, NULL, limit);
+		eci_copy_moved(&k->watches[i], ECI_COPY_FOR_CONTEXT);
+	}
+	for (size_t i = 0; i < n; i++) {
+		await(k, v, i);
+		k->watches[i].over = v[i].gone;
 		there += !v[i].gone;
 	}
+	k->connected_ms = eci_now_ms();
 	for (size_t a = 0; a < NAMES; a++) { /* one that all have, for a group */
 		bool all = true;
 		for (size_t i = 0; i < n; i++)

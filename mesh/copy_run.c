@@ -13,15 +13,24 @@
 
 #define TELL_MS 200u
 
-int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_mesh *m)
+int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_context *const *contexts, size_t n)
 {
 	static const ectx_copy_options none;
 	memset(k, 0, sizeof *k);
 	k->o = o ? o : &none;
-	k->mesh = m;
+	k->mesh = contexts[0]->mesh;
+	k->nwatches = n;
+	k->watches = calloc(n, sizeof *k->watches);
+	if (!k->watches)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		k->watches[i].c = contexts[i];
 	eci_cond_init(&k->ended);
 	(void)sem_init(&k->opening, 0, ECI_COPY_OPENING_MAX);
-	return pthread_mutex_init(&k->lock, NULL) ? -1 : 0;
+	if (pthread_mutex_init(&k->lock, NULL) == 0)
+		return 0;
+	free(k->watches);
+	return -1;
 }
 
 struct start {
@@ -70,6 +79,7 @@ void eci_copy_thread(struct eci_copy *k, void (*run)(void *arg), void *arg)
 
 void eci_copy_tell(struct eci_copy *k)
 {
+	eci_copy_watch(k);
 	if (k->o->progress && k->o->progress(k->o->arg, k->done, k->total))
 		k->stop = true;
 }
@@ -89,6 +99,7 @@ void eci_copy_wait(struct eci_copy *k)
 enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, ectx_error *err)
 {
 	eci_copy_wait(k);
+	eci_copy_late(k);
 	if (k->stop && !k->first.status) {
 		struct eci_fail fail = {.code = ECTX_E_CANCELLED};
 		eci_error_from(&k->first, &fail, NULL);
@@ -102,6 +113,7 @@ enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, e
 	(void)pthread_cond_destroy(&k->ended);
 	(void)pthread_mutex_destroy(&k->lock);
 	(void)sem_destroy(&k->opening);
+	free(k->watches);
 	return k->worst.status;
 }
 

@@ -11,6 +11,24 @@
  * calls: what is over is refused there. */
 #define ECI_COPY_OPENING_MAX 32u
 
+/* What is waited for at a context (copy_watch.c). */
+enum eci_copy_for {
+	ECI_COPY_FOR_NOTHING,
+	ECI_COPY_FOR_CONTEXT,
+	ECI_COPY_FOR_BEGIN,
+	ECI_COPY_FOR_ROOM,
+	ECI_COPY_FOR_ANSWER,
+	ECI_COPY_FOR_BYTES
+};
+struct eci_copy_watch {
+	ectx_context *c;
+	atomic_uint what;
+	atomic_ullong since;          /* ms: something moved last */
+	atomic_bool over;             /* how it ended is known */
+	unsigned late_for;            /* what it waited for when the limit was over */
+	uint64_t told_ms, told_since; /* of the caller's thread: what was told of it, 0: nothing */
+};
+
 struct eci_copy {
 	const ectx_copy_options *o;
 	ectx_mesh *mesh;
@@ -20,15 +38,20 @@ struct eci_copy {
 	ectx_copy_result result;
 	ectx_error first, worst;
 	atomic_bool stop;
-	atomic_ullong done, total; /* bytes */
-	sem_t opening;             /* how many more may ask for their far end, see ECI_COPY_OPENING_MAX */
+	atomic_ullong done, total;      /* bytes */
+	sem_t opening;                  /* how many more may ask for their far end, see ECI_COPY_OPENING_MAX */
+	struct eci_copy_watch *watches; /* of each context */
+	size_t nwatches;
+	uint64_t connected_ms;     /* all are: the limit counts from here; 0: not yet */
+	bool late;                 /* the limit is over */
 	uint64_t pace_from, paced; /* --limit: when the first byte went, how many since */
 };
 
-int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_mesh *m);
+/* Of n contexts. 0 or -1: memory. */
+int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_context *const *contexts, size_t n);
 /* A thread of its own for run(arg), or this one where there is none to be had. */
 void eci_copy_thread(struct eci_copy *k, void (*run)(void *arg), void *arg);
-void eci_copy_tell(struct eci_copy *k); /* progress, which may say stop */
+void eci_copy_tell(struct eci_copy *k); /* progress, which may say stop, and who stands still */
 void eci_copy_wait(struct eci_copy *k); /* until all threads have ended; tells progress meanwhile */
 /* The same, and then what is to be returned. */
 enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, ectx_error *err);
@@ -41,6 +64,10 @@ void eci_copy_unreadable(struct eci_copy *k, ectx_context *c, const char *path, 
 /* Of all that was to come to path. */
 void eci_copy_refused(struct eci_copy *k, ectx_context *c, const char *path, const char *why);
 void eci_copy_arrived(struct eci_copy *k);
+/* Something moved there, and this is waited for next. Any thread. */
+void eci_copy_moved(struct eci_copy_watch *w, enum eci_copy_for next);
+void eci_copy_watch(struct eci_copy *k); /* in the caller's thread: tells who stands still, and stops when it is late */
+void eci_copy_late(struct eci_copy *k);  /* if it is: what was not done fails */
 /* Waits as long as the limit wants before n more bytes; false: give up. */
 bool eci_copy_pace(struct eci_copy *k, size_t n);
 
@@ -52,8 +79,8 @@ struct eci_copy_peer {
 	bool no_python;        /* it is there, with a native agent and no Python: a shell copies there */
 	ectx_future *call;
 };
-/* Connects n of them side by side, and finds the best algorithm that all have, else for each its own. How many are
- * there; 0 too when the user has given up meanwhile. */
+/* Connects all n of the copy, in its order, side by side, and finds the best algorithm that all have, else for each its
+ * own. How many are there; 0 too when the user has given up meanwhile. */
 size_t eci_copy_greet(struct eci_copy *k, struct eci_copy_peer *v, size_t n);
 
 #endif

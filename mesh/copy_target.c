@@ -33,6 +33,7 @@ void eci_target_fail(struct eci_copy_target *t, enum ectx_code code, const char 
 	eci_fail_set(&fail, ECTX_PHASE_CALL, code, "%s", saw);
 	eci_error_from(&e, &fail, t->c);
 	eci_copy_failed(&t->job->k, t->c, NULL, &e);
+	t->watch->over = true;
 	t->gone = true;
 }
 
@@ -50,6 +51,7 @@ void eci_target_let_go(struct eci_copy_target *t)
 
 bool eci_target_begin(struct eci_copy_target *t, uint32_t group)
 {
+	eci_copy_moved(t->watch, ECI_COPY_FOR_BEGIN);
 	if (t->by_shell)
 		return eci_shell_put(t);
 	ectx_value *args = put_args(t, t->job->k.o->resume);
@@ -77,6 +79,7 @@ struct ectx_stream *eci_target_stream(const struct eci_copy_target *t)
 void eci_target_answered(struct eci_copy_target *t, const char *text, const char *place, long how)
 {
 	struct eci_sources *s = &t->job->s;
+	eci_copy_moved(t->watch, t->watch->what);
 	while (t->next < s->n && t->left_out && t->left_out[t->next])
 		t->next++;
 	if (t->next == s->n)
@@ -144,6 +147,7 @@ static void failed(struct eci_copy_target *t, const ectx_error *e)
 void eci_target_conclude(struct eci_copy_target *t)
 {
 	ectx_future *run = t->shell ? t->shell->cmd.future : t->call;
+	eci_copy_moved(t->watch, ECI_COPY_FOR_ANSWER);
 	while (!t->job->k.stop && !t->refused && eci_target_answers(t, ECI_TARGET_WAIT_MS))
 		;
 	if (t->shell && !t->job->k.stop && !t->refused) /* one that has said what it must not may never end */
@@ -161,6 +165,8 @@ void eci_target_conclude(struct eci_copy_target *t)
 			if (!t->left_out || !t->left_out[t->next])
 				eci_copy_failed_here(&t->job->k, t->c, s->v[t->next].path, "nothing was said of it");
 	}
+	t->watch->over = !t->job->k.stop || t->refused || ectx_future_done(run);
+	eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING);
 	t->gone = true;
 	eci_target_let_go(t);
 }
@@ -227,6 +233,7 @@ uint64_t *eci_target_have(struct eci_copy_target *t)
 	uint64_t *offsets = calloc(s->n ? s->n : 1, sizeof *offsets);
 	ectx_value *args = have_args(t);
 	ectx_future *f = offsets && args ? ectx_call_start(t->c, "econtext_files:have", args, NULL, -1) : NULL;
+	eci_copy_moved(t->watch, ECI_COPY_FOR_ANSWER);
 	while (f && !t->job->k.stop && !ectx_future_wait(f, ECI_TARGET_WAIT_MS))
 		;
 	if (f && ectx_future_done(f)) {

@@ -10,6 +10,7 @@
 struct eci_copy_target {
 	struct eci_copy_job *job;
 	ectx_context *c;
+	struct eci_copy_watch *watch;
 	ectx_channel *ch; /* to `put` there */
 	ectx_future *call;
 	uint64_t begun_ms;            /* when it was asked for */

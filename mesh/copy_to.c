@@ -49,15 +49,20 @@ static bool pour(struct eci_copy_target *t, struct eci_feeder *f)
 {
 	struct ectx_stream *x = eci_target_stream(t);
 	uint64_t told = f->sent;
-	while (eci_feeder_more(f)) {
+	for (;;) {
+		eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING);
+		if (!eci_feeder_more(f))
+			break;
 		size_t n = eci_buf_len(&f->out);
 		if (!eci_copy_pace(&t->job->k, n))
 			return false;
+		eci_copy_moved(t->watch, ECI_COPY_FOR_ROOM);
 		while (n) {
 			long w = ectx_stream_write(x, eci_buf_data(&f->out), n, ECI_TARGET_WAIT_MS);
 			if (w < 0 && (errno != ETIMEDOUT || t->job->k.stop))
 				return false;
 			if (w > 0) {
+				eci_copy_moved(t->watch, ECI_COPY_FOR_ROOM);
 				eci_buf_drain(&f->out, (size_t)w);
 				n -= (size_t)w;
 			}
@@ -131,6 +136,14 @@ static void cast_rest(struct eci_copy_job *j, struct eci_cast *cast, struct eci_
 	}
 }
 
+/* Of those who are in: they are not waited for, or only who has no room is. */
+static void group_moved(const struct eci_cast *cast, struct eci_copy_target **of, bool waits)
+{
+	for (size_t i = 0; i < cast->n; i++)
+		if (of[i] && cast->v[i].in && !(waits && cast->v[i].dry && of[i]->watch->what))
+			eci_copy_moved(of[i]->watch, waits ? ECI_COPY_FOR_ROOM : ECI_COPY_FOR_NOTHING);
+}
+
 /* All that the feeder has, to all who are in. */
 static void cast_all(struct eci_copy_job *j, struct eci_cast *cast, struct eci_copy_target **of, struct eci_feeder *f)
 {
@@ -140,6 +153,7 @@ static void cast_all(struct eci_copy_job *j, struct eci_cast *cast, struct eci_c
 			size_t n = eci_buf_len(&f->out);
 			n = n < ECI_CAST_CHUNK ? n : ECI_CAST_CHUNK;
 			int r = eci_cast_write(cast, eci_buf_data(&f->out), n, ECI_TARGET_WAIT_MS);
+			group_moved(cast, of, r == 0);
 			if (r > 0)
 				eci_buf_drain(&f->out, n);
 			if (r < 0)
@@ -283,13 +297,13 @@ enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const cha
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
 	bool good = check(contexts, n, &fail) == 0;
 	j.v = good ? calloc(n, sizeof *j.v) : NULL;
-	if (!j.v || eci_copy_begin(&j.k, options, contexts[0]->mesh)) {
+	if (!j.v || eci_copy_begin(&j.k, options, contexts, n)) {
 		free(j.v);
 		eci_error_from(err, &fail, NULL);
 		return err->status;
 	}
 	for (size_t i = 0; i < n; i++)
-		j.v[i] = (struct eci_copy_target){.job = &j, .c = contexts[i]};
+		j.v[i] = (struct eci_copy_target){.job = &j, .c = contexts[i], .watch = &j.k.watches[i]};
 	if (eci_sources_walk(&j.s, sources, unreadable, &j))
 		eci_target_fail(&j.v[0], ECTX_E_NO_MEMORY, "the list of files");
 	size_t there = j.s.n ? greet(&j) : 0;

@@ -27,6 +27,11 @@ typedef struct ectx_copy_options {
 	/* About five times a second while it connects and copies: bytes done, of total (0: not known). Not 0: give up.
 	 */
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
+	/* Of c nothing has moved for so many ms: 15,000 or more, then twice as many each time; `why` says what is
+	 * waited for, and is static. 0 ms: it goes on. In the calling thread, before progress(). */
+	void (*stalled)(void *arg, ectx_context *c, uint64_t ms, const char *why);
+	long timeout_ms; /* for the copying, once all are connected or given up; 0 or below: none. Who is not done then
+			    fails with deadline */
 	/* A file (path: there, or here for what cannot be read here), or all of a context (path NULL), did not arrive.
 	 * c NULL: it is about this machine. */
 	void (*failed)(void *arg, ectx_context *c, const char *path, const ectx_error *e);

@@ -10,6 +10,7 @@ CONFIG_S = 10       # DEADLINE_MS of topology/sshconfig.c
 TREE_S = 30         # TREE_LIMIT_MS of cli/cmd_tree.c
 STATS_S = 10        # STATS_LIMIT_MS of cli/session.c
 OVERDUE_S = 15      # OVERDUE_MS of cli/report.c
+STALL_S = 15        # of cli/feed.c
 FAKE_SSH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'cli', 'data', 'fake-ssh')
 
 
@@ -83,3 +84,27 @@ def test_a_failure_beside_what_runs_on(place):
     began = time.monotonic()
     program.says('exit status 3')
     place.in_time(began, OVERDUE_S, program.said())
+
+
+def test_a_command_that_takes_no_input(place):
+    """The others wait for it: it is named, and again after as long again."""
+    place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n  b[1-2]: {local: {}}\n' % (PATIENT, place.python('a')))
+    place.write('input', 'x' * 1000000)
+    command = 'if [ "$WHO" ]; then until [ -e go ]; do sleep 0.02; done; fi; exec wc -c'
+    for how in ['-q'], []:
+        began = time.monotonic()
+        with open(place.path('input')) as f, open(place.path('out'), 'w') as out:
+            program = place.start('exec', *how, '--cwd', place.folder, '--stdin', '-w', 'a,b[1-2]', command, stdin=f, stdout=out)
+        if how:
+            time.sleep((STALL_S + 5) / place.factor)
+            expect(program.said() == '', program.said())
+        else:
+            program.says('econtext: a: nothing has moved for 15 s: it takes no input')
+            place.in_time(began, STALL_S, program.said())
+            program.says('econtext: a: nothing has moved for 30 s: it takes no input')
+            place.in_time(began, 2 * STALL_S, program.said())
+        place.write('go', '')
+        expect(program.wait() == 0, program.said())
+        with open(place.path('out')) as f:
+            expect(sorted(f.read().split('\n')) == ['', 'a: 1000000', 'b1: 1000000', 'b2: 1000000'], program.said())
+        os.unlink(place.path('go'))

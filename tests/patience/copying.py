@@ -1,6 +1,8 @@
 """What `cp` waits for: a far end's beginning, of how many at once, and what a shell has begun to say."""
+import json
 import os
 import shutil
+import subprocess
 import time
 
 from places import PATIENT, expect, until
@@ -9,6 +11,7 @@ from shells import fake
 OPEN_S = 60         # OPEN_MS of mesh/copy_to.c, GREETING_MS of copy_shell.c
 FIELD_S = 30        # FIELD_MS of mesh/copy_heads.c
 END_S = 5           # ECI_SHELL_END_MS
+STALL_S = 15        # STALL_MS of mesh/copy_watch.c
 OPENING_MAX = 32    # ECI_COPY_OPENING_MAX
 DEFAULTS = 'defaults: {native: never, %s}\n' % PATIENT
 
@@ -99,3 +102,56 @@ def test_a_shell_that_stops_within_a_word(place):
     program = other.start('cp', 'a:' + other.path('src'), 'dst')
     other.await_file('asked')
     expect(other.gives_up(program, FIELD_S + END_S) == 1 and 'said what it must not' in program.said(), program.said())
+
+
+def one(place):
+    """a, which can be stopped; a file that does not fit into what is on its way."""
+    place.hurry(5)
+    place.topology(DEFAULTS + 'nodes:\n  a: {local: {}, python: %s}\n' % place.python('a'))
+    with open(place.path('src'), 'wb') as f:
+        f.write(os.urandom(1 << 20) * 24)
+
+
+def under_way(place, program, name):
+    """A copy of which some has come, and whose far end `a` was stopped then."""
+    def begun():
+        return [x for x in os.listdir(place.folder) if x.startswith('.%s.' % name)]
+    expect(until(begun), program.said())
+    place.stop_python('a')
+    return time.monotonic()
+
+
+def test_what_stands_still(place):
+    """Either way: its node is named, with what is waited for, again after as long again; and when it goes on."""
+    one(place)
+    for args, name, why in ((['src', 'a:' + place.path('dst')], 'a', 'it takes no more'), (['a:' + place.path('src'), 'dst'], 'a', 'nothing more comes')):
+        program = place.start('cp', '--resume', '--limit', '8M', *args)
+        began = under_way(place, program, 'dst')
+        program.says('econtext: %s: nothing has moved for 15 s: %s' % (name, why))
+        place.in_time(began, STALL_S, program.said())
+        program.says('econtext: %s: nothing has moved for 30 s: %s' % (name, why))
+        place.go_on()
+        program.says('econtext: %s: goes on' % name)
+        expect(program.wait() == 0, program.said())
+        os.unlink(place.path('dst'))
+    program = place.start('cp', '--json', '--resume', '--limit', '8M', 'src', 'a:' + place.path('dst'), stdout=subprocess.PIPE)
+    under_way(place, program, 'dst')
+    line = next(x for x in iter(program.process.stdout.readline, b'') if b'"stalled"' in x)
+    said = json.loads(line)
+    expect((said['event'], said['node'], said['why'], said['seconds']) == ('stalled', 'a', 'it takes no more', 15), line)
+
+
+def test_a_copy_with_a_limit(place):
+    """What is not done by then fails, and what has come of it stays for --resume; connecting does not count."""
+    one(place)
+    for args in ['src', 'a:' + place.path('dst')], ['a:' + place.path('src'), 'dst']:
+        began = time.monotonic()
+        program = place.start('cp', '-u', '8', '--resume', '--limit', '8M', *args)
+        under_way(place, program, 'dst')
+        expect(program.wait() == 5, program.said())
+        place.in_time(began, 8, program.said())
+        expect('DEADLINE a' in program.said() and 'phase    call, after 8 s of 8 s' in program.said(), program.said())
+        place.go_on()
+        program = place.start('cp', '-u', '60', '--resume', *args)
+        expect((program.wait(), program.said()) == (0, ''), program.said())
+        os.unlink(place.path('dst'))
