@@ -89,6 +89,16 @@ static void on_up(ectx_context *c, struct eci_cbor *b)
 	run_waiting(c);
 }
 
+/* Not that hop is to be blamed, but this program. */
+static void say_held(struct eci_fail *fail, uint64_t ms)
+{
+	eci_fail_set(fail, ECTX_PHASE_LOST, ECTX_E_SILENT,
+		     "this program itself did not run for %llu s, and what it had started there ends by that",
+		     (unsigned long long)ms / 1000);
+	(void)snprintf(fail->hint, sizeof fail->hint,
+		       "it was stopped here (^Z, SIGSTOP), or had no processor, for longer than timeout.idle");
+}
+
 static void lost_while_up(ectx_context *c, const char *reason, const char *detail)
 {
 	struct eci_fail fail = {0};
@@ -99,6 +109,9 @@ static void lost_while_up(ectx_context *c, const char *reason, const char *detai
 	if (!saw[0])
 		saw = silent ? "no byte came for the idle time" : "what carried the link ended";
 	eci_fail_set(&fail, ECTX_PHASE_LOST, silent ? ECTX_E_SILENT : ECTX_E_LOST_RUNNING, "%s: %s", reason, saw);
+	uint64_t held = c->parent ? 0 : eci_mesh_held(c->mesh), idle = c->target.timeout.idle_ms;
+	if (idle && held * 3 >= idle * 2) /* a PING goes every third of it: that one heard none for so long */
+		say_held(&fail, held);
 	eci_context_down(c, &fail);
 }
 

@@ -136,7 +136,7 @@ struct ectx_mesh {
 	ev_async wake;
 	ev_timer timer;
 	ev_prepare prepare;
-	uint64_t wake_at_ms;                   /* when the loop will wake by itself */
+	uint64_t wake_at_ms, held_ms, held_at; /* when the loop will wake by itself; how late it did, and when */
 	bool closing, stop, sleeping, sigpipe; /* sigpipe: a write met EPIPE since it was cleared */
 	bool started;                          /* a process, in this turn of the loop */
 	bool pumps_wait;                       /* some were not read in this turn */

@@ -13,6 +13,7 @@
  * SIGPIPE: masked in the private thread; a caller's thread masks it around its writes and swallows one that was raised.
  */
 #include "mesh/asked.h"
+#include "mesh/connect.h"
 #include "mesh/pump.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <time.h>
 
 #define LOCK_YIELDS 64
+#define HELD_MS 3000u /* no turn of the loop takes so long; and what comes of it is seen within that time */
 
 uint64_t eci_now_ms(void)
 {
@@ -115,12 +117,29 @@ static void do_work(ectx_mesh *m)
 	}
 }
 
+/* Whoever is stopped, or has no processor, does not wake when it should. */
+static void look_if_held(ectx_mesh *m, uint64_t now)
+{
+	if (now < m->wake_at_ms || now - m->wake_at_ms < HELD_MS)
+		return;
+	m->held_ms = now - m->wake_at_ms;
+	m->held_at = now;
+}
+
+uint64_t eci_mesh_held(ectx_mesh *m)
+{
+	uint64_t now = eci_now_ms();
+	look_if_held(m, now);
+	return m->held_ms && now - m->held_at < HELD_MS ? m->held_ms : 0;
+}
+
 /* Before the loop sleeps: all that is due is done, all that is queued is written, and the timer says when to wake. */
 static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 {
 	(void)w, (void)events;
 	ectx_mesh *m = ev_userdata(loop);
 	uint64_t now = eci_now_ms(), next;
+	look_if_held(m, now);
 	m->started = false;
 	eci_pumps_turn(m);
 	uint64_t asked = eci_asked_turn(m, now);

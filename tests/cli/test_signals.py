@@ -1,6 +1,7 @@
 """^C: once stops the launching and prints what is there, twice ends what runs. And a reader that goes away."""
 import os
 import shutil
+import time
 
 from support import Case, HERE, LIMIT, gone, read_until, signal
 
@@ -66,6 +67,22 @@ class Signals(Case):
         child, pid = self.held()
         child.kill()
         child.communicate(timeout=LIMIT)
+        self.assertTrue(gone(pid))
+
+    def test_stopped(self):
+        """Longer than timeout.idle: no hop is to be blamed, and nothing is left there."""
+        with open(os.path.join(self.place, 'idle.yaml'), 'w') as f:
+            f.write('econtext: 1\ndefaults: {native: never, timeout: {idle: 2s}}\nnodes:\n  a: {local: {}}\n  b: {via: a, local: {}}\n')
+        child = self.start('exec', '--topology', 'idle.yaml', '-w', 'b', 'echo $$ >%s; exec sleep 100' % self.up)
+        with open(self.up) as f:
+            pid = int(f.read())
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(6)
+        child.send_signal(signal.SIGCONT)
+        out, err = child.communicate(timeout=LIMIT)
+        self.assertEqual(child.returncode, 6, err)
+        self.assertRegex(err.decode(), r'saw      "this program itself did not run for [3-9] s')
+        self.assertIn(b'  hint     it was stopped here', err)
         self.assertTrue(gone(pid))
 
     def test_broken_pipe(self):
