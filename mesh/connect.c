@@ -287,8 +287,11 @@ static void down(ectx_context *c, const struct eci_fail *fail, const ectx_contex
 		struct ectx_future *f = c->ops;
 		struct eci_fail mine = *fail;
 		/* Only what had been sent to a live context has an unknown outcome. */
-		if (fail->phase == ECTX_PHASE_LOST && !(was_up && f->state == ECI_OP_RUNNING))
+		if (fail->phase == ECTX_PHASE_LOST && !(was_up && f->state == ECI_OP_RUNNING)) {
+			if (fail->code == ECTX_E_SILENT && !*fail->hint) /* what to look at is the same */
+				(void)snprintf(mine.hint, sizeof mine.hint, "%s", ectx_code_hint(ECTX_E_SILENT));
 			mine.code = ECTX_E_LOST;
+		}
 		eci_future_fail(f, &mine, at);
 	}
 	if (streams) /* what is joined to them is no future: tunnels, and their connections */

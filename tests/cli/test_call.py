@@ -156,5 +156,14 @@ $''')
             names = [json.loads(line)['name'] for line in f]
         self.assertEqual(names, ['master', 'top', 'n1'])
 
+    def test_a_call_that_stops_the_interpreter(self):
+        """Longer than timeout.idle: of its node, and of what is reached through it, that is said to be looked at."""
+        self.topology('econtext: 1\ndefaults: {native: never, timeout: {idle: 2s}}\nnodes:\n  r: {local: {}}\n  leaf: {via: r, local: {}}\n')
+        self.write('hold.py', "import re\ndef hold():\n    return bool(re.match('(a+)+$', 'a' * 60 + 'b'))\n")
+        for targets, ways in ('r,leaf', ['r', 'r']), ('leaf', ['r > leaf']):
+            err = self.ends(6, 'call', '-w', targets, './hold.py:hold').err
+            self.assertEqual([x[11:] for x in err.splitlines() if x.startswith('  at hop')], ways, err)
+            self.assertEqual(err.count('\n  hint     no byte for timeout.idle: host frozen, network cut, or a call that stops the interpreter\n'), len(ways), err)
+
 
 del Case
