@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import time
 
 import driver
 import support
@@ -53,6 +54,34 @@ class Imports(support.Case):
         self.assertEqual(c.asked, ['m', 'not_there'])
         e = c.call('not_there.sub', 'f')
         self.assertIn(e[1], ('ImportError', 'ModuleNotFoundError'))
+
+    def test_full(self):
+        """A relay's question finds its queue to the parent full of answers: who imports is told, and does not wait for ever."""
+        c = self.boot()
+        place = tempfile.mkdtemp()
+        go, done = os.path.join(place, 'go'), os.path.join(place, 'done')
+        c.serve('w', 'import os, time\ndef f(go, done):\n    while not os.path.exists(go):\n        time.sleep(.02)\n'
+                '    try:\n        import not_there\n    except ImportError:\n        open(done, "w").close()\n'
+                '    while os.path.exists(go):\n        time.sleep(.02)\n    return "missing"\n')
+        c.part('relay')
+        slot = c.request(25, ['w', 'f', [go, done], {}])
+        c.pump(1)
+        self.assertEqual(c.asked, ['w'])
+        for n, size in (290, 60000), (70, 1000), (70, 100), (9, 1):
+            for i in range(n):
+                c.send(driver.CALL, 7, 1000, b'x' * size, raw=True)         # ECHO
+            time.sleep(.5)
+        open(go, 'w').close()
+        end = time.time() + 10
+        while not os.path.exists(done) and time.time() < end:
+            time.sleep(.02)
+        self.assertTrue(os.path.exists(done))
+        c.pump(2)
+        os.unlink(go)
+        self.assertEqual(c.answer(slot).value(), [0, 'missing'])
+        self.assertEqual(c.asked, ['w'])
+        os.unlink(done)
+        os.rmdir(place)
 
     def test_dead(self):
         """A dead notice is no entry, and not kept."""

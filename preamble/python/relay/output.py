@@ -25,6 +25,9 @@ def refused(out, kind, dst, src, handle, reply, body):
         STATS[4] += lines
         out.lost += lines + n
         LOCK.release()
+    elif not kind & 4 and src == ME and handle < 256:
+        # My own question: there is nobody above who would tell me.
+        reply in H and H[reply](4, PARENT, 0, pack_value(['busy', dst, ME, '']))
     elif not kind & 4:
         dead('busy', src, reply, dst, '')
         if handle > 255 and not (reply and out.child):
