@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(ROOT, 'preamble'), os.path.join(ROOT, 'tests', 'conformance')]
 import build  # noqa: E402
-from notation import encode as enc  # noqa: E402
+from notation import encode as enc, head  # noqa: E402, F401 (head is for the tests)
 
 CONTROL, CALL, BULK = 0, 1, 2
 DEAD, MULTICAST, MORE, END = 4, 8, 16, 32

@@ -21,6 +21,11 @@ def leaves(place, n):
     place.write('src', 'x')
 
 
+def but_who_waits(program):
+    """What it said, but of who stands still, which a machine that is busy lets it say at any time."""
+    return [x for x in program.said().splitlines() if ': nothing has moved for ' not in x and not x.endswith(': goes on')]
+
+
 def gives_up(place, n, *args):
     """Of those that are busy, after its limit: (status, what it said)."""
     program = place.start(*args)
@@ -54,7 +59,7 @@ def test_a_far_end_that_begins_in_time(place):
         expect(until(lambda: len(place.waiting()) == 1 + 2 * ('-' in targets)), place.waiting())
         time.sleep(OPEN_S * 0.7 / place.factor)
         place.go()
-        expect((program.wait(), program.said()) == (0, ''), program.said())
+        expect((program.wait(), but_who_waits(program)) == (0, []), program.said())
         expect(os.path.exists(place.path('dst')), targets)
         place.again('dst')
 
@@ -71,7 +76,7 @@ def test_so_many_begin_at_once(place):
         place.go()
         status = program.wait()
         expect(len(place.waiting()) == OPENING_MAX + 4, len(place.waiting()))
-        expect(how or (status, program.said()) == (0, ''), program.said()) # here it is one file that all go on with
+        expect(how or (status, but_who_waits(program)) == (0, []), program.said())  # here it is one file that all go on with
         place.again()
 
 
@@ -153,5 +158,5 @@ def test_a_copy_with_a_limit(place):
         expect('DEADLINE a' in program.said() and 'phase    call, after 8 s of 8 s' in program.said(), program.said())
         place.go_on()
         program = place.start('cp', '-u', '60', '--resume', *args)
-        expect((program.wait(), program.said()) == (0, ''), program.said())
+        expect((program.wait(), but_who_waits(program)) == (0, []), program.said())
         os.unlink(place.path('dst'))

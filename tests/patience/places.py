@@ -134,15 +134,17 @@ class Place(support.Place):
         self.stopped = []
 
     def gives_up(self, program, limit):
-        """Its status, once it has ended by a limit that begins now."""
-        began = time.monotonic()
+        """Its status, once it has ended by a limit that began since the program did, and no later than now."""
+        seen = time.monotonic()
         status = program.wait()
-        self.in_time(began, limit, status, program.said())
+        self.in_time(program.began, limit, status, program.said(), seen=seen)
         return status
 
-    def in_time(self, began, limit, *saw):
-        took = (time.monotonic() - began) * self.factor
-        expect(limit * 0.8 <= took <= limit + SLACK * self.factor, 'took %.1f s, and the limit is %d s:' % (took, limit), *saw)
+    def in_time(self, began, limit, *saw, seen=None):
+        now = time.monotonic()
+        took, after = ((now - x) * self.factor for x in (began, seen or began))
+        expect(limit * 0.8 <= took and after <= limit + SLACK * self.factor,
+               'took %.1f s, %.1f of them since it was seen to wait, and the limit is %d s:' % (took, after, limit), *saw)
 
     def remove(self):
         for place in self.more:

@@ -152,6 +152,7 @@ class Place:
 
 class Program:
     def __init__(self, place, args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=None):
+        self.began = time.monotonic()
         self.process = subprocess.Popen([place.program] + list(args), stdin=stdin, stdout=stdout, stderr=subprocess.PIPE,
                                         cwd=place.folder, env=dict(place.env, **(env or {})))
         self.pid = self.process.pid
