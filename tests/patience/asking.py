@@ -17,7 +17,7 @@ FAKE_SSH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 def test_a_program_that_says_no_secret(place):
     place.hurry(5)
     place.env.update(FAKE_PW='right word', FAKE_LOG=place.path('answers'))
-    for seconds, status in (COMMAND_S * 0.7 / place.factor, 0), (100, 4):
+    for seconds, status in (COMMAND_S * 0.55 / place.factor, 0), (100, 4):
         command = '[sh, -c, "echo >asked; sleep %s && echo right word"]' % seconds
         place.topology('defaults: {native: never, %s, ssh: {program: %s}}\nsecrets: {word: {command: %s}}\n'
                        'nodes: {pw-1: {ssh: {password: word}}}\n' % (PATIENT, FAKE_SSH, command))

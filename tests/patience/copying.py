@@ -52,12 +52,13 @@ def test_one_far_end_that_does_not_begin(place):
 
 
 def test_a_far_end_that_begins_in_time(place):
+    place.hurry(5)      # what is left of the limit has to do for a busy machine
     leaves(place, 3)
     place.busy('put')
     for targets in 'leaf1', 'leaf[1-3]':
         program = place.start('cp', 'src', targets + ':' + place.path('dst'))
         expect(until(lambda: len(place.waiting()) == 1 + 2 * ('-' in targets)), place.waiting())
-        time.sleep(OPEN_S * 0.7 / place.factor)
+        time.sleep(OPEN_S * 0.55 / place.factor)
         place.go()
         expect((program.wait(), but_who_waits(program)) == (0, []), program.said())
         expect(os.path.exists(place.path('dst')), targets)
@@ -66,6 +67,7 @@ def test_a_far_end_that_begins_in_time(place):
 
 def test_so_many_begin_at_once(place):
     """Of a group, and one by one, as with --resume."""
+    place.hurry(5)
     leaves(place, OPENING_MAX + 4)
     for how in ['--resume'], []:
         place.busy('put')

@@ -27,6 +27,7 @@ def over(sock, limit=40):
 
 
 def test_an_exit_that_does_not_answer(place):
+    place.hurry(5)
     place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n' % (PATIENT, place.python('a')))
     with Server(echo) as server:
         program = place.start('tunnel', '-L', '0:127.0.0.1:%d' % server.port, '--exit', 'a')
@@ -38,7 +39,7 @@ def test_an_exit_that_does_not_answer(place):
         place.in_time(began, OPEN_S, program.said())
         program.says('deadline')
         late = dial(at)
-        time.sleep(OPEN_S * 0.7 / place.factor)
+        time.sleep(OPEN_S * 0.55 / place.factor)
         place.go_on()
         expect(answers(late))
 
@@ -48,7 +49,7 @@ def test_a_client_that_does_not_say_where_to(place):
     place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}}\n' % PATIENT)
     at = place.start('socks', '-D', '0', '--exit', 'a').at()
     slow, late, began = dial(at), dial(at), time.monotonic()
-    time.sleep(SOCKS_S * 0.7 / place.factor)
+    time.sleep(SOCKS_S * 0.55 / place.factor)
     slow.sendall(b'\5\1\0')
     expect(exactly(slow, 2) == b'\5\0')
     over(late)
