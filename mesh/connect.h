@@ -41,7 +41,4 @@ void eci_context_promoted(ectx_context *c); /* PROMOTE is on its way: DIALING ->
 /* The first of its agents cannot be booted there, the next one may: BOOTING -> WANTED. */
 void eci_context_next_agent(ectx_context *c, const struct eci_fail *why);
 
-/* For how long the loop could not run, when that is over just now; else 0 (loop.c). */
-uint64_t eci_mesh_held(ectx_mesh *m);
-
 #endif

@@ -13,7 +13,6 @@
  * SIGPIPE: masked in the private thread; a caller's thread masks it around its writes and swallows one that was raised.
  */
 #include "mesh/asked.h"
-#include "mesh/connect.h"
 #include "mesh/pump.h"
 
 #include <errno.h>
