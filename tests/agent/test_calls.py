@@ -247,6 +247,19 @@ class Calls(support.Case):
         for i in range(50):
             self.assertEqual(c.call('operator', 'neg', i), [0, -i])
 
+    def test_fork_imports(self):
+        """A fork of called code finds what is there; what had to be asked for is not found, and is found by others."""
+        c = self.boot()
+        c.serve('here', '')
+        c.serve('late', 'x = 1\n')
+        c.serve('w', 'import here, os\ndef fork(name):\n    pid = os.fork()\n    if not pid:\n        try:\n            __import__(name)\n'
+                '        except ImportError:\n            os._exit(7)\n        os._exit(8)\n    return os.waitpid(pid, 0)[1] >> 8\n'
+                'def plain(name):\n    return __import__(name).x\n')
+        for what, status in ('here', 8), ('late', 7), ('here', 8):
+            self.assertEqual(c.call('w', 'fork', what), [0, status])
+        self.assertEqual(c.call('w', 'plain', 'late'), [0, 1])
+        self.assertEqual(c.call('w', 'fork', 'late'), [0, 8])
+
     def test_bad_calls(self):
         c = self.boot()
         for body in driver.enc(['os', 'getpid', []]), driver.enc({}), b'\xff', b'', driver.enc([1, 2, 3, 4]):

@@ -92,7 +92,7 @@ def route2(kind, hops, dst, src, auth, handle, reply, body):
     global OWED
     if kind & 2:
         OWED += len(body) + HEADER
-    if ME <= src < ME + SIZE:
+    if SIZE > src - ME >= 0:
         COUNT[0] += 1
     elif kind & 8:
         COUNT[3] += 1

@@ -72,7 +72,7 @@ def decode(s):
             raise ValueError
         if major == 251:
             return n
-        if major > 223:
+        if major >= 224:
             return (False, True, None)[major - 244 & 31]
         depth += 1
         major >>= 5
