@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""The lints can fail: each rule is broken once in a small tree of its own, and must be named with file and line."""
+"""The lints can fail: each rule is broken once in a small tree of its own, and must be named with file and line.
+
+They are run here, as an interpreter for each would take longer than they do; and once each as the program that it is."""
+import contextlib
+import io
 import os
 import random
 import shutil
@@ -8,32 +12,45 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
-import limits
+sys.dont_write_bytecode = True
+import includes  # noqa: E402
+import limits  # noqa: E402
+import sizes  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = [os.path.join(HERE, '..', '..', 'preamble', name) for name in ('build.py', 'minify.py')]
 PYTHON_MAX = 3600
 
 
-def run(lint, files):
+def said(lint, top):
+    """(status, what it prints) for this tree."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), mock.patch.object(sys, 'argv', [lint.__file__, top]):
+        return lint.main(), out.getvalue()
+
+
+def said_as_program(lint, top):
+    done = subprocess.run([sys.executable, lint.__file__, top], stdout=subprocess.PIPE)
+    return done.returncode, done.stdout.decode()
+
+
+def run(lint, files, how=said):
     with tempfile.TemporaryDirectory() as top:
         for path, text in files.items():
             os.makedirs(os.path.join(top, os.path.dirname(path)), exist_ok=True)
             with open(os.path.join(top, path), 'w') as f:
                 f.write(text)
-        done = subprocess.run([sys.executable, os.path.join(HERE, lint), top], stdout=subprocess.PIPE)
-        return done.returncode, done.stdout.decode()
+        return how(lint, top)
 
 
 class Includes(unittest.TestCase):
     base = {'core/a.h': '', 'router/r.h': '', 'service/service.h': '', 'include/econtext/error.h': '',
             'include/econtext/value.h': ''}
 
-    def status(self, path, text):
-        files = dict(self.base)
-        files[path] = text
-        return run('includes.py', files)
+    def status(self, path, text, how=said):
+        return run(includes, dict(self.base, **{path: text}), how)
 
     def test_allowed(self):
         for path, text in (('core/b.c', '#include "core/a.h"\n#include "econtext/error.h"\n#include <stdint.h>\n'),
@@ -59,6 +76,7 @@ class Includes(unittest.TestCase):
             status, out = self.status(path, text)
             self.assertEqual(status, 1, (path, text))
             self.assertIn(where, out)
+        self.assertEqual(self.status(path, text, said_as_program), (status, out))
 
 
 class Sizes(unittest.TestCase):
@@ -72,8 +90,9 @@ class Sizes(unittest.TestCase):
                                          ('core/a.h', 'x;\n' * 251, 1, False),
                                          ('core/a.c', self.function(60), 0, False), ('core/a.c', self.function(61), 0, True),
                                          ('core/a.c', self.function(100), 0, True), ('core/a.c', self.function(101), 1, False)):
-            got, out = run('sizes.py', {path: text})
+            got, out = run(sizes, {path: text})
             self.assertEqual((got, 'note' in out), (status, note), out)
+        self.assertEqual(run(sizes, {path: text}, said_as_program), (got, out))
 
 
 class Limits(unittest.TestCase):
@@ -86,16 +105,12 @@ class Limits(unittest.TestCase):
         for name in 'README.md', 'CHANGES.md':
             shutil.copy(os.path.join(here, name), top)
 
-    def lint(self, top):
-        done = subprocess.run([sys.executable, os.path.join(HERE, 'limits.py'), top], stdout=subprocess.PIPE)
-        return done.returncode, done.stdout.decode()
-
     def test_one_changed(self):
         top = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, top)
         self.copy(top)
-        self.assertEqual(self.lint(top), (0, ''))
-        for path, old, new, said in (
+        self.assertEqual(said(limits, top), (0, ''))
+        for path, old, new, named in (
                 ('docs/protocol.md', '| BULK_BODY_MAX | 16,384 |', '| BULK_BODY_MAX | 16,385 |', 'BULK_BODY_MAX is 16385 here, in core/frame.h 16384'),
                 ('docs/protocol.md', '| 1 MiB / 2 MiB |', '| 1 MiB / 3 MiB |', 'CONTROL_MAX is 3145728 here, in preamble/python/relay/routing.py 2097152'),
                 ('docs/protocol.md', '| LOST_KEPT |', '| LOST_HELD |', 'no LOST_HELD is defined'),
@@ -112,9 +127,11 @@ class Limits(unittest.TestCase):
                 f.seek(0)
                 f.truncate()
                 f.write(text.replace(old, new))
-            status, out = self.lint(top)
+            status, out = said(limits, top)
             self.assertEqual(status, 1, new)
-            self.assertIn(said, out)
+            self.assertIn(named, out)
+            if path == 'README.md':
+                self.assertEqual(said_as_program(limits, top), (status, out))
             with open(os.path.join(top, path), 'w') as f:
                 f.write(text)
 

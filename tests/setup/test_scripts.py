@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
 """scripts/tally counts what ran and forgets nothing; .ci/run sums, and takes its lab down on every way out."""
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 
@@ -19,13 +25,31 @@ def write(path, text, mode=0o755):
 
 
 class Tally(unittest.TestCase):
-    def tally(self, text):
+    """Run here, as an interpreter for each would take longer than all of it; and once as the program that it is."""
+
+    @classmethod
+    def setUpClass(cls):
+        loader = importlib.machinery.SourceFileLoader('tally', TOP + '/scripts/tally')
+        cls.module = importlib.util.module_from_spec(importlib.util.spec_from_loader('tally', loader))
+        with mock.patch.object(sys, 'dont_write_bytecode', True):
+            loader.exec_module(cls.module)
+
+    def here(self, path):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), mock.patch.object(sys, 'argv', ['tally', path]):
+            self.module.main()
+        return out.getvalue(), err.getvalue()
+
+    def program(self, path):
+        done = subprocess.run([TOP + '/scripts/tally', path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 0)
+        return done.stdout.decode(), done.stderr.decode()
+
+    def tally(self, text, how=None):
         with tempfile.TemporaryDirectory() as top:
             write(top + '/t.xml', text)
-            done = subprocess.run([TOP + '/scripts/tally', top + '/t.xml'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            self.said = done.stderr.decode()
-            self.assertEqual(done.returncode, 0)
-            return done.stdout.decode().strip()
+            out, self.said = (how or self.here)(top + '/t.xml')
+            return out.strip()
 
     def test_suites(self):
         self.assertEqual(self.tally('x\n3 passed, 1 failed\n'), '3 1 0')
@@ -41,6 +65,8 @@ class Tally(unittest.TestCase):
         self.case('notrun', '<skipped/><system-out>no clang-format here\n</system-out>')
         self.assertEqual(self.said, 'skipped: a (1): no clang-format here\n')
         self.tally('3 passed, 1 failed\n')
+        self.assertEqual(self.said, 'failed: t (1)\n')
+        self.assertEqual(self.tally('3 passed, 1 failed\n', self.program), '3 1 0')
         self.assertEqual(self.said, 'failed: t (1)\n')
 
     def case(self, status, inner=''):
