@@ -46,7 +46,7 @@ def test_an_ssh_that_does_not_say_its_configuration(place):
 def test_a_context_that_says_nothing_of_itself(place):
     """tree: below has failed, by which a is up; b is not, until a has stopped."""
     place.hurry(5)
-    a, below, b = place.python('a'), place.python('below', 'exit 1'), place.python('b', 'while [ ! -e go ]; do sleep 0.05; done')
+    a, below, b = place.python('a'), place.python('below', 'exit 1'), place.python('b', place.gate())
     place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n  below: {via: a, local: {}, python: %s}\n'
                    '  b: {local: {}, python: %s}\n' % (PATIENT, a, below, b))
     program = place.start('tree', '-w', 'a,below,b', stdout=subprocess.PIPE)
@@ -54,19 +54,19 @@ def test_a_context_that_says_nothing_of_itself(place):
     place.await_file('b.pid')
     time.sleep(0.5)     # until it has been told of below's end
     place.stop_python('a')
-    place.write('go', '')
+    place.open_gate()
     expect(place.gives_up(program, TREE_S) and 'econtext: deadline' in program.said(), program.said())
 
 
 def test_statistics_that_do_not_come(place):
     place.hurry(2)
     place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n  b: {local: {}}\n' % (PATIENT, place.python('a')))
-    command = '[ "$WHO" ] && echo done || while [ ! -e %s ]; do sleep 0.05; done' % place.path('go')
+    command = '[ "$WHO" ] && echo done || ' + place.gate()
     with open(place.path('out'), 'wb') as out:
         program = place.start('exec', '--stats', 'stats', '-w', 'a,b', command, stdout=out)
     expect(until(lambda: os.path.getsize(place.path('out'))), program.said())
     place.stop_python('a')
-    place.write('go', '')
+    place.open_gate()
     expect(place.gives_up(program, STATS_S) == 7 and 'the contexts did not answer' in program.said(), program.said())
 
 
@@ -75,12 +75,12 @@ def test_a_failure_beside_what_runs_on(place):
     place.hurry(2)
     place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n  b: {local: {}, python: %s}\n  c: {local: {}}\n' % (
         PATIENT, place.python('a'), place.python('b')))
-    command = 'case "$WHO" in a) exit 3 ;; b) touch begun; until [ -e go ]; do sleep 0.02; done ;; *) exec sleep 100 ;; esac'
+    command = 'case "$WHO" in a) exit 3 ;; b) : >begun; %s ;; *) exec sleep 100 ;; esac' % place.gate()
     program = place.start('exec', '--cwd', place.folder, '-w', 'a,b,c', command)
     place.await_file('begun')
     time.sleep(OVERDUE_S / 2 / place.factor)
     expect(program.said() == '', program.said())
-    place.write('go', '')
+    place.open_gate()
     began = time.monotonic()
     program.says('exit status 3')
     place.in_time(began, OVERDUE_S, program.said())
@@ -90,8 +90,8 @@ def test_a_command_that_takes_no_input(place):
     """The others wait for it: it is named, and again after as long again."""
     place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n  b[1-2]: {local: {}}\n' % (PATIENT, place.python('a')))
     place.write('input', 'x' * 1000000)
-    command = 'if [ "$WHO" ]; then until [ -e go ]; do sleep 0.02; done; fi; exec wc -c'
     for how in ['-q'], []:
+        command = 'if [ "$WHO" ]; then %s; fi; exec wc -c' % place.gate()
         began = time.monotonic()
         with open(place.path('input')) as f, open(place.path('out'), 'w') as out:
             program = place.start('exec', *how, '--cwd', place.folder, '--stdin', '-w', 'a,b[1-2]', command, stdin=f, stdout=out)
@@ -103,8 +103,7 @@ def test_a_command_that_takes_no_input(place):
             place.in_time(began, STALL_S, program.said())
             program.says('econtext: a: nothing has moved for 30 s: it takes no input')
             place.in_time(began, 2 * STALL_S, program.said())
-        place.write('go', '')
+        place.open_gate()
         expect(program.wait() == 0, program.said())
         with open(place.path('out')) as f:
             expect(sorted(f.read().split('\n')) == ['', 'a: 1000000', 'b1: 1000000', 'b2: 1000000'], program.said())
-        os.unlink(place.path('go'))
