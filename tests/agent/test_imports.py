@@ -1,12 +1,36 @@
 #!/usr/bin/env python3
 """The importer of the Python agent (docs/protocol.md section 11): whose module wins, what is asked for, data, errors."""
 import os
+import shutil
 import sys
 import tempfile
 import time
 
 import driver
 import support
+
+# Its import of warnings is at work as long as there is nobody who opens the fifo for writing.
+HELD = '''
+import sys
+from importlib.machinery import ModuleSpec
+class Held(object):
+    def find_spec(self, name, path=None, target=None):
+        if name == 'warnings':
+            sys.meta_path.remove(self)
+            return ModuleSpec(name, self)
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        open(GO + '.begun', 'w').close()
+        open(GO).close()
+        module.__dict__.update(vars(there))
+GO = %r
+there = sys.modules.pop('warnings')
+sys.meta_path.insert(0, Held())
+import warnings
+def get():
+    return 1
+'''
 
 
 class Imports(support.Case):
@@ -172,6 +196,24 @@ def resources():
         c.serve('latin', b'# -*- coding: latin-1 -*-\nx = u"\xe9"\ndef get():\n    return x\ndef fail():\n    raise ValueError(1) # \xe9\n')
         self.assertEqual(c.call('latin', 'get'), [0, '\u00e9'])
         self.assertEqual(c.call('latin', 'fail')[:2], [1, 'ValueError'])
+
+    def test_a_fork_beside_an_import(self):
+        """A relay forks for a child while called code imports what os.execvpe does: nothing may wait for the other for good."""
+        if self.version[0] < 3:     # its imports have one lock, for which a fork waits
+            return
+        c = self.boot(size=64)
+        go = os.path.join(tempfile.mkdtemp(), 'go')
+        self.addCleanup(shutil.rmtree, os.path.dirname(go))
+        os.mkfifo(go)
+        c.part('relay')
+        c.serve('held', HELD % go)
+        slot = c.request(25, ['held', 'get', [], {}])
+        self.until('an import', lambda: c.pump(.02) or os.path.exists(go + '.begun'))
+        child = c.request(16, {0: 16, 1: 8, 2: [b'sh', b'-c', (': >%s.child; echo out' % go).encode()], 3: {}, 4: 0})
+        self.until('the child', lambda: os.path.exists(go + '.child'))
+        open(go, 'w').close()       # (from 3.12 on os.fork itself waits for that, when it has forked)
+        self.assertEqual([c.answer(child).value() for i in range(3)][1:], [[1, b'out\n'], [5, 0]])
+        self.assertEqual(c.answer(slot).value(), [0, 1])
 
     def test_caches(self):
         c = self.boot()

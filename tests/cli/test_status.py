@@ -31,9 +31,11 @@ class Statuses(Case):
         self.env['FAKE_PATH'] = self.path('bin')
 
     def fails(self, status, targets, word, phase, code, *more):
+        """As text, which is self.told, and as JSON."""
         end = self.ends(status, 'call', '-w', targets, *(more or ('os:getpid',)))
         self.assertTrue(end.err.startswith('%s %s\n' % (word, targets)), end)
         self.assertIn('\n  phase    %s' % phase, end.err)
+        self.told = end.err
         end = self.ends(status, 'call', '--json', '-w', targets, *(more or ('os:getpid',)))
         self.assertEqual([x for x in end.events() if x['event'] == 'result'][-1]['error']['code'], code)
         return end
@@ -71,8 +73,7 @@ class Statuses(Case):
             self.write('noise/struct.py', 'import os, time\nos.write(1, b"%s")\ntime.sleep(1)\nfrom _struct import *\n' % text)
             for node in 'leaf', 'of-native', 'of-python':
                 self.fails(3, node, 'UNREACHABLE', 'boot', 'early-bytes')
-                end = self.ends(3, 'call', '-w', node, 'os:getpid')
-                self.assertIn('  saw      "%s"\n' % seen, end.err)
+                self.assertIn('  saw      "%s"\n' % seen, self.told)
 
     def test_3_no_python(self):
         """What is recommended can be done: not what the topology forbids."""
