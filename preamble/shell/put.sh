@@ -20,7 +20,7 @@
 LC_ALL=C
 export LC_ALL
 dest=$1 single=$2 resume=$3
-now='' bad='' place='' missing='' broken='' made='' part='' whole='' at=0
+now='' bad='' place='' missing='' broken='' made='' part='' whole='' hollow='' at=0
 newline='
 '
 
@@ -189,7 +189,7 @@ have() { # SIZE PATH
 }
 
 begin() { # MODE TIME STAMP SIZE OFFSET PATH
-	mode=$1 time=$2 stamp=$3 wanted=$4 at=$5 now=file bad='' whole='' part=''
+	mode=$1 time=$2 stamp=$3 wanted=$4 at=$5 now=file bad='' whole='' hollow='' part=''
 	find_place "$6"
 	[ ! "$bad" ] || return
 	if [ -d "$place" ]; then
@@ -238,6 +238,8 @@ exactly() { # N bytes from stdin to stdout
 
 still_there() { # there are no locks here: another --resume to this name may have finished what this one has begun
 	[ "$bad" ] || [ -f "$part" ] || bad='0 another copy to this name has taken what had come of it'
+	if [ "$hollow" ] && [ ! "$bad" ]; then truncate_at "$part" "$at"; fi
+	hollow=
 }
 
 piece() { # N; what cannot be written is read all the same
@@ -263,9 +265,8 @@ piece() { # N; what cannot be written is read all the same
 	at=$((at + $1))
 }
 
-hole() { # N
-	at=$((at + $1))
-	[ "$bad" ] || truncate_at "$part" "$at"
+hole() { # N; many in a row are made as one, by what comes next: it takes a process
+	at=$((at + $1)) hollow=1
 }
 
 drop() { # what has come of a file that does not

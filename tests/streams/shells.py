@@ -35,6 +35,18 @@ def test_a_dd_that_knows_no_fullblock(place):
     there_and_back(place, 70000)
 
 
+def test_zeros_in_a_row(place):
+    """They come as many holes; that each took a process made 60 MB of them as slow as a gigabyte of anything else."""
+    fake(place, 'dd', '#!%s\necho "$*" >>%s\nexec %s "$@"\n' % (shutil.which('sh'), place.path('dds'), shutil.which('dd')))
+    for at_end in b'', DATA[:W]:
+        want = bytes(8 * MIB) + DATA[:70000] + bytes(4 * MIB) + at_end
+        write(place.path('zeros'), want)
+        status, out, err = place.run('cp', 'zeros', 'leaf1:' + place.path('copy'))
+        expect((status, err) == (0, '') and read(place.path('copy')) == want, status, err)
+    seeks = read(place.path('dds')).count(b'seek=')
+    expect(seeks == 4, seeks)
+
+
 def test_without_setsid_and_stat(place):
     """Modes are then what can be seen of them."""
     fake(place, 'setsid', None)
