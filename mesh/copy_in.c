@@ -202,9 +202,9 @@ void eci_incoming_drop(struct eci_incoming *f)
 	struct stat st;
 	bool kept = f->keep && !f->whole && f->fd >= 0 && fstat(f->fd, &st) == 0 && st.st_size;
 	if (f->fd >= 0) {
-		(void)close(f->fd);
 		if (f->named && !kept)
-			(void)unlink(f->part);
+			(void)unlink(f->part); /* while it is locked */
+		(void)close(f->fd);
 	}
 	f->fd = -1;
 	eci_digest_end(f->digest, NULL);

@@ -25,6 +25,7 @@ BUSY = 'another copy to this name is under way'
 BYTES = type(os.sep.encode('ascii'))
 DOT, SLASH, PART, EMPTY = [x.encode('ascii') for x in ('.', '/', '.econtext-part', '')]
 ZEROS = (chr(0) * PIECE).encode('ascii')
+AGAIN = os.O_RDWR | os.O_NONBLOCK | getattr(os, 'O_NOFOLLOW', 0)
 
 
 def raw(path):
@@ -148,6 +149,31 @@ def size_of(path):
     return os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) or -1
 
 
+def alone(fd, part):
+    """A part is one copy's, or what another writes into it would be in the file: it is locked, and still has its name then."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except IOError:
+        if sys.exc_info()[1].errno == errno.EWOULDBLOCK:
+            return False                # else: a file system without locks
+    try:
+        return os.path.samestat(os.lstat(part), os.fstat(fd))
+    except OSError:
+        return False
+
+
+def forget(part):
+    """What is left of an earlier time, if nobody goes on with it."""
+    try:
+        fd = os.open(part, AGAIN)
+        try:
+            alone(fd, part) and os.unlink(part)
+        finally:
+            os.close(fd)
+    except EnvironmentError:
+        pass
+
+
 def own_extra(x):
     return ('.econtext-%d-%d' % (os.getpid(), id(x))).encode('ascii')
 
@@ -173,10 +199,7 @@ class Incoming:
         elif not keep:
             self.fd = self.nameless(folder)
         if self.fd < 0:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0)
-            if not keep:
-                flags |= os.O_EXCL
-            self.fd = os.open(self.part, flags, 384)
+            self.fd = os.open(self.part, AGAIN | os.O_CREAT | (not keep and os.O_EXCL), 384)
             if keep:
                 self.lock(offset)
         try:
@@ -190,18 +213,11 @@ class Incoming:
             raise
 
     def lock(self, offset):
-        """A part is one copy's alone, or what another writes into it would be in the file."""
         try:
-            try:
-                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except IOError:
-                if sys.exc_info()[1].errno == errno.EWOULDBLOCK:
-                    raise Refused(BUSY)         # else: a file system without locks
-            try:
-                there = os.path.samestat(os.lstat(self.part), os.fstat(self.fd))
-            except OSError:
-                there = False
-            if not there:                       # it was renamed between the two
+            st = os.fstat(self.fd)
+            if not stat.S_ISREG(st.st_mode) or st.st_uid != os.geteuid() or st.st_nlink > 1:
+                raise Refused('what is there of an earlier time is not a file of your own')
+            if not alone(self.fd, self.part):
                 raise Refused(BUSY)
             if not offset:
                 os.ftruncate(self.fd, 0)
@@ -256,21 +272,27 @@ class Incoming:
         if not self.named:
             self.link(self.fd, self.part)
             self.named = True
-        os.close(self.fd)
-        self.fd = -1
-        os.chmod(self.part, self.mode & 4095)
-        os.utime(self.part, (self.mtime, self.mtime))
-        os.rename(self.part, self.place)
-
-    def drop(self):
-        if self.fd >= 0:
+        lock = os.dup(self.fd)          # it is held until the part has its place: who has it then may empty what it is of
+        try:
             os.close(self.fd)
             self.fd = -1
-        if self.named and (not self.keep or not self.at or self.whole):
+            os.chmod(self.part, self.mode & 4095)
+            os.utime(self.part, (self.mtime, self.mtime))
+            os.rename(self.part, self.place)
+        finally:
+            os.close(lock)
+
+    def drop(self):
+        if self.whole:
+            forget(self.part)
+        elif self.named and (not self.keep or not self.at):
             try:
                 os.unlink(self.part)
             except OSError:
                 pass
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
 
 class Receiver:

@@ -2,6 +2,7 @@
 that are not there. What does not come is said once, by the name of where it was to be, and leaves nothing."""
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -338,6 +339,62 @@ def test_two_to_one_name(place):
             expect(first.wait() == 0 and read(place.path('d/f')) == DATA[:3 * MIB], args, first.said())
         expect(os.listdir(place.path('d')) == ['f'], args, os.listdir(place.path('d')))
         os.unlink(place.path('d/f'))
+
+
+def test_a_whole_one_to_one_name(place):
+    """With --resume what is there whole needs no part: one that another copy is writing stays."""
+    for sub in 'one', 'other':
+        write(place.path(sub + '/f'), (sub == 'one' and DATA or DATA[::-1])[:3 * MIB])
+    os.mkdir(place.path('d'))
+    for x in ['leaf1'] + old_python(place):
+        first = place.start('cp', '--resume', '--limit', '1M', 'one/f', x + ':' + place.path('d/'))
+        expect(until(lambda: part_of(place) > W), 'nothing comes', first.said())
+        write(place.path('d/f'), read(place.path('other/f')))
+        status, out, err = place.run('cp', '--resume', 'other/f', x + ':' + place.path('d/'))
+        expect((status, err) == (0, ''), x, status, err)
+        expect(first.wait() == 0 and read(place.path('d/f')) == DATA[:3 * MIB], x, first.said())
+        expect(os.listdir(place.path('d')) == ['f'], x, os.listdir(place.path('d')))
+        write(place.path('d/.f.econtext-part'), b'old')
+        expect(place.run('cp', '--resume', 'one/f', x + ':' + place.path('d/'))[0] == 0, x)
+        expect(place.shell or os.listdir(place.path('d')) == ['f'], x, os.listdir(place.path('d')))
+        shutil.rmtree(place.path('d'))
+        os.mkdir(place.path('d'))
+
+
+def test_a_part_until_it_has_its_place(place):
+    """Whoever comes between is told that it is another's; so is who finds one that is no file of his own."""
+    if place.shell:
+        return
+    sys.path.insert(0, os.path.join(HERE, '..', '..', 'preamble', 'served'))
+    import econtext_files
+    sys.path.pop(0)
+
+    def begin():
+        return econtext_files.Incoming(os.fsencode(place.path('f')), 0o644, 1.0, 4, 0, None, True)
+
+    def refused():
+        try:
+            begin().drop()
+        except econtext_files.Refused as e:
+            return str(e)
+
+    def chmod(path, mode):
+        between.append(refused())
+
+    between, real = [], os.chmod
+    first = begin()
+    first.write(b'1234')
+    os.chmod = chmod
+    try:
+        first.finish(None)
+    finally:
+        os.chmod = real
+    expect(between == ['another copy to this name is under way'] and read(place.path('f')) == b'1234', between, read(place.path('f')))
+    os.mkfifo(place.path('.f.econtext-part'))
+    expect('not a file of your own' in str(refused()), refused())
+    os.unlink(place.path('.f.econtext-part'))
+    os.link(place.path('f'), place.path('.f.econtext-part'))
+    expect('not a file of your own' in str(refused()) and read(place.path('f')) == b'1234', refused())
 
 
 def test_killed(place):
