@@ -141,6 +141,15 @@ def last_name(path):
     return name or 'root'.encode('ascii')
 
 
+def why_not(path):
+    """Why there is nothing of that name: it may be that one cannot look."""
+    try:
+        os.lstat(path)
+    except OSError:
+        return sys.exc_info()[1].errno
+    return errno.ENOENT                 # it has come since
+
+
 def get(channel, paths, algorithm, resume):
     """Sends these, each under its last name; patterns are expanded."""
     import glob
@@ -153,7 +162,8 @@ def get(channel, paths, algorithm, resume):
     sender = Sender(channel, algorithm, resume)
     for x, fulls in found:
         if not fulls:
-            channel.send(['error', x, errno.ENOENT, os.strerror(errno.ENOENT)])
+            number = why_not(x)
+            channel.send(['error', x, number, os.strerror(number)])
         for full in fulls:
             name = last_name(full)
             if os.path.islink(full) and os.path.exists(full):

@@ -165,7 +165,12 @@ tree() { # FULL PATH
 	elif [ -e "$1" ]; then
 		error "$1" 'neither a file nor a folder'
 	else
-		error "$1" 'No such file or directory'
+		why=$( (: <"$1") 2>&1) # it may be that one cannot look
+		why=${why##*: }
+		case $why in
+		'' | [Nn]'o such file'* | *"$1"*) why='No such file or directory' ;;
+		esac
+		error "$1" "$why"
 	fi
 }
 

@@ -68,7 +68,11 @@ folder_error() { # why there can be nothing in this folder
 	elif [ -e "$1" ] || [ -L "$1" ]; then
 		broken='Not a directory'
 	else
-		broken=${2:-No such file or directory}
+		broken=${2:-$( (: <"$1") 2>&1)} # it may be that one cannot look
+		broken=${broken##*: }
+		case $broken in
+		'' | [Nn]'o such file'* | *"$1"*) broken='No such file or directory' ;;
+		esac
 	fi
 }
 

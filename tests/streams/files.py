@@ -131,6 +131,12 @@ def test_what_fails_is_named_and_leaves_nothing(place):
             status, out, err = place.run('cp', *options + args)
             expect(status == 1 and 'nosuch: No such file' in err and 'nothing was sent of it' in err and 'left there' not in err, args, status, err)
     expect(not [x for x in os.listdir(place.path('e')) if x != 'f'], os.listdir(place.path('e')))
+    os.symlink('loop', place.path('loop'))  # what cannot be looked at is not said to be missing; this, root cannot either
+    for pattern in 'loop/f', 'loop/*':
+        status, out, err = place.run('cp', 'leaf1:' + place.path(pattern), 'x/')
+        expect(status == 1 and pattern + ': Too many levels of symbolic links' in err, pattern, status, err)
+    status, out, err = place.run('cp', 'f', 'leaf1:' + place.path('loop/d/f'))
+    expect(status == 1 and 'loop/d: Too many levels of symbolic links' in err, status, err)
 
 
 def test_resume(place):
