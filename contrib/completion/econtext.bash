@@ -1,16 +1,20 @@
 # shellcheck shell=bash
-# Completion of econtext for bash; installed as share/bash-completion/completions/econtext, or `source` it.
+# Completion of econtext for bash; installed as share/bash-completion/completions/econtext, or `source` it. Zsh too can
+# source it, behind `autoload -U compinit bashcompinit; compinit; bashcompinit`.
 #
 # The program says everything itself: its commands and options in its help, nodes and groups in `topo show`, which
 # connects nowhere. So there is no table here that could be wrong, and a topology with an error completes nothing.
 #
 # Bash hands over words that are cut at `:`, `=` and `@`, which NODE:USER, --word=VALUE and @group have in them. They are
 # put together again by the line, and from what is answered goes what stands before the last of these characters.
+#
+# Zsh hands over whole words, and wants whole words; it runs this as sh, but wants $ before the offsets in ${...},
+# keeps the names words and commands for itself, and has no compopt: there a blank at its end says that an answer is whole.
 
-# The words before the cursor, uncut: words; the last of them: cur.
+# The words before the cursor, uncut: typed; the last of them: cur.
 _econtext_words() {
-	local line=${COMP_LINE:0:COMP_POINT} i word blanks
-	words=()
+	local line=${COMP_LINE:0:$COMP_POINT} i last word blanks
+	typed=()
 	for ((i = 0; i <= COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		blanks=${line%%[![:blank:]]*}
@@ -19,13 +23,14 @@ _econtext_words() {
 			word=$line # what stands behind the cursor is not asked about
 		fi
 		line=${line#"$word"}
-		if ((${#words[@]} == 0)) || [[ $blanks ]]; then
-			words+=("$word")
+		if ((${#typed[@]} == 0)) || [[ $blanks ]]; then
+			typed+=("$word")
 		else
-			words[${#words[@]} - 1]+=$word
+			typed[last]+=$word
 		fi
+		last=$((${#typed[@]} - 1))
 	done
-	cur=${words[${#words[@]} - 1]}
+	cur=${typed[last]}
 }
 
 # Options of the command, a line each: -L or -, --word, and what its value is called, if it takes one.
@@ -76,12 +81,27 @@ _econtext_targets() {
 	fi
 }
 
+# How the answers are to be taken: filenames or nospace.
+_econtext_manner() {
+	manner+=" $1"
+	[[ ${ZSH_VERSION-} ]] || compopt -o "$1" 2>/dev/null
+}
+
+# Files (-f), folders (-d) or commands (-c) that begin with $2. The compgen of zsh looks at its own word instead of $2. No ~ there: zsh
+# would quote it in what we answer.
 _econtext_files() {
-	local word
-	compopt -o filenames 2>/dev/null
-	while IFS= read -r word; do
-		COMPREPLY+=("$word")
-	done < <(compgen "$1" -- "$2")
+	local word begin=$2
+	if [[ ${ZSH_VERSION-} && $1 != -c ]]; then
+		eval 'begin=${(Q)begin}' # comes with what quotes it
+		for word in "$begin"*; do
+			[[ ! -e $word || ($1 == -d && ! -d $word) ]] || COMPREPLY+=("$word")
+		done
+	else
+		while IFS= read -r word; do
+			COMPREPLY+=("$word")
+		done < <(compgen "$1" -- "$2")
+	fi
+	[[ $1 == -c ]] || _econtext_manner filenames
 }
 
 # A value that is called $1, of which $2 is there.
@@ -105,7 +125,7 @@ _econtext_argument() {
 	cp/*)
 		[[ $cur != *:[/.~]* ]] || return # over there
 		[[ $cur == [./~]* ]] || _econtext_targets "$cur" :
-		[[ ${#COMPREPLY[@]} == 0 ]] || compopt -o nospace 2>/dev/null
+		[[ ${#COMPREPLY[@]} == 0 ]] || _econtext_manner nospace
 		_econtext_files -f "$cur"
 		;;
 	*) _econtext_files -f "$cur" ;;
@@ -117,27 +137,28 @@ _econtext_rest() {
 	local i arguments=0 ended='' wants='' options topology=''
 	options=$(_econtext_options)
 	[[ $options ]] || return # no such command
-	for ((i = $1; i < ${#words[@]} - 1; i++)); do
+	for ((i = $1; i < ${#typed[@]} - 1; i++)); do
 		if [[ $wants ]]; then
-			[[ ${words[i - 1]} != --topology ]] || topology=${words[i]}
+			[[ ${typed[i - 1]} != --topology ]] || topology=${typed[i]}
 			wants=''
-		elif [[ $ended || ${words[i]} != -?* ]]; then
+		elif [[ $ended || ${typed[i]} != -?* ]]; then
 			ended=1
 			arguments=$((arguments + 1))
-		elif [[ ${words[i]} == -- ]]; then
+		elif [[ ${typed[i]} == -- ]]; then
 			ended=1
-		elif [[ ${words[i]} == --topology=* ]]; then
-			topology=${words[i]#*=}
-		elif [[ ${words[i]} != --*=* ]]; then
-			wants=$(_econtext_value_of "${words[i]}")
+		elif [[ ${typed[i]} == --topology=* ]]; then
+			topology=${typed[i]#*=}
+		elif [[ ${typed[i]} != --*=* ]]; then
+			wants=$(_econtext_value_of "${typed[i]}")
 		fi
 	done
 	if [[ $wants ]]; then
 		_econtext_value "$wants" "$cur"
 	elif [[ ! $ended && $cur == --*=* ]]; then
 		wants=$(_econtext_value_of "${cur%%=*}")
-		[[ $COMP_WORDBREAKS != *=* ]] || cur=${cur#*=}
-		_econtext_value "$wants" "${cur#--*=}"
+		[[ $COMP_WORDBREAKS == *=* ]] || before=${cur%%=*}=
+		cur=${cur#*=}
+		_econtext_value "$wants" "$cur"
 	elif [[ ! $ended && $cur == -* ]]; then
 		_econtext_answer "$cur" "$(tr ' ' '\n' <<<"$options" | grep '^-.')"
 	else
@@ -146,29 +167,46 @@ _econtext_rest() {
 }
 
 _econtext() {
-	local words cur program=${1/#\~/$HOME} command=() commands i cut text
+	local typed cur program=${1/#\~/$HOME} command=() known i text before='' manner=''
 	COMPREPLY=()
 	_econtext_words
-	commands=$("$program" help 2>/dev/null | sed -n 's/^  \([a-z-][a-z-]*\( [a-z][a-z]*\)\{0,1\}\)  .*/\1/p')
-	[[ $commands ]] || return
-	if [[ ${#words[@]} == 2 || (${words[1]} == help && ${#words[@]} == 3) ]]; then
-		_econtext_answer "$cur" "$(cut -d ' ' -f 1 <<<"$commands" | sort -u)"
-	elif [[ ${words[1]} == topo && ${#words[@]} == 3 ]]; then
-		_econtext_answer "$cur" "$(sed -n 's/^topo //p' <<<"$commands")"
-	elif [[ ${words[1]} != help && ${words[1]} != -* ]]; then
+	known=$("$program" help 2>/dev/null | sed -n 's/^  \([a-z-][a-z-]*\( [a-z][a-z]*\)\{0,1\}\)  .*/\1/p')
+	[[ $known ]] || return
+	if [[ ${#typed[@]} == 2 || (${typed[1]} == help && ${#typed[@]} == 3) ]]; then
+		_econtext_answer "$cur" "$(cut -d ' ' -f 1 <<<"$known" | sort -u)"
+	elif [[ ${typed[1]} == topo && ${#typed[@]} == 3 ]]; then
+		_econtext_answer "$cur" "$(sed -n 's/^topo //p' <<<"$known")"
+	elif [[ ${typed[1]} != help && ${typed[1]} != -* ]]; then
 		i=2
-		[[ ${words[1]} != topo ]] || i=3
-		command=("${words[@]:1:i-1}")
+		[[ ${typed[1]} != topo ]] || i=3
+		command=("${typed[@]:1:$((i - 1))}")
 		_econtext_rest "$i"
 	fi
 	text=$cur
 	[[ $COMP_WORDBREAKS != *:* ]] || text=${text##*:}
 	[[ $COMP_WORDBREAKS != *=* ]] || text=${text##*=}
 	[[ $COMP_WORDBREAKS != *@* || $text != *@* ]] || text=@${text##*@} # bash takes this one with what follows it
-	cut=$((${#cur} - ${#text}))
-	for ((i = 0; cut && i < ${#COMPREPLY[@]}; i++)); do
-		COMPREPLY[i]=${COMPREPLY[i]:cut}
+	_econtext_join "${cur%"$text"}"
+}
+
+# Makes the answers what the shell will have: without $1, which it has cut off, or behind what it has not.
+_econtext_join() {
+	local i word
+	for ((i = 0; i < ${#COMPREPLY[@]}; i++)); do
+		word=${COMPREPLY[i]}
+		if [[ ! ${ZSH_VERSION-} ]]; then
+			word=${word#"$1"}
+		elif [[ $manner == *filenames* && -d $word ]]; then
+			word+=/
+		elif [[ $manner != *nospace* || $word != *: ]]; then
+			word+=' '
+		fi
+		COMPREPLY[i]=$before$word
 	done
 }
 
-complete -F _econtext econtext
+if [[ ${ZSH_VERSION-} ]]; then
+	complete -o nospace -F _econtext econtext
+else
+	complete -F _econtext econtext
+fi

@@ -1,5 +1,5 @@
-"""Completion for bash: what it answers at a cursor, and that it knows what the program's help says. One test has a terminal, where it is
-bash that cuts the words and joins the answer."""
+"""Completion for bash and zsh: what it answers at a cursor, and that it knows what the program's help says. Two tests have a terminal,
+where it is the shell that cuts the words and joins the answer."""
 import os
 import re
 import shutil
@@ -107,25 +107,46 @@ class Completion(Case):
         done = subprocess.run(['shellcheck', SCRIPT], stdout=subprocess.PIPE)
         self.assertEqual((done.returncode, done.stdout.decode()), (0, ''))
 
-    def test_at_a_prompt(self):
-        """Without the bash-completion package."""
+    def prompt(self, *argv):
+        """A shell at a terminal, with a function that stands for the program in what is run, and calls it for what is asked."""
         ours, theirs = terminal()
         self.addCleanup(os.close, ours)
         self.env.update(PS1='> ', TERM='dumb', INPUTRC='/dev/null', HISTFILE='/dev/null')
-        child = subprocess.Popen(['bash', '--norc', '--noprofile', '-i'], cwd=self.place, env=self.env, stdin=theirs, stdout=theirs,
-                                 stderr=theirs, preexec_fn=lambda: own_terminal(theirs))
+        child = subprocess.Popen(argv, cwd=self.place, env=self.env, stdin=theirs, stdout=theirs, stderr=theirs,
+                                 preexec_fn=lambda: own_terminal(theirs))
         os.close(theirs)
         self.addCleanup(lambda: (child.kill(), child.wait()))
-        os.write(ours, b'source %s; econtext() { echo "<$*>"; }; echo rea""dy\n' % SCRIPT.encode())
+        return ours
+
+    def source(self, ours, before=''):
+        text = ['econtext() { case $1 in help | topo) "%s" "$@" ;; *) echo "<$*>" ;; esac; }' % PROGRAM, before + 'source ' + SCRIPT]
+        self.write('rc', '\n'.join(text) + '\n')
+        os.write(ours, b'. ./rc; echo rea""dy\n')
         read_until(ours, b'ready\r\n')
-        # The function stands for the program in what is run, and calls it for what is asked.
-        os.write(ours, b'econtext() { case $1 in help | topo) "%s" "$@" ;; *) echo "<$*>" ;; esac; }; echo rea""dy\n' % PROGRAM.encode())
-        read_until(ours, b'ready\r\n')
-        for typed, line in ((b'exe\t-w @we\tx', b'exec -w @web x'), (b'exec -w web1,@we\tx', b'exec -w web1,@web x'),
-                            (b'exec -w db1:r\tx', b'exec -w db1:root x'), (b'exec --targets=bas\t-b', b'exec --targets=bastion -b'),
-                            (b'cp topo\tdb1:r\t/x', b'cp topology.yaml db1:root:/x'), (b'exec --con\t2s', b'exec --connect-timeout 2s')):
+
+    LINES = ((b'exe\t-w @we\tx', b'exec -w @web x'), (b'exec -w web1,@we\tx', b'exec -w web1,@web x'),
+             (b'exec -w db1:r\tx', b'exec -w db1:root x'), (b'exec --targets=bas\t-b', b'exec --targets=bastion -b'),
+             (b'cp topo\tdb1:r\t/x', b'cp topology.yaml db1:root:/x'), (b'exec --con\t2s', b'exec --connect-timeout 2s'),
+             (b'run -w bas\ta\\ fi\tx', b'run -w bastion a file x'), (b'exec --cwd=tm\tx', b'exec --cwd=tmp/x'))
+
+    def typed(self, ours):
+        self.write('a file', '')
+        os.mkdir(self.path('tmp'))
+        for typed, line in self.LINES:
             os.write(ours, b'econtext ' + typed + b'\n')
             read_until(ours, b'<' + line + b'>')
+
+    def test_at_a_prompt(self):
+        """Without the bash-completion package."""
+        ours = self.prompt('bash', '--norc', '--noprofile', '-i')
+        self.source(ours)
+        self.typed(ours)
+
+    @unittest.skipUnless(shutil.which('zsh'), 'no zsh here')
+    def test_at_a_prompt_of_zsh(self):
+        ours = self.prompt('zsh', '-f', '-i')
+        self.source(ours, 'unset zle_bracketed_paste; autoload -U compinit bashcompinit; compinit -u -D; bashcompinit; ')
+        self.typed(ours)
 
 
 del Case
