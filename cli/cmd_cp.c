@@ -17,6 +17,10 @@
 #include "cli/signals.h"
 #include "econtext/copy.h"
 
+/* Who stands still, or goes on, is waited for so long before it is said: those who stopped for one cause did not stop
+ * at one time. */
+#define STILL_S 2.0
+
 /* How far a node's files are. */
 struct way {
 	uint64_t done, total;
@@ -32,10 +36,11 @@ struct cp {
 	ectx_copy_result sum;
 	enum ectx_status worst;
 	double started, shown;
-	struct { /* who stands still, or goes on, since progress was told last */
+	struct { /* who stands still, or goes on, and is still to be said */
 		struct eci_strings names;
 		const char *why;
 		uint64_t ms;
+		double since; /* when the first of them was told */
 	} still;
 	/* from there: several at once */
 	const char *const *sources;
@@ -118,6 +123,13 @@ static void say_still(struct cp *cp)
 	names->n = 0;
 }
 
+/* Whether this is one with what is still to be said. */
+static bool alike(const struct cp *cp, uint64_t ms, const char *why)
+{
+	uint64_t other = cp->still.ms, apart = ms < other ? other - ms : ms - other;
+	return strcmp(why, cp->still.why) == 0 && !ms == !other && (double)apart < STILL_S * 1000;
+}
+
 static void on_stalled(void *arg, ectx_context *c, uint64_t ms, const char *why)
 {
 	const struct piece *piece = arg;
@@ -133,11 +145,14 @@ static void on_stalled(void *arg, ectx_context *c, uint64_t ms, const char *why)
 		eci_json_end();
 		eci_out_flush();
 	} else {
-		if (strcmp(why, cp->still.why ? cp->still.why : "") != 0 || ms / 1000 != cp->still.ms / 1000)
+		if (cp->still.names.n && !alike(cp, ms, why))
 			say_still(cp);
+		if (!cp->still.names.n) {
+			cp->still.why = why;
+			cp->still.ms = ms;
+			cp->still.since = eci_clock();
+		}
 		eci_strings_add(&cp->still.names, ectx_context_name(c));
-		cp->still.why = why;
-		cp->still.ms = ms;
 	}
 	(void)pthread_mutex_unlock(&cp->lock);
 }
@@ -151,7 +166,8 @@ static int on_progress(void *arg, uint64_t done, uint64_t total)
 		return 1;
 	(void)pthread_mutex_lock(&cp->lock);
 	cp->ways[piece->node] = (struct way){done, total};
-	say_still(cp);
+	if (now - cp->still.since >= STILL_S)
+		say_still(cp);
 	if (!cp->o->quiet && now - cp->shown >= 0.2 && (cp->o->json || eci_out_terminal()))
 		show(cp, now);
 	(void)pthread_mutex_unlock(&cp->lock);

@@ -1,4 +1,5 @@
 """What `cp` waits for: a far end's beginning, of how many at once, and what a shell has begun to say."""
+import contextlib
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import time
 
 from places import PATIENT, expect, until
 from shells import fake
+from support import below
 
 OPEN_S = 60         # OPEN_MS of mesh/copy_to.c, GREETING_MS of copy_shell.c
 FIELD_S = 30        # FIELD_MS of mesh/copy_heads.c
@@ -162,3 +164,44 @@ def test_a_copy_with_a_limit(place):
         program = place.start('cp', '-u', '60', '--resume', *args)
         expect((program.wait(), but_who_waits(program)) == (0, []), program.said())
         os.unlink(place.path('dst'))
+
+
+def holds(place, name, path):
+    """Whether that Python, or what it has started, has a file open that begins with path."""
+    with open(place.path(name + '.pid')) as f:
+        number = int(f.read())
+    for pid in [number] + below(number):
+        with contextlib.suppress(OSError):
+            if any(os.readlink('/proc/%d/fd/%s' % (pid, x)).startswith(path) for x in os.listdir('/proc/%d/fd' % pid)):
+                return True
+    return False
+
+
+def test_a_group_of_which_some_stand_still(place):
+    """One line for them, either way, folded; and one when they go on. Who does not stand still is not named. Those that a group
+    waited for too long are to begin again alone."""
+    place.hurry(5)
+    names = ['g1', 'g2', 'g3', 'well']
+    place.topology(DEFAULTS + 'nodes:\n' + ''.join('  %s: {local: {}, python: %s}\n' % (x, place.python(x)) for x in names))
+    with open(place.path('src'), 'wb') as f:
+        f.write(os.urandom(1 << 20) * 24)
+    os.mkdir(place.path('to'))
+    for args, held, why in ((['src', 'g[1-3],well:' + place.path('to')], 'to', 'it does not begin'),
+                            (['g[1-3],well:' + place.path('src'), 'from'], 'src', 'nothing more comes')):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(place.path(name + '.pid'))
+        program = place.start('cp', '--limit', '1M', *args)
+        for name in names:
+            place.await_file(name + '.pid')
+            expect(until(lambda: holds(place, name, place.path(held))), program.said())
+        for name in names[:3]:
+            place.stop_python(name)
+        began = time.monotonic()
+        program.says(r'econtext: g\[1-3\]: nothing has moved for 15 s: ' + why)
+        place.in_time(began, STALL_S, program.said())
+        program.says(r'econtext: g\[1-3\]: nothing has moved for 30 s: ' + why)
+        place.go_on()
+        program.says(r'econtext: g\[1-3\]: goes on')
+        expect(program.wait() == 0, program.said())
+        expect('well' not in program.said(), program.said())
