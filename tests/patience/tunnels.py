@@ -102,3 +102,44 @@ def test_python_nobody_takes(place):
 
 def test_native_nobody_takes(place):
     nobody_takes(place, 'native')
+
+
+def stopped(place, how):
+    """This program, for less than timeout.idle: the connection goes on, with what came meanwhile. For longer: it is reset, not ended as if
+    all had come; why is said, and the next one is another beginning."""
+    place.hurry(1)
+    place.topology('defaults: {%s, timeout: {idle: 6s}}\nnodes:\n  r: {local: {}}\n  a: {via: r, local: {}}\n' % how)
+
+    def twice(sock):
+        for _ in range(2):
+            echo(sock)
+        sock.recv(1)    # what has come is not the end of it
+    with Server(twice) as server:
+        program = place.start('tunnel', '-L', '0:127.0.0.1:%d' % server.port, '--exit', 'a')
+        at = program.at()
+        sock = dial(at)
+        for seconds in 0.5, 15:
+            expect(answers(sock))
+            place.stop(program.pid)
+            late = dial(at)
+            sock.sendall(b'y')
+            time.sleep(seconds)
+            place.go_on()
+            if seconds < 6:
+                expect(exactly(sock, 1) == b'y' and answers(late))
+                sock = dial(at)
+        sock.settimeout(60)
+        try:
+            expect(sock.recv(1) and sock.recv(1), 'it has ended, as if all had come')
+        except ConnectionResetError:
+            pass
+        program.says(r'a connection was lost: this program itself did not run for \d+ s')
+        expect(answers(dial(at)), program.said())
+
+
+def test_python_program_that_is_stopped(place):
+    stopped(place, 'native: never')
+
+
+def test_native_program_that_is_stopped(place):
+    stopped(place, 'agent: native')
