@@ -319,6 +319,29 @@ Test(credit, a_long_way_is_uneven)
 	world_free(w);
 }
 
+/* Of a short one it is a few ms, once the window is more than they fill. */
+Test(credit, a_short_way_is_uneven)
+{
+	struct world *w = world_relay();
+	uint32_t window = ECI_HOP_WINDOW_MIN;
+	eci_link_set_idle(w->kid[0], 15000);
+	for (; window < 1u << 20; window *= 2) {
+		acknowledge(w);
+		heartbeat(w, 30);
+	}
+	acknowledge(w);
+	heartbeat(w, 30 + 3 + 1);
+	cr_assert_eq(w->kid[0]->window, window, "4 ms over the best are not near");
+	acknowledge(w);
+	heartbeat(w, 30 + 3);
+	cr_assert_eq(w->kid[0]->window, 2 * window, "3 ms are");
+	heartbeat(w, 30 + 10);
+	cr_assert_eq(w->kid[0]->window, 2 * window, "10 ms are not too long");
+	heartbeat(w, 30 + 10 + 1);
+	cr_assert_eq(w->kid[0]->window, window * 3 / 2, "11 ms are");
+	world_free(w);
+}
+
 Test(credit, a_link_that_wants_credit_measures_soon)
 {
 	struct world *w = world_relay();
