@@ -33,6 +33,12 @@ static const char *machine_of(const struct eci_dialogue *d)
 	return strncmp(d->marker.system, "Linux ", 6) ? NULL : d->marker.system + 6;
 }
 
+/* For people; where there is no uname the marker has nothing in its place. */
+static const char *system_of(const struct eci_dialogue *d)
+{
+	return d->marker.system[0] ? d->marker.system : "a machine that it could not name: uname is missing there";
+}
+
 static bool has_python(const struct eci_dialogue *d)
 {
 	return strcmp(d->marker.interpreter, "perl") && strcmp(d->marker.interpreter, "sh");
@@ -68,12 +74,12 @@ bool eci_agents_choose(struct eci_dialogue *d, uint64_t now_ms)
 	}
 	char saw[ECI_INTERPRETER_MAX + 128];
 	if (!native)
-		snprintf(saw, sizeof saw, "found only %s, on %s", d->marker.interpreter, d->marker.system);
+		snprintf(saw, sizeof saw, "found only %s, on %s", d->marker.interpreter, system_of(d));
 	else if (list.count < 2)
-		snprintf(saw, sizeof saw, "no native agent for %s", d->marker.system);
+		snprintf(saw, sizeof saw, "no native agent for %s", system_of(d));
 	else
 		snprintf(saw, sizeof saw, "found only %s, and no native agent for %s", d->marker.interpreter,
-			 d->marker.system);
+			 system_of(d));
 	/* The code's own hint names agent: native, which would be refused, or is what failed. */
 	const char *hint =
 		!native ? "no python on that host: set python: to an interpreter there; a native agent needs none, "
