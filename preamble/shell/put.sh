@@ -192,6 +192,15 @@ have() { # SIZE PATH
 	echo '= 0 -' >&3
 }
 
+own() { # a part is one copy's alone, where there is flock(1): what another writes into it would be in the file
+	[ "$locks" ] || return 0
+	umask 077
+	exec 4>>"$part"
+	umask "$mask"
+	err=$(flock -n 4 2>&1) || [ "$err" ] || bad=1 # with a word of its own: the file system has no locks
+	if [ "$bad" ] || [ ! -f "$part" ]; then bad='0 another copy to this name is under way'; fi
+}
+
 begin() { # MODE TIME STAMP SIZE OFFSET PATH
 	mode=$1 time=$2 stamp=$3 wanted=$4 at=$5 now=file bad='' whole='' hollow='' part=''
 	find_place "$6"
@@ -219,16 +228,23 @@ begin() { # MODE TIME STAMP SIZE OFFSET PATH
 	watch "$part"
 	err=$( (
 		umask 077
-		[ "$resume" = 1 ] || set -C
-		if [ "$at" -gt 0 ]; then : >>"$part"; else : >"$part"; fi
+		if [ "$resume" = 1 ]; then
+			: >>"$part"
+		else
+			set -C
+			: >"$part"
+		fi
 	) 2>&1) || {
 		why "$err"
 		bad="0 $text"
+	}
+	[ "$bad" ] || [ "$resume" != 1 ] || own
+	if [ "$bad" ]; then
 		part=
 		watch ''
-		return
-	}
-	[ "$at" -eq 0 ] || truncate_at "$part" "$at"
+	elif [ "$resume" = 1 ]; then
+		truncate_at "$part" "$at"
+	fi
 }
 
 exactly() { # N bytes from stdin to stdout
@@ -240,7 +256,7 @@ exactly() { # N bytes from stdin to stdout
 	fi 2>/dev/null
 }
 
-still_there() { # there are no locks here: another --resume to this name may have finished what this one has begun
+still_there() { # without locks another --resume to this name may have finished what this one has begun
 	[ "$bad" ] || [ -f "$part" ] || bad='0 another copy to this name has taken what had come of it'
 	if [ "$hollow" ] && [ ! "$bad" ]; then truncate_at "$part" "$at"; fi
 	hollow=
@@ -280,6 +296,7 @@ drop() { # what has come of a file that does not
 		watch ''
 	fi
 	part=
+	exec 4>&-
 }
 
 dress() { # FILE MODE TIME STAMP
@@ -385,7 +402,7 @@ take() {
 	[ "$now" ] && drop
 }
 
-digests=- fullblock='' over=''
+digests=- fullblock='' over='' locks=$(command -v flock) mask=$(umask)
 [ "$(printf '' | sha256sum 2>/dev/null)" ] && digests=sha256
 [ "$(printf ab | dd bs=2 count=1 iflag=fullblock 2>/dev/null)" ] && fullblock=1
 case $(mv --help 2>&1) in *[' ''	']-T*) over=-T ;; esac

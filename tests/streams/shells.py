@@ -3,6 +3,7 @@ import os
 import shutil
 import time
 
+from copies import part_of
 from files import read, write
 from support import DATA, MIB, W, alive, expect, until
 
@@ -54,6 +55,18 @@ def test_without_setsid_and_stat(place):
     write(place.path('x'), DATA[:W], 0o755)
     status, out, err = place.run('cp', 'leaf1:' + place.path('x'), 'y')
     expect((status, err) == (0, '') and read(place.path('y')) == DATA[:W] and os.access(place.path('y'), os.X_OK), status, err)
+
+
+def test_two_to_one_name_without_locks(place):
+    """Who is later finds that its part is gone."""
+    fake(place, 'flock', None)
+    write(place.path('f'), DATA[:3 * MIB])
+    os.mkdir(place.path('d'))
+    first = place.start('cp', '--resume', '--limit', '1M', 'f', 'leaf1:' + place.path('d/'))
+    expect(until(lambda: part_of(place) > W), 'nothing comes', first.said())
+    os.rename(place.path('d/.f.econtext-part'), place.path('d/f'))
+    expect(first.wait() == 1 and 'd/f: another copy to this name has taken what had come' in first.said(), first.said())
+    expect(os.listdir(place.path('d')) == ['f'], os.listdir(place.path('d')))
 
 
 def test_sizes_that_are_read_another_way(place):

@@ -88,14 +88,19 @@ def sanitized(build):
         return bool(re.search(r'(?m)^ECONTEXT_SANITIZE:\w+=.+', f.read()))
 
 
-TOOLS = 'sh cat dd stat sha256sum od head tail readlink setsid touch mv chmod mkdir ln rm sed tr wc sleep'.split()
+TOOLS = 'sh cat dd stat sha256sum od head tail readlink setsid flock touch mv chmod mkdir ln rm sed tr wc sleep'.split()
+
+
+def has_applet(box, name):
+    """Debian's has no flock."""
+    return name in subprocess.run([box, '--list'], stdout=subprocess.PIPE, text=True).stdout.split()
 
 
 def without_python(folder, box=None):
     """A PATH on which there is nothing but what a copy by a shell wants: this machine's tools, or a busybox's."""
     os.mkdir(folder)
     for name in TOOLS:
-        os.symlink(box or shutil.which(name), os.path.join(folder, name))
+        os.symlink(box and has_applet(box, name) and box or shutil.which(name), os.path.join(folder, name))
     return folder
 
 
