@@ -100,7 +100,7 @@ static void name_it(struct ectx_tunnel *t)
 static void clear_stale(const struct eci_sock_address *a, const char *path)
 {
 	struct stat st;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* a full backlog would wait */
 	if (fd >= 0 && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
 	    connect(fd, (const struct sockaddr *)&a->sa, a->len) < 0 && errno == ECONNREFUSED)
 		(void)unlink(path);

@@ -87,6 +87,23 @@ def test_killed_program(place):
         expect(program.wait() == 7, 'a socket that is in use is taken over', program.said())
 
 
+def test_a_socket_that_is_in_use_and_takes_nobody(place):
+    """Its backlog is full: whether it is left over is found out without waiting for it."""
+    path = place.path('here')
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(8)]
+        held[0].bind(path)
+        held[0].listen(0)
+        with contextlib.suppress(BlockingIOError):
+            for sock in held[1:]:
+                sock.setblocking(False)
+                sock.connect(path)
+            expect(False, 'the backlog is not full')
+        program = place.start('tunnel', '-L', path + ':127.0.0.1:1', '--exit', 'top')
+        expect(program.wait() == 7 and 'another program listens there' in program.said(), program.said())
+        expect(os.path.exists(path), 'it was taken away')
+
+
 def test_killed_exit_local(place):
     with Server(says_hello) as server:
         for program, sock, path in every_way(place, server.port):
