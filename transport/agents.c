@@ -101,7 +101,7 @@ static const char *said(const struct eci_dialogue *d, char out[ECI_EVIDENCE_MAX 
 			out[i] = '?';
 	const char *at = strstr(out, LOADER_SAYS);
 	if (!at && (at = strstr(d->fail.saw, LOADER_SAYS)) != NULL)
-		at = strcpy(out, at);
+		at = memcpy(out, at, strlen(at) + 1);
 	if (!at)
 		return NULL;
 	at += strlen(LOADER_SAYS);
