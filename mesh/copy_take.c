@@ -54,11 +54,12 @@ static int place_of(struct eci_fetch *f, const ectx_value *v)
 {
 	size_t n = 0;
 	const uint8_t *p = ectx_value_bytes(v, &n);
+	size_t room = sizeof f->path - 1, kept = p && n < room ? n : p ? room : 0; /* the name of what follows in any case */
 	f->place[0] = 0;
-	if (!p || n >= sizeof f->path)
+	memcpy(f->path, p ? (const char *)p : "", kept);
+	f->path[kept] = 0;
+	if (!p || kept < n)
 		return ENAMETOOLONG;
-	memcpy(f->path, p, n);
-	f->path[n] = 0;
 	if (strlen(f->path) != n || !clean(f->path))
 		return EINVAL;
 	const char *slash = strchr(f->path, '/');
@@ -215,16 +216,21 @@ static void take_folder(struct eci_fetch *f, const ectx_value *v)
 	if (f->nfolders == f->cap) {
 		size_t cap = f->cap ? f->cap * 2 : 16;
 		struct eci_fetch_folder *grown = realloc(f->folders, cap * sizeof *grown);
-		if (!grown)
-			return; /* it keeps 0700 */
+		if (!grown) { /* it keeps 0700 */
+			failed(f, f->place, strerror(ENOMEM));
+			return;
+		}
 		f->folders = grown;
 		f->cap = cap;
 	}
 	struct eci_fetch_folder *d = &f->folders[f->nfolders];
 	*d = (struct eci_fetch_folder){.place = strdup(f->place), .mode = (unsigned)mode & 0777};
 	d->mtime = ectx_value_float(ectx_array_at(v, 3));
-	if (d->place)
-		f->nfolders++;
+	if (!d->place) {
+		failed(f, f->place, strerror(ENOMEM));
+		return;
+	}
+	f->nfolders++;
 	eci_copy_arrived(&f->k);
 }
 

@@ -101,7 +101,7 @@ def test_a_command_that_takes_no_input(place):
         else:
             program.says('econtext: a: nothing has moved for 15 s: it takes no input')
             place.in_time(began, STALL_S, program.said())
-            program.says('econtext: a: nothing has moved for 30 s: it takes no input')
+            program.says(r'econtext: a: nothing has moved for 3\d s: it takes no input')
             place.in_time(began, 2 * STALL_S, program.said())
         place.open_gate()
         expect(program.wait() == 0, program.said())
