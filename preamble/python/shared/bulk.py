@@ -20,12 +20,18 @@ def joined_write(fd, v):
 
 
 writev = getattr(os, 'writev', joined_write)    # Python 3.3 and later
-view = getattr(sys.modules.get('builtins'), 'memoryview', None) # what slices without a copy
+
+
+def whole(s):
+    return s
+
+
+best = getattr(sys.modules.get('builtins'), 'memoryview', whole)    # what slices without a copy
 try:
-    EMPTY.join([view(EMPTY)])                   # 3.4 and later
+    EMPTY.join([best(EMPTY)])                   # 3.4 and later
 except TypeError:
-    def view(s):
-        return s
+    best = whole
+view = best                     # and nothing else meanwhile: a second part brings this again, and other threads call it
 
 
 def write_fresh():
