@@ -131,10 +131,13 @@ for x in WAKE:
 LAST = clock()
 for x in [IN, WAKE[0]] + list(PIPES):
     watch(x, 1)
+# With the lock, so that what part `stream` or `exec` sends meanwhile was counted and written, or is neither and finds this part.
+LOCK.acquire()
 H.update({4: ack, 9: grant, 10: group, 11: ungroup, 16: spawn, 17: raw, 18: promote, 19: kill_child})
 up = relay_up
 large = relay_large
-# Only now: what a thread in the core's `large` counted before was written by the core's `up`, or is counted twice, which
-# costs a frame of window; less would end the link.
+# What a thread in the core's own `large` has counted was written by the core's `up`, or is counted twice, which costs a frame of
+# window; less would end the link.
 UP.sent += SENT
 UP.acked += ACKED
+LOCK.release()

@@ -114,11 +114,14 @@ def bulk_kind(kind, more):
 
 
 def up_all(v):
-    # As `up`, of several frames in pieces, which are taken out of v as they are written and never joined.
-    if 16 in H:
-        return up(2, EMPTY.join(v))
+    # As `up`, of several frames in pieces, which are taken out of v as they are written and never joined. They count as sent from
+    # here on, with the lock held: what `relay` (which comes with the lock held) finds counted was written, and it counts the rest.
+    global SENT
     LOCK.acquire()
-    while v:
+    relayed = 16 in H
+    if not relayed:
+        SENT += sum([len(s) for s in v])
+    while v and not relayed:
         try:
             n = writev(OUT, v)
             while v and n >= len(v[0]):
@@ -129,26 +132,29 @@ def up_all(v):
             again()
             select.select([], [OUT], [], IDLE)[1] or die()
     LOCK.release()
+    for i in range(0, len(v), 2):
+        up(2, EMPTY.join(v[i:i + 2]))
 
 
 def bulk_large(kind, dst, handle, reply, body):
     # As the core's, but the last frame keeps END, nothing is a frame too, and up to fourteen are written at once. Once `relay` is
     # here it has the credit.
-    global SENT
     LARGE.acquire()
     v = []
+    held = 0                    # bytes in v
     share = view(body)
     for i in range(0, len(body) or 1, BULK_BODY_MAX):
         s = share[i:i + BULK_BODY_MAX]
         n = len(s) + 28
-        while len(v) > 27 or SENT > ACKED and SENT - ACKED + n > LEAF_HOP[0] and 16 not in H:
+        while len(v) > 27 or SENT + held > ACKED and SENT + held - ACKED + n > LEAF_HOP[0] and 16 not in H:
             if v:
                 up_all(v)       # before anything is waited for
                 v = []
+                held = 0
             else:
                 ran_dry(LEAF_HOP, SENT)
                 CREDIT.acquire()
-        SENT += n
+        held += n
         more = i + BULK_BODY_MAX < len(body)
         v.append(pack('>4B6I', 236, 1, bulk_kind(kind, more), HOPS, dst, ME, ME, handle, reply, n - 28))
         v.append(s)
