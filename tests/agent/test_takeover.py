@@ -7,7 +7,7 @@ import support
 from net import Far, StreamCase
 
 WRITER = '''
-import struct, sys, time
+import struct, sys, threading, time
 names = sys.modules['econtext'].__dict__
 
 def bytes_for_ever(ch):
@@ -27,6 +27,22 @@ def gated(ch, size):
         return struct.pack(what, *v)
     names[name] = pack
     ch.write(b'x' * size)
+
+def late(echoes):
+    # As the core's second thread does that came after the first and waited there: it reads as the core did. How many echoes it answers.
+    turn = [v for v in names.values() if getattr(v, '__defaults__', 0) == (65536,)][0]
+    table = [v for v in names.values() if isinstance(v, dict) and 'stdout' in v][0]
+    def echo(*v):
+        who.append(ident())
+        plain(*v)
+    who, plain, ident = [], table[7], getattr(threading, 'get_ident', None) or threading._get_ident
+    table[7] = echo
+    print('ready')
+    while 16 not in table:
+        time.sleep(.01)
+    while len(who) < echoes:
+        turn()
+    return who.count(ident())
 '''
 
 
@@ -58,10 +74,22 @@ class Takeover(StreamCase):
         size = 300000
         n, x = self.writer('gated', size)
         n.until(lambda: x.near)
-        n.idle(.2)
+        n.idle(.5)
         n.answer(self.part(n, 'relay'))
         n.until(lambda: len(x.got) == size)
         self.assertEqual(x.got, b'x' * size)
+
+    def test_one_reads(self):
+        """Who still waits to read the link as the core does, when relay's loop begins, does not read beside it."""
+        c = self.boot()
+        c.serve('writer', WRITER)
+        slot = c.request(25, ['writer', 'late', [100], {}])
+        while 'ready' not in c.text('stdout'):
+            c.pump(.05)
+        c.part('relay')
+        for i in range(100):
+            c.answer(c.request(7, b'echo', raw=True))
+        self.assertEqual(c.answer(slot).value(), [0, 0])
 
 
 if __name__ == '__main__':

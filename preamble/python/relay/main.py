@@ -50,16 +50,16 @@ def relay_turn():
         return again()
     now = NOW[0] = clock()
     for fd, mask in ready:
-        if fd == IN:
+        if fd == relay_in:
             try:
-                x = os.read(IN, IN in WIDE and PIECE - len(REST) or READ_MAX)
+                x = os.read(fd, fd in WIDE and PIECE - len(REST) or READ_MAX)
             except OSError:
                 again()
                 continue
             if not x:
                 die()
             if len(x) > 65535:
-                widen(IN)
+                widen(fd)
             LAST = now
             REST = heard(None, REST, x)
         elif fd in READERS and mask & 27:
@@ -103,11 +103,8 @@ def relay_loop():
 def turn():
     # The core's two threads come here, one of them when all that was read with this part is done: a thread of its own reads
     # from then on, so that no call delays what passes through. The main thread waits here for a call; the second one has no
-    # more to do.
-    global IO_THREAD
-    if not IO_THREAD:
-        IO_THREAD = 1
-        thread.start_new_thread(relay_loop, ())
+    # more to do. (Both may come at once: one takes the mark out.)
+    H.pop('loop', 0) and thread.start_new_thread(relay_loop, ())
     while RUNNING:
         time.sleep(1e6)
     QUIET.acquire()
@@ -129,7 +126,10 @@ fcntl.fcntl(OUT, 4, os.O_NONBLOCK)
 for x in WAKE:
     nonblock(x)
 LAST = clock()
-for x in [IN, WAKE[0]] + list(PIPES):
+H['loop'] = 1
+# Who waits in the core's `turn` comes to its end there: it is not to read beside the loop. (This end of a pipe is never readable.)
+IN = WAKE[1]
+for x in [relay_in, WAKE[0]] + list(PIPES):
     watch(x, 1)
 # With the lock, so that what part `stream` or `exec` sends meanwhile was counted and written, or is neither and finds this part.
 LOCK.acquire()
