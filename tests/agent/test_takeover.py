@@ -43,6 +43,18 @@ def late(echoes):
     while len(who) < echoes:
         turn()
     return who.count(ident())
+
+def empties(ch):
+    # What is kept of routes is emptied while a sender looks.
+    class Slow(dict):
+        def __contains__(self, x):
+            found = dict.__contains__(self, x)
+            self.clear()
+            return found
+    name = [k for k, v in names.items() if isinstance(v, dict) and v.get(0, 1) is None][0]
+    names[name] = Slow(names[name])
+    for i in range(20):
+        ch.write(b'x')
 '''
 
 
@@ -90,6 +102,14 @@ class Takeover(StreamCase):
         for i in range(100):
             c.answer(c.request(7, b'echo', raw=True))
         self.assertEqual(c.answer(slot).value(), [0, 0])
+
+    def test_routes_emptied(self):
+        """A sender that looks for the way while it is forgotten, as when a child ends, looks for it again."""
+        n = self.ready('stream', 'relay')
+        n.c.serve('writer', WRITER)
+        x = Far(n, n.handle())
+        self.assertEqual(n.answer(n.c.request(25, ['writer', 'empties', [None], {}, [[0, x.handle, 0]]])).value(), [0, None])
+        n.until(lambda: len(x.got) == 20)
 
 
 if __name__ == '__main__':

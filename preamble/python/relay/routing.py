@@ -26,15 +26,17 @@ def clock():
 
 
 def child_of(dst):
-    if dst in ROUTES:
-        return ROUTES[dst]
-    if len(ROUTES) > ROUTES_MAX:
-        ROUTES.clear()
-    ROUTES[dst] = None
-    for c in list(CHILDREN.values()):
-        if c.linked and c.holds(dst):
-            ROUTES[dst] = c
-    return ROUTES[dst]
+    # Any thread: ROUTES may be emptied meanwhile.
+    found = ROUTES.get(dst, 0)
+    if found == 0:
+        found = None
+        for c in list(CHILDREN.values()):
+            if c.linked and c.holds(dst):
+                found = c
+        if len(ROUTES) > ROUTES_MAX:
+            ROUTES.clear()
+        ROUTES[dst] = found
+    return found
 
 
 def mine(i):
