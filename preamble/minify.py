@@ -18,7 +18,7 @@ import zlib
 
 # Names that others see: the importer's protocol, what user code may use.
 KEEP = set('''slave run find_module find_spec load_module create_module exec_module get_data get_source get_resource_reader
-    ask Reader emit write flush encode Channel ChannelClosed'''.split())
+    ask Reader emit write flush encode fileno Channel ChannelClosed'''.split())
 
 
 class Names(ast.NodeVisitor):

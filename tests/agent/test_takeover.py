@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Parts of the Python agent that come while its threads write: each brings anew what several share, and `relay` takes over what is counted."""
 import sys
+import time
 
 import driver
 import support
@@ -43,6 +44,17 @@ def late(echoes):
     while len(who) < echoes:
         turn()
     return who.count(ident())
+
+def early():
+    # As the main thread does whose call ends while what came behind the part is under way: it comes to wait for the next.
+    name = [k for k, v in names.items() if getattr(v, '__defaults__', 0) == (65536,)][0]
+    table = [v for v in names.values() if isinstance(v, dict) and 'stdout' in v][0]
+    plain = table[7]
+    def echo(*v):
+        threading.Thread(target=lambda: names[name]()).start()
+        time.sleep(.5)
+        plain(*v)
+    table[7] = echo
 
 def empties(ch):
     # What is kept of routes is emptied while a sender looks.
@@ -102,6 +114,18 @@ class Takeover(StreamCase):
         for i in range(100):
             c.answer(c.request(7, b'echo', raw=True))
         self.assertEqual(c.answer(slot).value(), [0, 0])
+
+    def test_the_rest_first(self):
+        """What was read behind the part is done, and kept what is no whole frame, before relay's loop reads on."""
+        c = self.boot()
+        c.serve('writer', WRITER)
+        self.assertEqual(c.call('writer', 'early'), [0, None])
+        echo = [driver.frame(driver.CALL, c.me, 7, 500 + i, b'echo') for i in range(2)]
+        part = driver.frame(driver.CALL, c.me, 24, 502, driver.enc(['relay', driver.made()[1]['relay']]))
+        c.link.write(part + echo[0] + echo[1][:20])
+        time.sleep(.2)
+        c.link.write(echo[1][20:])
+        self.assertEqual([c.answer(500 + i).body for i in range(3)], [b'echo', b'echo', driver.enc(None)])
 
     def test_routes_emptied(self):
         """A sender that looks for the way while it is forgotten, as when a child ends, looks for it again."""

@@ -100,19 +100,11 @@ def relay_loop():
         die()
 
 
-def turn():
-    # The core's two threads come here, one of them when all that was read with this part is done: a thread of its own reads
-    # from then on, so that no call delays what passes through. The main thread waits here for a call; the second one has no
-    # more to do. (Both may come at once: one takes the mark out.)
-    H.pop('loop', 0) and thread.start_new_thread(relay_loop, ())
-    while RUNNING:
-        time.sleep(1e6)
-    QUIET.acquire()
-    try:
-        # Should the second one have come to wait here as well (a call ended just then), whoever wakes first wakes the other.
-        CALLS and QUIET.release()
-    except:
-        pass                    # the relay's thread has meanwhile
+class Elsewhere:
+    # In the place of the descriptor that the core's `turn` reads: who comes to wait there still is not to read beside the loop, nor
+    # to wait with TURN. As if interrupted, it goes for another try, which is that of the `turn` below.
+    def fileno(self):
+        raise IOError(4, '')
 
 
 BUSY = [0]
@@ -127,8 +119,7 @@ for x in WAKE:
     nonblock(x)
 LAST = clock()
 H['loop'] = 1
-# Who waits in the core's `turn` comes to its end there: it is not to read beside the loop. (This end of a pipe is never readable.)
-IN = WAKE[1]
+IN = Elsewhere()
 for x in [relay_in, WAKE[0]] + list(PIPES):
     watch(x, 1)
 # With the lock, so that what part `stream` or `exec` sends meanwhile was counted and written, or is neither and finds this part.
@@ -141,3 +132,21 @@ large = relay_large
 UP.sent += SENT
 UP.acked += ACKED
 LOCK.release()
+
+
+def turn():
+    # Last of all, as the core's two threads come here from now on, one of them when all that was read with this part is done:
+    # a thread of its own reads from then on, so that no call delays what passes through. The main thread waits here for a call;
+    # the second one has no more to do. (Who comes first takes the mark out; with TURN, as what was read behind this part may
+    # still be under way, and the last of it is not in REST yet.)
+    TURN.acquire()
+    H.pop('loop', 0) and thread.start_new_thread(relay_loop, ())
+    TURN.release()
+    while RUNNING:
+        time.sleep(1e6)
+    QUIET.acquire()
+    try:
+        # Should the second one have come to wait here as well (a call ended just then), whoever wakes first wakes the other.
+        CALLS and QUIET.release()
+    except:
+        pass                    # the relay's thread has meanwhile
