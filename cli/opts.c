@@ -54,7 +54,7 @@ static const struct option options[] = {
 	{'u', "command-timeout", "TIME", FANNED | BIT(CP),
 	 "limit for the command, or the copy, not counting the connecting"},
 	{'b', "fold", NULL, BIT(EXEC) | CODED, "wait, and print equal output once under the folded names"},
-	{0, "json", NULL, TARGETED | PROXIES, "JSON on stdout, one object a line"},
+	{0, "json", NULL, TARGETED | (PROXIES & ~BIT(CONNECT)), "JSON on stdout, one object a line"},
 	{0, "raw", NULL, BIT(EXEC) | BIT(RUN), "the output of one target as it is: any bytes, no names"},
 	{0, "pty", NULL, BIT(EXEC), "run the command on a terminal of this one's size"},
 	{0, "cwd", "DIR", BIT(EXEC), "run the command in this folder"},

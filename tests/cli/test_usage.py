@@ -33,6 +33,7 @@ class Usage(Case):
             self.refused(c, '--targets=', says='--targets needs a value that is not empty')
             self.refused(c, '--json=yes', says='--json takes no value')
         self.refused('tree', '-b', '-w', 'top', says='tree has no option -b')
+        self.refused('connect', '--json', 'top', 'host', '1', says='connect has no option --json')    # stdout is the connection's
         self.refused('call', '-b', '--json', '-w', 'top', 'os:getpid', says='-b and --json do not go together')
 
     def test_streams(self):
@@ -92,7 +93,7 @@ class Usage(Case):
         for bad in ('os', ':f', 'os:'):
             self.refused('call', '-w', 'top', bad, says='%s is not module:function' % bad)
         for late in ('cp', 'a', 'top:b', '-q'), ('cp', 'top:/etc/hostname', '-q'), ('tunnel', 'db', '--topology', 'x.yaml'), \
-                ('connect', 'top', 'host', '1', '--json'), ('topo', 'check', 'x.yaml', '-h'), ('tree', 'top', '--topology=x'):
+                ('connect', 'top', 'host', '1', '-v'), ('topo', 'check', 'x.yaml', '-h'), ('tree', 'top', '--topology=x'):
             self.refused(*late, says='%s stands too late: options stand before the first argument' % [x for x in late if x[0] == '-'][0])
         self.assertIn('/etc/nosuch: No such file', self.ends(1, 'cp', '--', 'top:/etc/nosuch', '-q').err)  # a name
         self.refused('call', '-w', 'top', 'os:getpid', '--', 'x', says='after -- come keywords, K=V; x is none')
