@@ -39,12 +39,6 @@ static ectx_future *call_with(ectx_context *c, const char *function, const char 
 	return f;
 }
 
-/* With a sanitizer the limit itself takes too long: a release build tries it. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { FIRST = 1 };
-#else
-enum { FIRST = 0 };
-
 static enum ectx_code send_bytes(ectx_channel *ch, size_t n, long timeout_ms)
 {
 	char *p = calloc(1, n);
@@ -58,6 +52,12 @@ static enum ectx_code send_bytes(ectx_channel *ch, size_t n, long timeout_ms)
 	ectx_error_clear(&err);
 	return code;
 }
+
+/* With a sanitizer the limit itself takes too long: a release build tries it. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { FIRST = 1 };
+#else
+enum { FIRST = 0 };
 
 /* One of the limit is begun: what a context makes of its head is tried below. */
 Test(channel, a_value_of_64_mebibytes_may_be_sent)
