@@ -80,8 +80,17 @@ static void in_ended(struct eci_pump *p)
 	maybe_over(p);
 }
 
+/* When it is closed its peer sees a reset, and not an end that looks like one. */
+static void to_reset(struct eci_pump *p)
+{
+	const struct linger now = {.l_onoff = 1};
+	if (p->socket && !p->over)
+		(void)setsockopt(p->out, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 static void failed(struct eci_pump *p, const char *text)
 {
+	to_reset(p);
 	eci_stream_free(p->stream, "reset", text, eci_now_ms());
 	p->stream = NULL;
 	over(p, text);
@@ -137,8 +146,10 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 		failed_here(p, "reading");
 	else if (n == 0)
 		in_ended(p);
-	else if (eci_stream_send(p->stream, p->mesh->read_buf, (size_t)n, eci_now_ms()))
+	else if (eci_stream_send(p->stream, p->mesh->read_buf, (size_t)n, eci_now_ms())) {
+		p->lost = true; /* its link is, and its end will not be heard any more */
 		failed(p, "no memory, or no way there any more");
+	}
 }
 
 static void on_room(void *arg)
@@ -224,9 +235,7 @@ static void on_end(void *arg)
 static void on_dead(void *arg, const struct eci_answer *a)
 {
 	struct eci_pump *p = arg;
-	const struct linger now = {.l_onoff = 1};
-	if (p->socket && !p->over)
-		(void)setsockopt(p->out, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	to_reset(p);
 	p->lost = !strcmp(a->reason, "lost") || !strcmp(a->reason, "no-route");
 	over(p, *a->evidence ? a->evidence : a->reason);
 }
