@@ -54,12 +54,11 @@ static int place_of(struct eci_fetch *f, const ectx_value *v)
 {
 	size_t n = 0;
 	const uint8_t *p = ectx_value_bytes(v, &n);
-	size_t room = sizeof f->path - 1, kept = p && n < room ? n
-						 : p           ? room
-							       : 0; /* the name of what follows in any case */
+	size_t kept = n < sizeof f->path ? n : sizeof f->path - 1;
 	f->place[0] = 0;
-	memcpy(f->path, p ? (const char *)p : "", kept);
-	f->path[kept] = 0;
+	if (p)
+		memcpy(f->path, p, kept);
+	f->path[p ? kept : 0] = 0; /* whatever is wrong with it is said by this name */
 	if (!p || kept < n)
 		return ENAMETOOLONG;
 	if (strlen(f->path) != n || !clean(f->path))
