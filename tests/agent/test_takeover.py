@@ -108,8 +108,7 @@ class Takeover(StreamCase):
         c = self.boot()
         c.serve('writer', WRITER)
         slot = c.request(25, ['writer', 'late', [100], {}])
-        while 'ready' not in c.text('stdout'):
-            c.pump(.05)
+        self.until('ready', lambda: c.pump(.05) or 'ready' in c.text('stdout'))
         c.part('relay')
         for i in range(100):
             c.answer(c.request(7, b'echo', raw=True))

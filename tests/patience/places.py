@@ -1,4 +1,5 @@
 """Places whose program is hurried, and far ends that do not answer, for as long as a test likes."""
+import contextlib
 import os
 import shutil
 import signal
@@ -95,9 +96,15 @@ class Place(support.Place):
         return 'read -r _ <%s' % self.path('gate')
 
     def open_gate(self):
-        with open(self.path('gate'), 'w') as f:
-            f.write('\n')
+        expect(until(self.opened), 'nobody waits at the gate')
         os.unlink(self.path('gate'))
+
+    def opened(self):
+        with contextlib.suppress(OSError):      # nobody reads it yet
+            fd = os.open(self.path('gate'), os.O_WRONLY | os.O_NONBLOCK)
+            os.write(fd, b'\n')
+            os.close(fd)
+            return True
 
     def waiting(self):
         return [x for x in os.listdir(self.path('busy')) if x.startswith('waits-')]
