@@ -21,10 +21,10 @@ struct eci_agents {
 struct eci_timeouts {
 	uint32_t connect_ms, auth_ms, become_ms, shell_ms, boot_ms, idle_ms;
 };
-#define ECI_TIMEOUTS_DEFAULT                            \
-	{                                               \
-		10000, 20000, 20000, 5000, 20000, 15000 \
-	} /* an initialiser */
+/* Versions of clang-format differ about braces in a macro. */
+/* clang-format off */
+#define ECI_TIMEOUTS_DEFAULT {10000, 20000, 20000, 5000, 20000, 15000} /* an initialiser */
+/* clang-format on */
 
 struct eci_target {
 	enum eci_method method;

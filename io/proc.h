@@ -6,11 +6,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum eci_proc_mode {
-	ECI_PROC_PIPES = 0,
-	ECI_PROC_PTY = 1,
-	ECI_PROC_CTTY = 2
-};                           /* SPAWN's mode, docs/protocol.md section 7 */
+/* SPAWN's mode, docs/protocol.md section 7. */
+enum eci_proc_mode { ECI_PROC_PIPES = 0, ECI_PROC_PTY = 1, ECI_PROC_CTTY = 2 };
 #define ECI_PROC_SURVIVES 4u /* or-ed to it: see eci_proc_start() */
 
 struct eci_proc {

@@ -6,6 +6,12 @@
 #include "mesh/copy_lines.h"
 #include "mesh/copy_run.h"
 
+struct eci_fetch_folder {
+	char *place;
+	unsigned mode;
+	double mtime;
+};
+
 struct eci_fetch {
 	struct eci_copy k;
 	ectx_context *c;
@@ -19,14 +25,9 @@ struct eci_fetch {
 	bool ended;        /* all was said */
 	bool begun;        /* a file whose end was not said */
 	char path[ECI_PLACE_LONGEST], place[ECI_PLACE_LONGEST];
-	struct eci_incoming file; /* that is coming */
-	char *missing;            /* a folder that is not there, with a slash */
-	/* folders, whose modes and times come last */
-	struct eci_fetch_folder {
-		char *place;
-		unsigned mode;
-		double mtime;
-	} * folders;
+	struct eci_incoming file;         /* that is coming */
+	char *missing;                    /* a folder that is not there, with a slash */
+	struct eci_fetch_folder *folders; /* whose modes and times come last */
 	size_t nfolders, cap;
 };
 

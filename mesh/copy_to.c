@@ -264,7 +264,8 @@ static bool alike(const struct eci_copy_job *j)
 
 static int by_place(const void *a, const void *b)
 {
-	uintptr_t x = (uintptr_t) * (ectx_context *const *)a, y = (uintptr_t) * (ectx_context *const *)b;
+	const ectx_context *one = *(ectx_context *const *)a, *other = *(ectx_context *const *)b;
+	const uintptr_t x = (uintptr_t)one, y = (uintptr_t)other;
 	return x < y ? -1 : x > y;
 }
 

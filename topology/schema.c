@@ -7,10 +7,10 @@
 
 #include <string.h>
 
-#define LATER(n)                                    \
-	{                                           \
-		.name = (n), .type = ECI_TYPE_LATER \
-	}
+/* Versions of clang-format differ about braces in a macro. */
+/* clang-format off */
+#define LATER(n) {.name = (n), .type = ECI_TYPE_LATER}
+/* clang-format on */
 #define SET(n, t, i) .name = (n), .type = ECI_TYPE_##t, .id = ECI_SET_##i
 
 static const struct eci_key timeout_keys[] = {{SET("connect", DURATION, T_CONNECT), .min = 1},

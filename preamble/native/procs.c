@@ -14,10 +14,11 @@
 #define LEFT_MS 2000u
 #define PIPE_SIZE 262144u /* of a link that bulk has filled */
 
-static struct {
+struct whose {
 	struct native_proc *proc;
 	int which;
-} * whose; /* as long as native.poll */
+};
+static struct whose *whose; /* as long as native.poll */
 
 void native_proc_end_at(struct native_proc *c, uint32_t ms)
 {
