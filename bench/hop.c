@@ -345,7 +345,7 @@ static double down(struct end *e, uint32_t frames)
 	next(e, &f);
 	if (f.handle != SLOT)
 		die("no word of the far end");
-	return (double)frames * BULK * 1e3 / (double)(now_ns() - begun);
+	return (double)frames * (double)BULK * 1e3 / (double)(now_ns() - begun);
 }
 
 static double up(struct end *e, uint32_t frames)
@@ -360,7 +360,7 @@ static double up(struct end *e, uint32_t frames)
 	} while (!(f.kind & END));
 	if (got != frames)
 		die("frames are missing");
-	return (double)frames * BULK * 1e3 / (double)(now_ns() - begun);
+	return (double)frames * (double)BULK * 1e3 / (double)(now_ns() - begun);
 }
 
 static void a_round(struct end *one, struct end *other)

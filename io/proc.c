@@ -160,7 +160,7 @@ static int run(struct eci_proc *p, struct plan *plan)
 	sigset_t all, old; /* no handler of the program may run in the child */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork): become() never returns */
+	pid_t pid = vfork(); /* NOLINT: it is what is wanted; become() never returns */
 	if (pid == 0)
 		become(plan); /* NOLINT(clang-analyzer-unix.Vfork): it calls what signal-safety(7) allows */
 	int err = errno;

@@ -25,7 +25,9 @@ static bool clean(const char *path)
 		if (!n || (n == 1 && *p == '.') || (n == 2 && !strncmp(p, "..", 2)))
 			return false;
 		p += n;
-		if (*p && !*++p)
+		if (!*p)
+			break;
+		if (!*++p)
 			return false;
 	}
 	return *path != 0;
