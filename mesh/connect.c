@@ -279,9 +279,9 @@ static void down(ectx_context *c, const struct eci_fail *fail, const ectx_contex
 		return;
 	for (ectx_context *s = c->children; s; s = s->next_sibling)
 		down(s, fail, at);
-	bool was_up = c->state == ECI_UP, streams = c->has_stream;
+	bool was_up = c->state == ECI_UP, slots = c->has_stream || c->in_tree;
 	uint32_t id = c->id;
-	c->has_stream = false;
+	c->has_stream = c->in_tree = false;
 	reset(c);
 	while (c->ops) { /* not from one to the next: a splice that ends frees its opening */
 		struct ectx_future *f = c->ops;
@@ -294,7 +294,7 @@ static void down(ectx_context *c, const struct eci_fail *fail, const ectx_contex
 		}
 		eci_future_fail(f, &mine, at);
 	}
-	if (streams) /* what is joined to them is no future: tunnels, and their connections */
+	if (slots) /* what is no future of c: tunnels, their connections, and what a tree asked */
 		eci_router_fail(c->mesh->router, id, id + 1, eci_context_id(at->parent), fail->saw, eci_now_ms());
 }
 

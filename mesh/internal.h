@@ -53,6 +53,7 @@ struct ectx_context {
 	struct eci_dialogue *dialogue;
 	uint64_t started_ms;
 	bool has_relay, has_exec, has_stats, has_stream, has_cancel; /* parts sent to this incarnation */
+	bool in_tree;            /* a tree or trace has a slot to this incarnation, or had one */
 	bool native;             /* this incarnation runs the native agent; from BOOTING on */
 	bool worker_id_taken;    /* id + 1 was given to a worker of this incarnation */
 	bool in_work, unsent;    /* unsent: a frame of its boot found no room here */

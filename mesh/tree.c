@@ -125,6 +125,7 @@ static void ask(struct ectx_future *f, ectx_context *c, uint32_t handle)
 	struct eci_buf null = ECI_BUF_NULL;
 	eci_cbor_put_null(&null);
 	if (eci_send(f->mesh, ECI_CALL, c->id, handle, q->slot, &null) == 0) {
+		c->in_tree = true;
 		f->outstanding++;
 	} else {
 		eci_slot_close(f->mesh->router, q->slot);

@@ -51,6 +51,29 @@ Test(loss, a_child_of_the_master_killed_during_a_call)
 	world_close(&w);
 }
 
+/* It has been asked, and has not answered: its row says so, and the others' are there. */
+Test(loss, a_leaf_killed_during_a_tree)
+{
+	struct world w = world_open();
+	ectx_context *c = get(w.mesh, "c");
+	pid_t pid = pid_of(c);
+	cr_assert(kill(pid, SIGSTOP) == 0);
+	ectx_future *f = ectx_tree_start(w.mesh, WITHIN);
+	cr_expect(!ectx_future_wait(f, 200));
+	cr_assert(kill(pid, SIGKILL) == 0);
+	struct timespec from = now();
+	cr_assert(error_of(f)->status == ECTX_OK, "%s", ectx_code_name(error_of(f)->code));
+	cr_expect(ms_since(&from) < 5000, "%ld ms", ms_since(&from));
+	const ectx_value *rows = ectx_future_value(f);
+	cr_assert(ectx_value_count(rows) == 4);
+	for (size_t i = 0; i < 4; i++) {
+		const char *state = ectx_value_text(ectx_map_get(ectx_array_at(rows, i), "state"));
+		cr_expect_str_eq(state, i < 3 ? "up" : "silent");
+	}
+	ectx_future_free(f);
+	world_close(&w);
+}
+
 /* Calls that are written to a pipe which nobody reads any more. */
 static void call_the_deaf(const struct world *w, bool it_ends)
 {
