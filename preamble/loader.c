@@ -85,6 +85,7 @@ static const char perl[] =
 static const char sh[] =
 	"u=`umask`;umask 77;set -C;w=no-place;t=;f=;"
 	"no(){ trap - 0;[ \"$f\" ]&&rm -f \"$f\";echo \"econtext: no native agent: $1:$t$2\">&2;exit 1;};"
+	"[ -e /dev/null ]||no no-tools /dev/null;"
 	"for c in chmod rm dd;do command -v $c>/dev/null||no no-tools $c;done;"
 	"for d in /dev/shm \"$XDG_RUNTIME_DIR\" \"/run/user/`id -u 2>/dev/null`\" /tmp /var/tmp \"$HOME\" .;do f=;"
 	"[ -d \"$d\" ]&&[ \"$d\" ]||continue;f=$d/.econtext-$$-%s;"

@@ -21,7 +21,7 @@ static const struct {
 	{"noexec", "no directory that this user can write to may execute, and memfd is not to be had there"},
 	{"no-place", "there is no memfd, and no directory with room that this user can write to"},
 	{"no-space", "the directories that may execute are full"},
-	{"no-tools", "sh alone is not enough: it takes chmod, rm and dd"},
+	{"no-tools", "sh alone is not enough: it takes chmod, rm, dd and /dev/null"},
 	{"exec-denied", "a policy of that host allows installed programs only"},
 	{"wrong-format", "its kernel does not run programs of the machine that uname names"},
 	{"no-proc", "/proc is not mounted there"},
