@@ -113,8 +113,7 @@ static void end(struct eci_router *r, struct eci_slot *s, const struct eci_answe
 	eci_slot_fn fn = s->fn;
 	void *arg = s->arg;
 	slot_remove(r, s);
-	if (fn)
-		fn(arg, a);
+	fn(arg, a);
 }
 
 void eci_slot_fail(struct eci_router *r, const struct eci_interval *v, uint32_t n, uint32_t at, const char *reason,
@@ -196,6 +195,5 @@ void eci_slot_take(struct eci_router *r, enum eci_origin from, struct eci_link *
 		end(r, s, &a);
 		return;
 	}
-	if (s->fn)
-		s->fn(s->arg, &a); /* may close the slot: s is not looked at again */
+	s->fn(s->arg, &a); /* may close the slot: s is not looked at again */
 }
