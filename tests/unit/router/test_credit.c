@@ -139,6 +139,20 @@ Test(credit, within_20_ms)
 	world_free(w);
 }
 
+Test(credit, the_20_ms_count_from_the_first_byte)
+{
+	struct world *w = world_relay();
+	down(w, 100);
+	uint64_t due = w->now + ECI_ACK_WITHIN;
+	w->now = due - 1;
+	down(w, 100);
+	cr_assert_eq(eci_router_tick(w->r, w->now), due);
+	w->now = due;
+	eci_router_tick(w->r, w->now);
+	cr_assert_eq(acks(w, w->up, NULL), 256);
+	world_free(w);
+}
+
 Test(credit, from_a_child_when_written_on)
 {
 	struct world *w = world_relay();
@@ -225,9 +239,11 @@ Test(credit, receiver_ends_a_link_beyond_16_mib_and_64_kib)
 	up(w, ECI_HOP_WINDOW_MAX + ECI_HOP_WINDOW_MIN - all - ECI_FRAME_HEADER);
 	cr_assert_eq(w->broken, 0);
 	cr_assert_eq(w->kid[0]->unacked, ECI_HOP_WINDOW_MAX + ECI_HOP_WINDOW_MIN);
+	size_t waiting = w->up->bulk_bytes;
 	up(w, 0);
 	cr_assert(w->broken == 1 && w->broken_link == w->kid[0]);
 	cr_assert_str_eq(w->reason, "bad-credit");
+	cr_assert_eq(w->up->bulk_bytes, waiting, "what was too much is not passed on");
 	world_free(w);
 }
 
@@ -285,6 +301,23 @@ Test(credit, window_follows_the_round_trip)
 		heartbeat(w, 30);
 	}
 	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MAX);
+	world_free(w);
+}
+
+/* What two frames on the way are in time is a burst; and a window grows once for each time that bulk waited. */
+Test(credit, a_burst_is_no_queue)
+{
+	struct world *w = world_relay();
+	eci_link_set_idle(w->kid[0], 15000);
+	heartbeat(w, 30);
+	starve(w);
+	eci_credit_sample(w->kid[0], 30);
+	cr_assert_eq(w->kid[0]->window, 2 * ECI_HOP_WINDOW_MIN);
+	eci_credit_sample(w->kid[0], 30);
+	cr_assert_eq(w->kid[0]->window, 2 * ECI_HOP_WINDOW_MIN, "nothing has waited since");
+	starve(w);
+	heartbeat(w, 38);
+	cr_assert_eq(w->kid[0]->window, 4 * ECI_HOP_WINDOW_MIN, "8 ms are less than two frames");
 	world_free(w);
 }
 
@@ -365,5 +398,26 @@ Test(credit, window_of_a_child_grows_by_its_acks)
 	cr_assert_eq(w->up->window, ECI_HOP_WINDOW_MIN);
 	feed_int(w, w->up, 0, ECI_H_ACK, 2 * FULL);
 	cr_assert_eq(w->up->window, 2 * ECI_HOP_WINDOW_MIN);
+	world_free(w);
+}
+
+/* Once: what is acknowledged later was not measured. */
+Test(credit, a_childs_measure_is_taken_once)
+{
+	struct world *w = world_relay();
+	for (int i = 0; i < 10; i++)
+		feed(w, w->kid[0], ECI_BULK, 0, 0, 72, 300, 9, zeros, ECI_BULK_BODY_MAX);
+	cr_assert_eq(drop_output(w, w->up), 3);
+	w->now += 40;
+	feed_int(w, w->up, 0, ECI_H_ACK, 3 * FULL);
+	cr_assert_eq(w->up->window, 2 * ECI_HOP_WINDOW_MIN);
+	cr_assert_eq(drop_output(w, w->up), 7);
+	cr_assert(!w->up->starved && !w->up->probe_left);
+	w->now += 1000;
+	feed_int(w, w->up, 0, ECI_H_ACK, FULL);
+	cr_assert_eq(w->up->probe_left, 0);
+	feed_int(w, w->up, 0, ECI_H_ACK, 6 * FULL);
+	cr_assert_eq(w->up->window, 2 * ECI_HOP_WINDOW_MIN, "a second is no round trip of it");
+	cr_assert_eq(w->up->probe_left, 0);
 	world_free(w);
 }

@@ -292,6 +292,60 @@ Test(slot, what_waits_for_oneself_is_bounded)
 	world_free(w);
 }
 
+/* ---- memory ---- */
+extern long eci_test_fail_after;
+
+/* As much as is open at once, however many were. */
+Test(slot, the_table_is_for_those_that_are_open)
+{
+	struct world *w = world_master();
+	struct answer a = {0};
+	uint32_t s = eci_slot_open(w->r, 73, ECI_SLOT_ONCE, on_answer, &a);
+	for (int i = 0; i < 1000; i++)
+		eci_slot_close(w->r, eci_slot_open(w->r, 73, ECI_SLOT_ONCE, on_answer, &a));
+	cr_assert_eq(w->r->slot_mask, 15);
+	eci_test_fail_after = 0;
+	cr_assert_eq(eci_slot_open(w->r, 73, ECI_SLOT_ONCE, on_answer, &a), 0);
+	eci_test_fail_after = -1;
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 73, s, 0, nil, 1);
+	cr_assert_eq(a.times, 1);
+	world_free(w);
+}
+
+/* ---- what a slot's function does ---- */
+static void send_home(void *arg, const struct eci_answer *a)
+{
+	struct world *w = arg;
+	cr_assert(a->dead);
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 0, ECI_H_SPAWN, 0, NULL, 0, w->now), 0);
+	cr_assert_eq(w->delivered, 0, "not inside of it");
+}
+
+Test(slot, what_it_sends_to_itself_comes_when_it_is_done)
+{
+	struct world *w = world_master();
+	(void)eci_slot_open(w->r, 75, ECI_SLOT_ONCE, send_home, w);
+	eci_router_fail(w->r, 75, 75, 72, "gone", w->now);
+	cr_assert_eq(w->delivered, 1);
+	world_free(w);
+}
+
+/* Of what is below nobody above knows anything, even where nobody leads there any more. */
+Test(slot, a_parent_says_nothing_of_ones_own_block)
+{
+	struct world *w = world_relay();
+	struct answer a = {0};
+	uint32_t s = eci_slot_open(w->r, 120, ECI_SLOT_ONCE, on_answer, &a);
+	notice(w, w->up, 0, s);
+	cr_assert(a.times == 0 && w->r->stats.bad_reply == 1);
+	s = eci_slot_open(w->r, 300, ECI_SLOT_ONCE, on_answer, &a);
+	notice(w, w->kid[0], 72, s);
+	cr_assert(a.times == 0 && w->r->stats.bad_reply == 2);
+	notice(w, w->up, 0, s);
+	cr_assert(a.times == 1 && a.dead);
+	world_free(w);
+}
+
 /* ---- streams ---- */
 Test(slot, credit_is_for_the_streams_respondent)
 {
