@@ -43,6 +43,10 @@ Test(buf, queue_order)
 	cr_assert_eq(eci_buf_puts(&b, "again"), 0);
 	expect(&b, "again");
 	eci_buf_deinit(&b);
+	expect(&b, "");
+	cr_assert_eq(eci_buf_puts(&b, "anew"), 0);
+	expect(&b, "anew");
+	eci_buf_deinit(&b);
 }
 
 Test(buf, reserve_and_commit)
@@ -173,9 +177,11 @@ Test(buf, doubling_refused)
 	cr_assert_eq(eci_buf_append(&b, block, 1), 0);
 	cr_assert_eq(b.cap, 65);
 	eci_buf_drain(&b, 5);
+	uint8_t *mem = b.mem;
 	eci_test_fail_after = 0;
 	cr_assert_eq(eci_buf_append(&b, block, 5), 0);
 	cr_assert_eq(b.cap, 65);
+	cr_assert_eq(b.mem, mem, "moved, not allocated anew");
 	cr_assert_eq(b.head, 0);
 	cr_assert_eq(eci_buf_len(&b), 65);
 	eci_buf_deinit(&b);

@@ -1,6 +1,7 @@
 /* Values: constructors and getters at the bounds of each type, ownership, maps in any order, bignums, CBOR both ways,
  * random trees. */
 #include "service/service.h"
+#include "service/value_impl.h"
 #include "tests/support/random.h"
 #include <criterion/criterion.h>
 #include <math.h>
@@ -474,4 +475,15 @@ Test(value, buffer_that_failed)
 	cr_expect_eq(eci_value_encode(&b, NULL), -1);
 	eci_buf_deinit(&b);
 	ectx_value_free(v);
+}
+
+/* Indices are 32 bits: a map of 2^30 pairs, that nobody has made, does not grow any more. */
+Test(value, a_map_has_an_end)
+{
+	ectx_value *m = ectx_map();
+	m->map.count = m->map.cap = 1u << 30;
+	cr_expect_eq(eci_map_append(m, ectx_int(1), ectx_int(1)), -1);
+	cr_expect(m->map.count == 1u << 30 && m->map.cap == 1u << 30 && !m->map.pairs);
+	m->map.count = m->map.cap = 0;
+	ectx_value_free(m);
 }
