@@ -146,3 +146,26 @@ Test(held, many_children_that_fill_their_windows)
 	cr_assert_eq(w->broken, 0);
 	world_free(w);
 }
+
+/* ---- what is one's own ---- */
+
+/* Frames and shared bodies, each until it has gone or its link has. */
+Test(held, own_bytes_are_counted_while_they_wait)
+{
+	struct world *w = world_master();
+	static const uint8_t large[ECI_FRAME_BODY_MAX + 1];
+	cr_assert_eq(eci_router_send(w->r, ECI_BULK, 0, 73, 300, 0, zeros, 1000, w->now), 0);
+	cr_assert_eq(w->r->local_bytes, eci_wire(1000));
+	cr_assert_eq(drop_output(w, w->kid[0]), 1);
+	cr_assert_eq(w->r->local_bytes, 0);
+	for (int i = 0; i < 20; i++)
+		cr_assert_eq(eci_router_send(w->r, ECI_BULK, 0, 73, 300, 0, zeros, sizeof zeros, w->now), 0);
+	cr_assert_eq(drop_output(w, w->kid[0]), 3);
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 74, 300, 0, large, sizeof large, w->now), 0);
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 74, 301, 0, "x", 1, w->now), 0);
+	cr_assert(w->r->local_bytes == 17 * FULL && w->r->blob_bytes == sizeof large);
+	cr_assert_eq(w->kid[0]->held_calls, eci_wire(1));
+	eci_link_lost(w->kid[0], "eof", "", w->now);
+	cr_assert(w->r->local_bytes == 0 && w->r->blob_bytes == 0);
+	world_free(w);
+}

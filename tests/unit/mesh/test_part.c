@@ -1,0 +1,164 @@
+/* A file that comes here with resume: its part, whose it is, when it goes, and what is gone on from. */
+#include "take_support.h"
+
+#include <sys/file.h>
+
+static bool locked(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	cr_assert(fd >= 0, "%s", path);
+	bool is = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+	(void)close(fd);
+	return is;
+}
+
+/* In place of the C library's: who has the lock and finds the name gone must not have been let in before. */
+static bool watched;
+static int unlinked_free;
+int unlink(const char *path)
+{
+	unlinked_free += watched && !locked(path);
+	return unlinkat(AT_FDCWD, path, 0);
+}
+
+static struct world *resuming(void)
+{
+	struct world *w = open_world(true);
+	w->o.resume = true;
+	w->f.algorithm = "sha256";
+	return w;
+}
+
+Test(part, a_part_goes_while_it_is_locked)
+{
+	struct world *w = resuming();
+	begin(w, "x", 3);
+	char part[ECI_PLACE_LONGEST];
+	cr_assert(eci_incoming_part(part, in(w, "x"), "part") == 0);
+	cr_expect(locked(part));
+	watched = true;
+	say(w, ectx_bytes("xxxx", 4)); /* nothing to go on from */
+	watched = false;
+	cr_expect_eq(unlinked_free, 0);
+	cr_expect(access(part, F_OK));
+	done(w);
+	cr_expect(strstr(w->saw, "more came than was announced"), "%s", w->saw);
+	begin(w, "x", 3); /* kept, as something has come; not, as nothing has */
+	say(w, ectx_bytes("xx", 2));
+	eci_fetch_not_ended(&w->f);
+	cr_expect(holds(part, "xx") && !locked(part));
+	cr_expect(truncate(part, 0) == 0);
+	begin(w, "x", 3);
+	eci_fetch_not_ended(&w->f);
+	cr_expect(access(part, F_OK));
+	close_world(w);
+}
+
+Test(part, a_part_is_one_copys_and_ones_own)
+{
+	struct world *w = resuming();
+	char part[ECI_PLACE_LONGEST];
+	cr_assert(eci_incoming_part(part, in(w, "x"), "part") == 0);
+	int fd = open(part, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	cr_assert(fd >= 0 && write(fd, "xx", 2) == 2 && flock(fd, LOCK_EX) == 0);
+	file(w, "x", "xxx");
+	cr_expect(w->told == 1 && strstr(w->saw, "another copy to this name is under way"), "%s", w->saw);
+	cr_expect(close(fd) == 0 && holds(part, "xx"));
+	cr_assert(link(part, in(w, "also")) == 0);
+	file(w, "x", "xxx");
+	cr_expect(w->told == 2 && strstr(w->saw, "not a file of your own"), "%s", w->saw);
+	cr_expect(holds(part, "xx") && access(in(w, "x"), F_OK));
+	cr_expect_str_eq(w->hint, "nothing of it was left there but what the next --resume goes on from");
+	close_world(w);
+}
+
+static void number(struct world *w, const char *word, uint64_t n)
+{
+	ectx_value *v = ectx_array();
+	cr_assert(v && ectx_array_push(v, ectx_text(word)) && ectx_array_push(v, ectx_int((int64_t)n)));
+	say(w, v);
+}
+
+static void done_as(struct world *w, const char *bytes)
+{
+	uint8_t sum[ECI_DIGEST_SIZE];
+	struct eci_digest *d = eci_digest_new("sha256");
+	ectx_value *v = ectx_array();
+	eci_digest_add(d, bytes, strlen(bytes));
+	eci_digest_end(d, sum);
+	cr_assert(v && ectx_array_push(v, ectx_text("done")) && ectx_array_push(v, ectx_bytes(sum, sizeof sum)));
+	say(w, v);
+}
+
+static void leave_part(struct world *w, const char *bytes)
+{
+	begin(w, "x", (int64_t)strlen(bytes) + 1);
+	say(w, ectx_bytes(bytes, strlen(bytes)));
+	eci_fetch_not_ended(&w->f);
+}
+
+Test(part, a_part_is_gone_on_from)
+{
+	struct world *w = resuming();
+	uint8_t sum[ECI_DIGEST_SIZE];
+	leave_part(w, "ab");
+	begin(w, "x", 3);
+	cr_expect_eq(eci_incoming_have(&w->f.file, sum), 2);
+	number(w, "from", 2);
+	say(w, ectx_bytes("c", 1));
+	done_as(w, "abc");
+	cr_expect(holds(in(w, "x"), "abc") && w->told == 1, "%s", w->saw); /* told: of leave_part() */
+	leave_part(w, "zzzz");
+	begin(w, "x", 3); /* that is longer: no beginning, and cut */
+	cr_expect_eq(eci_incoming_have(&w->f.file, sum), 3);
+	number(w, "from", 0);
+	say(w, ectx_bytes("def", 3));
+	done_as(w, "def");
+	cr_expect(holds(in(w, "x"), "def") && w->told == 2, "%s", w->saw);
+	leave_part(w, "q");
+	begin(w, "x", 3); /* the file in its place comes first, and stays where it is the same */
+	cr_expect_eq(eci_incoming_have(&w->f.file, sum), 3);
+	number(w, "from", 3);
+	done_as(w, "def");
+	cr_expect(holds(in(w, "x"), "def") && w->told == 3, "%s", w->saw);
+	begin(w, "x", 3); /* from elsewhere than what was said to be here: from the start */
+	cr_expect_eq(eci_incoming_have(&w->f.file, sum), 3);
+	number(w, "from", 2);
+	say(w, ectx_bytes("ghi", 3));
+	done_as(w, "ghi");
+	cr_expect(holds(in(w, "x"), "ghi") && w->told == 3, "%s", w->saw);
+	close_world(w);
+}
+
+Test(part, another_digest_leaves_nothing)
+{
+	struct world *w = resuming();
+	char part[ECI_PLACE_LONGEST];
+	cr_assert(eci_incoming_part(part, in(w, "x"), "part") == 0);
+	begin(w, "x", 3);
+	say(w, ectx_bytes("abc", 3));
+	done_as(w, "abd");
+	cr_expect(w->told == 1 && strstr(w->saw, "the digest is wrong"), "%s", w->saw);
+	cr_expect(access(part, F_OK) && access(in(w, "x"), F_OK));
+	close_world(w);
+}
+
+Test(part, what_cannot_be_said_to_be_here_ends_all)
+{
+	static const char text[] = "econtext: 1\nnodes: {a: {local: {}}}\n";
+	struct world *w = resuming();
+	ectx_error err = {0};
+	ectx_mesh *m;
+	ectx_topology *t = ectx_topology_parse(text, strlen(text), "test", &err);
+	cr_assert(t && ectx_mesh_new(&m, &(ectx_options){.topology = t}, &err) == ECTX_OK, "%s", err.saw);
+	w->f.ch = ectx_channel_new(m);
+	cr_assert_not_null(w->f.ch);
+	ectx_channel_end(w->f.ch); /* nothing more can be said */
+	say(w, entry("file", "x", 1, 0644, 3, true));
+	cr_expect(w->told == 1 && w->f.refused && !strcmp(w->saw, "x: what is here already could not be said"), "%s",
+		  w->saw);
+	ectx_channel_free(w->f.ch);
+	ectx_mesh_free(m);
+	ectx_topology_free(t);
+	close_world(w);
+}
