@@ -15,6 +15,7 @@ static struct eci_spawn *one; /* what was started last, NULL: it was freed */
 static struct eci_link *link_of_one;
 static char asked[1024], events[1024]; /* what the host was asked, what the owner was told */
 static char last_detail[512];          /* of the last end of a link */
+static size_t output;                  /* bytes of output that the owner was told */
 static uint64_t now;
 static int start_errno;
 
@@ -104,6 +105,11 @@ static void on_event(void *arg, const struct eci_answer *a)
 	size_t n = 0;
 	if (code == 8)
 		(void)eci_cbor_get_text(&c, &text, &n);
+	const uint8_t *p;
+	if ((code == 1 || code == 2) && eci_cbor_get_bytes(&c, &p, &n)) {
+		output += n;
+		n = 0;
+	}
 	sprintf(events + strlen(events), "%u%s%.*s;", (unsigned)code, n ? " " : "", (int)n, text);
 	if (code == 8 && eci_cbor_skip(&c) && eci_cbor_get_text(&c, &text, &n))
 		sprintf(last_detail, "%.*s", (int)n, text);
@@ -116,6 +122,7 @@ static void setup(void)
 	now = 1000;
 	start_errno = 0;
 	*asked = *events = '\0';
+	output = 0;
 }
 static void teardown(void)
 {
@@ -350,4 +357,74 @@ Test(spawn, why_it_ended_is_cut)
 		text[255] = 0;
 		cr_assert_str_eq(last_detail, text);
 	}
+}
+
+Test(spawn, what_a_link_says_on_stderr_is_4_kib_at_once)
+{
+	static uint8_t bytes[ECI_STDERR_AFTER + 1];
+	spawn(0);
+	promote(3000);
+	told("start ssh K=V 0;attach;", "0;");
+	eci_spawn_output(one, 2, bytes, sizeof bytes, now);
+	told("", "2;");
+	cr_assert_eq(output, ECI_STDERR_AFTER);
+	eci_spawn_output(one, 2, bytes, 1, now);
+	told("", "");
+	raw(2, 1);
+	eci_spawn_output(one, 2, bytes, 2, now);
+	told("", "2;");
+	cr_assert_eq(output, ECI_STDERR_AFTER + 1);
+}
+
+Test(spawn, what_is_no_frame_is_told_once)
+{
+	spawn(0);
+	promote(3000);
+	told("start ssh K=V 0;attach;", "0;");
+	eci_spawn_hears(one, (const uint8_t *)"bash: no such file", 18, now);
+	told("", "1;");
+	cr_assert_eq(output, 18);
+	eci_spawn_hears(one, (const uint8_t *)"bash", 4, now);
+	told("", "");
+	eci_spawn_exited(one, 256, now);
+	told("detach;free;", "8 eof;");
+	spawn(0);
+	promote(3000);
+	told("start ssh K=V 0;attach;", "0;");
+	eci_spawn_hears(one, (const uint8_t *)"\xEC", 1, now);
+	told("", "");
+}
+
+Test(spawn, the_first_reason_stays)
+{
+	spawn(0);
+	promote(3000);
+	kill_it();
+	eci_spawn_broken(one, "silent", "no byte came");
+	told("start ssh K=V 0;attach;kill;kill;", "0;");
+	eci_spawn_exited(one, 9, now);
+	told("detach;free;", "8 killed;");
+}
+
+Test(spawn, what_was_thrown_away_was_not_written)
+{
+	spawn(0);
+	raw(0, 10);
+	eci_spawn_written(one, 4, now);
+	told("start ssh K=V 0;write 10;", "0;4;");
+	kill_it();
+	eci_spawn_written(one, 6, now);
+	told("kill;", "");
+	eci_spawn_exited(one, 9, now);
+	told("free;", "5;");
+}
+
+Test(spawn, a_block_that_another_has_taken)
+{
+	spawn(0);
+	cr_assert_not_null(eci_router_add_child(router, ID + SIZE - 1, 1, NULL));
+	promote(3000);
+	told("start ssh K=V 0;kill;", "0;");
+	eci_spawn_exited(one, 9, now);
+	told("free;", "8 block-exhausted;");
 }
