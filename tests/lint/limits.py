@@ -11,7 +11,7 @@ import sys
 
 FOLDERS = 'core router service mesh transport topology io cli preamble'.split()
 ALSO = {'STREAM_WINDOW': ['STREAM_ROOM'], 'STREAM_WINDOW_MAX': ['STREAM_MAX'], 'STREAMS_MAX': ['TUNNEL_CONNS_MAX', 'SOCKS_MAX'],
-        'PATIENCE': ['PATIENCE_S']}
+        'PATIENCE': ['PATIENCE_S'], 'GRACE_MS': ['END_GRACE_S'], 'CLOSED_MS': ['CLOSED_S']}
 LISTED = (
     ('docs/man/econtext-topology.5', r'at most (\d+) bytes; they do not begin', 'NAME_MAX'),
     ('docs/man/econtext-topology.5', r'At most (\d+) steps', 'BECOME_MAX'),
@@ -58,6 +58,8 @@ LISTED = (
     ('docs/protocol.md', r'At most (\d+) that were not taken', 'WAITING_MAX'),
     ('docs/protocol.md', r'One that waits for (\d+ s) is closed', 'PATIENCE'),
     ('docs/protocol.md', r'SIGTERM; after (\d+ s) SIGKILL', 'JOB_GRACE_MS'),
+    ('preamble/native/proc.h', r'_GRACE_MS (\d+)u', 'GRACE_MS'),      # said nowhere, but the same for all relays
+    ('preamble/native/procs.c', r' CLOSED_MS (\d+)u', 'CLOSED_MS'),
     ('docs/man/econtext.1', r'twice as long each time, (a minute) at most', 'TUNNEL_PAUSE_S'),
     ('include/econtext/call.h', r'descriptor that says nothing: (\d+ s)', 'COMMAND_MS'),
     ('include/econtext/topology.h', r'waited for up to (\d+ s)', 'DEADLINE_MS'),
