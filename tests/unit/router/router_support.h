@@ -95,6 +95,7 @@ static inline struct world *world_master(void)
 
 static inline void world_free(struct world *w)
 {
+	cr_assert_eq(w->r->depth, 0, "who entered the router has left it");
 	eci_router_free(w->r);
 	for (int i = 0; i <= KIDS; i++)
 		eci_buf_deinit(&w->wires[i].bytes);

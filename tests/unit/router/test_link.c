@@ -56,8 +56,9 @@ Test(link, its_hello_is_256_bytes_at_most_and_goes_once)
 	eci_test_fail_after = 0;
 	cr_assert_eq(eci_link_start(l, hello, ECI_HELLO_MAX, w->now), -1);
 	cr_assert(!l->started && l->stats.frames_out == 0);
+	w->wakes = 0;
 	cr_assert_eq(eci_link_start(l, hello, ECI_HELLO_MAX, w->now), 0);
-	cr_assert_eq(l->stats.frames_out, 1);
+	cr_assert(l->stats.frames_out == 1 && w->wakes == 1);
 	cr_assert_eq(eci_link_start(l, hello, 1, w->now), -1);
 	cr_assert_eq(eci_link_put_raw(l, "x", 1), -1, "behind HELLO there are frames");
 	world_free(w);
@@ -111,4 +112,40 @@ Test(link, one_parent_and_none_of_a_master)
 	cr_assert_null(eci_router_add_parent(r, NULL));
 	cr_assert_not_null(eci_router_add_parent(r, NULL));
 	eci_router_free(r);
+}
+
+/* In one read with it. */
+Test(link, what_follows_its_end_is_not_heard)
+{
+	struct world *w = world_relay();
+	uint8_t bytes[256] = {0};
+	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = ME, .handle = ECI_H_ACK, .len = 1};
+	eci_frame_pack(bytes, &f);
+	bytes[ECI_FRAME_HEADER] = 0x60; /* a text is no number */
+	size_t n = eci_wire(1);
+	n += pack(bytes + n, 10, 'x');
+	eci_link_feed(w->up, bytes, n, w->now);
+	cr_assert(w->broken == 1 && w->delivered == 0);
+	cr_assert_str_eq(w->reason, "bad-body");
+	world_free(w);
+}
+
+Test(link, no_memory_for_a_cut_frame_is_its_end)
+{
+	static uint8_t bytes[ECI_FRAME_HEADER + 2000];
+	size_t n = pack(bytes, 2000, 'x');
+	for (size_t had = 0; had <= 10; had += 10) {
+		struct world *w = world_relay();
+		if (had)
+			eci_link_feed(w->up, bytes, had, w->now);
+		eci_link_feed(w->up, bytes + had, had ? ECI_FRAME_HEADER - had : 0, w->now);
+		eci_test_fail_after = 0;
+		eci_link_feed(w->up, bytes + (had ? ECI_FRAME_HEADER : 0), 1000, w->now);
+		eci_test_fail_after = -1;
+		cr_assert_eq(w->broken, 1);
+		cr_assert_str_eq(w->reason, "queue-overflow");
+		eci_link_feed(w->up, bytes, n, w->now);
+		cr_assert_eq(w->delivered, 0);
+		world_free(w);
+	}
 }
