@@ -405,3 +405,79 @@ Test(stream, an_agent_waits_for_its_parent_link)
 	eci_stream_free(other.s, NULL, NULL, w->now);
 	world_free(w);
 }
+
+Test(stream, what_is_cut_into_frames_is_sent_in_order)
+{
+	struct end e;
+	struct world *w = begin(&e, FAR);
+	static uint8_t given[3 * ECI_BULK_BODY_MAX], came[sizeof given];
+	struct eci_frame f;
+	size_t n = 0;
+	for (size_t i = 0; i < sizeof given; i++)
+		given[i] = (uint8_t)(i / 255);
+	cr_assert_eq(eci_stream_send(e.s, given, sizeof given, w->now), 0);
+	for (; next(&e, &f); n += f.len)
+		memcpy(came + n, f.body, f.len);
+	cr_assert(n == sizeof given && memcmp(given, came, n) == 0);
+	eci_stream_free(e.s, NULL, NULL, w->now);
+	world_free(w);
+}
+
+Test(stream, a_call_is_no_data)
+{
+	struct end e;
+	struct world *w = begin(&e, FAR);
+	feed(w, w->kid[0], ECI_CALL, 0, 0, 73, eci_stream_handle(e.s), FAR, zeros, 10);
+	cr_assert(e.got == 0 && w->r->stats.bad_reply == 1);
+	eci_stream_free(e.s, NULL, NULL, w->now);
+	world_free(w);
+}
+
+/* Who has ended, or is gone, needs none. */
+Test(stream, no_credit_goes_back_after_the_end)
+{
+	for (int dead = 0; dead < 2; dead++) {
+		struct end e;
+		struct eci_frame f;
+		struct world *w = begin(&e, FAR);
+		data(&e, W, dead ? 0 : ECI_F_END);
+		if (dead)
+			eci_router_fail(w->r, 73, 73, 72, "gone", w->now);
+		cr_assert(e.deaths == (size_t)dead && e.ends == (size_t)!dead);
+		eci_stream_took(e.s, W, w->now);
+		cr_assert_not(next(&e, &f));
+		eci_stream_free(e.s, NULL, NULL, w->now);
+		world_free(w);
+	}
+}
+
+/* ---- queues that are full ---- */
+
+/* The clock wakes who waits for them, once, and nobody who is gone or waits for credit. */
+Test(stream, waits_for_the_queues)
+{
+	struct end e, gone = {0};
+	struct world *w = begin(&e, FAR);
+	gone.s = eci_stream_new(w->r, 74, FAR, &ops, &gone);
+	w->r->local_bytes = ECI_LOCAL_MAX / 2;
+	cr_assert_eq(eci_stream_room(e.s), W, "half of it is room");
+	w->r->local_bytes++;
+	cr_assert_eq(eci_stream_room(e.s), 0);
+	cr_assert_eq(eci_stream_room(gone.s), 0);
+	cr_assert_eq(eci_stream_room(e.s), 0, "and asks again");
+	eci_stream_free(gone.s, NULL, NULL, w->now);
+	w->now += 10;
+	cr_assert_leq(eci_router_tick(w->r, w->now), w->now + 10);
+	cr_assert_eq(e.rooms, 0, "they are full still");
+	w->r->local_bytes = 0;
+	w->now += 10;
+	(void)eci_router_tick(w->r, w->now);
+	cr_assert(e.rooms == 1 && gone.rooms == 0 && !w->r->stalled);
+	eci_stream_spent(e.s, W);
+	w->r->local_bytes = ECI_LOCAL_MAX;
+	cr_assert_eq(eci_stream_room(e.s), 0);
+	cr_assert_null(w->r->stalled, "without credit CREDIT wakes it");
+	w->r->local_bytes = 0;
+	eci_stream_free(e.s, NULL, NULL, w->now);
+	world_free(w);
+}
