@@ -19,6 +19,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get('ECONTEXT_BUILD', os.path.join(TOP, 'build'))
 PROGRAM = os.path.join(BUILD, 'econtext')
 LIMIT = 60
+HELP = {}  # command -> what Case.help_of has asked
 
 TREE = """\
 econtext: 1
@@ -94,6 +95,12 @@ class Case(unittest.TestCase):
         self.assertEqual(end.out, '', end)
         self.assertIn(says, end.err)
         return end
+
+    def help_of(self, command):
+        """What its --help says; asked once by all of the tests."""
+        if command not in HELP:
+            HELP[command] = self.ends(0, *command.split(), '--help').out
+        return HELP[command]
 
 
 def finish(child):

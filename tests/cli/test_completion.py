@@ -57,7 +57,7 @@ class Completion(Case):
 
     def test_every_option_of_the_help_is_offered(self):
         for command in COMMANDS:
-            helped = self.ends(0, *command.split(), '--help').out
+            helped = self.help_of(command)
             options = set(re.findall(r'(?m)^  (?:-\w, |    )(--[a-z-]+)', helped)) | set(re.findall(r'(?m)^  (-\w), ', helped))
             self.assertIn('--help', options)
             self.assertEqual(self.complete('econtext %s -' % command), options, command)

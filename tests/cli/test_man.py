@@ -22,7 +22,7 @@ class Man(Case):
         """Both ways: what help names for a command is in the page with that command, and nothing else is."""
         helped = {}
         for c in COMMANDS:
-            for letter, word, value in re.findall(r'(?m)^  (?:-(\w), |    )--([a-z-]+)((?: \S+)?) ', self.ends(0, *c.split(), '-h').out):
+            for letter, word, value in re.findall(r'(?m)^  (?:-(\w), |    )--([a-z-]+)((?: \S+)?) ', self.help_of(c)):
                 helped.setdefault((letter, word, value.strip()), set()).add(c)
         text = page('econtext.1')
         options = text[text.index('.Sh OPTIONS'):text.index('.Sh OUTPUT')]
