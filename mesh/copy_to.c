@@ -13,24 +13,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPEN_MS 60000 /* for `put` to begin: a context that runs calls may be busy */
+#define OPEN_MS 60000 /* others wait for one whose `put` does not begin: a context that runs calls may be busy */
 
-/* Has `put` begun there, in time? If not, that is told: by how it ended, or it is left. Several may be asked at once,
- * so the time is counted from when it was. */
-static bool opened(struct eci_copy_target *t)
+/* Has `put` begun there? 1: yes; 0: not yet; -1: it is over, and told. Waits ECI_TARGET_WAIT_MS at most. */
+static int opened(struct eci_copy_target *t)
 {
-	int r;
-	do
-		r = eci_channel_opened(t->ch, ECI_TARGET_WAIT_MS);
-	while (!r && !t->job->k.stop && eci_now_ms() - t->begun_ms < OPEN_MS);
-	if (r > 0)
-		return true;
-	if (r < 0 || t->job->k.stop)
+	int r = eci_channel_opened(t->ch, ECI_TARGET_WAIT_MS);
+	if (r < 0 || t->job->k.stop) {
 		eci_target_conclude(t);
-	else
-		eci_target_fail(t, ECTX_E_COPY_FAILED, "the copy did not begin there in time");
-	eci_target_let_go(t);
-	return false;
+		return -1;
+	}
+	if (r > 0) /* others may be waited for now, and it is not */
+		eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING);
+	return r;
+}
+
+/* Others wait for it no longer. Several may be asked at once, so the time is counted from when each was. */
+static bool holds_up(const struct eci_copy_target *t)
+{
+	return eci_now_ms() - t->begun_ms >= OPEN_MS;
 }
 
 /* ---- one by one ---- */
@@ -75,18 +76,25 @@ static bool pour(struct eci_copy_target *t, struct eci_feeder *f)
 	return true;
 }
 
-/* Begins, in its turn. */
+/* Begins, in its turn, which it keeps for OPEN_MS; or goes on waiting, if it has begun with a group. Who is frozen is
+ * found by its link, and ends its call; who is only slow is waited for, and said (copy_watch.c). */
 static bool begin_alone(struct eci_copy_target *t)
 {
 	sem_t *turn = &t->job->k.opening;
-	while (sem_wait(turn) != 0) /* interrupted; who has it lets go of it within OPEN_MS */
-		;
+	bool begun = true;
+	int r = 0;
 	t->left_out = NULL; /* of a group's feeder, which may be gone */
-	bool begun = eci_target_begin(t, 0);
-	if (begun && !t->by_shell)
-		begun = opened(t);
-	(void)sem_post(turn);
-	return begun;
+	if (!t->call) {
+		while (sem_wait(turn) != 0) /* interrupted; who has it lets go of it within OPEN_MS */
+			;
+		begun = eci_target_begin(t, 0);
+		while (begun && !t->by_shell && !r && !holds_up(t))
+			r = opened(t);
+		(void)sem_post(turn);
+	}
+	while (begun && !t->by_shell && !r)
+		r = opened(t);
+	return begun && r >= 0;
 }
 
 static void alone(void *arg)
@@ -174,7 +182,16 @@ static void cast_all(struct eci_copy_job *j, struct eci_cast *cast, struct eci_c
 	}
 }
 
-/* Begins `put` in all of the group, some at the same time. How many have. */
+/* Of v, which are not asked yet: so it is with those that have begun. */
+static void tell_begun(struct eci_copy_target *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!v[i].gone && v[i].ch && v[i].watch->what == ECI_COPY_FOR_BEGIN &&
+		    eci_channel_opened(v[i].ch, 0) > 0)
+			eci_copy_moved(v[i].watch, ECI_COPY_FOR_NOTHING);
+}
+
+/* Begins `put` in all of the group, some at the same time. How many have; who does not in time is left to itself. */
 static size_t open_group(struct eci_copy_job *j, uint32_t gid, struct eci_cast_member *v, struct eci_copy_target **of)
 {
 	size_t n = 0, next = 0, under_way = 0;
@@ -186,7 +203,12 @@ static size_t open_group(struct eci_copy_job *j, uint32_t gid, struct eci_cast_m
 		if (t->gone || t->by_shell)
 			continue;
 		under_way--;
-		if (!opened(t))
+		int r = 0;
+		while (!(r = opened(t)) && !holds_up(t))
+			tell_begun(t + 1, next - i - 1);
+		if (!r)
+			eci_copy_thread(&j->k, alone, t);
+		if (r <= 0)
 			continue;
 		v[n] = (struct eci_cast_member){.x = eci_channel_stream(t->ch), .id = t->call->at->id};
 		of[n++] = t;

@@ -27,7 +27,7 @@ static void look(struct eci_copy *k, struct eci_copy_watch *w, uint64_t now)
 {
 	unsigned kind = atomic_load(&w->what);
 	uint64_t since = atomic_load(&w->since), ms = now > since ? now - since : 0;
-	if (w->over)
+	if (w->over || k->stop) /* what its threads do now is to end */
 		return;
 	if (w->told_ms && since != w->told_since) {
 		w->told_ms = 0;

@@ -69,7 +69,8 @@ LISTED = (
     ('include/econtext/channel.h', r'too-big \((\d+ MiB)\)', 'MESSAGE_MAX'),
     ('include/econtext/mesh.h', r'beyond (\d+ MiB) of their text', 'EVENT_BYTES'),
     ('docs/man/econtext.1', r'At most (\d+ MiB) of a node', 'KEPT_MAX cli/fold.h'),
-    ('CHANGES.md', r'not begun there within (a minute) is given up', 'OPEN_MS'),
+    ('CHANGES.md', r'not begun there within (a minute) is left to itself', 'OPEN_MS'),
+    ('include/econtext/copy.h', r'does not begin within (a minute), or then', 'OPEN_MS'),
 )
 UNITS = {'': 1, 'KiB': 1 << 10, 'MiB': 1 << 20, 's': 1000}
 DEFINE = re.compile(r'^[ \t]*#define[ \t]+(?:ECI_|NATIVE_)?([A-Z][A-Z0-9_]*)[ \t]+(?:\\\n[ \t]*)?([^\n/]+)', re.M)

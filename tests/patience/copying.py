@@ -29,29 +29,68 @@ def but_who_waits(program):
     return [x for x in program.said().splitlines() if ': nothing has moved for ' not in x and not x.endswith(': goes on')]
 
 
-def gives_up(place, n, *args):
-    """Of those that are busy, after its limit: (status, what it said)."""
+def asks(place, n, *args):
+    """A copy of which n far ends do not begin."""
     program = place.start(*args)
     expect(until(lambda: len(place.waiting()) == n), place.waiting())
-    return place.gives_up(program, OPEN_S), program.said()
+    return program
 
 
 def test_far_ends_that_do_not_begin(place):
-    """Several cost the time of one; who does begin has all of it, as if they were not."""
+    """They are said, and waited for: one alone as several, who cost the time of one, with nobody who begins."""
     leaves(place, 3)
-    place.busy('put')
-    status, err = gives_up(place, 3, 'cp', 'src', 'leaf[1-3]:' + place.path('dst'))
-    expect(status == 1 and 'did not begin there in time' in err, status, err)
-    expect(not os.path.exists(place.path('dst')), os.listdir(place.folder))
+    for targets in 'leaf1', 'leaf[1-3]':
+        place.busy('put')
+        program = asks(place, 1 + 2 * ('-' in targets), 'cp', 'src', targets + ':' + place.path('dst'))
+        program.says(r'econtext: leaf\S+: nothing has moved for (1[2-9]|2)\d+ s: it does not begin')  # twice OPEN_S
+        place.go()
+        expect((program.wait(), but_who_waits(program)) == (0, []), program.said())
+        expect(os.path.exists(place.path('dst')), targets)
+        place.again('dst')
+
+
+def slow_and_good(place, timeout=PATIENT):
+    place.write('src', 'x')
+    place.topology('defaults: {native: never, %s}\nnodes:\n' % timeout + ''.join('  %s: {local: {}, python: %s}\n' % x for x in (
+        ('first', place.unspoiled()), ('slow', place.python('slow')), ('good', place.unspoiled()))))
+    os.mkdir(place.path('dst'))
 
 
 def test_one_far_end_that_does_not_begin(place):
-    leaves(place, 2)
+    """The others wait for it for so long; it has all of it once it begins."""
+    slow_and_good(place)
     place.busy('put')
-    place.topology(DEFAULTS + 'nodes:\n  slow: {local: {}}\n  good: {local: {}, python: %s}\n' % place.unspoiled())
-    status, err = gives_up(place, 1, 'cp', 'src', 'slow,good:' + place.path('dst'))
-    expect(status == 1 and err.count('FAILED') == 1 and 'FAILED slow' in err, status, err)
-    expect(os.path.exists(place.path('dst')), os.listdir(place.folder))
+    program = asks(place, 1, 'cp', 'src', 'first,slow,good:' + place.path('dst/'))
+    expect(until(lambda: os.path.exists(place.path('dst/src'))), program.said())
+    place.in_time(program.began, OPEN_S, program.said())
+    place.go()
+    expect(program.wait() == 0, program.said())
+
+
+def test_a_far_end_that_does_not_begin_and_a_limit(place):
+    slow_and_good(place)
+    for targets in 'slow', 'first,slow,good':
+        place.busy('put')
+        program = asks(place, 1, 'cp', '-u', '90', 'src', targets + ':' + place.path('dst/'))
+        expect(place.gives_up(program, 90) == 5 and 'DEADLINE slow\n' in program.said() and '"it does not begin"' in program.said() and
+               not re.search('first|good|does not begin(?s:.*)goes on', program.said()), program.said())
+        place.go()
+        place.again()
+
+
+def test_a_far_end_that_is_frozen_before_it_begins(place):
+    """It is found as any that is: by its link."""
+    slow_and_good(place, PATIENT.replace('idle: 10m', 'idle: 30s'))
+    for targets in 'slow', 'first,slow,good':
+        place.busy('put')
+        program = asks(place, 1, 'cp', 'src', targets + ':' + place.path('dst/'))
+        place.stop_python('slow')
+        began = time.monotonic()
+        expect(program.wait() == 6 and 'UNKNOWN slow\n' in program.said() and 'silent' in program.said(), program.said())
+        place.in_time(began, 30, program.said())
+        place.go_on()
+        place.go()
+        place.again()
 
 
 def test_a_far_end_that_begins_in_time(place):
