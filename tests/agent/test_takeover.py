@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Parts of the Python agent that come while its threads write: each brings anew what several share, and `relay` takes over what is counted."""
+import os
+import struct
 import sys
 import time
 
@@ -28,6 +30,39 @@ def gated(ch, size):
         return struct.pack(what, *v)
     names[name] = pack
     ch.write(b'x' * size)
+
+def gated_answer(size):
+    # The second frame of the core's own `large` waits once it is counted, before it is seen who is to write it. (It is measured twice.)
+    [up] = [k for k in names if waits(names[k])]
+    core, made = names[up], []
+    def measure(o):
+        code = sys._getframe(1).f_code
+        if code.co_argcount == 5 and up in code.co_names and len(o) == 16384:
+            made.append(1)
+            while len(made) == 3 and names[up] is core:
+                time.sleep(.01)
+        return len(o)
+    names['len'] = measure
+    return 'x' * size
+
+def waits(v):
+    code = getattr(v, '__code__', None)
+    return code and code.co_argcount == 2 and set(['write', 'select']) <= set(code.co_names)
+
+def came_before(head, alone, begun):
+    # As a thread that came to the core's `up` before part `relay`, and has LOCK when a frame is half written.
+    [name] = [k for k in names if waits(names[k])]
+    up = names[name]
+    print('ready')
+    while names[name] is up:
+        time.sleep(.01)
+    for i in range(20):
+        names[name](1, head + b'x' * 6000)
+    thread = threading.Thread(target=lambda: up(0, alone))
+    thread.start()
+    thread.join(.5)
+    open(begun, 'w').close()
+    thread.join()
 
 def late(echoes):
     # As the core's second thread does that came after the first and waited there: it reads as the core did. How many echoes it answers.
@@ -102,6 +137,36 @@ class Takeover(StreamCase):
         n.answer(self.part(n, 'relay'))
         n.until(lambda: len(x.got) == size)
         self.assertEqual(x.got, b'x' * size)
+
+    def test_in_the_core(self):
+        """The same of a message that the core itself sends: a byte of credit more than was sent is still one too many."""
+        c = self.boot()
+        c.serve('writer', WRITER)
+        slot = c.request(25, ['writer', 'gated_answer', [70000], {}])
+        self.until('a frame', lambda: c.pump(.05) or c.bulk_in)
+        c.part('relay')
+        frames = []
+        while not frames or frames[-1].kind & driver.MORE:
+            frames.append(c.answer(slot))
+        self.assertEqual(driver.dec(b''.join([x.body for x in frames])), [0, 'x' * 70000])
+        self.assertEqual(c.answer(c.request(7, b'echo', raw=True)).body, b'echo')
+        c.send(driver.CONTROL, 4, 0, 1)
+        self.until('the end', lambda: c.link.more(.05) == b'')
+
+    def test_half_a_frame(self):
+        """What a thread writes that came before part `relay` and waited does not come into a frame that is half written."""
+        c = self.boot()
+        c.serve('writer', WRITER)
+        begun = os.path.join(self.folder(), 'begun')
+        head = struct.pack('>4B6I', 236, 1, 1, 64, 0, c.me, c.me, 500, 0, 6000)
+        slot = c.request(25, ['writer', 'came_before', [head, driver.frame(driver.CONTROL, 0, 501, 0, b'', src=c.me), begun], {}])
+        self.until('ready', lambda: c.pump(.05) or 'ready' in c.text('stdout'))
+        c.link.write(driver.frame(driver.CALL, c.me, 24, 0, driver.enc(['relay', driver.made()[1]['relay']])))
+        self.until('begun', lambda: os.path.exists(begun))
+        for i in range(20):
+            self.assertEqual(c.answer(500).body, b'x' * 6000)
+        self.assertEqual(c.answer(501).body, b'')
+        self.assertEqual(c.answer(slot).value(), [0, None])
 
     def test_one_reads(self):
         """Who still waits to read the link as the core does, when relay's loop begins, does not read beside it."""

@@ -19,7 +19,7 @@ def settle():
     # What outputs have asked for: watching for room, acknowledgements, reports of RAW written.
     global OWED
     BUSY[0] = 0
-    watch(OUT, UP.want)
+    watch(UP.fd, UP.want)
     if OWED:
         n = OWED
         OWED = 0
@@ -107,6 +107,20 @@ class Elsewhere:
         raise IOError(4, '')
 
 
+class Before:
+    # In the place of the descriptor that the core's `up` writes: a thread that was in it already when this part came, and waits for
+    # LOCK, has that when it asks for the number. A frame that is half written here is finished first.
+    def fileno(self):
+        while UP.now:
+            try:
+                select.select([], [UP.fd], [], IDLE)[1] or die()
+            except (OSError, select.error):
+                again()
+            UP.pump()
+        return UP.fd
+    __index__ = __int__ = fileno
+
+
 BUSY = [0]
 NOW = [0]
 WAKE = os.pipe()
@@ -127,9 +141,11 @@ LOCK.acquire()
 H.update({4: ack, 9: grant, 10: group, 11: ungroup, 16: spawn, 17: raw, 18: promote, 19: kill_child})
 up = relay_up
 large = relay_large
-# What a thread in the core's own `large` has counted was written by the core's `up`, or is counted twice, which costs a frame of
-# window; less would end the link.
-UP.sent += SENT
+OUT = Before()
+# What a thread in the core's own `large` has counted is written by the core's `up`, but for a frame that has not come there yet: see
+# relay_up.
+COUNTED = SENT
+UP.sent += COUNTED
 UP.acked += ACKED
 LOCK.release()
 

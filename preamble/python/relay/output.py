@@ -323,6 +323,8 @@ def relay_up(kind, s):
         n = out.held[0] + out.held[1] + len(s)
         full = kind & 3 == 1 and n > QUEUE_MAX and (child or handle == 33 or n > ANSWERS_MAX)
         if not full:
+            if kind & 131 == 2 and SENT == COUNTED:
+                UP.sent -= len(s)       # of the core's `large`, and counted when this part came: it is again when it is written
             out.put(kind, s, None)
             out.pump()
     finally:

@@ -133,7 +133,7 @@ def up_all(v):
             select.select([], [OUT], [], IDLE)[1] or die()
     LOCK.release()
     for i in range(0, len(v), 2):
-        up(2, EMPTY.join(v[i:i + 2]))
+        up(130, EMPTY.join(v[i:i + 2]))
 
 
 def bulk_large(kind, dst, handle, reply, body):
