@@ -260,6 +260,17 @@ class Calls(support.Case):
         self.assertEqual(c.call('w', 'plain', 'late'), [0, 1])
         self.assertEqual(c.call('w', 'fork', 'late'), [0, 8])
 
+    def test_fork_logs(self):
+        """What a fork logs goes nowhere, and so not into what its parent writes at the same time: a record is more than a pipe takes in one
+        piece. What it prints comes."""
+        c = self.boot()
+        c.serve('w', 'import logging, os\ndef both(n):\n    pid = os.fork()\n    for i in range(n):\n'
+                '        logging.error("%s %d %s", pid and "parent" or "fork", i, "x" * 6000)\n    pid or (os.write(1, b"printed"), os._exit(0))\n'
+                '    return os.waitpid(pid, 0)[1]\n')
+        self.assertEqual(c.call('w', 'both', 50), [0, 0])
+        self.assertEqual([r[2].split()[:2] for r in c.logs if r[1] == 'root'], [['parent', str(i)] for i in range(50)])
+        self.assertEqual((c.text('stdout'), c.text('stderr')), ('printed', ''))
+
     def test_bad_calls(self):
         c = self.boot()
         for body in driver.enc(['os', 'getpid', []]), driver.enc({}), b'\xff', b'', driver.enc([1, 2, 3, 4]):

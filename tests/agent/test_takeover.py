@@ -10,7 +10,7 @@ import support
 from net import Far, StreamCase
 
 WRITER = '''
-import struct, sys, threading, time
+import os, struct, sys, threading, time
 names = sys.modules['econtext'].__dict__
 
 def bytes_for_ever(ch):
@@ -90,6 +90,22 @@ def early():
         time.sleep(.5)
         plain(*v)
     table[7] = echo
+
+def forks(ch):
+    thread = threading.Thread(target=lambda: [ch.write(b'p' * 40000) for x in range(10)])
+    thread.start()
+    pid = os.fork()
+    closed = 0
+    for f in pid == 0 and [lambda: ch.write(b'f' * 40000), lambda: ch.send('f'), lambda: ch.read(1), ch.recv, ch.end] or []:
+        try:
+            f()
+        except names['ChannelClosed']:
+            closed += 1
+    pid or ch.close() or os._exit(closed)
+    status = os.waitpid(pid, 0)[1]
+    thread.join()
+    ch.end()
+    return [status >> 8, status & 255]
 
 def empties(ch):
     # What is kept of routes is emptied while a sender looks.
@@ -190,6 +206,15 @@ class Takeover(StreamCase):
         time.sleep(.2)
         c.link.write(echo[1][20:])
         self.assertEqual([c.answer(500 + i).body for i in range(3)], [b'echo', b'echo', driver.enc(None)])
+
+    def test_a_fork(self):
+        """A channel is closed there, also while another thread sends; its parent's goes on."""
+        n = self.ready()
+        n.c.serve('writer', WRITER)
+        x = Far(n, n.handle())
+        self.assertEqual(n.answer(n.c.request(25, ['writer', 'forks', [None], {}, [[0, x.handle, 0]]])).value(), [0, [5, 0]])
+        n.until(lambda: x.ended)
+        self.assertEqual(bytes(x.got), b'p' * 400000)
 
     def test_routes_emptied(self):
         """A sender that looks for the way while it is forgotten, as when a child ends, looks for it again."""

@@ -33,6 +33,11 @@ class ChannelFlow(Flow):
         if self.why:
             raise ChannelClosed(self.why)
 
+    def ours(self):
+        # A fork of called code has none: its parent's threads write the link, and hold the locks that they held then.
+        if PID - os.getpid():
+            raise ChannelClosed('a fork has no channels')
+
     def tidy(self):
         # In the mover: the Channel is gone.
         self.leave('nobody reads it')
@@ -66,6 +71,7 @@ class Channel(object):
 
     def receive(self):
         x = self.flow
+        x.ours()
         x.reading.acquire()
         try:
             s = self.exactly(4, 1)
@@ -111,6 +117,7 @@ class Channel(object):
         return s
 
     def some_locked(self, n):
+        self.flow.ours()
         self.flow.reading.acquire()
         try:
             return self.some(n)
@@ -127,6 +134,7 @@ class Channel(object):
     def put_bytes(self, s):
         x = self.flow
         at = 0
+        x.ours()
         x.writing.acquire()
         try:
             while at < len(s):
@@ -144,6 +152,7 @@ class Channel(object):
 
     def finish_sending(self):
         x = self.flow
+        x.ours()
         x.writing.acquire()
         try:
             x.why or x.end_sending()
@@ -153,6 +162,8 @@ class Channel(object):
     def abandon(self, *rest):
         # Who waits to send, in another thread, is ended by it.
         x = self.flow
+        if PID - os.getpid():
+            return              # nothing is left to close
         if not x.writing.acquire(0):
             return x.reset('closed')
         try:
