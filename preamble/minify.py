@@ -178,6 +178,8 @@ class Renamer:
                     s = name_of((unit, s))
                 elif s in self.globals:
                     s = name_of(('', s))
+                elif s == 'pass':
+                    s = '0'
             out.append((t.type, s))
             before = t.string
         return out

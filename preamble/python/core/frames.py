@@ -82,7 +82,7 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
         f.poll(WATCH_MS) and die(time.sleep(1))
     x = os.uname()
     send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), x[1]]))))
-    m[0] == 1 or die()
+    m[0] - 1 and die()
     PREFIXES = [x + '.' for x in m.get(6, ())]
     sys.meta_path[:0] = PREFIXES and [SELF]
 
@@ -96,7 +96,7 @@ def route2(kind, hops, dst, src, auth, handle, reply, body):
         COUNT[0] += 1
     elif kind & 8:
         COUNT[3] += 1
-    elif dst != ME:
+    elif dst - ME:
         notice(('no-route', 'no-authority')[handle in (10, 11, 32) or handle < 7], src, reply, dst)
     else:
         deliver(kind, src, handle, reply, body)
@@ -122,7 +122,7 @@ def deliver(kind, src, handle, reply, body):
     if kind & 4:
         reply = 0
     try:
-        if handle in (1, 3, 5, 6, 32, 33) or handle < 7 and src != PARENT:
+        if handle in (1, 3, 5, 6, 32, 33) or handle < 7 and src - PARENT:
             notice('no-authority', src, reply)
         elif handle not in H:
             notice('no-handle', src, reply)

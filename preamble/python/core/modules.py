@@ -9,7 +9,7 @@ def ask(name):
     got = []
 
     def answer(kind, src, reply, body):
-        if src != PARENT:
+        if src - PARENT:
             COUNT[2] += 1
         else:
             del H[slot]
@@ -69,8 +69,8 @@ def create_module(spec):
 
 def exec_module(m):
     e = ENTRIES[m.__name__]
-    m.__loader__ = SELF
     m.__file__ = ROOT + e[2]
+    m.__loader__ = SELF
     if e[1] > 1:
         m.__path__ = [ROOT]
     exec(compile(zlib.decompress(e[6]), m.__file__, 'exec'), m.__dict__)
