@@ -3,8 +3,8 @@
  * The far end is not trusted with our disk: a path is relative, no part of it is "..", and what would pass through a
  * symbolic link that it has just made is opened without following one. Files are written by copy_in.c.
  *
- * Below a folder that could not be made nothing can come: that is said once, for the folder, and only counted after. A
- * folder is ours alone while things come into it; its own mode and time come last, as each thing would change the time.
+ * Below a folder that could not be made nothing can come: that is said once, for the folder, as one failure. A folder
+ * is ours alone while things come into it; its own mode and time come last, as each thing would change the time.
  */
 #include "mesh/copy_take.h"
 

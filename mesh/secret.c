@@ -34,7 +34,8 @@ static void resolve(ectx_mesh *m, const char *name)
 	const struct eci_secret *decl = eci_topology_secret(m->topology, name);
 	struct eci_secret_value *s = calloc(1, sizeof *s);
 	char *value = eci_secret_alloc();
-	char why[512] = "not declared";
+	char why[512];
+	(void)snprintf(why, sizeof why, "%s", decl ? "no memory" : "not declared");
 	int r = s && value && decl ? ask(m, decl, value, ECI_SECRET_MAX, why, sizeof why) : -1;
 	if (r < 0) {
 		eci_secret_free(value);

@@ -32,6 +32,7 @@
 static const char config_hint[] =
 	"ssh on the hop that dials does not take its configuration: check ssh.config and ssh.options";
 static const char algorithm_hint[] = "the two ends have no algorithm in common: see what it offers, and ssh.options";
+static const char lost_hint[] = "it had logged in when the connection was lost: look at the network, and at that host";
 static const char no_user_hint[] = "no such user on that host: check the name of this step";
 static const char expired_hint[] = "the password must be changed first: log in by hand";
 static const char renew_hint[] = "the account has an end date (chage -l): have it renewed on that host";
@@ -108,6 +109,10 @@ static const struct eci_message messages[] = {
 	LATER("request failed on channel", "the server does not let this account run commands"),
 	LATER("administratively prohibited", "the server does not let this account do that"),
 	LATER("open failed: ", "the server opens no session: MaxSessions, or a limit of the account"),
+	LATER("^client_loop: send disconnect", lost_hint),
+	LATER("^Connection to * closed by remote host", lost_hint),
+	LATER("^Read from remote host ", lost_hint),
+	LATER("^Timeout, server ", lost_hint),
 
 	SAYS(SUDO, NOW, "^Sorry, try again", BECOME, PASSWORD_WRONG, NULL),
 	SAYS(SUDO, NOW, "incorrect password attempt", BECOME, PASSWORD_WRONG, NULL),

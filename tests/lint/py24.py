@@ -142,7 +142,7 @@ class Check(ast.NodeVisitor):
             self.no(node, '** in a display')
 
     def see_Name(self, node):
-        if node.id in dir(builtins) and node.id not in BUILTINS and isinstance(node.ctx, ast.Load):
+        if node.id in dir(builtins) and node.id not in BUILTINS and isinstance(node.ctx, ast.Load) and node not in self.see_in_call:
             self.no(node, 'builtin ' + node.id)
 
     def see_Attribute(self, node):
@@ -178,8 +178,12 @@ class Check(ast.NodeVisitor):
             self.no(node, '* outside of a call')
 
     def see_Expr(self, node):
-        if isinstance(node.value, ast.Yield):
-            self.see_in_call.add(node.value)
+        v = node.value
+        if isinstance(v, ast.Yield):
+            self.see_in_call.add(v)
+        if isinstance(v, ast.Call) and len(v.args) == 1 and not v.keywords and not isinstance(v.args[0], ast.Starred) and (
+                getattr(v.func, 'id', '') == 'print'):
+            self.see_in_call.add(v.func)    # a statement there, of an expression in brackets
 
     def see_Yield(self, node):
         if node not in self.see_in_call:

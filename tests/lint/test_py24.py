@@ -37,6 +37,7 @@ def h(kind, *rest):
     lambda o, s: '%s' % o
     if 'a' in kind and kind.startswith('./'):
         kind.encode('utf8').decode('utf8', 'replace')
+    print(kind)
     raise TypeError(type(kind))
 '''.replace('    f(k=1, *a) if 0 else None\n', '')
 REFUSED = '''with open('x'): pass
@@ -57,6 +58,8 @@ def f(a, /): pass
 class A(): pass
 class A(metaclass=B): pass
 print(1, 2)
+print(*a)
+x = print(1)
 print(1, file=sys.stderr)
 x = '{}'.format(1)
 x = s.format(1)

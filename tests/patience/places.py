@@ -140,7 +140,10 @@ class Place(support.Place):
         with open(self.path(name + '.pid')) as f:
             number = int(f.read())
         for pid in [number] + support.below(number):
-            self.stop(pid)
+            try:
+                self.stop(pid)
+            except ProcessLookupError:
+                pass    # it had ended
 
     def go_on(self):
         for pid in self.stopped:

@@ -118,6 +118,12 @@ Test(messages, patterns)
 	/* Logged in: the words are the remote side's. */
 	cr_assert_not_null(eci_message_match(ECI_SSH, false, "ssh: connect to host h port 22: Connection refused"));
 	cr_assert_null(eci_message_match(ECI_SSH, true, "ssh: connect to host h port 22: Connection refused"));
+	static const char *const lost[] = {
+		"client_loop: send disconnect: Broken pipe", "Connection to h closed by remote host.",
+		"Read from remote host h: Connection reset by peer", "Timeout, server h not responding."};
+	for (size_t i = 0; i < sizeof lost / sizeof *lost; i++)
+		cr_expect(strstr(eci_message_match(ECI_SSH, true, lost[i])->hint, "connection was lost"), "%s",
+			  lost[i]);
 	cr_assert_eq(eci_message_match(ECI_SSH, true, "Transferred: sent 1, received 2")->act, ECI_MSG_CHATTER);
 	cr_assert_eq(eci_message_match(ECI_SSH, false, "Authenticated to h")->act, ECI_MSG_LOGIN);
 	cr_assert_eq(eci_message_match(ECI_SSH, false, "debug1: Connection refused")->act, ECI_MSG_CHATTER);
