@@ -160,10 +160,10 @@ class Place(support.Place):
         self.in_time(program.began, limit, status, program.said(), seen=seen)
         return status
 
-    def in_time(self, began, limit, *saw, seen=None):
+    def in_time(self, began, limit, *saw, seen=None, least=0.8):
         now = time.monotonic()
         took, after = ((now - x) * self.factor for x in (began, seen or began))
-        expect(limit * 0.8 <= took and after <= limit + SLACK * self.factor,
+        expect(limit * least <= took and after <= limit + SLACK * self.factor,
                'took %.1f s, %.1f of them since it was seen to wait, and the limit is %d s:' % (took, after, limit), *saw)
 
     def remove(self):
