@@ -91,7 +91,8 @@ class Crowd:
             self.count += 1
 
     async def round(self, seconds):
-        server = await asyncio.start_server(self.serve, '127.0.0.1', 0, backlog=1024)
+        # All of the crowd comes at once: what the backlog does not hold the kernel may reset.
+        server = await asyncio.start_server(self.serve, '127.0.0.1', 0, backlog=4096)
         self.port = server.sockets[0].getsockname()[1]
         here = [0]
         everybody = asyncio.Event()
