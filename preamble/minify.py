@@ -179,7 +179,7 @@ class Renamer:
                 elif s in self.globals:
                     s = name_of(('', s))
                 elif s == 'pass':
-                    s = '0'
+                    s = '0'     # a statement that does nothing either, and shorter
             out.append((t.type, s))
             before = t.string
         return out
