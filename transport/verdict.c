@@ -200,6 +200,9 @@ void eci_verdict_timeout(struct eci_dialogue *d, uint64_t now_ms)
 	d->fail.limit_ms = limit;
 }
 
+/* The link's own limit, where that is the shorter one. */
+static const char silent_hint[] = "nothing came from the agent for timeout.idle, which counts while it boots, too";
+
 void eci_verdict_link(struct eci_dialogue *d, const char *reason, int wait_status, const char *evidence,
 		      uint64_t now_ms)
 {
@@ -223,10 +226,14 @@ void eci_verdict_link(struct eci_dialogue *d, const char *reason, int wait_statu
 			phase = reasons[i].phase;
 			code = reasons[i].code;
 		}
-	if (code == ECTX_E_BOOT_EXITED || code == ECTX_E_BOOT_TIMEOUT) {
+	bool silent = code == ECTX_E_BOOT_TIMEOUT;
+	if (code == ECTX_E_BOOT_EXITED || silent) {
 		if (evidence && *evidence && !d->words.total)
 			eci_tail_add(&d->words, (const uint8_t *)evidence, strlen(evidence));
-		eci_verdict_exit(d, phase, code, wait_status, NULL, now_ms);
+		/* Of one that was silent the status says only that it was killed for that. */
+		eci_verdict_exit(d, phase, code, silent ? -1 : wait_status, silent ? silent_hint : NULL, now_ms);
+		if (silent)
+			d->fail.limit_ms = d->t->timeout.idle_ms;
 		return;
 	}
 	char saw[1200];

@@ -75,6 +75,17 @@ class Statuses(Case):
                 self.fails(3, node, 'UNREACHABLE', 'boot', 'early-bytes')
                 self.assertIn('  saw      "%s"\n' % seen, self.told)
 
+    def test_3_no_answer(self):
+        """The limit that ended it is the one that is said, whoever is the parent."""
+        self.topology('econtext: 1\ndefaults: {python: %s/mute, timeout: {idle: 1s, boot: 20s}}\nnodes:\n  leaf: {local: {}, agent: python}\n'
+                      '  native: {local: {}, native: always}\n  python: {local: {}, native: never, python: python3, timeout: {idle: 15s}}\n'
+                      '  of-native: {via: native, local: {}, agent: python}\n  of-python: {via: python, local: {}, agent: python}\n'
+                      '  soon: {local: {}, agent: python, timeout: {idle: 20s, boot: 1s}}\n' % self.place)
+        self.write('mute', '#!/bin/sh\nexec sleep 60\n', 0o755)
+        for node, limit in ('leaf', 'idle'), ('of-native', 'idle'), ('of-python', 'idle'), ('soon', 'boot'):
+            self.fails(3, node, 'UNREACHABLE', 'boot', 'boot-timeout')
+            self.assertRegex(self.told, r'  phase    boot, after 1\.\d s of 1 s\n  saw      "no [^()]*"\n  hint     .*timeout\.' + limit)
+
     def test_3_no_python(self):
         """What is recommended can be done: not what the topology forbids."""
         fake = os.path.join(HERE, 'data', 'fake-ssh')

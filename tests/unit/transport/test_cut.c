@@ -38,6 +38,28 @@ Test(dialogue, failure_says_how_long_and_how_long_at_most)
 	eci_dialogue_free(d);
 }
 
+/* The status is that of what was killed for it. */
+Test(dialogue, a_link_that_is_silent_has_the_limit_that_ended_it)
+{
+	struct eci_target t = {LOCAL};
+	for (int words = 0; words < 2; words++) {
+		struct eci_dialogue *d = eci_dialogue_new(&t, SCRIPT_NONCE, SCRIPT_STAGE, 0);
+		eci_dialogue_next(d);
+		eci_dialogue_started(d, 0);
+		eci_dialogue_bytes(d, ECI_OUT, (const uint8_t *)SCRIPT_MARK, sizeof SCRIPT_MARK - 1, 1000);
+		cr_assert_eq(eci_dialogue_next(d).kind, ECI_ACT_PROMOTE);
+		if (words)
+			eci_dialogue_bytes(d, ECI_ERR, (const uint8_t *)"loading\n", 8, 2000);
+		eci_dialogue_link_lost(d, "silent", 9, "no byte came for the idle time", 16000);
+		const struct eci_fail *f = eci_dialogue_next(d).fail;
+		cr_expect(f->phase == ECTX_PHASE_BOOT && f->code == ECTX_E_BOOT_TIMEOUT);
+		cr_expect(f->after_ms == 15000 && f->limit_ms == t.timeout.idle_ms, "%u %u", f->after_ms, f->limit_ms);
+		cr_expect_str_eq(f->saw, words ? "loading" : "no byte came for the idle time");
+		cr_expect(strstr(f->hint, "timeout.idle"), "%s", f->hint);
+		eci_dialogue_free(d);
+	}
+}
+
 Test(dialogue, promote_carries_interpreter_and_system)
 {
 	struct eci_target t = {LOCAL};
