@@ -44,6 +44,7 @@ static void run(void *arg)
 		ectx_error_clear(&e);
 		if (r == ECTX_DEADLINE)
 			continue;
+		f->ended = r == ECTX_OK && !v;
 		if (r != ECTX_OK || !v)
 			break;
 		eci_copy_moved(f->k.watches, ECI_COPY_FOR_NOTHING);
@@ -53,7 +54,6 @@ static void run(void *arg)
 		ectx_value_free(v);
 		eci_copy_moved(f->k.watches, ECI_COPY_FOR_BYTES);
 	}
-	f->ended = r == ECTX_OK;
 	eci_fetch_settle(f);
 }
 

@@ -206,6 +206,15 @@ def test_a_copy_with_a_limit(place):
         os.unlink(place.path('dst'))
 
 
+def test_a_copy_with_a_limit_while_bytes_come(place):
+    """It is late, whatever comes just then."""
+    one(place)
+    for args in ['src', 'a:' + place.path('dst')], ['a:' + place.path('src'), 'dst']:
+        program = place.start('cp', '-u', '8', '--limit', '1M', *args)
+        expect(program.wait() == 5 and 'DEADLINE a' in program.said(), program.said())
+        expect(not os.path.exists(place.path('dst')), args)
+
+
 def holds(place, name, path):
     """Whether that Python, or what it has started, has a file open that begins with path."""
     with open(place.path(name + '.pid')) as f:
