@@ -37,7 +37,7 @@ static void run(void *arg)
 	struct eci_fetch *f = arg;
 	enum ectx_status r = ECTX_OK;
 	eci_copy_moved(f->k.watches, ECI_COPY_FOR_BYTES);
-	while (!f->k.stop && !f->refused) {
+	while (!eci_copy_stopped(&f->k) && !f->refused) {
 		ectx_value *v = NULL;
 		ectx_error e = {0};
 		r = f->shell ? eci_shell_value(f->shell, &v, WAIT_MS) : ectx_channel_receive(f->ch, &v, WAIT_MS, &e);
@@ -74,7 +74,7 @@ static void fetch_by_shell(struct eci_fetch *f, const char *const *sources)
 	free(args);
 	if (begun) {
 		f->algorithm = f->shell->algorithm;
-		eci_copy_thread(&f->k, run, f);
+		eci_copy_thread(&f->k, run, f, f->k.watches);
 	}
 	eci_copy_wait(&f->k);
 	if (begun && !f->ended && !f->k.stop && !f->refused)
@@ -97,7 +97,7 @@ static void fetch_all(struct eci_fetch *f, const char *const *sources)
 				  : NULL;
 	ectx_value_free(args);
 	if (call)
-		eci_copy_thread(&f->k, run, f);
+		eci_copy_thread(&f->k, run, f, f->k.watches);
 	ectx_error error = {0};
 	struct eci_fail fail = {0};
 	eci_copy_wait(&f->k);

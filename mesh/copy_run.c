@@ -2,7 +2,11 @@
  *
  * A copy blocks its caller, whose thread does nothing but tell the progress; the work is done in threads, one a stream
  * (a group is one), because it is reading, hashing and waiting for room, in turn. Whoever gives up (progress said so)
- * sets `stop`, and each thread looks at it between two pieces. */
+ * sets `stop`, and each thread looks at it between two pieces.
+ *
+ * Where the system gives no more threads (RLIMIT_NPROC, pids.max), what wants one waits for the first that has done its
+ * work, or that can be had after all, so that nobody else is held up by it. Without any thread the caller's does the
+ * work, one after the other, and tells the progress where it waits. */
 #include "mesh/copy_run.h"
 
 #include <signal.h>
@@ -18,6 +22,7 @@ int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_context 
 	static const ectx_copy_options none;
 	memset(k, 0, sizeof *k);
 	k->o = o ? o : &none;
+	k->caller = pthread_self();
 	k->mesh = contexts[0]->mesh;
 	k->nwatches = n;
 	k->watches = calloc(n, sizeof *k->watches);
@@ -33,62 +38,98 @@ int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_context 
 	return -1;
 }
 
-struct start {
-	struct eci_copy *k;
+struct eci_copy_work {
+	struct eci_copy_work *next;
 	void (*run)(void *arg);
 	void *arg;
 };
 
-static void *thread(void *p)
+/* Does what waits, until nothing does. The lock is held, but for the work. */
+static void work(struct eci_copy *k)
 {
-	struct start s = *(struct start *)p;
-	free(p);
-	s.run(s.arg);
-	(void)pthread_mutex_lock(&s.k->lock);
-	s.k->running--;
-	(void)pthread_cond_signal(&s.k->ended);
-	(void)pthread_mutex_unlock(&s.k->lock);
+	struct eci_copy_work *w;
+	while ((w = k->waiting) != NULL) {
+		k->waiting = w->next;
+		(void)pthread_mutex_unlock(&k->lock);
+		w->run(w->arg);
+		free(w);
+		(void)pthread_mutex_lock(&k->lock);
+	}
+}
+
+static void *thread(void *arg)
+{
+	struct eci_copy *k = arg;
+	(void)pthread_mutex_lock(&k->lock);
+	work(k);
+	k->running--;
+	(void)pthread_cond_signal(&k->ended);
+	(void)pthread_mutex_unlock(&k->lock);
 	return NULL;
 }
 
-void eci_copy_thread(struct eci_copy *k, void (*run)(void *arg), void *arg)
+/* The lock is held. */
+static bool add_thread(struct eci_copy *k)
 {
-	struct start *s = malloc(sizeof *s);
 	pthread_t id;
-	if (s) {
-		*s = (struct start){k, run, arg};
-		(void)pthread_mutex_lock(&k->lock);
-		k->running++;
-		(void)pthread_mutex_unlock(&k->lock);
-		sigset_t all, old; /* signals are for the program's threads */
-		(void)sigfillset(&all);
-		(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-		int error = pthread_create(&id, NULL, thread, s);
-		(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-		if (!error) {
-			(void)pthread_detach(id);
-			return;
-		}
-		(void)pthread_mutex_lock(&k->lock);
-		k->running--;
-		(void)pthread_mutex_unlock(&k->lock);
-		free(s);
+	sigset_t all, old; /* signals are for the program's threads */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	int error = pthread_create(&id, NULL, thread, k);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error)
+		return false;
+	(void)pthread_detach(id);
+	k->running++;
+	return true;
+}
+
+void eci_copy_thread(struct eci_copy *k, void (*run)(void *arg), void *arg, struct eci_copy_watch *w)
+{
+	struct eci_copy_work *mine = malloc(sizeof *mine), **at = &k->waiting;
+	if (!mine) {
+		run(arg);
+		return;
 	}
-	run(arg);
+	*mine = (struct eci_copy_work){.run = run, .arg = arg};
+	(void)pthread_mutex_lock(&k->lock);
+	while (*at)
+		at = &(*at)->next;
+	*at = mine;
+	if (!add_thread(k)) {
+		k->unserved++;
+		if (w)
+			eci_copy_moved(w, ECI_COPY_FOR_THREAD);
+	}
+	(void)pthread_mutex_unlock(&k->lock);
 }
 
 void eci_copy_tell(struct eci_copy *k)
 {
+	k->told_ms = eci_now_ms();
 	eci_copy_watch(k);
 	if (k->o->progress && k->o->progress(k->o->arg, k->done, k->total))
 		k->stop = true;
 }
 
+bool eci_copy_stopped(struct eci_copy *k)
+{
+	if (pthread_equal(k->caller, pthread_self()) && eci_now_ms() - k->told_ms >= TELL_MS)
+		eci_copy_tell(k);
+	return k->stop;
+}
+
 void eci_copy_wait(struct eci_copy *k)
 {
 	(void)pthread_mutex_lock(&k->lock);
-	while (k->running) {
-		(void)eci_cond_sleep(&k->ended, &k->lock, eci_now_ms() + TELL_MS);
+	while (k->running || k->waiting) {
+		k->unserved = k->waiting ? k->unserved : 0;
+		if (k->unserved && add_thread(k))
+			k->unserved--;
+		else if (!k->running)
+			work(k);
+		if (k->running)
+			(void)eci_cond_sleep(&k->ended, &k->lock, eci_now_ms() + TELL_MS);
 		(void)pthread_mutex_unlock(&k->lock);
 		eci_copy_tell(k);
 		(void)pthread_mutex_lock(&k->lock);
@@ -191,7 +232,7 @@ bool eci_copy_pace(struct eci_copy *k, size_t n)
 	uint64_t due = k->pace_from + k->paced * 1000 / k->o->limit;
 	k->paced += n;
 	(void)pthread_mutex_unlock(&k->lock);
-	while (now < due && !k->stop) {
+	while (now < due && !eci_copy_stopped(k)) {
 		uint64_t ms = due - now < TELL_MS ? due - now : TELL_MS;
 		const struct timespec t = {.tv_nsec = (long)ms * 1000000};
 		(void)nanosleep(&t, NULL);

@@ -15,6 +15,7 @@
 enum eci_copy_for {
 	ECI_COPY_FOR_NOTHING,
 	ECI_COPY_FOR_CONTEXT,
+	ECI_COPY_FOR_THREAD,
 	ECI_COPY_FOR_BEGIN,
 	ECI_COPY_FOR_ROOM,
 	ECI_COPY_FOR_ANSWER,
@@ -34,10 +35,14 @@ struct eci_copy {
 	ectx_mesh *mesh;
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
-	unsigned running; /* threads */
+	unsigned running;              /* threads */
+	struct eci_copy_work *waiting; /* what has found no thread yet */
+	unsigned unserved;             /* of these no thread could be had for */
+	pthread_t caller;              /* whose thread tells */
+	uint64_t told_ms;              /* when it did */
 	ectx_copy_result result;
 	ectx_error first, worst;
-	atomic_bool stop;
+	atomic_bool stop;               /* asked where it is waited: eci_copy_stopped() */
 	atomic_ullong done, total;      /* bytes */
 	sem_t opening;                  /* how many more may ask for their far end, see ECI_COPY_OPENING_MAX */
 	struct eci_copy_watch *watches; /* of each context */
@@ -49,8 +54,10 @@ struct eci_copy {
 
 /* Of n contexts. 0 or -1: memory. */
 int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_context *const *contexts, size_t n);
-/* A thread of its own for run(arg), or this one where there is none to be had. */
-void eci_copy_thread(struct eci_copy *k, void (*run)(void *arg), void *arg);
+/* A thread of its own for run(arg), or the next that is free where there is none to be had: so it is said of w then,
+ * if that is not NULL. */
+void eci_copy_thread(struct eci_copy *k, void (*run)(void *arg), void *arg, struct eci_copy_watch *w);
+bool eci_copy_stopped(struct eci_copy *k);
 void eci_copy_tell(struct eci_copy *k); /* progress, which may say stop, and who stands still */
 void eci_copy_wait(struct eci_copy *k); /* until all threads have ended; tells progress meanwhile */
 /* The same, and then what is to be returned. */

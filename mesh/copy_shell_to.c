@@ -114,7 +114,7 @@ uint64_t *eci_shell_have_there(struct eci_copy_target *t)
 	int r = 0;
 	if (!offsets || !t->algorithm)
 		return offsets;
-	while (r >= 0 && next_file(t, &answered) && !t->job->k.stop) {
+	while (r >= 0 && next_file(t, &answered) && !eci_copy_stopped(&t->job->k)) {
 		if (!eci_buf_len(&out) && next_file(t, &asked))
 			put_question(&out, &s->v[asked++]);
 		if (eci_buf_len(&out)) {

@@ -19,7 +19,7 @@
 static int opened(struct eci_copy_target *t)
 {
 	int r = eci_channel_opened(t->ch, ECI_TARGET_WAIT_MS);
-	if (r < 0 || t->job->k.stop) {
+	if (r < 0 || eci_copy_stopped(&t->job->k)) {
 		eci_target_conclude(t);
 		return -1;
 	}
@@ -60,7 +60,7 @@ static bool pour(struct eci_copy_target *t, struct eci_feeder *f)
 		eci_copy_moved(t->watch, ECI_COPY_FOR_ROOM);
 		while (n) {
 			long w = ectx_stream_write(x, eci_buf_data(&f->out), n, ECI_TARGET_WAIT_MS);
-			if (w < 0 && (errno != ETIMEDOUT || t->job->k.stop))
+			if (w < 0 && (errno != ETIMEDOUT || eci_copy_stopped(&t->job->k)))
 				return false;
 			if (w > 0) {
 				eci_copy_moved(t->watch, ECI_COPY_FOR_ROOM);
@@ -100,6 +100,8 @@ static bool begin_alone(struct eci_copy_target *t)
 static void alone(void *arg)
 {
 	struct eci_copy_target *t = arg;
+	if (t->watch->what == ECI_COPY_FOR_THREAD)
+		eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING);
 	struct eci_copy_job *j = t->job;
 	struct eci_feeder *f = malloc(sizeof *f);
 	bool resume = f && j->k.o->resume;
@@ -140,7 +142,7 @@ static void cast_rest(struct eci_copy_job *j, struct eci_cast *cast, struct eci_
 			continue;
 		}
 		eci_target_let_go(t);
-		eci_copy_thread(&j->k, alone, t);
+		eci_copy_thread(&j->k, alone, t, t->watch);
 	}
 }
 
@@ -157,7 +159,7 @@ static void cast_all(struct eci_copy_job *j, struct eci_cast *cast, struct eci_c
 {
 	uint64_t told = 0;
 	while (cast->ins && eci_feeder_more(f) && eci_copy_pace(&j->k, eci_buf_len(&f->out))) {
-		while (eci_buf_len(&f->out) && !j->k.stop) {
+		while (eci_buf_len(&f->out) && !eci_copy_stopped(&j->k)) {
 			size_t n = eci_buf_len(&f->out);
 			n = n < ECI_CAST_CHUNK ? n : ECI_CAST_CHUNK;
 			int r = eci_cast_write(cast, eci_buf_data(&f->out), n, ECI_TARGET_WAIT_MS);
@@ -207,7 +209,7 @@ static size_t open_group(struct eci_copy_job *j, uint32_t gid, struct eci_cast_m
 		while (!(r = opened(t)) && !holds_up(t))
 			tell_begun(t + 1, next - i - 1);
 		if (!r)
-			eci_copy_thread(&j->k, alone, t);
+			eci_copy_thread(&j->k, alone, t, NULL); /* not what it waits for */
 		if (r <= 0)
 			continue;
 		v[n] = (struct eci_cast_member){.x = eci_channel_stream(t->ch), .id = t->call->at->id};
@@ -333,10 +335,10 @@ enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const cha
 	j.k.total = j.s.total * there;
 	bool group = there && !j.k.o->resume && alike(&j);
 	if (group)
-		eci_copy_thread(&j.k, together, &j);
+		eci_copy_thread(&j.k, together, &j, NULL);
 	for (size_t i = 0; there && i < n; i++)
 		if (!j.v[i].gone && (!group || j.v[i].by_shell))
-			eci_copy_thread(&j.k, alone, &j.v[i]);
+			eci_copy_thread(&j.k, alone, &j.v[i], j.v[i].watch);
 	enum ectx_status status = eci_copy_finish(&j.k, result, err);
 	for (size_t i = 0; i < n; i++)
 		eci_target_let_go(&j.v[i]);

@@ -12,9 +12,9 @@
 #define STOOD_MS 1000u  /* whose last movement is older did not only come too slowly */
 
 static const char *const what[] = {
-	[ECI_COPY_FOR_CONTEXT] = "it has not answered yet", [ECI_COPY_FOR_BEGIN] = "it does not begin",
-	[ECI_COPY_FOR_ROOM] = "it takes no more",           [ECI_COPY_FOR_ANSWER] = "it does not say what has arrived",
-	[ECI_COPY_FOR_BYTES] = "nothing more comes",
+	[ECI_COPY_FOR_CONTEXT] = "it has not answered yet",         [ECI_COPY_FOR_BEGIN] = "it does not begin",
+	[ECI_COPY_FOR_THREAD] = "no thread can be had for it here", [ECI_COPY_FOR_ROOM] = "it takes no more",
+	[ECI_COPY_FOR_ANSWER] = "it does not say what has arrived", [ECI_COPY_FOR_BYTES] = "nothing more comes",
 };
 
 void eci_copy_moved(struct eci_copy_watch *w, enum eci_copy_for next)

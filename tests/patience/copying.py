@@ -153,6 +153,36 @@ def test_a_shell_that_stops_within_a_word(place):
     expect(other.gives_up(program, FIELD_S + END_S) == 1 and 'said what it must not' in program.said(), program.said())
 
 
+def test_no_thread_for_who_does_not_begin(place):
+    """Nor for another: the rest of the group does not wait for it longer than as ever, and it is served when it begins."""
+    slow_and_good(place)
+    place.busy('put')
+    place.env['THREADS'] = '2'      # the mesh's, and the group's
+    program = asks(place, 1, 'cp', 'src', 'first,slow,good:' + place.path('dst/'))
+    expect(until(lambda: os.path.exists(place.path('dst/src'))), program.said())
+    place.in_time(program.began, OPEN_S, program.said())
+    program.says(r'econtext: slow: nothing has moved for (1[2-9]|2)\d+ s: it does not begin')
+    place.go()
+    expect((program.wait(), but_who_waits(program)) == (0, []), program.said())
+
+
+def test_no_threads(place):
+    """One after the other, and a limit is one."""
+    leaves(place, 3)
+    for threads in '1', '2':
+        place.env['THREADS'] = threads
+        for args in ['src', 'leaf[1-3]:' + place.path('dst')], ['--resume', 'src', 'leaf[1-3]:' + place.path('dst')], ['leaf1:' + place.path('dst'), 'src']:
+            program = place.start('cp', *args)
+            expect((program.wait(), but_who_waits(program)) == (0, []), args, program.said())
+    place.busy('put')
+    for threads, why in ('1', 'it does not begin'), ('2', 'no thread can be had for it here'):
+        place.env['THREADS'] = threads
+        program = asks(place, 1, 'cp', '--resume', '-u', '30', 'src', 'leaf[1-3]:' + place.path('dst'))
+        expect(place.gives_up(program, 30) == 5 and why in program.said(), threads, program.said())
+        place.go()
+        place.again()
+
+
 def one(place):
     """a, which can be stopped; a file that does not fit into what is on its way."""
     place.hurry(5)
