@@ -32,12 +32,24 @@ static ectx_value *get_args(const struct eci_fetch *f, const char *const *source
 	return NULL;
 }
 
+/* The greeting of a shell, which comes when it comes. */
+static bool greeted(struct eci_fetch *f)
+{
+	int r = 0;
+	eci_copy_moved(f->k.watches, ECI_COPY_FOR_BEGIN);
+	while (!r && !eci_copy_stopped(&f->k))
+		r = eci_shell_greeted(f->shell, WAIT_MS);
+	f->algorithm = f->shell->algorithm;
+	return r > 0;
+}
+
 static void run(void *arg)
 {
 	struct eci_fetch *f = arg;
-	enum ectx_status r = ECTX_OK;
+	bool there = !f->shell || greeted(f);
+	enum ectx_status r;
 	eci_copy_moved(f->k.watches, ECI_COPY_FOR_BYTES);
-	while (!eci_copy_stopped(&f->k) && !f->refused) {
+	while (there && !eci_copy_stopped(&f->k) && !f->refused) {
 		ectx_value *v = NULL;
 		ectx_error e = {0};
 		r = f->shell ? eci_shell_value(f->shell, &v, WAIT_MS) : ectx_channel_receive(f->ch, &v, WAIT_MS, &e);
@@ -69,16 +81,16 @@ static void fetch_by_shell(struct eci_fetch *f, const char *const *sources)
 	if (args && f->shell) {
 		args[0] = f->k.o->resume ? "1" : "0";
 		memcpy(args + 1, sources, n * sizeof *args);
-		begun = eci_shell_begin(f->shell, f->c, "get", args, &f->k.stop, &e) == 0;
+		begun = eci_shell_begin(f->shell, &f->k, f->c, "get", args);
 	}
 	free(args);
-	if (begun) {
-		f->algorithm = f->shell->algorithm;
+	if (begun)
 		eci_copy_thread(&f->k, run, f, f->k.watches);
-	}
 	eci_copy_wait(&f->k);
-	if (begun && !f->ended && !f->k.stop && !f->refused)
-		(void)ectx_future_wait(f->shell->cmd.future, ECI_SHELL_END_MS);
+	uint64_t until = eci_now_ms() + ECI_SHELL_END_MS;
+	while (begun && !f->ended && !f->k.stop && !f->refused && eci_now_ms() < until &&
+	       !ectx_future_wait(f->shell->cmd.future, WAIT_MS))
+		eci_copy_tell(&f->k);
 	if (begun && !f->ended)
 		eci_shell_why(f->shell, &e);
 	if (!f->ended && !f->k.stop && !f->refused)

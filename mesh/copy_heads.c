@@ -1,13 +1,16 @@
 /* What `get` says (preamble/shell/get.sh), as the values that econtext_sources.py would send for it: so copy_from.c
  * needs not know which of the two speaks. */
+#include "mesh/copy_run.h"
 #include "mesh/copy_lines.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define FIELD_MS 30000 /* the rest of something that has begun; a host may swap */
+#define WAIT_MS 200    /* how soon it is seen that the copy is to stop */
 
 static ectx_value *list(const char *what)
 {
@@ -148,7 +151,7 @@ static enum ectx_status some_bytes(struct eci_copy_shell *s, ectx_value **out, l
 	size_t want = s->left < ECI_COPY_PIECE ? (size_t)s->left : ECI_COPY_PIECE, have = 0;
 	uint8_t *p = malloc(want);
 	long n = p ? 1 : -1;
-	while (n > 0 && have < want) {
+	while (n > 0 && have < want && !eci_copy_stopped(s->copy)) {
 		n = eci_shell_bytes(s, p + have, want - have, wait_ms);
 		have += n > 0 ? (size_t)n : 0;
 	}
@@ -190,11 +193,12 @@ int eci_shell_have(struct eci_copy_shell *s, uint64_t n, const uint8_t sum[ECI_D
 	for (size_t i = 0; n && i < ECI_DIGEST_SIZE; i++)
 		len += snprintf(line + len, sizeof line - (size_t)len, "%02x", sum[i]);
 	line[len++] = '\n';
-	for (int sent = 0; sent < len;) {
-		long w = ectx_stream_write(s->cmd.io, line + sent, (size_t)(len - sent), FIELD_MS);
-		if (w < 0)
+	int sent = 0;
+	for (long left = FIELD_MS; sent < len && left > 0 && !eci_copy_stopped(s->copy); left -= WAIT_MS) {
+		long w = ectx_stream_write(s->cmd.io, line + sent, (size_t)(len - sent), WAIT_MS);
+		if (w < 0 && errno != ETIMEDOUT)
 			return -1;
-		sent += (int)w;
+		sent += w > 0 ? (int)w : 0;
 	}
-	return 0;
+	return sent == len ? 0 : -1;
 }

@@ -16,6 +16,8 @@ void eci_plain_put(struct eci_buf *b, const char *p, size_t n);
 struct eci_copy_shell {
 	struct eci_command cmd;
 	ectx_context *context; /* where it is */
+	const char *script;    /* what it runs */
+	struct eci_copy *copy; /* whose it is: asked whether to go on, wherever it is waited */
 	struct eci_buf in;     /* read, not taken */
 	char line[ECI_SHELL_LINE_MAX];
 	const char *algorithm; /* NULL: it has no digests */
@@ -24,11 +26,14 @@ struct eci_copy_shell {
 	bool asked, in_file;   /* it waits for what is here; its end is to come */
 };
 
-/* Runs `script` ("put", "get") at c with these arguments, and waits for its greeting. 0, or -1 with *e. */
-int eci_shell_begin(struct eci_copy_shell *s, ectx_context *c, const char *script, const char *const *args,
-		    const atomic_bool *stop, ectx_error *e);
+/* Runs `script` ("put", "get") at c with these arguments. false: no memory. */
+bool eci_shell_begin(struct eci_copy_shell *s, struct eci_copy *k, ectx_context *c, const char *script,
+		     const char *const *args);
+/* Waits for its greeting. 1: it is there; 0: not in wait_ms; -1: it is over, or is another program. */
+int eci_shell_greeted(struct eci_copy_shell *s, long wait_ms);
 void eci_shell_end(struct eci_copy_shell *s);
-/* Reads something into s->in. 1; 0: nothing in wait_ms; -1: it is over. */
+/* Reads something into s->in. 1; 0: nothing in wait_ms, or the copy is to stop (so in all that waits); -1: it is over.
+ */
 int eci_shell_more(struct eci_copy_shell *s, long wait_ms);
 /* What comes next up to `last`, into s->line, NUL-terminated and without it. 1; 0: not in wait_ms; -1: it is over. */
 int eci_shell_line(struct eci_copy_shell *s, char last, long wait_ms);

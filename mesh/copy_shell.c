@@ -2,6 +2,7 @@
  *
  * Invariant: `in` holds what was read and not taken, at most a line or a piece; what a line says of bytes to come is
  * counted in `left`, so that a file's bytes are never taken for words, nor words for bytes. */
+#include "mesh/copy_run.h"
 #include "mesh/copy_lines.h"
 
 #include "preamble/preamble.h"
@@ -11,18 +12,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GREETING_MS 60000 /* as for econtext_files: a host may be busy */
-#define WAIT_MS 200
+#define WAIT_MS 200 /* how soon it is seen that the copy is to stop */
 
 /* ---- reading ---- */
+
+static long read_some(struct eci_copy_shell *s, uint8_t *p, size_t n, long wait_ms)
+{
+	for (;; wait_ms -= WAIT_MS) {
+		long got = ectx_stream_read(s->cmd.io, p, n, wait_ms < WAIT_MS ? wait_ms : WAIT_MS);
+		if (got >= 0 || errno != ETIMEDOUT)
+			return got > 0 ? got : -1;
+		if (wait_ms <= WAIT_MS || eci_copy_stopped(s->copy))
+			return 0;
+	}
+}
 
 int eci_shell_more(struct eci_copy_shell *s, long wait_ms)
 {
 	uint8_t piece[16384];
-	long n = ectx_stream_read(s->cmd.io, piece, sizeof piece, wait_ms);
-	if (n > 0)
-		return eci_buf_append(&s->in, piece, (size_t)n) ? -1 : 1;
-	return n < 0 && errno == ETIMEDOUT ? 0 : -1;
+	long n = read_some(s, piece, sizeof piece, wait_ms);
+	return n > 0 ? eci_buf_append(&s->in, piece, (size_t)n) ? -1 : 1 : (int)n;
 }
 
 int eci_shell_line(struct eci_copy_shell *s, char last, long wait_ms)
@@ -39,7 +48,7 @@ int eci_shell_line(struct eci_copy_shell *s, char last, long wait_ms)
 			eci_buf_drain(&s->in, n + 1);
 			return 1;
 		}
-		int r = eci_shell_more(s, wait_ms);
+		int r = eci_copy_stopped(s->copy) ? 0 : eci_shell_more(s, wait_ms);
 		if (r <= 0)
 			return r;
 	}
@@ -48,10 +57,8 @@ int eci_shell_line(struct eci_copy_shell *s, char last, long wait_ms)
 long eci_shell_bytes(struct eci_copy_shell *s, uint8_t *p, size_t n, long wait_ms)
 {
 	size_t have = eci_buf_len(&s->in);
-	if (!have) {
-		long got = ectx_stream_read(s->cmd.io, p, n, wait_ms);
-		return got > 0 ? got : got < 0 && errno == ETIMEDOUT ? 0 : -1;
-	}
+	if (!have)
+		return read_some(s, p, n, wait_ms);
 	n = n < have ? n : have;
 	memcpy(p, eci_buf_data(&s->in), n);
 	eci_buf_drain(&s->in, n);
@@ -96,30 +103,26 @@ void eci_shell_why(const struct eci_copy_shell *s, ectx_error *e)
 			       over ? "ended early" : "said what it must not", *said ? ": " : "", said);
 }
 
-/* 1: it has said that it is there; 0: not in time, or the user has given up; -1: it is over, or is another program. */
-static int greeting(struct eci_copy_shell *s, const char *script, const atomic_bool *stop)
+int eci_shell_greeted(struct eci_copy_shell *s, long wait_ms)
 {
-	size_t n = strlen(script);
-	int r = 0;
-	for (int ms = 0; !r && ms < GREETING_MS && !atomic_load(stop); ms += WAIT_MS)
-		r = eci_shell_line(s, '\n', WAIT_MS);
+	size_t n = strlen(s->script);
+	int r = eci_shell_line(s, '\n', wait_ms);
 	if (r <= 0)
 		return r;
 	const char *name = s->line + sizeof "econtext-" - 1;
-	if (strncmp(s->line, "econtext-", sizeof "econtext-" - 1) || strncmp(name, script, n) || name[n] != ' ')
+	if (strncmp(s->line, "econtext-", sizeof "econtext-" - 1) || strncmp(name, s->script, n) || name[n] != ' ')
 		return -1;
 	s->algorithm = !strcmp(name + n + 1, "sha256") ? "sha256" : NULL;
 	return 1;
 }
 
-int eci_shell_begin(struct eci_copy_shell *s, ectx_context *c, const char *script, const char *const *args,
-		    const atomic_bool *stop, ectx_error *e)
+bool eci_shell_begin(struct eci_copy_shell *s, struct eci_copy *k, ectx_context *c, const char *script,
+		     const char *const *args)
 {
 	size_t n = 0;
 	while (args[n])
 		n++;
 	const char **argv = calloc(n + 5, sizeof *argv);
-	*e = (ectx_error){.status = ECTX_INTERNAL, .code = ECTX_E_NO_MEMORY};
 	if (argv) {
 		argv[0] = "sh";
 		argv[1] = "-c";
@@ -127,18 +130,12 @@ int eci_shell_begin(struct eci_copy_shell *s, ectx_context *c, const char *scrip
 		argv[3] = script;
 		memcpy(argv + 4, args, n * sizeof *argv);
 	}
+	s->copy = k;
 	s->context = c;
+	s->script = script;
 	bool begun = argv && eci_command_start(&s->cmd, c, argv, -1);
 	free(argv);
-	if (!begun)
-		return -1;
-	int r = greeting(s, script, stop);
-	if (r > 0)
-		return 0;
-	eci_shell_why(s, e);
-	if (r == 0)
-		(void)snprintf(e->saw, sizeof e->saw, "the shell that copies there did not begin");
-	return -1;
+	return begun;
 }
 
 void eci_shell_end(struct eci_copy_shell *s)

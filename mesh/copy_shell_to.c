@@ -13,21 +13,30 @@ bool eci_shell_put(struct eci_copy_target *t)
 {
 	const struct eci_copy_job *j = t->job;
 	const char *const args[] = {j->dest, j->single ? "1" : "0", j->k.o->resume ? "1" : "0", NULL};
-	ectx_error e = {0};
 	t->shell = calloc(1, sizeof *t->shell);
-	if (!t->shell) {
-		eci_target_fail(t, ECTX_E_NO_MEMORY, "");
-		return false;
-	}
-	if (eci_shell_begin(t->shell, t->c, "put", args, &j->k.stop, &e) == 0) {
-		t->algorithm = t->shell->algorithm;
+	if (t->shell && eci_shell_begin(t->shell, &t->job->k, t->c, "put", args))
 		return true;
+	eci_target_let_go(t);
+	eci_target_fail(t, ECTX_E_NO_MEMORY, "");
+	return false;
+}
+
+int eci_shell_opened(struct eci_copy_target *t)
+{
+	struct eci_copy *k = &t->job->k;
+	int r = eci_shell_greeted(t->shell, ECI_TARGET_WAIT_MS);
+	t->algorithm = t->shell->algorithm;
+	if (r < 0 && !eci_copy_stopped(k)) {
+		ectx_error e;
+		eci_shell_why(t->shell, &e);
+		eci_copy_failed(k, t->c, NULL, &e);
+		t->watch->over = true;
 	}
-	if (!j->k.stop)
-		eci_copy_failed(&t->job->k, t->c, NULL, &e);
+	if (r >= 0 && !eci_copy_stopped(k))
+		return r;
 	t->gone = true;
 	eci_target_let_go(t);
-	return false;
+	return -1;
 }
 
 /* ---- answers ---- */

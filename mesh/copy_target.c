@@ -52,13 +52,13 @@ void eci_target_let_go(struct eci_copy_target *t)
 bool eci_target_begin(struct eci_copy_target *t, uint32_t group)
 {
 	eci_copy_moved(t->watch, ECI_COPY_FOR_BEGIN);
+	t->begun_ms = eci_now_ms();
 	if (t->by_shell)
 		return eci_shell_put(t);
 	ectx_value *args = put_args(t, t->job->k.o->resume);
 	t->ch = args ? ectx_channel_new(t->c->mesh) : NULL;
 	if (t->ch) {
 		eci_channel_group(t->ch, group);
-		t->begun_ms = eci_now_ms();
 		t->call = ectx_call_with_start(t->c, "econtext_files:put", args, NULL,
 					       &(ectx_channel_arg){.channel = t->ch}, 1, -1);
 	}
@@ -150,9 +150,10 @@ void eci_target_conclude(struct eci_copy_target *t)
 	eci_copy_moved(t->watch, ECI_COPY_FOR_ANSWER);
 	while (!eci_copy_stopped(&t->job->k) && !t->refused && eci_target_answers(t, ECI_TARGET_WAIT_MS))
 		;
-	if (t->shell && !t->job->k.stop && !t->refused) /* one that has said what it must not may never end */
-		(void)ectx_future_wait(run, ECI_SHELL_END_MS);
-	while (!t->shell && !eci_copy_stopped(&t->job->k) && !t->refused && !ectx_future_wait(run, ECI_TARGET_WAIT_MS))
+	/* A shell that has said what it must not may never end. */
+	uint64_t until = t->shell ? eci_now_ms() + ECI_SHELL_END_MS : UINT64_MAX;
+	while (!eci_copy_stopped(&t->job->k) && !t->refused && eci_now_ms() < until &&
+	       !ectx_future_wait(run, ECI_TARGET_WAIT_MS))
 		;
 	const ectx_error *e = ectx_future_error(run);
 	if (t->refused) {

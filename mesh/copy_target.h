@@ -53,6 +53,7 @@ void eci_target_had(const struct eci_copy_target *t, uint64_t *offsets, size_t i
 
 /* ---- the same for one without Python ---- */
 bool eci_shell_put(struct eci_copy_target *t);
+int eci_shell_opened(struct eci_copy_target *t); /* 1: it has begun; 0: not yet; -1: it is over, and told */
 bool eci_shell_answers(struct eci_copy_target *t, long wait_ms);
 uint64_t *eci_shell_have_there(struct eci_copy_target *t);
 

@@ -15,10 +15,13 @@
 
 #define OPEN_MS 60000 /* others wait for one whose `put` does not begin: a context that runs calls may be busy */
 
-/* Has `put` begun there? 1: yes; 0: not yet; -1: it is over, and told. Waits ECI_TARGET_WAIT_MS at most. */
+/* Has `put`, or the shell, begun there? 1: yes; 0: not yet; -1: it is over, and told. Waits ECI_TARGET_WAIT_MS at most.
+ */
 static int opened(struct eci_copy_target *t)
 {
-	int r = eci_channel_opened(t->ch, ECI_TARGET_WAIT_MS);
+	int r = t->shell ? eci_shell_opened(t) : eci_channel_opened(t->ch, ECI_TARGET_WAIT_MS);
+	if (t->gone)
+		return -1;
 	if (r < 0 || eci_copy_stopped(&t->job->k)) {
 		eci_target_conclude(t);
 		return -1;
@@ -84,15 +87,15 @@ static bool begin_alone(struct eci_copy_target *t)
 	bool begun = true;
 	int r = 0;
 	t->left_out = NULL; /* of a group's feeder, which may be gone */
-	if (!t->call) {
+	if (!t->call && !t->shell) {
 		while (sem_wait(turn) != 0) /* interrupted; who has it lets go of it within OPEN_MS */
 			;
 		begun = eci_target_begin(t, 0);
-		while (begun && !t->by_shell && !r && !holds_up(t))
+		while (begun && !r && !holds_up(t))
 			r = opened(t);
 		(void)sem_post(turn);
 	}
-	while (begun && !t->by_shell && !r)
+	while (begun && !r)
 		r = opened(t);
 	return begun && r >= 0;
 }

@@ -11,7 +11,7 @@ from places import PATIENT, expect, until
 from shells import fake
 from support import below
 
-OPEN_S = 60         # OPEN_MS of mesh/copy_to.c, GREETING_MS of copy_shell.c
+OPEN_S = 60         # OPEN_MS of mesh/copy_to.c
 FIELD_S = 30        # FIELD_MS of mesh/copy_heads.c
 END_S = 5           # ECI_SHELL_END_MS
 STALL_S = 15        # STALL_MS of mesh/copy_watch.c
@@ -124,23 +124,38 @@ def test_so_many_begin_at_once(place):
         place.again()
 
 
-def shell_that(place, *lines):
+def shell_that(place, *lines, then='exec sleep 100'):
     """A place whose shells do this for a copy, and then sleep."""
     other = place.of_kind('shell')
     other.topology('defaults: {agent: native, %s}\nnodes:\n  a: {local: {}}\n' % PATIENT)
     sh, sleep = os.path.realpath(shutil.which('sh')), os.path.realpath(shutil.which('sleep'))
-    fake(other, 'sh', '#!%s\ncase "$*" in *econtext-put*|*econtext-get*) %s\necho >%s; exec %s 100 ;; *) exec %s "$@" ;; esac\n' % (
-        sh, '\n'.join(lines), other.path('asked'), sleep, sh))
+    fake(other, 'sh', '#!%s\ncase "$*" in *econtext-put*|*econtext-get*) %s\necho >%s; %s ;; esac\nexec %s "$@"\n' % (
+        sh, '\n'.join(lines), other.path('asked'), then.replace('sleep', sleep), sh))
     return other
 
 
 def test_a_shell_that_does_not_begin(place):
-    other = shell_that(place)
+    """It is waited for, and said, as one with a Python."""
+    other = shell_that(place, then=place.gate())
     other.write('src', 'x')
     for args in ('src', 'a:' + other.path('dst')), ('a:' + other.path('src'), 'dst'):
         program = other.start('cp', *args)
         other.await_file('asked')
-        expect(other.gives_up(program, OPEN_S) == 1 and 'the shell that copies there did not begin' in program.said(), program.said())
+        program.says(r'econtext: a: nothing has moved for (1[2-9]|2)\d+ s: it does not begin')   # twice OPEN_S
+        place.open_gate()
+        place.gate()
+        expect((program.wait(), but_who_waits(program)) == (0, []), program.said())
+        os.unlink(other.path('dst'))
+        os.unlink(other.path('asked'))
+
+
+def test_a_shell_that_does_not_begin_and_a_limit(place):
+    other = shell_that(place)
+    other.write('src', 'x')
+    for args in ('src', 'a:' + other.path('dst')), ('a:' + other.path('src'), 'dst'):
+        program = other.start('cp', '-u', '20', *args)
+        other.await_file('asked')
+        expect(other.gives_up(program, 20) == 5 and 'DEADLINE a\n' in program.said() and '"it does not begin"' in program.said(), program.said())
         expect(not os.path.exists(other.path('dst')), args)
         os.unlink(other.path('asked'))
 
@@ -151,6 +166,10 @@ def test_a_shell_that_stops_within_a_word(place):
     program = other.start('cp', 'a:' + other.path('src'), 'dst')
     other.await_file('asked')
     expect(other.gives_up(program, FIELD_S + END_S) == 1 and 'said what it must not' in program.said(), program.said())
+    os.unlink(other.path('asked'))
+    program = other.start('cp', '-u', '1', 'a:' + other.path('src'), 'dst')
+    other.await_file('asked')
+    expect(other.gives_up(program, 1) == 5 and 'DEADLINE a\n' in program.said(), program.said())
 
 
 def test_no_thread_for_who_does_not_begin(place):
