@@ -47,6 +47,7 @@ patient() { # COMMAND...: 143 where it waited too long
 	wait $reader
 	ended=$?
 	kill $! 2>/dev/null
+	wait $! 2>/dev/null # its end would interrupt what is printed next: of busybox that is lost then
 	return $ended
 }
 
