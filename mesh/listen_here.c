@@ -126,7 +126,7 @@ int eci_listen_here(struct ectx_tunnel *t, const char *text, struct eci_fail *fa
 	int error = errno;
 	if (r == 0 && file)
 		t->path = strdup(t->at.host);
-	if (r == 0 && listen(t->fd, 1024) == 0) {
+	if (r == 0 && listen(t->fd, ECI_TUNNEL_CONNS_MAX) == 0) {
 		if (!file && t->at.port < 0)
 			t->path = strdup(t->at.host);
 		name_it(t);

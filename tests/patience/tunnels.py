@@ -1,10 +1,13 @@
 """How long a tunnel's connections may take to begin, at this end and, in real time, at the far one."""
 import contextlib
+import os
+import socket
 import time
 
-from places import PATIENT, expect
+from places import PATIENT, expect, until
 from support import Server, dial, exactly, full
 
+CONNS_MAX = 4096    # ECI_TUNNEL_CONNS_MAX
 OPEN_S = 60         # ECI_TUNNEL_OPEN_MS
 SOCKS_S = 20        # ECI_TUNNEL_SOCKS_S
 PATIENCE_S = 20     # of the agents: NATIVE_PATIENCE, PATIENCE_S of preamble/python/stream
@@ -42,6 +45,22 @@ def test_an_exit_that_does_not_answer(place):
         time.sleep(OPEN_S * 0.55 / place.factor)
         place.go_on()
         expect(answers(late))
+
+
+def test_as_many_wait_as_may_be_served(place):
+    """In the kernel, while the program does not run: of a unix socket the next one would be refused."""
+    with open('/proc/sys/net/core/somaxconn') as f:
+        most = min(int(f.read()), CONNS_MAX)
+    place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}}\n' % PATIENT)
+    program = place.start('tunnel', '-L', place.path('sock') + ':127.0.0.1:1', '--exit', 'a')
+    expect(until(lambda: os.path.exists(place.path('sock'))), program.said())
+    place.stop(program.process.pid)
+    with contextlib.ExitStack() as stack:
+        for i in range(most):
+            sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+            sock.setblocking(False)
+            sock.connect(place.path('sock'))
+    program.process.kill()
 
 
 def test_a_client_that_does_not_say_where_to(place):
