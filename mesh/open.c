@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SUN_PATH_MAX 107u /* Linux's sun_path, less its NUL; of an abstract name, less the NUL before it */
+
 struct eci_opening {
 	const struct eci_stream_ops *ops;
 	void *arg;
@@ -28,14 +30,24 @@ struct eci_opening {
 	char text[256];
 };
 
+static int unix_parse(struct eci_address *a, const char *path, struct eci_fail *fail)
+{
+	if (strlen(path) > SUN_PATH_MAX) {
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
+			     "%s: a unix socket's path has %u bytes at most", path, SUN_PATH_MAX);
+		return -1;
+	}
+	a->host = strdup(path);
+	if (!a->host)
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", path);
+	return a->host ? 0 : -1;
+}
+
 int eci_address_parse(struct eci_address *a, const char *text, struct eci_fail *fail)
 {
 	*a = (struct eci_address){.port = -1};
-	if (!strncmp(text, "unix:", 5)) {
-		a->host = text[5] ? strdup(text + 5) : NULL;
-		if (a->host)
-			return 0;
-	}
+	if (!strncmp(text, "unix:", 5) && text[5])
+		return unix_parse(a, text + 5, fail);
 	const char *colon = strrchr(text, ':'), *from = text, *to = colon;
 	char *end = NULL;
 	long port = colon && colon[1] >= '0' && colon[1] <= '9' ? strtol(colon + 1, &end, 10) : -1;
@@ -51,6 +63,19 @@ int eci_address_parse(struct eci_address *a, const char *text, struct eci_fail *
 	if (a->host)
 		return 0;
 	eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: not HOST:PORT, [V6]:PORT or unix:PATH", text);
+	return -1;
+}
+
+int eci_address_parse_to(struct eci_address *a, const char *text, struct eci_fail *fail)
+{
+	if (eci_address_parse(a, text, fail))
+		return -1;
+	if (a->port < 0 || (a->port > 0 && *a->host))
+		return 0;
+	eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
+		     "%s: to connect wants a host, and a port from 1 to 65535", text);
+	free(a->host);
+	a->host = NULL;
 	return -1;
 }
 

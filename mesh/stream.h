@@ -18,6 +18,8 @@ struct eci_address {
 };
 /* "HOST:PORT", "[V6]:PORT", ":PORT" (host ""), "unix:PATH". 0 or -1 with *fail. */
 int eci_address_parse(struct eci_address *a, const char *text, struct eci_fail *fail);
+/* The same of what one connects to: neither host nor port may be missing. */
+int eci_address_parse_to(struct eci_address *a, const char *text, struct eci_fail *fail);
 
 /* Begins: a future of ours (hook), which the caller drops with eci_future_drop(). ops and arg are the stream's (it may
  * speak before the future is done). Done without error: eci_open_take() gives the stream, once. what: OPEN's; with

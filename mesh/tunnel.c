@@ -74,7 +74,7 @@ static int fill(struct ectx_tunnel *t, const ectx_tunnel_options *o, struct eci_
 			     "SOCKS has no user or password of more than %u bytes", ECI_TUNNEL_SOCKS_TEXT);
 		return -1;
 	}
-	return socks ? 0 : eci_address_parse(&t->to, o->connect, fail);
+	return socks ? 0 : eci_address_parse_to(&t->to, o->connect, fail);
 }
 
 ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *o, long timeout_ms, ectx_error *err)

@@ -9,26 +9,34 @@ static const struct eci_key keys[] = {{.name = "listen", .type = ECI_TYPE_WORD},
 				      {.name = "connect", .type = ECI_TYPE_WORD},
 				      {0}};
 
-static bool port_ok(const char *text)
+#define SUN_PATH_MAX 107u /* bytes of a unix socket's path: Linux's sun_path, less its NUL */
+
+/* 0 is any free one: only to listen at. */
+static bool port_ok(const char *text, bool listen)
 {
 	uint32_t n;
-	return strlen(text) < 6 && eci_value_number(text, &n) == 0 && n <= 65535;
+	return strlen(text) < 6 && eci_value_number(text, &n) == 0 && n <= 65535 && (n || listen);
+}
+
+static bool path_ok(const char *path)
+{
+	return *path && strlen(path) <= SUN_PATH_MAX;
 }
 
 /* "HOST:PORT", "[V6]:PORT", "unix:PATH", a path with a slash before all as -L takes it; to listen at also "PORT". */
 static bool address_ok(const char *text, bool listen)
 {
 	if (text[0] == '/')
-		return true;
+		return path_ok(text);
 	if (!strncmp(text, "unix:", 5))
-		return text[5] != 0;
+		return path_ok(text + 5);
 	const char *colon = strrchr(text, ':');
 	if (!colon)
-		return listen && port_ok(text);
+		return listen && port_ok(text, true);
 	bool bracketed = colon > text + 1 && text[0] == '[' && colon[-1] == ']';
 	if (!bracketed && memchr(text, ':', (size_t)(colon - text)))
 		return false;
-	return port_ok(colon + 1) && (listen || colon > text);
+	return port_ok(colon + 1, listen) && (listen || colon > text);
 }
 
 static int read_key(struct eci_load *l, const struct eci_yaml *v, const char *prefix, struct eci_tunnel *t)
@@ -52,8 +60,9 @@ static int read_key(struct eci_load *l, const struct eci_yaml *v, const char *pr
 	}
 	if (!address_ok(text, k == &keys[0])) {
 		eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is no address", path, text);
-		return eci_fail_hint(l->err, k == &keys[0] ? "write PORT, ADDR:PORT, \"[V6]:PORT\" or /PATH"
-							   : "write HOST:PORT, \"[V6]:PORT\" or /PATH");
+		return eci_fail_hint(
+			l->err, k == &keys[0] ? "write PORT, ADDR:PORT, \"[V6]:PORT\" or /PATH of at most 107 bytes"
+					      : "write HOST:PORT, \"[V6]:PORT\" or /PATH of at most 107 bytes");
 	}
 	if (text[0] == '/') {
 		text = eci_arena_fmt(&l->t->arena, "unix:%s", text);

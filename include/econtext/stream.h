@@ -1,8 +1,8 @@
 /* econtext: streams to what a context can reach: TCP and unix sockets, from its network, as its user. See econtext.h
  * for what holds for all functions.
  *
- * An ADDRESS is "HOST:PORT", "[IPV6]:PORT" or "unix:PATH" ("unix:@NAME": abstract). Names are resolved where the
- * connection is made: at the context. */
+ * An ADDRESS is "HOST:PORT", "[IPV6]:PORT" or "unix:PATH" ("unix:@NAME": abstract), the port from 1 on, the path of at
+ * most 107 bytes. Names are resolved where the connection is made: at the context. */
 #ifndef ECONTEXT_STREAM_H
 #define ECONTEXT_STREAM_H
 

@@ -306,3 +306,29 @@ Test(stream, a_tunnel_is_of_a_kind_that_there_is)
 	ectx_error_clear(&err);
 	world_close(&w);
 }
+
+static enum ectx_code open_code(ectx_context *c, const char *address)
+{
+	ectx_error err = {0};
+	ectx_stream *s;
+	(void)ectx_stream_open(c, address, WITHIN, &s, &err);
+	ectx_stream_free(s);
+	enum ectx_code code = err.code;
+	ectx_error_clear(&err);
+	return code;
+}
+
+Test(stream, an_address_that_no_one_can_be_reached_at_is_bad_before_it_is_sent)
+{
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	const char *const bad[] = {"", ":1", "127.0.0.1:0", "[]:1", "::1:1", "h:", "h:65536", "unix:"};
+	char path[5 + 108 + 1] = "unix:/";
+	memset(path + 6, 'x', 106);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		cr_expect(open_code(d, bad[i]) == ECTX_E_BAD_ARGUMENT, "%s", bad[i]);
+	cr_expect(open_code(d, path) == ECTX_E_OPEN_FAILED);
+	path[5 + 107] = 'x';
+	cr_expect(open_code(d, path) == ECTX_E_BAD_ARGUMENT);
+	world_close(&w);
+}
