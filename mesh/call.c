@@ -245,9 +245,11 @@ ectx_future *ectx_run_with_start(ectx_context *c, const ectx_exec *x, long timeo
 	struct eci_fail fail = {0};
 	size_t n = 0;
 	ectx_exec shell = *x;
-	uint8_t *text = eci_file_read(x->argv[0], &n, &fail);
+	uint8_t *text = x->argv && x->argv[0] ? eci_file_read(x->argv[0], &n, &fail) : NULL;
 	const char **command = text ? eci_script_command(text, n, x->argv, &fail) : NULL;
 	shell.argv = command;
+	if (!text && !fail.code)
+		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "no script is named");
 	if (text && !command && !fail.code && ((x->env && *x->env) || x->cwd || (x->rows && x->cols) || x->input))
 		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
 			     "%s: a Python script runs in the process that serves all calls there, and so has no "

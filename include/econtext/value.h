@@ -21,7 +21,7 @@ ectx_value *ectx_bool(bool v);
 ectx_value *ectx_int(int64_t v);
 ectx_value *ectx_uint(uint64_t v);
 ectx_value *ectx_bigint(const char *decimal); /* "-123456789012345678901234567890"; becomes ECTX_INT when it fits; NULL
-						 if malformed or above 4,096 bytes */
+						 if malformed or above 4,096 bytes of magnitude */
 ectx_value *ectx_float(double v);
 ectx_value *ectx_text(const char *s); /* must be UTF-8, else NULL */
 ectx_value *ectx_text_n(const char *s, size_t n);

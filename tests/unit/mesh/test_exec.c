@@ -199,5 +199,10 @@ Test(exec, a_script_with_arguments)
 	const char *none[] = {"/no/such/script.py", NULL};
 	f = ectx_run_start(get(w.mesh, "c"), none, WITHIN);
 	expect(w.mesh, f, ECTX_E_BAD_ARGUMENT, -1, "", "");
+	f = ectx_run_start(get(w.mesh, "c"), none + 1, WITHIN);
+	cr_expect_str_eq(error_of(f)->saw, "no script is named");
+	expect(w.mesh, f, ECTX_E_BAD_ARGUMENT, -1, "", "");
+	f = ectx_run_start(get(w.mesh, "c"), NULL, WITHIN);
+	expect(w.mesh, f, ECTX_E_BAD_ARGUMENT, -1, "", "");
 	world_close(&w);
 }
