@@ -47,12 +47,12 @@ static void run(void *arg)
 {
 	struct eci_fetch *f = arg;
 	bool there = !f->shell || greeted(f);
-	enum ectx_status r;
 	eci_copy_moved(f->k.watches, ECI_COPY_FOR_BYTES);
 	while (there && !eci_copy_stopped(&f->k) && !f->refused) {
 		ectx_value *v = NULL;
 		ectx_error e = {0};
-		r = f->shell ? eci_shell_value(f->shell, &v, WAIT_MS) : ectx_channel_receive(f->ch, &v, WAIT_MS, &e);
+		enum ectx_status r = f->shell ? eci_shell_value(f->shell, &v, WAIT_MS)
+					      : ectx_channel_receive(f->ch, &v, WAIT_MS, &e);
 		ectx_error_clear(&e);
 		if (r == ECTX_DEADLINE)
 			continue;
@@ -91,7 +91,7 @@ static void fetch_by_shell(struct eci_fetch *f, const char *const *sources)
 	while (begun && !f->ended && !f->k.stop && !f->refused && eci_now_ms() < until &&
 	       !ectx_future_wait(f->shell->cmd.future, WAIT_MS))
 		eci_copy_tell(&f->k);
-	if (begun && !f->ended)
+	if (begun && !f->ended && !f->refused)
 		eci_shell_why(f->shell, &e);
 	if (!f->ended && !f->k.stop && !f->refused)
 		eci_copy_failed(&f->k, f->c, NULL, &e);

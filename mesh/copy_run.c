@@ -141,7 +141,7 @@ enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, e
 {
 	eci_copy_wait(k);
 	eci_copy_late(k);
-	if (k->stop && !k->first.status) {
+	if (k->stop && !k->late && !k->first.status) { /* late, and nothing failed: all had been done by then */
 		struct eci_fail fail = {.code = ECTX_E_CANCELLED};
 		eci_error_from(&k->first, &fail, NULL);
 		k->worst = k->first;

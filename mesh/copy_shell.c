@@ -48,7 +48,7 @@ int eci_shell_line(struct eci_copy_shell *s, char last, long wait_ms)
 			eci_buf_drain(&s->in, n + 1);
 			return 1;
 		}
-		int r = eci_copy_stopped(s->copy) ? 0 : eci_shell_more(s, wait_ms);
+		int r = eci_shell_more(s, eci_copy_stopped(s->copy) ? 0 : wait_ms);
 		if (r <= 0)
 			return r;
 	}

@@ -144,6 +144,21 @@ static void failed(struct eci_copy_target *t, const ectx_error *e)
 	eci_copy_failed(&t->job->k, t->c, NULL, t->shell ? &mine : e);
 }
 
+/* Who was stopped may have been done with all: what it has said is here then. */
+static bool all_is_known(struct eci_copy_target *t, ectx_future *run)
+{
+	const struct eci_sources *s = &t->job->s;
+	if (!t->job->k.stop || t->refused)
+		return true;
+	if (!ectx_future_done(run))
+		return false;
+	(void)eci_target_answers(t, 0);
+	size_t next = t->next;
+	while (next < s->n && t->left_out && t->left_out[next])
+		next++;
+	return next == s->n || t->refused || ectx_future_error(run)->status != ECTX_OK;
+}
+
 void eci_target_conclude(struct eci_copy_target *t)
 {
 	ectx_future *run = t->shell ? t->shell->cmd.future : t->call;
@@ -166,7 +181,7 @@ void eci_target_conclude(struct eci_copy_target *t)
 			if (!t->left_out || !t->left_out[t->next])
 				eci_copy_failed_here(&t->job->k, t->c, s->v[t->next].path, "nothing was said of it");
 	}
-	t->watch->over = !t->job->k.stop || t->refused || ectx_future_done(run);
+	t->watch->over = all_is_known(t, run);
 	eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING);
 	t->gone = true;
 	eci_target_let_go(t);

@@ -128,6 +128,39 @@ Test(copy, nor_does_a_resumed_one)
 	give_up_on_a_frozen_one(true);
 }
 
+/* ---- the limit for the copying ---- */
+
+/* It was `cancelled`, with nothing told to failed(): what comes in pieces had been taken for all of it. */
+Test(copy, one_from_there_that_is_late_is_late)
+{
+	struct world w = world_open();
+	char path[96], dest[96];
+	const char *sources[] = {source(&w, path), NULL};
+	ectx_error err = {0};
+	ectx_copy_result r = {0};
+	(void)snprintf(dest, sizeof dest, "%s/fetched", w.dir);
+	for (int i = 0; i < 3; i++) {
+		ectx_copy_options o = {.limit = SIZE / 16, .timeout_ms = 300};
+		(void)ectx_copy_from(get(w.mesh, "d"), sources, dest, &o, &r, &err);
+		cr_expect(err.code == ECTX_E_DEADLINE && r.failed == 1, "%s", ectx_code_name(err.code));
+		cr_expect(access(dest, F_OK) != 0);
+		ectx_error_clear(&err);
+	}
+	world_close(&w);
+}
+
+/* The limit is looked at now and then: who is done by then is not late, and has not been given up. */
+Test(copy, who_is_done_when_the_limit_is_looked_at_is_not_late)
+{
+	struct world w = world_open();
+	ectx_context *to = get(w.mesh, "d");
+	for (int i = 0; i < 5; i++) {
+		enum ectx_code code = copy(&w, &to, 1, &(ectx_copy_options){.timeout_ms = 1});
+		cr_expect(code == ECTX_E_NONE || code == ECTX_E_DEADLINE, "%s", ectx_code_name(code));
+	}
+	world_close(&w);
+}
+
 /* ---- signals ---- */
 static pthread_t ours;
 static volatile sig_atomic_t here, elsewhere;
