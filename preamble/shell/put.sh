@@ -377,10 +377,10 @@ link() { # PATH TARGET
 	answer
 }
 
-clothe() { # MODE TIME STAMP PATH: a folder that was made
+clothe() { # MODE TIME STAMP PATH: a folder; something else where it could not be made stays as it is
 	bad=
 	find_place "$4"
-	[ "$bad" ] || dress "$place" "$1" "$2" "$3" 2>/dev/null
+	[ "$bad" ] || [ ! -d "$place" ] || dress "$place" "$1" "$2" "$3" 2>/dev/null
 }
 
 take() {

@@ -166,6 +166,9 @@ def test_what_cannot_be_is_said_once(place):
         write(place.path('src/sub/%d' % i), DATA[:W])
     write(place.path('file'), b'')
     write(place.path('half/src/sub'), b'a file, where a folder must be')
+    for name in 'file', 'half/src/sub':
+        os.chmod(place.path(name), 0o640)
+        os.utime(place.path(name), (1000000000, 1000000000))
     for targets, dest, says in (('leaf1', '/nosuch/x/', '/nosuch/x/: No such file'), ('leaf1', '/nosuch/x', '/nosuch: No such file'),
                                 ('leaf1', place.path('file') + '/', 'file/: Not a directory'),
                                 ('leaf1', place.path('file'), 'file: Not a directory'),
@@ -180,6 +183,9 @@ def test_what_cannot_be_is_said_once(place):
         status, out, err = place.run('cp', 'leaf1:' + place.path('src'), dest)
         expect(status == 1 and failures(err) == 1 and says in err, dest, status, err)
         expect('nothing was copied there' in err or 'nothing below it was copied' in err, dest, err)
+    for name in 'file', 'half/src/sub':  # not the folder's mode and time
+        s = os.stat(place.path(name))
+        expect((s.st_mode & 0o777, s.st_mtime) == (0o640, 1000000000), name, oct(s.st_mode), s.st_mtime)
     for args in ('', 'leaf1:/tmp'), ('leaf1:/etc/passwd', ''):
         status, out, err = place.run('cp', *args)
         expect(status == 2 and 'a path is empty' in err, args, status, err)
