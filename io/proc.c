@@ -35,7 +35,8 @@ enum { IN, OUT, ERR, EXEC, PIPES }; /* indices of the pipes of one start */
 struct plan {
 	const char *const *argv;
 	char **environ;
-	const char *slave_path;
+	char slave_path[64];
+	int pty, slave; /* pty: its master side; slave: of mode PTY that once more, of CTTY the other side */
 	int pipe[PIPES][2];
 	int stdio[3]; /* the child's own */
 	enum eci_proc_mode mode;
@@ -107,7 +108,10 @@ static _Noreturn void become(struct plan *p)
 		if (p->stdio[i] < 0)
 			give_up(report);
 	}
-	report = fcntl(report, F_DUPFD_CLOEXEC, 3);
+	int high = fcntl(report, F_DUPFD_CLOEXEC, 3);
+	if (high < 0)
+		give_up(report);
+	report = high;
 	for (int i = 0; i < 3; i++)
 		if (dup2(p->stdio[i], i) < 0)
 			give_up(report);
@@ -185,7 +189,8 @@ static int run(struct eci_proc *p, struct plan *plan)
 	return 0;
 }
 
-static int prepare(struct plan *plan, int *pty, char *slave, size_t cap)
+/* All that takes a descriptor here, so that nothing runs when there is none. */
+static int prepare(struct plan *plan)
 {
 	int count = plan->mode == ECI_PROC_PTY ? 0 : EXEC;
 	for (int i = 0; i < count; i++)
@@ -194,8 +199,13 @@ static int prepare(struct plan *plan, int *pty, char *slave, size_t cap)
 	if (pipe2(plan->pipe[EXEC], O_CLOEXEC) < 0)
 		return errno;
 	if (plan->mode != ECI_PROC_PIPES) {
-		*pty = open_pty(slave, cap);
-		if (*pty < 0)
+		plan->pty = open_pty(plan->slave_path, sizeof plan->slave_path);
+		if (plan->pty < 0)
+			return errno;
+		/* CTTY: nobody else holds it once the child's own is closed by exec: then it would end at once. */
+		plan->slave = plan->mode == ECI_PROC_PTY ? fcntl(plan->pty, F_DUPFD_CLOEXEC, 3)
+							 : open(plan->slave_path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		if (plan->slave < 0)
 			return errno;
 	}
 	plan->stdio[0] = plan->pipe[IN][0];
@@ -208,31 +218,27 @@ int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *cons
 {
 	const enum eci_proc_mode mode = flags & ~ECI_PROC_SURVIVES;
 	*p = ECI_PROC_NULL;
-	char slave[64];
-	int pty = -1;
 	struct plan plan = {.argv = argv,
-			    .slave_path = slave,
 			    .mode = mode,
 			    .survives = flags & ECI_PROC_SURVIVES,
-			    .parent = getpid()};
+			    .parent = getpid(),
+			    .pty = -1,
+			    .slave = -1};
 	for (int i = 0; i < PIPES; i++)
 		plan.pipe[i][0] = plan.pipe[i][1] = -1;
 	plan.environ = make_environ(env);
-	int err = plan.environ ? prepare(&plan, &pty, slave, sizeof slave) : ENOMEM;
+	int err = plan.environ ? prepare(&plan) : ENOMEM;
 	if (!err)
 		err = run(p, &plan);
 	if (!err && mode == ECI_PROC_PTY) {
-		p->in = pty;
-		p->out = fcntl(pty, F_DUPFD_CLOEXEC, 3);
-		pty = -1;
+		p->in = keep(&plan.pty);
+		p->out = keep(&plan.slave);
 	} else if (!err) {
 		p->in = keep(&plan.pipe[IN][1]);
 		p->out = keep(&plan.pipe[OUT][0]);
 		p->err = keep(&plan.pipe[ERR][0]);
-		p->tty = keep(&pty);
-		if (mode == ECI_PROC_CTTY) /* nobody else holds it once the child's own is closed by exec: then it would
-					      end at once */
-			p->slave = open(slave, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		p->tty = keep(&plan.pty);
+		p->slave = keep(&plan.slave);
 	}
 	if (!err && (unblock(p->in) < 0 || unblock(p->out) < 0 || unblock(p->err) < 0 || unblock(p->tty) < 0))
 		err = errno;
@@ -240,7 +246,8 @@ int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *cons
 		shut(&plan.pipe[i][0]);
 		shut(&plan.pipe[i][1]);
 	}
-	shut(&pty);
+	shut(&plan.pty);
+	shut(&plan.slave);
 	free(plan.environ);
 	if (err && p->pid > 0) {
 		eci_proc_kill(p);

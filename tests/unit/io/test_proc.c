@@ -234,11 +234,13 @@ Test(proc, or_not_until_its_stdin_ends)
 	eci_proc_close(&p);
 }
 
-/* Each number of free descriptors up to one that is enough: an errno or a process, and none is lost. */
+/* Each number of free descriptors up to one that is enough: an errno, or a process with all that it should have; and
+ * none is lost. */
 Test(proc, at_the_limit_of_descriptors)
 {
 	struct rlimit old, low;
-	const char *argv[] = {"true", NULL};
+	const char *argv[] = {"echo", "up", NULL};
+	char out[8];
 	int before = descriptors(), started = 0, refused = 0, top = dup(0);
 
 	close(top);
@@ -252,6 +254,9 @@ Test(proc, at_the_limit_of_descriptors)
 			cr_assert(setrlimit(RLIMIT_NOFILE, &old) == 0);
 			if (err == 0) {
 				started++;
+				cr_expect(read_all(p.out, out, 3) == 2 && !memcmp(out, "up", 2), "mode %d, %d", mode,
+					  free_fds);
+				cr_expect((p.slave >= 0) == (mode == ECI_PROC_CTTY));
 				ended(&p);
 				eci_proc_close(&p);
 			} else {
