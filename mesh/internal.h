@@ -134,11 +134,13 @@ struct ectx_mesh {
 	atomic_uint lock_wanted; /* callers that wait for it */
 	pthread_t thread;
 	struct ev_loop *loop;
-	ev_async wake;
+	int wake_fd; /* an eventfd, of wake */
+	ev_io wake;
 	ev_timer timer;
 	ev_prepare prepare;
 	uint64_t wake_at_ms, held_ms, held_at; /* when the loop will wake by itself; how late it did, and when */
 	bool closing, stop, sleeping, sigpipe; /* sigpipe: a write met EPIPE since it was cleared */
+	bool woken;                            /* wake_fd was written, and not read yet */
 	bool started;                          /* a process, in this turn of the loop */
 	bool pumps_wait;                       /* some were not read in this turn */
 

@@ -18,7 +18,9 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LOCK_YIELDS 64
 #define HELD_MS 3000u /* no turn of the loop takes so long; and what comes of it is seen within that time */
@@ -90,8 +92,9 @@ static void acquire(struct ev_loop *loop)
 
 void eci_mesh_wake(ectx_mesh *m)
 {
-	if (m->sleeping)
-		ev_async_send(m->loop, &m->wake);
+	const uint64_t one = 1;
+	if (m->sleeping && !m->woken)
+		m->woken = write(m->wake_fd, &one, sizeof one) > 0;
 }
 
 void eci_wake_by(ectx_mesh *m, uint64_t when_ms)
@@ -175,9 +178,12 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 	(void)loop, (void)w, (void)events; /* it woke the loop: on_prepare does the rest */
 }
 
-static void on_wake(struct ev_loop *loop, ev_async *w, int events)
+static void on_wake(struct ev_loop *loop, ev_io *w, int events)
 {
-	(void)loop, (void)w, (void)events;
+	(void)events;
+	uint64_t count;
+	(void)!read(w->fd, &count, sizeof count);
+	((ectx_mesh *)ev_userdata(loop))->woken = false;
 }
 
 static void *run(void *arg)
@@ -206,8 +212,12 @@ int eci_loop_start(ectx_mesh *m)
 		return -1;
 	ev_set_userdata(m->loop, m);
 	ev_set_loop_release_cb(m->loop, release, acquire);
-	ev_async_init(&m->wake, on_wake);
-	ev_async_start(m->loop, &m->wake);
+	/* No ev_async: without a descriptor for that, libev ends the program. */
+	m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->wake_fd < 0)
+		return -1;
+	ev_io_init(&m->wake, on_wake, m->wake_fd, EV_READ);
+	ev_io_start(m->loop, &m->wake);
 	ev_prepare_init(&m->prepare, on_prepare);
 	ev_prepare_start(m->loop, &m->prepare);
 	ev_timer_init(&m->timer, on_timer, 0., 0.);

@@ -120,6 +120,8 @@ static void destroy(ectx_mesh *m)
 	eci_spawns_free(m->spawns); /* frees carriers, which need the loop */
 	if (m->links_fd >= 0)
 		(void)close(m->links_fd);
+	if (m->wake_fd >= 0)
+		(void)close(m->wake_fd);
 	eci_image_close(m);
 	if (m->loop)
 		ev_loop_destroy(m->loop);
@@ -204,7 +206,7 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 		m->ask_arg = o->ask_arg;
 		m->event_limit = o->event_limit ? o->event_limit : ECI_EVENT_LIMIT;
 		m->next_id = ECI_BLOCK_FACTOR;
-		m->event_fd = m->links_fd = -1;
+		m->event_fd = m->links_fd = m->wake_fd = -1;
 		m->image_fd = ECI_IMAGE_UNTRIED;
 		if (make_parts(m, o) && eci_loop_start(m) == 0) {
 			*out = m;
@@ -254,7 +256,7 @@ void ectx_mesh_free(ectx_mesh *m)
 		}
 	}
 	m->stop = true;
-	ev_async_send(m->loop, &m->wake);
+	eci_mesh_wake(m);
 	eci_unlock(m);
 	(void)pthread_join(m->thread, NULL);
 	destroy(m);

@@ -1,6 +1,7 @@
 /* What is left over: descriptors, memory and processes after hundreds of connects, losses and meshes. */
 #include "mesh_support.h"
 #include <malloc.h>
+#include <sys/resource.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { MESHES = 8, LOSSES = 10, CALLS = 100 }; /* they find a leak at once */
@@ -54,6 +55,37 @@ Test(leak, meshes_leave_nothing)
 		round_of(&w);
 	cr_expect(descriptors() == fds, "%d descriptors, %d before", descriptors(), fds);
 	cr_expect(held() < bytes + 16384, "%zu bytes, %zu before", held(), bytes);
+	world_close(&w);
+}
+
+/* Each number of free descriptors up to one that is enough for a context: an error or what was asked for, and the
+ * program goes on. */
+Test(leak, at_the_limit_of_descriptors)
+{
+	struct world w = world_open();
+	struct rlimit old, low;
+	int made = 0, refused = 0, connected = 0, fds = descriptors(), top = dup(0);
+	(void)close(top);
+	cr_assert(getrlimit(RLIMIT_NOFILE, &old) == 0);
+	for (int n = 0; n < 24; n++) {
+		ectx_mesh *m = NULL;
+		ectx_error err = {0};
+		low = (struct rlimit){(rlim_t)(top + n), old.rlim_max};
+		cr_assert(setrlimit(RLIMIT_NOFILE, &low) == 0);
+		if (ectx_mesh_new(&m, &(ectx_options){.topology = w.topology}, &err) < 0) {
+			refused++;
+			cr_expect(m == NULL && err.code == ECTX_E_NO_MEMORY);
+		} else {
+			made++;
+			connected += ectx_connect(get(m, "d"), WITHIN, &err) == ECTX_OK;
+			cr_expect(!err.status || err.code == ECTX_E_SPAWN_FAILED, "%d: %s: %s", n,
+				  ectx_code_name(err.code), err.saw);
+		}
+		ectx_mesh_free(m);
+		cr_assert(setrlimit(RLIMIT_NOFILE, &old) == 0);
+	}
+	cr_expect(refused > 0 && connected > 0 && connected < made);
+	cr_expect(descriptors() == fds, "%d descriptors, %d before", descriptors(), fds);
 	world_close(&w);
 }
 
