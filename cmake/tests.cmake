@@ -82,6 +82,7 @@ foreach(test ${tests})
   endif()
   set_tests_properties(mesh/${name} PROPERTIES LABELS "${labels}" COST 50 TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}")
 endforeach()
+target_link_options(mesh_test_memory PRIVATE -Wl,--wrap=calloc)
 # Where relays matter, once more with Python relays, and what takes too long for a sanitizer; that sees no more of them than of the
 # native ones.
 foreach(name test_asked test_call test_channel test_exec test_loss test_refused)

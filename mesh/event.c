@@ -5,7 +5,10 @@
  * makes one DONE at most; and one DROPPED of a context waits at most, which what it says next is added to.
  *
  * What is pushed out, or forgotten with its future, is found without a walk past all that the program does not take:
- * records have a list of their own, and a future knows how many it has. */
+ * records have a list of their own, and a future knows how many it has.
+ *
+ * Who waits for nothing but events would wait for ever for one that found no memory: DONE's is made with its future,
+ * INPUT's before ectx_future_write() says 0. */
 #include "mesh/event.h"
 #include "mesh/worker.h"
 
@@ -125,23 +128,28 @@ void eci_event_output(struct ectx_future *f, int stream, uint32_t slot, const ui
 
 void eci_event_done(struct ectx_future *f)
 {
-	struct eci_event_node *n = calloc(1, sizeof *n);
-	if (!n || f->done_event) {
-		free(n);
+	struct eci_event_node *n = f->done_node;
+	if (!n || f->done_event)
 		return;
-	}
 	f->done_event = true;
+	f->done_node = NULL;
 	n->ev = (ectx_event){.kind = ECTX_EVENT_DONE, .context = f->context, .future = f};
 	post(f->mesh, n);
 }
 
 void eci_event_input(struct ectx_future *f)
 {
-	struct eci_event_node *n = calloc(1, sizeof *n);
-	if (!n)
-		return;
+	struct eci_event_node *n = f->input_node;
+	f->input_node = NULL;
 	n->ev = (ectx_event){.kind = ECTX_EVENT_INPUT, .context = f->context, .future = f};
 	post(f->mesh, n);
+}
+
+bool eci_event_want_input(struct ectx_future *f)
+{
+	if (!f->input_node)
+		f->input_node = calloc(1, sizeof *f->input_node);
+	return f->input_node != NULL;
 }
 
 void eci_events_forget(struct ectx_future *f)

@@ -19,6 +19,7 @@ void eci_event_log(ectx_mesh *m, ectx_context *c, int level, const char *logger,
 void eci_event_dropped(ectx_mesh *m, ectx_context *c, uint64_t lines);
 void eci_event_output(struct ectx_future *f, int stream, uint32_t slot, const uint8_t *p, size_t n);
 void eci_event_done(struct ectx_future *f);
+bool eci_event_want_input(struct ectx_future *f); /* makes sure that the next one has memory; false: there is none */
 void eci_event_input(struct ectx_future *f);
 void eci_events_forget(struct ectx_future *f);
 void eci_events_free_all(ectx_mesh *m);

@@ -21,8 +21,10 @@
 struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op kind, long timeout_ms)
 {
 	struct ectx_future *f = calloc(1, sizeof *f);
-	if (!f)
+	if (!f || !(f->done_node = calloc(1, sizeof *f->done_node))) {
+		free(f);
 		return NULL;
+	}
 	eci_mesh_ref(m);
 	f->mesh = m;
 	f->context = f->at = c;
@@ -247,6 +249,8 @@ static void dispose(struct ectx_future *f)
 	ectx_error_clear(&f->error);
 	ectx_value_free(f->value);
 	free(f->program);
+	free(f->done_node);
+	free(f->input_node);
 	free(f);
 }
 

@@ -92,6 +92,8 @@ struct ectx_future {
 	uint64_t deadline_ms, timeout_ms; /* UINT64_MAX: none */
 	void *user;
 	bool done_event; /* an event was queued, or is not wanted yet */
+	struct eci_event_node *done_node,
+		*input_node; /* for the events DONE and INPUT, which must not find no memory */
 
 	struct eci_buf request; /* encoded CALL, EXEC: ready to send, but for stream handles */
 	char *program;          /* run: name it is served under */
@@ -141,8 +143,7 @@ struct ectx_mesh {
 	uint64_t wake_at_ms, held_ms, held_at; /* when the loop will wake by itself; how late it did, and when */
 	bool closing, stop, sleeping, sigpipe; /* sigpipe: a write met EPIPE since it was cleared */
 	bool woken;                            /* wake_fd was written, and not read yet */
-	bool started;                          /* a process, in this turn of the loop */
-	bool pumps_wait;                       /* some were not read in this turn */
+	bool started, pumps_wait;              /* in this turn of the loop: a process; some were not read */
 
 	struct eci_router *router;
 	struct eci_spawns *spawns;

@@ -153,23 +153,36 @@ void eci_outputs_close(struct ectx_future *f)
 
 /* ---- stdin ---- */
 
+/* There is no memory for it. What the command has so far must not pass for all of it. */
+static long cannot_write(struct ectx_future *f)
+{
+	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_MEMORY, "its input", f->context);
+	return -1;
+}
+
+/* As ectx_future_write(), of what there is room for. */
+static long write_some(struct ectx_future *f, const char *p, size_t n)
+{
+	if (!n && (f->state == ECI_OP_DONE || !f->input))
+		return -1;
+	if (!n) {
+		f->input_wanted = eci_event_want_input(f);
+		return f->input_wanted ? 0 : cannot_write(f);
+	}
+	int r = eci_stream_send(f->out, p, n, eci_now_ms());
+	if (r)
+		return r == -3 ? -1 : cannot_write(f); /* without a way there will be a loss */
+	f->line_open = f->terminal && p[n - 1] != '\n' && p[n - 1] != '\r' && p[n - 1] != END_OF_FILE;
+	return (long)n;
+}
+
 long ectx_future_write(ectx_future *f, const void *p, size_t n, long timeout_ms)
 {
 	long taken = -1;
 	eci_lock(f->mesh);
 	if (f->input && n) {
 		size_t room = eci_future_wait_room(f, timeout_ms);
-		n = n < room ? n : room;
-		if (n)
-			taken = eci_stream_send(f->out, p, n, eci_now_ms()) ? -1 : (long)n;
-		else if (f->state != ECI_OP_DONE && f->input)
-			taken = 0;
-		if (taken == 0)
-			f->input_wanted = true;
-		if (taken > 0) {
-			char last = ((const char *)p)[taken - 1];
-			f->line_open = f->terminal && last != '\n' && last != '\r' && last != END_OF_FILE;
-		}
+		taken = write_some(f, p, n < room ? n : room);
 	}
 	eci_unlock(f->mesh);
 	return taken;

@@ -1,11 +1,13 @@
 /* Memory that runs out below the mesh: each allocation of core/ and router/ fails once. A piece of work may fail or
- * meet its deadline; nothing may crash, hang or leak, and with memory again, a mesh must work. */
+ * meet its deadline; nothing may crash, hang or leak, and with memory again, a mesh must work. And memory that runs out
+ * in the mesh, of calloc(3), which here is the test's own (cmake/tests.cmake wraps it). */
 #include "core/mem.h"
 #include "mesh/asked.h"
 #include "mesh_support.h"
 #include <stdatomic.h>
 
 static atomic_long countdown = -1, failures;
+static atomic_bool no_calloc;
 
 /* In the place of io/mem.c, which the library takes from its archive only when nobody else has them. */
 void *eci_mem_alloc(size_t size)
@@ -23,6 +25,13 @@ void *eci_mem_alloc(size_t size)
 void eci_mem_free(void *p)
 {
 	free(p);
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return atomic_load(&no_calloc) ? NULL : __real_calloc(n, size);
 }
 
 Test(memory, every_allocation_of_a_new_mesh)
@@ -126,5 +135,62 @@ Test(memory, a_question_that_cannot_be_kept)
 	char command[128];
 	(void)snprintf(command, sizeof command, "rm -r %s/pkg", w.dir);
 	cr_assert(system(command) == 0);
+	world_close(&w);
+}
+
+/* Who waits for events only, as the program does. */
+Test(memory, an_end_is_told_without_memory)
+{
+	struct world w = world_open();
+	const char *argv[] = {"sh", "-c", "exec cat", NULL};
+	ectx_future *f = ectx_exec_start(get(w.mesh, "d"), &(ectx_exec){.argv = argv, .input = true}, WITHIN);
+	cr_assert(ectx_future_write(f, "x\n", 2, WITHIN) == 2);
+	ectx_future_set_user(f, &w);
+	atomic_store(&no_calloc, true);
+	ectx_future_end_input(f);
+	cr_assert(ectx_future_wait(f, WITHIN));
+	atomic_store(&no_calloc, false);
+	cr_expect(ectx_future_error(f)->code == ECTX_E_NO_MEMORY, "its output had none");
+	bool told = false;
+	for (ectx_event *e; (e = ectx_event_next(w.mesh, 0)) != NULL; ectx_event_free(e))
+		told |= e->kind == ECTX_EVENT_DONE && e->future == f;
+	cr_expect(told);
+	ectx_future_free(f);
+	world_close(&w);
+}
+
+/* Nor is 0 said by ectx_future_write() when no event could follow it. */
+Test(memory, input_that_waits_without_memory)
+{
+	struct world w = world_open();
+	const char *argv[] = {"sleep", "1000", NULL};
+	static const char zeroes[65536];
+	ectx_future *f = ectx_exec_start(get(w.mesh, "d"), &(ectx_exec){.argv = argv, .input = true}, WITHIN);
+	long n = ectx_future_write(f, zeroes, sizeof zeroes, WITHIN);
+	cr_assert(n > 0);
+	atomic_store(&no_calloc, true);
+	while (n > 0)
+		n = ectx_future_write(f, zeroes, sizeof zeroes, 0);
+	atomic_store(&no_calloc, false);
+	cr_expect(n == -1 && ectx_future_done(f), "%ld", n);
+	cr_expect(ectx_future_error(f)->code == ECTX_E_NO_MEMORY);
+	ectx_future_free(f);
+	world_close(&w);
+}
+
+/* What could not be sent is missing there: the command is no success. */
+Test(memory, input_that_cannot_be_sent)
+{
+	struct world w = world_open();
+	const char *argv[] = {"cat", NULL};
+	ectx_future *f = ectx_exec_start(get(w.mesh, "d"), &(ectx_exec){.argv = argv, .input = true}, WITHIN);
+	cr_assert(ectx_future_write(f, "x\n", 2, WITHIN) == 2);
+	nap_ms(200); /* nobody else wants any then */
+	atomic_store(&countdown, 0);
+	cr_expect(ectx_future_write(f, "y\n", 2, 0) == -1);
+	atomic_store(&countdown, -1);
+	ectx_future_end_input(f);
+	cr_expect(ectx_future_wait(f, WITHIN) && ectx_future_error(f)->code == ECTX_E_NO_MEMORY);
+	ectx_future_free(f);
 	world_close(&w);
 }
