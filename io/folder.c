@@ -3,7 +3,8 @@
  * call here that takes a name and opens it.
  *
  * A folder is read when it is first looked into and never again, so what a mesh serves does not change in its life, and
- * a question about something that is not there costs a binary search. A root may be a home directory, so nothing is
+ * a question about something that is not there costs a binary search. (But where there is no descriptor to read it by:
+ * it would be empty for ever.) A root may be a home directory, so nothing is
  * read ahead; the one search that goes down (is there Python below?) has a budget.
  *
  * Not taken in at all: hidden names, compiled and extension modules (they fit one interpreter on one machine), sockets,
@@ -32,6 +33,12 @@ struct eci_folder {
 	struct eci_folder *next_cut;
 	enum { PYTHON_UNKNOWN, PYTHON_NO, PYTHON_YES } python;
 };
+
+/* What says nothing of the disk: later, the same may be there. */
+static bool scarce(int error)
+{
+	return error == ENOMEM || error == EMFILE || error == ENFILE;
+}
 
 static char *join(const char *folder, const char *name)
 {
@@ -185,7 +192,7 @@ int eci_folder_scan(struct eci_folder *f, struct eci_fence *fence)
 	if (f->scanned)
 		return 0;
 	dir = opendir(f->real);
-	if (!dir && errno == ENOMEM)
+	if (!dir && scarce(errno))
 		return -1;
 	while (dir && rc == 0 && !cut && (entry = readdir(dir)))
 		if (name_taken_in(entry->d_name)) {
@@ -316,9 +323,10 @@ int eci_folder_read(const struct eci_folder *f, const struct eci_folder_item *it
 		return -1;
 	/* O_NONBLOCK: what was a file when the folder was read may be a FIFO now. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	rc = fd < 0 && scarce(errno) ? -1 : 1;
 	free(path);
 	if (fd < 0)
-		return 1;
+		return rc;
 	rc = read_all(fd, max, bytes, len);
 	close(fd);
 	if (rc) {

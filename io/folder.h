@@ -29,7 +29,7 @@ void eci_folder_free(struct eci_folder *f); /* and what lies below it. NULL-safe
 const char *eci_folder_real(const struct eci_folder *f);
 const char *eci_folder_rel(const struct eci_folder *f);
 
-/* Reads it, once. What is not readable is empty. 0, or -1 no memory. The items are sorted by name. */
+/* Reads it, once. What is not readable is empty. 0, or -1 no memory, or no descriptor. The items are sorted by name. */
 int eci_folder_scan(struct eci_folder *f, struct eci_fence *fence);
 struct eci_folder *eci_folder_next_cut(const struct eci_folder *f); /* of fence->cut */
 /* Of a folder that was scanned: */
@@ -41,7 +41,8 @@ struct eci_folder *eci_folder_enter(const struct eci_folder *f, struct eci_folde
  * or -1 no memory. */
 int eci_folder_has_python(struct eci_folder *f, struct eci_fence *fence, unsigned *budget);
 
-/* Content of a file, malloc'd. 0; 1: cannot be read, is no plain file, or has more than max bytes; -1: no memory. */
+/* Content of a file, malloc'd. 0; 1: cannot be read, is no plain file, or has more than max bytes; -1: no memory, or no
+ * descriptor. */
 int eci_folder_read(const struct eci_folder *f, const struct eci_folder_item *item, size_t max, uint8_t **bytes,
 		    size_t *len);
 

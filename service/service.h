@@ -49,7 +49,7 @@ struct eci_packing;
 /* What a responder needs from the world; io/roots.c implements it for real folders. */
 struct eci_source_ops {
 	/* Looks name (dotted module, or data path with '/', or listing ending in '/') up in what the roots hold; out
-	 * zeroed when missing. 0 or -1 (no memory). Names have been checked for form. */
+	 * zeroed when missing. 0 or -1 (no memory, or no descriptor). Names have been checked for form. */
 	int (*find)(void *ctx, const char *name, struct eci_source *out);
 	/* Appends p as zlib bytes, and says the first half of their SHA-256, as much at a time as one turn of the loop
 	 * may take. 1: it is not done, and goes on with the same arguments; *state is NULL before, and after 0 (done)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -328,6 +329,26 @@ Test(roots, folders_of_the_search)
 	put("one/wide/f/", "");
 	r = open_roots();
 	cr_expect_str_eq(look(r, "wide"), "missing");
+	eci_roots_free(r);
+}
+
+/* What cannot be read for want of a descriptor is not taken to be absent: not now, and not later. */
+Test(roots, without_a_descriptor)
+{
+	struct eci_roots *r = open_roots();
+	struct eci_source s;
+	struct rlimit old, none;
+
+	cr_assert(getrlimit(RLIMIT_NOFILE, &old) == 0);
+	none = (struct rlimit){3, old.rlim_max};
+	cr_assert(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	cr_expect(eci_roots_ops.find(r, "pkg.a", &s) == -1);
+	cr_assert(setrlimit(RLIMIT_NOFILE, &old) == 0);
+	cr_expect_str_eq(look(r, "pkg"), "2 pkg/__init__.py pkg [a loop names sub]");
+	cr_assert(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	cr_expect(eci_roots_ops.find(r, "pkg.a", &s) == -1);
+	cr_assert(setrlimit(RLIMIT_NOFILE, &old) == 0);
+	cr_expect_str_eq(look(r, "pkg.a"), "1 pkg/a.py a");
 	eci_roots_free(r);
 }
 
