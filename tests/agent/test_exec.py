@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Part `exec` of the Python agent (docs/protocol.md sections 4, 8, 9): commands, their streams, and the programs of `run`."""
+import errno
 import hashlib
 import os
+import resource
 import signal
 import sys
 
@@ -120,6 +122,29 @@ class Exec(support.Case):
             self.assertTrue(f.kind & driver.DEAD, (m, f))
             self.assertEqual(f.value()[0], 'bad-body', m)
         self.assertEqual(self.sh(c, 'echo still').out, b'still\n')
+
+    def test_at_the_limit_of_descriptors(self):
+        # Each number of free ones, up to enough: an errno or a command; and none is lost, or a shortage would never end.
+        c = self.ready()
+        self.do(c, 'true', k5=[24, 80])     # with what a terminal takes to be imported
+        pid, seen = c.hello.value()[4], set()
+
+        def held():
+            return sorted(map(int, os.listdir('/proc/%d/fd' % pid)))
+
+        before = held()
+        old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        for more in ({'k6': True}, {'k5': [24, 80], 'k6': True}):
+            for n in range(9):
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (before[-1] + 1 + n, old[1]))
+                j = self.do(c, 'true', **more)
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, old)
+                self.assertTrue(j.answer == [0, 0, 0] or j.answer[0] == 1 and j.answer[2] == errno.EMFILE, j.answer)
+                seen.add(j.answer[0])
+                if not j.answer[0] and 'k6' in more:
+                    c.send(driver.BULK | driver.END, j.handles[OUT], OUT, b'', raw=True)
+                self.until('it has what it had: %s %s %s' % (more, n, j.answer), lambda: held() == before)
+        self.assertEqual(seen, set([0, 1]))
 
     # ---- what it gets ----
 

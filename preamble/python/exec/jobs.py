@@ -9,7 +9,12 @@ def guard():
         if not EXEC_WATCH:
             r, w = os.pipe()
             agent = os.getpid()
-            pid = os.fork()
+            try:
+                pid = os.fork()
+            except OSError:
+                os.close(r)
+                os.close(w)
+                raise
             if not pid:
                 try:
                     os.setsid()
@@ -105,28 +110,37 @@ class Job:
         if slash not in name:
             x = env.get(pack('4B', 80, 65, 84, 72)) or raw_bytes(TEXT('/usr/bin:/bin'))
             paths = [os.path.join(x, name) for x in x.split(pack('B', 58))]
-        fds = []
+        made = []               # all of them closed, should one not be had, or the fork
         terminal = None
         stdin = ours = -1
-        if self.tty:
-            termios = __import__('termios')
-            fds += os.openpty()
-            fcntl.ioctl(fds[0], termios.TIOCSWINSZ, self.tty)
-            terminal = os.ttyname(fds[1])
-        else:
-            fds += os.pipe() + os.pipe()
-        if self.outs[0].input is not None:
-            if terminal:
-                ours = os.dup(fds[0])
+        try:
+            if self.tty:
+                termios = __import__('termios')
+                made += os.openpty()
+                fcntl.ioctl(made[0], termios.TIOCSWINSZ, self.tty)
+                terminal = os.ttyname(made[1])
             else:
-                stdin, ours = os.pipe()
-        said = os.pipe()
-        for x in fds + list(said) + [stdin, ours]:
-            if x >= 0:
+                made += os.pipe()
+                made += os.pipe()
+            fds = made[:]
+            if self.outs[0].input is not None:
+                if terminal:
+                    ours = os.dup(fds[0])
+                    made.append(ours)
+                else:
+                    stdin, ours = os.pipe()
+                    made += [stdin, ours]
+            said = os.pipe()
+            made += said
+            for x in made:
                 keep(x)
-        if self.cancelled:
-            raise OSError(125, '')
-        self.pid = os.fork()
+            if self.cancelled:
+                raise OSError(125, '')
+            self.pid = os.fork()
+        except:
+            for x in made:
+                os.close(x)
+            raise
         if not self.pid:
             try:
                 self.become(fds, terminal, said[1], paths, env, stdin, ours)

@@ -16,6 +16,7 @@ def start(c, argv, env, mode):
     pipes = []
     slave = -1
     ours = []
+    said = ()
     try:
         if mode != 1:
             for i in range(3):
@@ -31,7 +32,7 @@ def start(c, argv, env, mode):
             keep(slave)         # Python 2 would let the child have it
         c.pid = os.fork()
     except OSError:
-        for fd in pipes + ours + [slave]:
+        for fd in pipes + ours + [slave] + list(said):
             if fd >= 0:
                 os.close(fd)
         raise
