@@ -243,7 +243,8 @@ __attribute__((used)) _Noreturn void native_main(long *stack)
 			last++;
 		native.args_len = (size_t)(last - argv[0]) + 1;
 	}
-	while (SYS3(NR_openat, -100, "/dev/null", SYS_RDWR) < 3) /* nothing of ours may become 0 to 2 */
+	/* Nothing of ours may become 0 to 2. Where it cannot be opened, none of them is known to be closed. */
+	while ((unsigned long)SYS3(NR_openat, -100, "/dev/null", SYS_RDWR) < 3)
 		;
 	(void)SYS3(NR_close_range, 3, -1, 0);
 	(void)SYS0(NR_setsid);

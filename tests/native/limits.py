@@ -41,6 +41,13 @@ def commands(s, name, command):
     s.equal('%s: its end' % name, agent.close(), 0)
 
 
+def no_null(s, command):
+    """Where /dev/null cannot be opened (none is there, or, as here, no descriptor is left) it begins all the same."""
+    agent = Agent(['sh', '-c', 'ulimit -Sn 4; exec "$@" 3<&0', 'sh'] + command)
+    s.equal('begun with no descriptor left: a command', agent.run(['echo', 'up']), ([0, 0, 0], b'up\n'))
+    s.equal('its end', agent.close(), 0)
+
+
 def opens(s, command):
     """OPEN takes its own words, and nothing that begins like them."""
     agent = Agent(command)
