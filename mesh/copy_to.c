@@ -229,7 +229,11 @@ static void together(void *arg)
 	struct eci_copy_target **of = calloc(j->n, sizeof(struct eci_copy_target *));
 	struct eci_feeder *f = malloc(sizeof *f);
 	struct eci_cast cast = {0};
-	size_t n = v && of && f ? open_group(j, gid, v, of) : 0;
+	bool memory = v && of && f;
+	size_t n = memory ? open_group(j, gid, v, of) : 0;
+	for (size_t i = 0; i < j->n && !memory; i++) /* each has failed: nobody else looks after them */
+		if (!j->v[i].gone && !j->v[i].by_shell)
+			eci_target_fail(&j->v[i], ECTX_E_NO_MEMORY, "");
 	if (n) {
 		(void)eci_cast_init(&cast, j->k.mesh, gid, v, n);
 		eci_feeder_init(f, &j->s, 0, of[0]->algorithm, &eci_form_values);

@@ -2,12 +2,15 @@
  * meet its deadline; nothing may crash, hang or leak, and with memory again, a mesh must work. And memory that runs out
  * in the mesh, of calloc(3), which here is the test's own (cmake/tests.cmake wraps it). */
 #include "core/mem.h"
+#include "econtext/copy.h"
 #include "mesh/asked.h"
+#include "mesh/copy.h"
 #include "mesh_support.h"
 #include <stdatomic.h>
 
 static atomic_long countdown = -1, failures;
 static atomic_bool no_calloc;
+static atomic_size_t no_calloc_of; /* bytes: nor of so many */
 
 /* In the place of io/mem.c, which the library takes from its archive only when nobody else has them. */
 void *eci_mem_alloc(size_t size)
@@ -31,7 +34,8 @@ void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
-	return atomic_load(&no_calloc) ? NULL : __real_calloc(n, size);
+	bool none = atomic_load(&no_calloc) || (n && n * size == atomic_load(&no_calloc_of));
+	return none ? NULL : __real_calloc(n, size);
 }
 
 Test(memory, every_allocation_of_a_new_mesh)
@@ -192,5 +196,26 @@ Test(memory, input_that_cannot_be_sent)
 	ectx_future_end_input(f);
 	cr_expect(ectx_future_wait(f, WITHIN) && ectx_future_error(f)->code == ECTX_E_NO_MEMORY);
 	ectx_future_free(f);
+	world_close(&w);
+}
+
+/* A group for which there is no memory has failed, each of it: it is no copy of nothing. */
+Test(memory, a_copy_to_a_group)
+{
+	struct world w = world_open();
+	ectx_context *v[] = {get(w.mesh, "d"), get(w.mesh, "e")};
+	char from[96], to[96];
+	ectx_error err = {0};
+	ectx_copy_result r = {0};
+	put_file(w.dir, "file", "content", 0644);
+	(void)snprintf(from, sizeof from, "%s/file", w.dir);
+	(void)snprintf(to, sizeof to, "%s/copy", w.dir);
+	const char *sources[] = {from, NULL};
+	atomic_store(&no_calloc_of, 2 * sizeof(struct eci_cast_member));
+	enum ectx_status status = ectx_copy_to(v, 2, sources, to, NULL, &r, &err);
+	atomic_store(&no_calloc_of, 0);
+	cr_expect(status == ECTX_INTERNAL && err.code == ECTX_E_NO_MEMORY, "%d %s", (int)status,
+		  ectx_code_name(err.code));
+	cr_expect(access(to, F_OK) != 0);
 	world_close(&w);
 }
