@@ -25,7 +25,6 @@ size_t eci_text_cut(const char *text, size_t max); /* send.c */
 
 /* ---- interval.c ---- */
 bool eci_iv_has(const struct eci_interval *v, uint32_t n, uint32_t id);
-bool eci_iv_meets(const struct eci_interval *v, uint32_t n, uint32_t lo, uint32_t hi);
 bool eci_iv_inside(const struct eci_interval *v, uint32_t n, uint32_t lo, uint32_t hi);
 /* Adds [lo, hi] and merges; false if that would make more than ECI_INTERVALS_MAX. v has room for that many. */
 bool eci_iv_add(struct eci_interval *v, uint32_t *n, uint32_t lo, uint32_t hi);

@@ -17,14 +17,6 @@ bool eci_iv_has(const struct eci_interval *v, uint32_t n, uint32_t id)
 	return eci_iv_inside(v, n, id, id);
 }
 
-bool eci_iv_meets(const struct eci_interval *v, uint32_t n, uint32_t lo, uint32_t hi)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if (lo <= v[i].hi && hi >= v[i].lo)
-			return true;
-	return false;
-}
-
 bool eci_iv_inside(const struct eci_interval *v, uint32_t n, uint32_t lo, uint32_t hi)
 {
 	for (uint32_t i = 0; i < n; i++)

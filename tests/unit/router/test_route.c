@@ -210,3 +210,49 @@ Test(route, grant_past_a_full_link_is_answered)
 	cr_assert_eq(drop_output(w, w->kid[0]), 0);
 	world_free(w);
 }
+
+/* No block that holds my own id, at either end. */
+Test(route, grant_of_my_own_id)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	static const uint64_t lo[] = {ME, ME - 7};
+	for (size_t i = 0; i < 2; i++) {
+		feed_pair(w, w->up, 72, 0, ECI_H_GRANT, 300, lo[i], 8);
+		cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 300, "no-authority", 72));
+	}
+	cr_assert_eq(drop_output(w, w->kid[0]), 0);
+	world_free(w);
+}
+
+/* The first block beyond a child's own has an array of its own, and the table of routes must grow: whichever has no
+ * memory, all is as it was. */
+extern long eci_test_fail_after;
+Test(route, grant_without_memory)
+{
+	for (long n = 0; n < 2; n++) {
+		struct world *w = world_relay();
+		w->r->routes_cap = w->r->nroutes;
+		eci_test_fail_after = n;
+		cr_assert_eq(eci_link_grant(w->kid[0], 4096, 4103), -1, "%ld", n);
+		eci_test_fail_after = -1;
+		cr_assert(w->kid[0]->niv == 1 && !eci_iv_has(w->r->own, w->r->nown, 4096));
+		cr_assert_eq(eci_link_grant(w->kid[0], 4096, 4103), 0);
+		cr_assert_eq(eci_router_link_to(w->r, 4103), w->kid[0]);
+		world_free(w);
+	}
+}
+
+/* Lost is what lay in a lost link's block; what is beside it was never there. */
+Test(route, beside_a_lost_block)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	eci_link_lost(w->kid[2], "eof", "", w->now);
+	for (uint32_t id = 95; id <= 112; id++) {
+		feed(w, w->up, ECI_CALL, 0, id, 0, ECI_H_CALL, 301, "\xF6", 1);
+		cr_assert(take(w, w->up, &f));
+		cr_assert(is_dead(w, &f, 0, 301, id == 95 || id == 112 ? "no-route" : "lost", id));
+	}
+	world_free(w);
+}
