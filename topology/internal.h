@@ -198,7 +198,7 @@ int eci_target_node(const ectx_topology *t, const struct eci_entry *e, const cha
  * or without children, less what `native` forbids. count 0: nothing is left. */
 struct eci_agents eci_agents_of(const ectx_topology *t, const struct eci_entry *e, bool children);
 struct eci_agents eci_agents_default(bool children);
-/* For show and plan: "python", "native, python"; static. */
+/* For show, of the default ones: "native, python" or "python, native"; static. */
 const char *eci_agents_name(struct eci_agents a);
 bool eci_context_here(const ectx_topology *t, uint32_t context); /* on the master's own machine */
 char *eci_context_name(const ectx_topology *t, uint32_t context, struct eci_arena *a);

@@ -101,8 +101,6 @@ struct eci_agents eci_agents_of(const ectx_topology *t, const struct eci_entry *
 
 const char *eci_agents_name(struct eci_agents a)
 {
-	if (a.count < 2)
-		return a.count && a.kind[0] == ECI_AGENT_NATIVE ? "native" : "python";
 	return a.kind[0] == ECI_AGENT_NATIVE ? "native, python" : "python, native";
 }
 

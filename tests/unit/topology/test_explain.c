@@ -144,6 +144,43 @@ Test(plan, agents_by_children_by_order_and_by_policy)
 	agents("nodes: {b: {native: never, agent: [native, python]}}", "b", "p");
 }
 
+/* Where the master dials, paths are its own: beside the topology, or below its home. Where a relay does, they are the
+ * relay's, and its ssh expands them. A program without a slash is looked for by whoever starts it. */
+Test(plan, paths_are_those_of_who_dials)
+{
+	static const char text[] =
+		"econtext: 1\n"
+		"defaults: {title: T, ssh: {identity: key, config: ~/conf, program: ./ssh}}\n"
+		"nodes:\n"
+		"  m: {ssh: {host: \"%n%%%n.x\", config: \"~\"}, become: [{as: root, program: ./sudo}]}\n"
+		"  r: {via: m, become: [{as: root, program: ./sudo}]}\n"
+		"  p: {ssh: {identity: /key, config: ~jdoe/conf, program: ssh}}\n"
+		"  l: {local: {}, become: [{as: root, program: ./sudo}]}\n";
+	static const char *const names[] = {"m", "m:root", "r", "r:root", "p", "l", "l:root"};
+	static const char *const due[][3] = {{"d/key", "/home/me", "d/./ssh"}, {NULL, NULL, "./sudo"},
+					     {"key", "~/conf", "./ssh"},       {NULL, NULL, "./sudo"},
+					     {"/key", "~jdoe/conf", "ssh"},    {NULL, NULL, NULL},
+					     {NULL, NULL, "d/./sudo"}};
+	ectx_error e = {0};
+	struct eci_plan p;
+	setenv("HOME", "/home/me", 1);
+	ectx_topology *t = ectx_topology_parse(text, strlen(text), "d/f.yaml", &e);
+	cr_assert(t, "%s", e.saw);
+	cr_assert_eq(eci_plan_make(t, names, 7, &p, &e), 0);
+	for (size_t i = 0; i < 7; i++) {
+		const struct eci_target *at = &p.items[p.wanted[i]].target;
+		const char *const got[] = {at->identity, at->config, at->program};
+		for (int k = 0; k < 3; k++)
+			cr_expect(due[i][k] ? got[k] && !strcmp(got[k], due[i][k]) : !got[k], "%s, %d: %s", names[i], k,
+				  got[k]);
+		cr_expect_str_eq(at->title, "T");
+	}
+	cr_expect_str_eq(p.items[p.wanted[0]].target.host, "m%m.x");
+	cr_expect_null(p.items[p.wanted[5]].target.host, "a local one has none of ssh's");
+	eci_plan_deinit(&p);
+	ectx_topology_free(t);
+}
+
 Test(plan, of_nothing_is_empty)
 {
 	ectx_topology *t = parse();
