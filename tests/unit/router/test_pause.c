@@ -389,3 +389,84 @@ Test(pause, a_parent_that_ignores_it)
 	cr_assert_eq(w->broken, 0);
 	world_free(w);
 }
+
+/* While the rest of a part that was resumed drains, a part of that is paused: what is for it stops, what waits already
+ * and what comes, and the rest goes on. */
+Test(pause, a_smaller_part_while_the_rest_drains)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	int n = 0;
+	pause_(w, 104, 112);
+	down(w, 105);
+	for (int i = 0; i < 17; i++)
+		down(w, 110);
+	cr_assert(said(w, ECI_H_PAUSE, 104, 112));
+	resume(w, 104, 112);
+	pause_(w, 104, 108);
+	down(w, 106);
+	for (; take(w, w->kid[2], &f); n++) {
+		cr_assert_eq(f.dst, 110);
+		feed_int(w, w->kid[2], 96, ECI_H_ACK, eci_wire(f.len));
+	}
+	cr_assert_eq(n, 17);
+	cr_assert(said(w, ECI_H_RESUME, 104, 112) && silent(w));
+	world_free(w);
+}
+
+/* The same part; and a RESUME more than there were PAUSEs. */
+Test(pause, the_same_part_while_the_rest_drains)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	pause_(w, 104, 112);
+	for (int i = 0; i < 17; i++)
+		down(w, 105);
+	cr_assert(said(w, ECI_H_PAUSE, 104, 112));
+	resume(w, 104, 112);
+	pause_(w, 104, 112);
+	cr_assert_not(take(w, w->kid[2], &f));
+	resume(w, 104, 112);
+	resume(w, 104, 112);
+	while (w->kid[2]->bulk_bytes > ECI_RESUME_AT)
+		cr_assert(silent(w) && read_frames(w, w->kid[2], 1) == 1);
+	cr_assert(said(w, ECI_H_RESUME, 104, 112) && silent(w));
+	world_free(w);
+}
+
+/* What was held for it counts for the link again, at once. */
+Test(pause, a_resumed_part_may_be_too_much_for_the_link)
+{
+	struct world *w = world_relay();
+	pause_(w, 104, 112);
+	for (int i = 0; i < 10; i++) {
+		down(w, 104);
+		down(w, 97);
+	}
+	cr_assert(silent(w));
+	resume(w, 104, 112);
+	cr_assert(said(w, ECI_H_PAUSE, 96, 112));
+	world_free(w);
+}
+
+Test(pause, what_was_not_said_is_not_taken_back)
+{
+	struct world *w = world_relay();
+	pause_(w, 104, 112);
+	down(w, 104);
+	eci_link_lost(w->kid[2], "eof", "", w->now);
+	cr_assert(silent(w));
+	world_free(w);
+}
+
+extern long eci_test_fail_after;
+Test(pause, without_memory_for_it_the_link_ends)
+{
+	struct world *w = world_relay();
+	eci_test_fail_after = 0;
+	eci_pause_got(w->kid[2], 104, 111);
+	eci_test_fail_after = -1;
+	cr_assert(w->broken == 1 && w->broken_link == w->kid[2] && !w->kid[2]->pauses);
+	cr_assert_str_eq(w->reason, "queue-overflow");
+	world_free(w);
+}
