@@ -301,3 +301,86 @@ Test(modcache, names_of_255_bytes_and_not_a_byte_more)
 			    10),
 		     0);
 }
+
+/* What the child is told of the slot that it named: how its answer begins, or the reason of a dead one. */
+static void told(const char *begins, size_t n, bool dead)
+{
+	struct eci_frame f;
+	uint8_t body[1024];
+	cr_assert(last(kid, 300, &f, body), "nothing");
+	cr_expect(f.flags == (dead ? ECI_F_DEAD : 0) && !memcmp(body, begins, n), "%u: %.20s", f.flags, body);
+}
+
+static void answered(uint32_t slot, uint8_t flags, const char *body, size_t n)
+{
+	cr_assert_neq(slot, 0);
+	feed(up, (struct eci_frame){.cls = flags ? ECI_CONTROL : ECI_CALL, .flags = flags, .dst = ME, .handle = slot},
+	     body, n);
+}
+
+/* A child that is gone waits no more; who else does gets the answer. */
+Test(modcache, only_who_is_forgotten_waits_no_more)
+{
+	struct eci_frame f;
+	uint8_t body[1024];
+	uint32_t slot = ask("a", 1);
+	eci_modcache_forget(cache, KID);
+	answered(slot, 0,
+		 "\x81\x82\x61"
+		 "a\0",
+		 5);
+	cr_assert_not(last(kid, 300, &f, body));
+	slot = ask("b", 1);
+	eci_modcache_forget(cache, KID + 1);
+	answered(slot, 0,
+		 "\x81\x82\x61"
+		 "b\0",
+		 5);
+	told("\x81\x82\x61"
+	     "b\0",
+	     5, false);
+}
+
+Test(modcache, why_there_is_none)
+{
+	static const char lost[] = "\x84\x64"
+				   "lost\0\0\x60",
+			  bad[] = "\x84\x68"
+				  "bad-body";
+	answered(ask("a", 1), ECI_F_DEAD, lost, 9);
+	told(lost, 6, true);
+	answered(ask("a", 1), 0, "\x81\x82\x61", 3);
+	told(bad, 10, true);
+	answered(ask("a", 1), 0,
+		 "\x81\x82\x61"
+		 "b\0",
+		 5);
+	told(bad, 10, true);
+	cr_expect(has("b"), "what came instead is kept");
+}
+
+/* An answer of nothing would be taken for one. */
+extern long eci_test_fail_after;
+Test(modcache, without_memory_for_an_answer)
+{
+	struct eci_frame f = {.cls = ECI_CALL, .dst = ME, .src = KID, .handle = ECI_H_GET_MODULE, .reply_to = 300};
+	uint8_t body[1024];
+	answered(ask("a", 1), 0,
+		 "\x81\x82\x61"
+		 "a\0",
+		 5);
+	told("\x81", 1, false);
+	for (long n = 0; n < 4; n++) {
+		eci_modcache_forget(cache, KID);
+		eci_test_fail_after = n;
+		feed(kid, f,
+		     "\x81\x61"
+		     "a",
+		     3);
+		eci_test_fail_after = -1;
+		if (last(kid, 300, &f, body))
+			cr_expect(f.flags == ECI_F_DEAD || body[0] == 0x81, "%ld: %02x", n, body[0]);
+		f = (struct eci_frame){
+			.cls = ECI_CALL, .dst = ME, .src = KID, .handle = ECI_H_GET_MODULE, .reply_to = 300};
+	}
+}
