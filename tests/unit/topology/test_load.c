@@ -156,6 +156,15 @@ Test(load, limits_of_depth)
 		"nodes and become steps count: use a shorter way");
 	free(at);
 	free(past);
+	/* the second of two, with a step */
+	at = repeated(NODES "  n-1: {}\n", "  n#: {via: n$}\n", "", 60, "  x[1-2]: {via: n59, become: [{as: r}]}\n");
+	past = repeated(NODES "  n-1: {}\n", "  n#: {via: n$}\n", "", 61,
+			"  x[1-2]: {via: [n58, n60], become: [{as: r}]}\n");
+	takes(at);
+	refuses(past, "f.yaml:65:3: nodes: \"x2\" is more than 63 hops from the master",
+		"nodes and become steps count: use a shorter way");
+	free(at);
+	free(past);
 	/* with the root and nodes: 16 and 17 */
 	at = repeated(NODES "  a: ", "[", "", 14, "]]]]]]]]]]]]]]\n");
 	past = repeated(NODES "  a: ", "[", "", 15, "]]]]]]]]]]]]]]]\n");
