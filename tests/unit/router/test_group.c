@@ -63,6 +63,7 @@ Test(group, one_copy_a_link_and_each_its_part)
 	cr_assert_eq(copies(w, w->kid[1], 63), 1);
 	cr_assert_eq(copies(w, w->kid[2], 63), 0);
 	cr_assert(w->delivered == 1 && w->last.dst == 7 && w->from == ECI_FROM_PARENT, "64 is a member");
+	cr_assert_not(take(w, w->up, &f), "nobody is told that it went well");
 	world_free(w);
 }
 
@@ -169,6 +170,14 @@ Test(group, bodies_that_do_not_decode_end_the_link)
 	for (size_t i = 0; i < 6; i++) {
 		struct world *w = world_relay();
 		feed(w, w->up, ECI_CONTROL, 0, ME, 0, ECI_H_GROUP, 300, bad[i], len[i]);
+		cr_assert(w->broken == 1 && w->broken_link == w->up, "body %zu", i);
+		cr_assert_str_eq(w->reason, "bad-body");
+		world_free(w);
+	}
+	static const char *const none[] = {"\xF6", "\x80", "\x81\x61x"};
+	for (size_t i = 0; i < 3; i++) {
+		struct world *w = world_relay();
+		feed(w, w->up, ECI_CONTROL, 0, ME, 0, ECI_H_UNGROUP, 300, none[i], strlen(none[i]));
 		cr_assert(w->broken == 1 && w->broken_link == w->up, "body %zu", i);
 		cr_assert_str_eq(w->reason, "bad-body");
 		world_free(w);
@@ -330,6 +339,41 @@ Test(group, no_memory_for_a_shared_body)
 		cr_assert_eq(w->r->blob_bytes, 0);
 		world_free(w);
 	}
+}
+
+Test(group, no_memory_for_its_members)
+{
+	static uint8_t bytes[ECI_FRAME_HEADER + 7];
+	struct world *w = world_relay();
+	struct eci_frame f = {
+		.cls = ECI_CONTROL, .hops = 64, .dst = ME, .handle = ECI_H_GROUP, .reply_to = 300, .len = 7};
+	eci_frame_pack(bytes, &f);
+	memcpy(bytes + ECI_FRAME_HEADER, "\x82\x07\x82\x18\x48\x18\x49", 7);
+	eci_test_fail_after = 0;
+	eci_link_feed(w->up, bytes, sizeof bytes, w->now);
+	eci_test_fail_after = -1;
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 300, "busy", ME));
+	cr_assert(!w->broken && !eci_group_find(w->r, 7));
+	world_free(w);
+}
+
+/* Whoever sent a large one knows when it has left for all of them. */
+Test(group, gone_when_no_link_has_any_of_it)
+{
+	static const uint8_t zeros[ECI_BULK_BODY_MAX];
+	struct world *w = world_master();
+	struct eci_frame f;
+	struct eci_interval v = {72, 87};
+	cr_assert(eci_router_group(w->r, 9, &v, 1, w->now) == 0 && drop_output(w, w->kid[0]) &&
+		  drop_output(w, w->kid[1]));
+	cr_assert_eq(eci_router_send(w->r, ECI_BULK, ECI_F_MULTICAST, 9, 300, 300, zeros, sizeof zeros, w->now), 0);
+	cr_assert(eci_router_group_gone(w->r, 9, 301) && eci_router_group_gone(w->r, 10, 300));
+	for (int i = 0; i < 2; i++) {
+		cr_assert_not(eci_router_group_gone(w->r, 9, 300));
+		cr_assert(take(w, w->kid[i], &f) && f.flags & ECI_F_MULTICAST);
+	}
+	cr_assert(eci_router_group_gone(w->r, 9, 300));
+	world_free(w);
 }
 
 /* It is held like all else, though: past HELD_AT the rest is paused, and past HELD_MAX nothing is taken. */

@@ -256,7 +256,7 @@ static void at_answer(size_t children, size_t bytes, bool past)
 	size_t own = put_entry(&sized, "y", "", 0, 70000) - 70000;
 	eci_buf_deinit(&sized);
 	put_entry(&b, "a", "xy", 0, 1);
-	size_t x = put_entry(&b, "x", "", children / 2, bytes / 2);
+	size_t x = put_entry(&b, "x", children ? "y" : "", children / 2 - (children > 0), bytes / 2);
 	put_entry(&b, "y", "", children - children / 2 + (children && past), bytes ? bytes - x - own + past : 0);
 	put_entry(&b, "d", "y", 0, 1);
 	fetch_all("a", &b, 4);
