@@ -85,19 +85,19 @@ Test(words, what_does_not_decode)
 		const char *body;
 		size_t n;
 	} bad[] = {{"\x80", 1},
-		   {"\xA1\x00\xF6", 3},          /* a number is never null */
-		   {"\xA1\x01\xF6", 3},          /* nor is argv */
-		   {"\xA1\x01\x80", 3},          /* or empty */
-		   {"\xA1\x01\x81\x01", 4},      /* a word that is none */
+		   {"\xA1\x00\xF6", 3},     /* a number is never null */
+		   {"\xA1\x01\xF6", 3},     /* nor is argv */
+		   {"\xA1\x01\x80", 3},     /* or empty */
+		   {"\xA1\x01\x81\x01", 4}, /* a word that is none */
 		   {"\xA1\x01\x81\x62"
 		    "a\0",
 		    6},
 		   {"\xA1\x01\x81\x62\0a", 6},
-		   {"\xA1\x01\x98\xFF\x60", 5},  /* more words than bytes */
+		   {"\xA1\x01\x98\xFF\x60", 5}, /* more words than bytes */
 		   {"\xA1\x01\x82\x60", 4},
 		   {"\xA1\x02\xA1\x61K\x01", 6}, /* a value that is none */
 		   {"\xA1\x02\xA1\xF6\x61V", 6},
-		   {"\xA1\x04\x81\x01", 4},      /* a size is two numbers */
+		   {"\xA1\x04\x81\x01", 4}, /* a size is two numbers */
 		   {"\xA1\x04\x83\x01\x02\x03", 6},
 		   {"\xA1\x04\x82\x01\x61x", 5},
 		   {"\xA1\x05\x01", 3}};

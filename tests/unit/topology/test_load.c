@@ -259,7 +259,7 @@ Test(load, every_setting_is_taken)
 	      "        program: ./ssh}}\n"
 	      "secrets:\n"
 	      "  p: {prompt: \"sudo password\"}\n"
-	      "  e: {env: APP_PW}\n"
+	      "  e: {env: APP_PW09}\n"
 	      "  d: {fd: 3}\n"
 	      "  f: {file: pw}\n"
 	      "  c: {command: [pass, show, x]}\n"
