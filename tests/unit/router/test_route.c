@@ -256,3 +256,21 @@ Test(route, beside_a_lost_block)
 	}
 	world_free(w);
 }
+
+/* To the last id, and not around it. */
+Test(route, grant_up_to_the_last_id)
+{
+	static const uint64_t bad[][2] = {
+		{UINT32_MAX - 6u, 8}, {UINT64_C(1) << 32, 8}, {UINT64_MAX - 3, 8}, {2, UINT64_MAX}, {4096, 0}};
+	struct world *w = world_relay();
+	struct eci_frame f;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		for (uint32_t to = ME; to <= 72; to += 8) {
+			feed_pair(w, w->up, to, 0, ECI_H_GRANT, 300, bad[i][0], bad[i][1]);
+			cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 300, "bad-body", to), "%zu", i);
+		}
+	feed_pair(w, w->up, ME, 0, ECI_H_GRANT, 300, UINT32_MAX - 7u, 8);
+	cr_assert(take(w, w->up, &f) && f.handle == 300 && !f.flags);
+	cr_assert(eci_iv_has(w->r->own, w->r->nown, UINT32_MAX));
+	world_free(w);
+}

@@ -340,6 +340,26 @@ Test(rules, echo)
 	feed(w, w->kid[0], ECI_CALL, 0, ME, 72, ECI_H_ECHO, 300, "x", 1);
 	cr_assert(take(w, w->kid[0], &f));
 	cr_assert(is_dead(w, &f, 72, 300, "no-authority", ME));
+	feed(w, w->up, ECI_CALL, 0, ME, 0, ECI_H_ECHO, 0, "x", 1);
+	cr_assert_eq(FORWARDED(w->up), 0, "nobody waits for it");
+	world_free(w);
+}
+
+/* An answer that finds no room is one all the same. */
+Test(rules, echo_without_room_for_the_answer)
+{
+	static const uint8_t zeros[ECI_FRAME_BODY_MAX];
+	struct world *w = world_relay();
+	struct eci_frame f;
+	const int n = ECI_ANSWERS_MAX / sizeof zeros + 1;
+	int whole = 0, busy = 0;
+	for (int i = 0; i < n; i++)
+		feed(w, w->up, ECI_CALL, 0, ME, 0, ECI_H_ECHO, 300, zeros, sizeof zeros);
+	while (take(w, w->up, &f)) {
+		whole += f.cls == ECI_CALL;
+		busy += f.cls == ECI_CONTROL && is_dead(w, &f, 0, 300, "busy", ME);
+	}
+	cr_assert(whole < n && whole + busy == n, "%d, %d", whole, busy);
 	world_free(w);
 }
 
