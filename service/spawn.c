@@ -269,11 +269,24 @@ static bool parse_spawn(struct request *q, struct eci_cbor *c)
 	return eci_words_read(c, q, spawn_words, sizeof spawn_words / sizeof *spawn_words) && q->argv && q->mode <= 2;
 }
 
-static void failed_to_start(struct eci_spawn *s, const char *program, int err, uint64_t now_ms)
+static void never_began(struct eci_spawn *s, struct eci_buf *b, uint64_t now_ms)
 {
-	struct eci_buf b = event(7, 3);
-	eci_words_why(&b, program, s->all->host->explain(s->all->ctx, err), err);
+	unlist(s);
+	send_event(s, b, now_ms);
+	forget(s);
+}
+
+bool eci_spawn_begun(struct eci_spawn *s, int pid, const uint8_t *why, size_t n, uint64_t now_ms)
+{
+	struct eci_buf b = n ? event(7, 3) : event(0, 2);
+	if (n) {
+		(void)eci_buf_append(&b, why, n);
+		never_began(s, &b, now_ms);
+		return false;
+	}
+	eci_cbor_put_uint(&b, (uint64_t)pid);
 	send_event(s, &b, now_ms);
+	return true;
 }
 
 /* The block must be this router's to give: no link's, and promised to no other process. */
@@ -306,14 +319,12 @@ static void spawn(struct eci_spawns *all, const struct eci_frame *f, struct eci_
 		all->dials++;
 		s->proc = all->host->start(all->ctx, s, (const char *const *)q.argv, (const char *const *)q.env,
 					   (int)q.mode, &err, &pid);
-		if (s->proc) {
-			struct eci_buf b = event(0, 2);
-			eci_cbor_put_uint(&b, (uint64_t)pid);
-			send_event(s, &b, now_ms);
-		} else {
-			unlist(s);
-			failed_to_start(s, q.argv[0], err, now_ms);
-			forget(s);
+		if (!s->proc) {
+			struct eci_buf b = event(7, 3);
+			eci_words_why(&b, q.argv[0], all->host->explain(all->ctx, err), err);
+			never_began(s, &b, now_ms);
+		} else if (pid) {
+			(void)eci_spawn_begun(s, pid, NULL, 0, now_ms);
 		}
 	}
 	eci_mem_free(q.argv);

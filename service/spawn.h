@@ -13,7 +13,7 @@ struct eci_spawn;  /* one of them */
 
 struct eci_spawn_host {
 	/* Starts argv (env: "K=V" and "K" to unset); NULL and *err (errno) if it could not. The result is the host's
-	 * own object, alive until free(). */
+	 * own object, alive until free(). *pid 0: whether it is that program shows later, by eci_spawn_begun(). */
 	void *(*start)(void *ctx, struct eci_spawn *s, const char *const *argv, const char *const *env, int mode,
 		       int *err, int *pid);
 	void (*write)(void *ctx, void *proc, bool tty, const uint8_t *p,
@@ -34,6 +34,9 @@ uint64_t eci_spawns_dials(const struct eci_spawns *s);
 bool eci_spawns_deliver(struct eci_spawns *s, const struct eci_frame *f, uint64_t now_ms);
 
 /* ---- what the host reports ---- */
+/* It is its program now (n 0), or never will be: why is the end of that event then, as eci_words_why() writes it, and s
+ * and the host's object are freed: false. */
+bool eci_spawn_begun(struct eci_spawn *s, int pid, const uint8_t *why, size_t n, uint64_t now_ms);
 void eci_spawn_output(struct eci_spawn *s, int which /* 1 out, 2 err, 3 tty */, const uint8_t *p, size_t n,
 		      uint64_t now_ms);
 /* What comes over its link, before that is fed with it. What the link begins with is no frame where somebody else

@@ -28,11 +28,9 @@ static void *spawn_start(void *ctx, struct eci_spawn *s, const char *const *argv
 			 int *err, int *pid)
 {
 	struct native_plan plan = {(char **)argv, (char **)env, .mode = (uint32_t)mode, .input = true};
-	struct native_proc *p = native_proc_new(s, NULL, &plan, err);
 	(void)ctx;
-	if (p)
-		*pid = p->pid;
-	return p;
+	*pid = 0; /* eci_spawn_begun() follows */
+	return native_proc_new(s, NULL, &plan, err);
 }
 
 static void put(void *ctx, void *proc, bool tty, const uint8_t *p, size_t n)

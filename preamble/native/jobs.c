@@ -143,11 +143,26 @@ void native_job_exited(struct native_job *j, int wait_status)
 	answer(j, &b);
 }
 
-static void failed(struct native_job *j, const char *what, int err)
+static struct eci_buf failure(void)
 {
 	struct eci_buf b = ECI_BUF_NULL;
 	eci_cbor_put_array(&b, 3);
 	eci_cbor_put_uint(&b, 1);
+	return b;
+}
+
+void native_job_failed(struct native_job *j, const uint8_t *why, size_t n)
+{
+	struct eci_buf b = failure();
+	(void)eci_buf_append(&b, why, n);
+	j->proc = NULL;
+	answer(j, &b);
+}
+
+/* It could not even be begun. */
+static void failed(struct native_job *j, const char *what, int err)
+{
+	struct eci_buf b = failure();
 	eci_words_why(&b, what, native_explain(NULL, err), err);
 	answer(j, &b);
 }
@@ -218,9 +233,7 @@ static void start(const struct eci_frame *f, struct eci_cbor *c)
 			(void)eci_stream_send(j->outs[0].stream, NULL, 0, native.now);
 		j->proc = native_proc_new(NULL, j, &r.plan, &err);
 		if (!j->proc)
-			failed(j, *(r.plan.at_cwd ? r.plan.cwd : r.plan.argv), err);
-		else if (r.plan.mode)
-			native_job_ended(j, ERR);
+			failed(j, *r.plan.argv, err);
 	}
 	eci_mem_free(r.plan.argv);
 	eci_mem_free(r.plan.env);

@@ -18,8 +18,9 @@ struct native_poll {
 
 struct native_job; /* of jobs.c */
 
-/* Its descriptors. SLAVE is the terminal's other side, held until the process has ended. */
-enum native_which { SLAVE, OUT, ERR, TTY, IN, NATIVE_FDS };
+/* Its descriptors. SLAVE is the terminal's other side, held until the process has ended; SAID is where it says why it
+ * is not the program that it should be, and ends when it is. */
+enum native_which { SLAVE, OUT, ERR, TTY, IN, SAID, NATIVE_FDS };
 
 /* A process that we have started: a spawn's or a job's. */
 struct native_proc {
@@ -68,9 +69,8 @@ struct native_plan {
 	uint32_t mode;       /* SPAWN's: 0 pipes, 1 terminal, 2 pipes and a terminal */
 	uint32_t rows, cols; /* of the terminal, 0: as it comes */
 	uint32_t input;      /* 0: /dev/null in its place */
-	bool at_cwd;         /* out: it failed there */
 };
-/* Starts it and fills in p's descriptors and pid. 0, or an errno. */
+/* Begins it and fills in p's descriptors and pid. 0, or an errno; what fails later comes by SAID. */
 int native_start(struct native_proc *p, struct native_plan *plan);
 void native_close(int *fd);
 const char *native_explain(void *ctx, int err);

@@ -27,6 +27,7 @@ size_t native_job_room(const struct native_job *j, int which);     /* how much m
 void native_job_output(struct native_job *j, int which, size_t n); /* n bytes of it, in native.buf */
 void native_job_ended(struct native_job *j, int which);            /* that output is at its end */
 void native_job_took(struct native_job *j, size_t n);              /* of its input */
+void native_job_failed(struct native_job *j, const uint8_t *why, size_t n); /* it never was its program; final */
 /* The process has ended and both outputs were reported to be at their end. Final: j is freed, or waits for the rest of
  * its input and has nothing to do with the process any more. */
 void native_job_exited(struct native_job *j, int wait_status);

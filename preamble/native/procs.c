@@ -145,11 +145,30 @@ static void settle_spawn(struct native_proc *c, bool late)
 		eci_spawn_exited(c->spawn, c->status, native.now);
 }
 
+/* False: it never was its program, and c is gone. */
+static bool settle_start(struct native_proc *c)
+{
+	long n = c->fd[SAID] < 0 ? -SYS_EAGAIN : SYS3(NR_read, c->fd[SAID], native.buf, NATIVE_READ_MAX);
+	if (n < 0)
+		return true;
+	native_close(&c->fd[SAID]);
+	if (c->spawn)
+		return eci_spawn_begun(c->spawn, c->pid, native.buf, (size_t)n, native.now);
+	if (n) {
+		native_job_failed(c->job, native.buf, (size_t)n);
+		native_proc_free(NULL, c);
+	} else if (c->fd[ERR] < 0) {
+		native_job_ended(c->job, ERR); /* of a terminal there is none */
+	}
+	return !n;
+}
+
 void native_procs_flush(void)
 {
 	for (struct native_proc *c = native.procs, *next; c; c = next) {
 		next = c->next;
-		(c->spawn ? settle_spawn : settle_job)(c, c->end_at && native.now >= c->end_at);
+		if (settle_start(c))
+			(c->spawn ? settle_spawn : settle_job)(c, c->end_at && native.now >= c->end_at);
 	}
 	for (struct native_proc *c = native.procs; c; c = c->next) {
 		c->blocked = !(flush_queue(c, &c->in_q, c->fd[IN]) && flush_link(c));
@@ -172,10 +191,10 @@ static void watch(struct native_proc *c, int which, int fd, short events)
 	whose[native.npoll - 1].which = which;
 }
 
-/* How much may be read. */
+/* How much may be read. Nothing before it is said to have begun. */
 static size_t room(struct native_proc *c, int which)
 {
-	if (c->fd[which] < 0 || c->paused)
+	if (c->fd[which] < 0 || c->fd[SAID] >= 0 || c->paused)
 		return 0;
 	return c->job ? native_job_room(c->job, which) : NATIVE_READ_MAX;
 }
@@ -186,6 +205,7 @@ void native_procs_watch(uint64_t *until)
 		for (int which = OUT; which <= (c->job ? ERR : TTY); which++)
 			if (room(c, which))
 				watch(c, which, c->fd[which], SYS_POLLIN);
+		watch(c, SAID, c->fd[SAID], SYS_POLLIN);
 		if (c->blocked)
 			watch(c, IN, c->fd[IN], SYS_POLLOUT);
 		if (eci_buf_len(&c->tty_q))

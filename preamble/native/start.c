@@ -2,17 +2,18 @@
  *
  * It gets a session and a process group of its own, default signals, and descriptors 0 to 2 only, since all of ours are
  * close-on-exec. What exec(2) says comes back through a pipe that a success closes: so "no such program" is an answer
- * and not an exit status 127 to guess at. Between fork and exec the child works on its own copy of our memory and may
+ * and not an exit status 127 to guess at. Nobody waits for it: a program or a folder may lie where a server is gone,
+ * and whole trees hang on a relay. Between fork and exec the child works on its own copy of our memory and may
  * allocate.
  *
  * The terminal's path is made from its number in this mount namespace's /dev/pts; the first terminal that a session's
  * leader opens becomes its own. */
 #include "preamble/native/native.h"
+#include "service/words.h"
 
 enum { TIOCSCTTY = 0x540E, TIOCSWINSZ = 0x5414, TIOCGPTN = (int)0x80045430, TIOCSPTLCK = 0x40045431 };
 enum { AT_FDCWD = -100 };
-/* Pipes by native_which; TTY's place is for the terminal, and SLAVE's for what exec(2) says. */
-enum { SAID = SLAVE, PIPES = NATIVE_FDS };
+#define WHAT_MAX 1024 /* of a program in what is said of it: a pipe takes that in one piece */
 
 #define PATH_DEFAULT "/usr/bin:/bin"
 
@@ -125,7 +126,8 @@ void native_schedule(int policy)
 	(void)SYS3(NR_sched_setscheduler, 0, policy, &priority);
 }
 
-static int become(struct native_plan *plan, int pipes[PIPES][2], const char *terminal)
+/* Returns an errno, and in *what what has it. */
+static int become(struct native_plan *plan, int pipes[NATIVE_FDS][2], const char *terminal, char **what)
 {
 	int v[3] = {pipes[IN][0], pipes[OUT][1], pipes[ERR][1]};
 	uint64_t zero[4] = {0};
@@ -151,11 +153,17 @@ static int become(struct native_plan *plan, int pipes[PIPES][2], const char *ter
 		if (got < 0)
 			return (int)-got;
 	}
-	plan->at_cwd = true;
-	long err = plan->cwd ? -SYS1(NR_chdir, plan->cwd[0]) : 0;
-	if (err)
-		return (int)err;
-	plan->at_cwd = false;
+	/* Whoever stands still from here on holds nothing of ours open. */
+	(void)SYS3(NR_dup3, pipes[SAID][1], 3, SYS_CLOEXEC);
+	pipes[SAID][1] = 3;
+	(void)SYS3(NR_close_range, 4, -1, 0);
+	if (plan->cwd) {
+		*what = plan->cwd[0];
+		long err = -SYS1(NR_chdir, *what);
+		if (err)
+			return (int)err;
+		*what = plan->argv[0];
+	}
 	const char **env = make_environ(plan->env);
 	return env ? search(plan->argv, env) : SYS_ENOMEM;
 }
@@ -181,10 +189,10 @@ static int open_terminal(char *path, const struct native_plan *plan)
 	return (int)fd;
 }
 
-static int prepare(const struct native_plan *plan, int pipes[PIPES][2], char *terminal)
+static int prepare(const struct native_plan *plan, int pipes[NATIVE_FDS][2], char *terminal)
 {
 	long err;
-	for (int i = 0; i < PIPES; i++) {
+	for (int i = OUT; i < NATIVE_FDS; i++) {
 		bool wanted = i == SAID || (plan->mode != 1 && i != TTY && (i != IN || plan->input));
 		err = wanted ? SYS2(NR_pipe2, pipes[i], SYS_CLOEXEC) : 0;
 		if (err < 0)
@@ -197,28 +205,20 @@ static int prepare(const struct native_plan *plan, int pipes[PIPES][2], char *te
 	return fd < 0 ? -fd : 0;
 }
 
-static int run(struct native_proc *p, struct native_plan *plan, int pipes[PIPES][2], const char *terminal)
+static int run(struct native_proc *p, struct native_plan *plan, int pipes[NATIVE_FDS][2], const char *terminal)
 {
-	int said[2] = {0, 0};
 	long pid = SYS5(NR_clone, SYS_SIGCHLD, 0, 0, 0, 0);
 	if (pid < 0)
 		return (int)-pid;
 	if (!pid) {
-		said[0] = become(plan, pipes, terminal);
-		said[1] = plan->at_cwd;
-		(void)SYS3(NR_write, pipes[SAID][1], said, sizeof said);
+		char *what = plan->argv[0];
+		struct eci_buf why = ECI_BUF_NULL;
+		int err = become(plan, pipes, terminal, &what);
+		if (length(what) > WHAT_MAX)
+			what[WHAT_MAX] = 0;
+		eci_words_why(&why, what, native_explain(NULL, err), err);
+		(void)SYS3(NR_write, pipes[SAID][1], eci_buf_data(&why), eci_buf_len(&why));
 		native_exit(127);
-	}
-	native_close(&pipes[SAID][1]);
-	long n;
-	do
-		n = SYS3(NR_read, pipes[SAID][0], said, sizeof said);
-	while (n == -SYS_EINTR);
-	if (n > 0) {
-		native_watcher_tell((int)-pid);
-		(void)SYS4(NR_wait4, pid, 0, 0, 0);
-		plan->at_cwd = said[1];
-		return said[0];
 	}
 	p->pid = (int)pid;
 	return 0;
@@ -235,14 +235,14 @@ static int keep(int *fd)
 
 int native_start(struct native_proc *p, struct native_plan *plan)
 {
-	int pipes[PIPES][2];
+	int pipes[NATIVE_FDS][2];
 	char terminal[32];
 	memset(pipes, 255, sizeof pipes);
 	memset(p->fd, 255, sizeof p->fd);
 	int err = prepare(plan, pipes, terminal);
 	if (!err)
 		err = run(p, plan, pipes, terminal);
-	for (int i = OUT; i <= IN && !err; i++)
+	for (int i = OUT; i < NATIVE_FDS && !err; i++)
 		p->fd[i] = keep(&pipes[i][i == IN]);
 	if (plan->mode == 1) {
 		p->fd[IN] = p->fd[OUT] = p->fd[TTY];
@@ -251,7 +251,7 @@ int native_start(struct native_proc *p, struct native_plan *plan)
 		/* Nobody else holds the terminal once exec has closed the child's own: then it would end at once. */
 		p->fd[SLAVE] = (int)open_at(terminal, SYS_RDWR | SYS_NOCTTY);
 	}
-	for (int i = 0; i < PIPES; i++) {
+	for (int i = OUT; i < NATIVE_FDS; i++) {
 		native_close(&pipes[i][0]);
 		native_close(&pipes[i][1]);
 	}

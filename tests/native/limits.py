@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from agent import (BULK, DEAD, HANDLES, LIMIT, ME, MORE, Agent, Child, Failure, Frame, children, decode, encode, gather, marked, private_kib,
+from agent import (BULK, DEAD, END, HANDLES, LIMIT, ME, MORE, Agent, Child, Failure, Frame, children, decode, encode, gather, marked, private_kib,
                    remain, status_kib, text_of, vanish)
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
@@ -48,6 +48,43 @@ def no_null(s, command):
     s.equal('its end', agent.close(), 0)
 
 
+def stuck(s, command, work):
+    """A program that takes long to be opened, as on a server that is gone, holds up nobody else, and holds nothing of theirs.
+
+    Here a lease does it (fcntl(2)): whoever opens the file waits until that is given back.
+    """
+    names = [os.path.join(work, name) for name in ('good', 'bad', 'spawned', 'killed')]
+    before, agent, slots, held = signal.signal(signal.SIGIO, signal.SIG_IGN), Agent(command), [], []
+    reader = agent.new_slot()
+    agent.send('EXEC', {0: ['cat'], 3: reader + 1, 4: reader + 2, 6: True}, reply=reader)
+    near = agent.answer(reader + 1).reply
+    try:
+        for i, name in enumerate(names):
+            shutil.copy('/bin/true', name)
+            if name.endswith('bad'):
+                with open(name, 'wb') as f:
+                    f.write(b'#!/no/such/interpreter\n')
+            held.append(os.open(name, os.O_RDWR))
+            fcntl.fcntl(held[-1], fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            slots.append(agent.start([name]) if i < 2 else agent.new_slot())
+            if i >= 2:
+                agent.send('SPAWN', {0: ME + 8 * i, 1: 8, 2: [name], 3: {}, 4: 0}, reply=slots[-1])
+        s.equal('beside programs that stand still: a command', agent.run(['echo', 'up']), ([0, 0, 0], b'up\n'))
+        agent.send(near, reply=reader + 1, kind=BULK | END, body=b'')
+        s.equal('the end of another one\'s stdin', agent.value(reader), [0, 0, 0])
+        agent.send('KILL', [ME + 24])
+        s.equal('one is ended before it began', [agent.value(slots[3])[0] for i in range(2)], [0, 5])
+        s.equal('none of the others has begun', [f for f in agent.kept if f.handle in slots], [])
+    finally:
+        for fd in held:
+            os.close(fd)
+        signal.signal(signal.SIGIO, before)
+    s.equal('then they do: a command', agent.value(slots[0]), [0, 0, 0])
+    s.equal('one that is no program', agent.value(slots[1]), [1, names[1] + ': No such file or directory', 2])
+    s.equal('a process', [agent.value(slots[2])[0], agent.value(slots[2])], [0, [5, 0]])
+    s.equal('its end', agent.close(), 0)
+
+
 def opens(s, command):
     """OPEN takes its own words, and nothing that begins like them."""
     agent = Agent(command)
@@ -80,7 +117,7 @@ def cancel(s, command):
     agent.cancel(one)
     agent.cancel(0x7fffffff)
     s.check('CANCEL of nothing changes nothing', agent.run(['echo', 'x'])[1] == b'x\n', '')
-    s.check('and nothing is left', vanish_children(agent), children(agent.pid))
+    s.check('and nothing is left', has_children(agent, 0), children(agent.pid))
     agent.close()
 
 
@@ -116,18 +153,19 @@ def leaderless(s, command):
     os.kill(free, signal.SIGKILL)
 
 
-def vanish_children(agent):
+def has_children(agent, number):
+    """So many, or it will: one begins when it is its program."""
     end = time.monotonic() + LIMIT
-    while children(agent.pid) and time.monotonic() < end:
+    while len(children(agent.pid)) != number and time.monotonic() < end:
         time.sleep(.01)
-    return not children(agent.pid)
+    return len(children(agent.pid)) == number
 
 
 def jobs(s, command):
     agent = Agent(command)
     slots = [agent.start(SLEEP) for _ in range(JOBS_MAX)]
     agent.echo()
-    s.check('%d commands at once' % JOBS_MAX, len(children(agent.pid)) == JOBS_MAX and not agent.kept, agent.kept)
+    s.check('%d commands at once' % JOBS_MAX, has_children(agent, JOBS_MAX) and not agent.kept, agent.kept)
     s.equal('one past them', agent.run(SLEEP)[0][:2], ['dead', 'busy'])
     agent.cancel(slots[5])
     s.equal('one of them ends', agent.value(slots[5]), [0, 0, 15])
