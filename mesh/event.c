@@ -2,13 +2,14 @@
  *
  * Bounded in three ways: output holds stream credit until its event is freed, so a program that stops reading stops the
  * source; log records beyond event_limit, or beyond ECI_EVENT_BYTES of them, push the oldest out, counted; a future
- * makes one DONE at most; and one DROPPED of a context waits at most, which what it says next is added to.
+ * makes one DONE at most each time it is asked for; one DROPPED of a context waits at most, which what it says next is
+ * added to.
  *
  * What is pushed out, or forgotten with its future, is found without a walk past all that the program does not take:
  * records have a list of their own, and a future knows how many it has.
  *
- * Who waits for nothing but events would wait for ever for one that found no memory: DONE's is made with its future,
- * INPUT's before ectx_future_write() says 0. */
+ * Who waits for nothing but events would wait for ever for one that found no memory: DONE's is made with its future
+ * (another where it is asked for again), INPUT's before ectx_future_write() says 0. */
 #include "mesh/event.h"
 #include "mesh/worker.h"
 

@@ -233,6 +233,8 @@ void ectx_future_set_user(ectx_future *f, void *user)
 	eci_lock(f->mesh);
 	f->user = user;
 	f->done_event = false;
+	if (!f->done_node) /* one was told: this call asks for another */
+		f->done_node = calloc(1, sizeof *f->done_node);
 	if (f->state == ECI_OP_DONE)
 		eci_event_done(f);
 	eci_unlock(f->mesh);

@@ -2,6 +2,7 @@
  * whatever the file does meanwhile; words that no shell of ours says are refused. */
 #include "io/random.h"
 #include "mesh/copy_lines.h"
+#include "mesh/copy_run.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -209,8 +210,10 @@ Test(lines, names_and_times)
 static void hear(const char *bytes, size_t n, char out[64])
 {
 	struct eci_copy_shell *s = calloc(1, sizeof *s);
+	struct eci_copy *copy = calloc(1, sizeof *copy);
 	size_t at = 0;
-	cr_assert(s && eci_buf_append(&s->in, bytes, n) == 0);
+	cr_assert(s && copy && eci_buf_append(&s->in, bytes, n) == 0);
+	s->copy = copy;
 	while (at < 62) {
 		ectx_value *v = NULL;
 		enum ectx_status r = eci_shell_value(s, &v, 0);
@@ -228,6 +231,7 @@ static void hear(const char *bytes, size_t n, char out[64])
 	}
 	out[at] = 0;
 	eci_buf_deinit(&s->in);
+	free(copy);
 	free(s);
 }
 
