@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/fan.h"
@@ -59,8 +60,22 @@ int eci_session_names(struct eci_session *s, const struct eci_opts *o)
 	return eci_usage("no target is left");
 }
 
+/* The library takes what is there; whoever names a folder means one. */
+static int check_roots(const char *const *roots)
+{
+	struct stat st;
+	for (; roots && *roots; roots++) {
+		int r = stat(*roots, &st);
+		if (r || !S_ISDIR(st.st_mode))
+			return eci_usage("--root %s: %s", *roots, strerror(r ? errno : ENOTDIR));
+	}
+	return 0;
+}
+
 int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char *default_root)
 {
+	if (check_roots(o->roots.v))
+		return ECTX_USAGE;
 	const char *one_root[] = {default_root, NULL};
 	ectx_options options = {.topology = s->topology,
 				.roots = o->roots.v ? o->roots.v : (default_root ? one_root : NULL),

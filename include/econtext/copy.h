@@ -22,7 +22,7 @@ extern "C" {
  * thread of the copy, one at a time. */
 typedef struct ectx_copy_options {
 	bool resume;    /* keep what has come of a file that fails, and go on from there next time; either way */
-	uint64_t limit; /* bytes a second, of all together; 0: none */
+	uint64_t limit; /* bytes a second, of all together, what goes to many at once counted once; 0: none */
 	long connect_timeout_ms; /* to reach the contexts; 0 or below: no limit but those of the way */
 	/* About five times a second while it connects and copies: bytes done, of total (0: not known). Not 0: give up.
 	 */

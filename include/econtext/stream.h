@@ -61,7 +61,8 @@ typedef struct ectx_tunnel_options {
 	enum ectx_tunnel_kind kind;
 	const char *listen;          /* "[HOST:]PORT" or "unix:PATH"; no host: loopback; port 0: any */
 	const char *connect;         /* an ADDRESS; not for SOCKS. REMOTE: of here, resolved now */
-	const char *user, *password; /* SOCKS: demand these (RFC 1929: 255 bytes each); NULL: anybody who can connect */
+	const char *user, *password; /* SOCKS: demand these (RFC 1929: 255 bytes each; password NULL: an empty one);
+					user NULL: anybody who can connect */
 } ectx_tunnel_options;
 
 /* Listens, and serves until it is closed. A LOCAL or SOCKS one connects to its exit when somebody comes; a REMOTE one

@@ -139,6 +139,8 @@ $''')
         self.ends(1, 'call', '-w', 'top', 'mine:f')
         self.ends(1, 'call', '-w', 'top', '--root', 'lib', '--exclude', 'mine', 'mine:f')
         self.ends(1, 'call', '-w', 'top', '--root', 'lib', '--include', 'other', 'mine:f')
+        self.assertIn('--root lob: No such file', self.ends(2, 'call', '-w', 'top', '--root', 'lib', '--root', 'lob', 'mine:f').err)
+        self.assertIn('--root lib/mine.py: Not a directory', self.ends(2, 'call', '-w', 'top', '--root', 'lib/mine.py', 'mine:f').err)
 
     def test_relays_that_import_while_their_children_boot(self):
         """Called itself, a relay forks for its children while its main thread imports: nothing may wait for the other for good."""
