@@ -8,6 +8,7 @@
 #include "mesh/tunnel.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -25,14 +26,12 @@ static void set_fail(struct eci_fail *fail, enum ectx_code code, const char *wha
 	eci_fail_set(fail, ECTX_PHASE_NONE, code, "%s: %s", what, why);
 }
 
-static int unix_address(struct eci_sock_address *a, const char *path, struct eci_fail *fail)
+static_assert(ECI_SUN_PATH_MAX < sizeof((struct sockaddr_un *)0)->sun_path, "eci_address_parse() takes no longer one");
+
+static int unix_address(struct eci_sock_address *a, const char *path)
 {
 	struct sockaddr_un *u = (struct sockaddr_un *)&a->sa;
 	size_t n = strlen(path);
-	if (n >= sizeof u->sun_path) {
-		set_fail(fail, ECTX_E_BAD_ARGUMENT, path, "a unix socket's path has 107 bytes at most");
-		return -1;
-	}
 	u->sun_family = AF_UNIX;
 	memcpy(u->sun_path, path, n);
 	a->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (path[0] != '@'));
@@ -60,7 +59,7 @@ static int tcp_address(struct eci_sock_address *a, const char *host, int port, b
 
 int eci_sock_address(struct eci_sock_address *out, const struct eci_address *a, bool listen, struct eci_fail *fail)
 {
-	return a->port < 0 ? unix_address(out, a->host, fail) : tcp_address(out, a->host, a->port, listen, fail);
+	return a->port < 0 ? unix_address(out, a->host) : tcp_address(out, a->host, a->port, listen, fail);
 }
 
 int eci_listen_parse(struct eci_address *a, const char *text, struct eci_fail *fail)

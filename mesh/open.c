@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SUN_PATH_MAX 107u /* Linux's sun_path, less its NUL; of an abstract name, less the NUL before it */
-
 struct eci_opening {
 	const struct eci_stream_ops *ops;
 	void *arg;
@@ -32,9 +30,9 @@ struct eci_opening {
 
 static int unix_parse(struct eci_address *a, const char *path, struct eci_fail *fail)
 {
-	if (strlen(path) > SUN_PATH_MAX) {
+	if (strlen(path) > ECI_SUN_PATH_MAX) {
 		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
-			     "%s: a unix socket's path has %u bytes at most", path, SUN_PATH_MAX);
+			     "%s: a unix socket's path has %u bytes at most", path, ECI_SUN_PATH_MAX);
 		return -1;
 	}
 	a->host = strdup(path);

@@ -5,6 +5,10 @@
 #include "core/target.h"
 #include "econtext/topology.h"
 
+#define ECI_SUN_PATH_MAX                                                                            \
+	107u /* bytes of a unix socket's path: Linux's sun_path less its NUL, or that before a name \
+	      */
+
 enum eci_secret_kind { ECI_SECRET_PROMPT, ECI_SECRET_ENV, ECI_SECRET_FD, ECI_SECRET_FILE, ECI_SECRET_COMMAND };
 struct eci_secret {
 	const char *name;

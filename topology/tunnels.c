@@ -9,8 +9,6 @@ static const struct eci_key keys[] = {{.name = "listen", .type = ECI_TYPE_WORD},
 				      {.name = "connect", .type = ECI_TYPE_WORD},
 				      {0}};
 
-#define SUN_PATH_MAX 107u /* bytes of a unix socket's path: Linux's sun_path, less its NUL */
-
 /* 0 is any free one: only to listen at. */
 static bool port_ok(const char *text, bool listen)
 {
@@ -20,7 +18,7 @@ static bool port_ok(const char *text, bool listen)
 
 static bool path_ok(const char *path)
 {
-	return *path && strlen(path) <= SUN_PATH_MAX;
+	return *path && strlen(path) <= ECI_SUN_PATH_MAX;
 }
 
 /* "HOST:PORT", "[V6]:PORT", "unix:PATH", a path with a slash before all as -L takes it; to listen at also "PORT". */

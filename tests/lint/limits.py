@@ -15,6 +15,7 @@ ALSO = {'STREAM_WINDOW': ['STREAM_ROOM'], 'STREAM_WINDOW_MAX': ['STREAM_MAX'], '
 LISTED = (
     ('docs/man/econtext-topology.5', r'at most (\d+) bytes; they do not begin', 'NAME_MAX'),
     ('docs/man/econtext-topology.5', r'At most (\d+) steps', 'BECOME_MAX'),
+    ('docs/man/econtext-topology.5', r'a path has at most (\d+) bytes', 'SUN_PATH_MAX'),
     ('docs/man/econtext-topology.5', r'selected by; at most (\d+)\.', 'LIST_MAX'),
     ('docs/man/econtext-topology.5', r'takes; at most (\d+)\.', 'LIST_MAX'),
     ('docs/man/econtext-topology.5', r'path of at most (\d+) letters', 'INTERPRETER_MAX'),

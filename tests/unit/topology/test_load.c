@@ -461,3 +461,19 @@ Test(load, a_tunnel_is_a_port_or_a_path_as_for_L)
 	cr_expect_str_eq(spec.connect, "h:1");
 	ectx_topology_free(t);
 }
+
+/* One past it: errors.golden. */
+Test(load, a_path_as_long_as_a_unix_socket_can_have)
+{
+	char text[512], path[ECI_SUN_PATH_MAX + 1] = "/";
+	ectx_error e;
+	memset(path + 1, 'x', ECI_SUN_PATH_MAX - 1);
+	path[ECI_SUN_PATH_MAX] = 0;
+	(void)snprintf(text, sizeof text,
+		       "econtext: 1\nnodes: {a: {}}\ntunnels:\n"
+		       "  u: {listen: %s, exit: a, connect: \"unix:%s\"}\n",
+		       path, path);
+	ectx_topology *t = parse(text, &e);
+	cr_expect(t, "%s", e.saw);
+	ectx_topology_free(t);
+}
