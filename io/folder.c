@@ -3,9 +3,9 @@
  * call here that takes a name and opens it.
  *
  * A folder is read when it is first looked into and never again, so what a mesh serves does not change in its life, and
- * a question about something that is not there costs a binary search. (But where there is no descriptor to read it by:
- * it would be empty for ever.) A root may be a home directory, so nothing is
- * read ahead; the one search that goes down (is there Python below?) has a budget.
+ * a question about something that is not there costs a binary search. (One that there is no descriptor for is not read
+ * yet: it would be empty for ever.) A root may be a home directory, so nothing is read ahead; the one search that goes
+ * down (is there Python below?) has a budget.
  *
  * Not taken in at all: hidden names, compiled and extension modules (they fit one interpreter on one machine), sockets,
  * devices and the like, names that are not UTF-8, and symbolic links that lead out of every root. A link's target is
