@@ -91,18 +91,21 @@ def test_a_command_that_takes_no_input(place):
     place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n  b[1-2]: {local: {}}\n' % (PATIENT, place.python('a')))
     place.write('input', 'x' * 1000000)
     for how in ['-q'], []:
-        command = 'if [ "$WHO" ]; then %s; fi; exec wc -c' % place.gate()
+        command = 'if [ "$WHO" ]; then : >begun; %s; fi; exec wc -c' % place.gate()
         began = time.monotonic()
         with open(place.path('input')) as f, open(place.path('out'), 'w') as out:
             program = place.start('exec', *how, '--cwd', place.folder, '--stdin', '-w', 'a,b[1-2]', command, stdin=f, stdout=out)
+        place.await_file('begun')
+        os.unlink(place.path('begun'))
         if how:
             time.sleep((STALL_S + 5) / place.factor)
             expect(program.said() == '', program.said())
         else:
+            seen = time.monotonic()
             program.says('econtext: a: nothing has moved for 15 s: it takes no input')
-            place.in_time(began, STALL_S, program.said())
+            place.in_time(began, STALL_S, program.said(), seen=seen)
             program.says(r'econtext: a: nothing has moved for 3\d s: it takes no input')
-            place.in_time(began, 2 * STALL_S, program.said())
+            place.in_time(began, 2 * STALL_S, program.said(), seen=seen)
         place.open_gate()
         expect(program.wait() == 0, program.said())
         with open(place.path('out')) as f:
