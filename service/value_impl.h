@@ -63,6 +63,8 @@ bool eci_base64_read(char *s, size_t n, size_t *out);
 bool eci_map_key_allowed(const ectx_value *key);
 /* <0, 0, >0 in the order of encoded keys (RFC 8949, 4.2.1). */
 int eci_map_key_compare(const ectx_value *a, const ectx_value *b);
+/* How many pairs there is to be room for when cap are full; 0: no map is so large. */
+size_t eci_map_room_after(size_t cap);
 /* Adds a pair unlooked at; eci_map_seal() must follow. Takes both in any case. 0, or -1. */
 int eci_map_append(ectx_value *m, ectx_value *key, ectx_value *item);
 /* Sorts what was appended; of equal keys the last item stays, at the place of the first. Returns how many pairs went.

@@ -84,15 +84,22 @@ bool eci_map_key_allowed(const ectx_value *key)
 	       (key->kind != ECTX_BIGINT || key->str.len <= sizeof(uint64_t));
 }
 
+size_t eci_map_room_after(size_t cap)
+{
+	size_t more = cap ? cap * 2 : PAIRS_FIRST;
+
+	return more > PAIRS_MAX ? 0 : more;
+}
+
 static int grow(ectx_value *m)
 {
-	size_t cap = m->map.cap ? m->map.cap * 2 : PAIRS_FIRST;
+	size_t cap = eci_map_room_after(m->map.cap);
 	struct eci_value_pair *pairs;
 	uint32_t *order;
 
 	if (m->map.count < m->map.cap)
 		return 0;
-	if (cap > PAIRS_MAX)
+	if (!cap)
 		return -1;
 	pairs = realloc(m->map.pairs, cap * sizeof(*pairs));
 	if (!pairs)

@@ -477,9 +477,11 @@ Test(value, buffer_that_failed)
 	ectx_value_free(v);
 }
 
-/* Indices are 32 bits: a map of 2^30 pairs, that nobody has made, does not grow any more. */
+/* Indices are 32 bits: a map grows to 2^30 pairs, which nobody has made, and no further. */
 Test(value, a_map_has_an_end)
 {
+	cr_expect_eq(eci_map_room_after(1u << 29), 1u << 30);
+	cr_expect_eq(eci_map_room_after(1u << 30), 0);
 	ectx_value *m = ectx_map();
 	m->map.count = m->map.cap = 1u << 30;
 	cr_expect_eq(eci_map_append(m, ectx_int(1), ectx_int(1)), -1);
