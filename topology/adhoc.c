@@ -206,7 +206,8 @@ int eci_adhoc_check(const ectx_topology *t, const char *name, ectx_error *err)
 	}
 	bool user = false;
 	for (size_t from = 0;; from++) {
-		char word[2 * ECI_NAME_MAX + 2]; /* what does not fit is no name either */
+		/* USER@HOST and a byte more: of what does not fit, what is left is no name either. */
+		char word[2 * ECI_NAME_MAX + 3];
 		size_t len = strcspn(name + from, "/:");
 		snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word), name + from);
 		char *at = user ? NULL : strchr(word, '@');

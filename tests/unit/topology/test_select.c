@@ -190,6 +190,28 @@ Test(adhoc, what_is_no_way_is_not_selected)
 	refuses_in(t, "good,a/b:-u", NULL, NULL, "\"a/b:-u\": not a way to a user", WRITE);
 	refuses_in(t, "good,@x", NULL, NULL, "no group named \"x\"", "groups need a topology file");
 	refuses_in(t, "-u@x", NULL, NULL, "\"-u@x\": not a way to a host", WRITE);
+	refuses_in(t, "good,..", NULL, NULL, "\"..\": not a way to a host", WRITE);
+	refuses_in(t, "good,u@.", NULL, NULL, "\"u@.\": not a way to a host", WRITE);
+	refuses_in(t, "good,a:u@x", NULL, NULL, "\"a:u@x\": not a way to a user", WRITE);
+	ectx_topology_free(t);
+}
+
+/* A user and a host of 255 bytes each are selected; of either one byte more, and much more. */
+Test(adhoc, names_are_selected_up_to_255_bytes)
+{
+	static const int lengths[][3] = {{255, 255, 1}, {255, 256, 0}, {256, 255, 0}, {254, 257, 0}, {255, 700, 0}};
+	ectx_topology *t = ectx_topology_none();
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+		char name[1024];
+		ectx_error e = {0};
+		memset(name, 'x', sizeof name);
+		name[lengths[i][0]] = '@';
+		name[lengths[i][0] + 1 + lengths[i][1]] = 0;
+		char **names = ectx_topology_select(t, name, NULL, NULL, &e);
+		cr_expect_eq(names != NULL, lengths[i][2], "%s", name);
+		cr_expect_str_eq(e.hint, names ? "" : WRITE);
+		free(names);
+	}
 	ectx_topology_free(t);
 }
 
@@ -283,6 +305,31 @@ Test(ssh_config, jump_hosts_are_contexts)
 	ectx_topology_free(t);
 }
 
+/* Dialled from here by its name, which ssh resolves itself; behind a jump host by what it stands for. What is written
+ * goes before what ssh says. */
+Test(ssh_config, a_jump_host_is_dialled_by_what_is_known_here)
+{
+	ectx_topology *t = ectx_topology_none();
+	struct eci_plan p;
+	ectx_error e = {0};
+	const char *name = "list";
+	play_ssh(CHAIN);
+	cr_assert_eq(eci_plan_make(t, &name, 1, &p, &e), 0, "%s", e.saw);
+	cr_assert_eq(p.count, 3);
+	const struct eci_target *a = &p.items[0].target, *h0 = &p.items[1].target, *list = &p.items[2].target;
+	cr_expect(!strcmp(a->host, "other") && !strcmp(a->user, "a") && a->port == 2201, "%s", a->host);
+	cr_expect(!strcmp(h0->host, "h0.example.net") && !strcmp(h0->user, "me") && h0->port == 2200, "%s", h0->host);
+	cr_expect(!strcmp(list->host, "list.example.net") && list->method == ECI_SSH, "%s", list->host);
+	eci_plan_deinit(&p);
+	name = "other";
+	cr_assert_eq(eci_plan_make(t, &name, 1, &p, &e), 0, "%s", e.saw);
+	a = &p.items[0].target;
+	cr_expect(!strcmp(a->host, "other") && !a->user && !a->port, "ssh's own matter");
+	eci_plan_deinit(&p);
+	play_ssh(NULL);
+	ectx_topology_free(t);
+}
+
 Test(ssh_config, jump_hosts_have_a_limit)
 {
 	ectx_topology *t = ectx_topology_none();
@@ -327,6 +374,12 @@ Test(ssh_config, what_ssh_cannot_say)
 	no_way(t, "a", "ssh -G a: line 3: Bad configuration option: fo\\x0a",
 	       "ssh cannot read its configuration: try ssh -G a");
 	play_ssh("echo 'user me'\n");
+	no_way(t, "a", "ssh -G a: an answer that cannot be read", "");
+	play_ssh("echo 'port 22'\n");
+	no_way(t, "a", "ssh -G a: an answer that cannot be read", "");
+	play_ssh("echo \"$1 $2 $3 $4 $#\" >&2; exit 1\n");
+	no_way(t, "me@a", "ssh -G a: -G -oUser=me -- a 4\\x0a", "ssh cannot read its configuration: try ssh -G a");
+	play_ssh("read a && echo 'hostname a'; echo 'port 22'\n"); /* from stdin, which is nobody's */
 	no_way(t, "a", "ssh -G a: an answer that cannot be read", "");
 	play_ssh("echo 'hostname -oX'; echo 'port 22'\n");
 	no_way(t, "a", "ssh -G a: a host name that starts with \"-\"", "");
