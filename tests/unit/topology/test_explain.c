@@ -181,6 +181,37 @@ Test(plan, paths_are_those_of_who_dials)
 	ectx_topology_free(t);
 }
 
+/* What a target has of its node, of the defaults, and where neither says it. */
+Test(plan, a_target_has_what_is_said_of_it)
+{
+	static const char text[] = "econtext: 1\n"
+				   "defaults: {user: me, feed: true, ssh: {options: [-v], identity: /key}}\n"
+				   "nodes:\n"
+				   "  a: {ssh: {host: a-name-as-long-as-others-are.example.net}}\n"
+				   "  b: {feed: false, ssh: {user: you, port: 22, options: []}}\n"
+				   "  c: {ssh: {options: [-4, -C]}}\n";
+	static const char *const names[] = {"a", "b", "c"};
+	ectx_error e = {0};
+	struct eci_plan p;
+	ectx_topology *t = ectx_topology_parse(text, strlen(text), "d/f.yaml", &e);
+	cr_assert(t, "%s", e.saw);
+	cr_assert_eq(eci_plan_make(t, names, 3, &p, &e), 0);
+	const struct eci_target *a = &p.items[0].target, *b = &p.items[1].target, *c = &p.items[2].target;
+	cr_expect(!strcmp(a->user, "me") && !a->port && a->feed && !strcmp(a->identity, "/key"));
+	cr_expect(!strcmp(a->host, "a-name-as-long-as-others-are.example.net"), "%s", a->host);
+	cr_expect(a->options && !strcmp(a->options[0], "-v") && !a->options[1]);
+	cr_expect(!strcmp(b->user, "you") && b->port == 22 && !b->feed && !b->options);
+	cr_expect(!strcmp(c->options[0], "-4") && !strcmp(c->options[1], "-C") && !c->options[2]);
+	eci_plan_deinit(&p);
+	ectx_topology_free(t);
+	t = ectx_topology_parse("econtext: 1\nnodes: {a: {}}", 26, "f.yaml", &e);
+	cr_assert_eq(eci_plan_make(t, names, 1, &p, &e), 0);
+	a = &p.items[0].target;
+	cr_expect(!a->user && !a->port && !a->feed && !a->options && !a->identity && !a->secret && !a->title);
+	eci_plan_deinit(&p);
+	ectx_topology_free(t);
+}
+
 Test(plan, of_nothing_is_empty)
 {
 	ectx_topology *t = parse();
