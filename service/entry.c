@@ -76,11 +76,12 @@ static bool child_allowed(const struct eci_entry *e, const struct eci_filter *f,
 {
 	char full[2 * ECI_MODULE_NAME_MAX + 2];
 	size_t n = strlen(e->name), m = strlen(child);
+	bool dot = e->kind != ECI_MOD_LISTING; /* whose name ends in a slash */
 
-	if (!f || n + m + 1 > ECI_MODULE_NAME_MAX)
+	if (!f || n + dot + m > ECI_MODULE_NAME_MAX)
 		return !f;
 	memcpy(full, e->name, n);
-	if (e->kind != ECI_MOD_LISTING) /* whose name ends in a slash */
+	if (dot)
 		full[n++] = '.';
 	memcpy(full + n, child, m + 1);
 	return eci_filter_allows(f, full);
