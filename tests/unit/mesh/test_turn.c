@@ -179,3 +179,28 @@ Test(turn, answers_of_16_mebibytes_are_written_first)
 	cr_expect(eci_asked_turn(&a->m, 5) == UINT64_MAX && !a->c.nasked);
 	asks_close(a);
 }
+
+/* 4,096 of one link wait; who asks once more is told so, and nothing is kept of it. */
+Test(turn, questions_that_wait_have_a_limit)
+{
+	struct asks *a = asks_open();
+	a->m.asked_ms = ANSWERED_MS;
+	a->c.nasked = 4095; /* stands for others */
+	cr_expect(waits(a) && !queued(a));
+	cr_assert(a->c.nasked == 4096 && a->c.asked);
+	cr_expect(!waits(a) && queued(a));
+	const uint8_t *p;
+	struct eci_frame f;
+	cr_assert(eci_link_start(a->link, "\xA0", 1, 1) == 0);
+	size_t n = eci_link_output(a->link, &p, 65536), hello = ECI_FRAME_HEADER + 1;
+	cr_assert(n > hello && eci_frame_unpack(p, n, &f) > 0);
+	cr_assert(eci_frame_unpack(p + hello, n - hello, &f) > 0);
+	cr_expect(f.handle == 300 && f.flags == ECI_F_DEAD && f.len > 6 &&
+		  !memcmp(f.body,
+			  "\x84\x64"
+			  "busy",
+			  6));
+	eci_asked_forget(&a->c);
+	cr_expect(!a->c.nasked && !a->c.asked && !waits(a) == 0, "room again");
+	asks_close(a);
+}
