@@ -149,3 +149,22 @@ Test(link, no_memory_for_a_cut_frame_is_its_end)
 		world_free(w);
 	}
 }
+
+Test(link, what_is_queued_is_all_that_waits)
+{
+	struct world *w = world_relay();
+	struct eci_link *l = w->kid[0];
+	struct eci_link_stats s;
+	struct eci_buf *const bufs[] = {&l->out, &l->raw, &l->control, &l->call};
+	for (size_t i = 0; i < 4; i++)
+		cr_assert_eq(eci_buf_append(bufs[i], "xxxxxxxx", (size_t)1 << i), 0);
+	l->held_calls = 16;
+	l->bulk_bytes = 32;
+	l->local_bulk = 64;
+	l->inflight = 5;
+	l->rtt_ms = 7;
+	eci_link_get_stats(l, &s);
+	cr_expect(s.queued_bytes == 127 && s.bulk_queued_bytes == 96, "%u", (unsigned)s.queued_bytes);
+	cr_expect(s.peer == 72 && s.rtt_us == 7000 && s.hop_window == ECI_HOP_WINDOW_MIN && s.hop_inflight == 5);
+	world_free(w);
+}

@@ -2,6 +2,7 @@
  */
 #include "router_support.h"
 
+extern long eci_test_fail_after;
 static const uint8_t nil[] = {0xF6};
 #define FORWARDED(to) (drop_output(w, to))
 
@@ -360,6 +361,44 @@ Test(rules, echo_without_room_for_the_answer)
 		busy += f.cls == ECI_CONTROL && is_dead(w, &f, 0, 300, "busy", ME);
 	}
 	cr_assert(whole < n && whole + busy == n, "%d, %d", whole, busy);
+	world_free(w);
+}
+
+Test(rules, echo_without_memory_for_the_answer)
+{
+	static const uint8_t zeros[ECI_FRAME_BODY_MAX];
+	struct world *w = world_relay();
+	struct eci_frame f;
+	eci_test_fail_after = 0;
+	feed(w, w->up, ECI_CALL, 0, ME, 0, ECI_H_ECHO, 300, zeros, sizeof zeros);
+	cr_assert_eq(eci_test_fail_after, -1, "an allocation failed");
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 300, "busy", ME));
+	cr_assert_not(take(w, w->up, &f));
+	world_free(w);
+}
+
+/* A pair is a list of two: not of one, and what follows the list is none of it. */
+Test(rules, a_list_of_one_is_no_pair)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	feed(w, w->up, ECI_CONTROL, 0, ME, 0, ECI_H_GRANT, 300, "\x81\x19\x10\x00\x18\x40", 6);
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 300, "bad-body", ME));
+	feed(w, w->kid[0], ECI_CONTROL, 0, ME, 72, ECI_H_PAUSE, 0, "\x81\x18\x48\x18\x50", 5);
+	cr_assert(w->broken == 1 && !strcmp(w->reason, "bad-body"));
+	world_free(w);
+}
+
+/* The last id there is, and the last of ours. */
+Test(rules, a_block_of_the_last_id)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	feed_pair(w, w->up, ME, 0, ECI_H_GRANT, 300, UINT32_MAX, 2);
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 300, "bad-body", ME));
+	feed_pair(w, w->up, ME, 0, ECI_H_GRANT, 300, UINT32_MAX, 1);
+	cr_assert(take(w, w->up, &f) && f.handle == 300 && !f.flags);
+	cr_assert_not_null(eci_router_add_child(w->r, UINT32_MAX, 1, w));
 	world_free(w);
 }
 

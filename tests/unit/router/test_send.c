@@ -1,0 +1,136 @@
+/* Bounds that a frame of this router's own meets on its way into a queue, to the byte, and what it is told there. */
+#include "router_support.h"
+
+extern long eci_test_fail_after;
+static uint8_t zeros[ECI_FRAME_BODY_MAX + 1];
+#define ONE (ECI_QUEUE_MAX / 16) /* sixteen of these fill the queue exactly */
+
+static int call(struct world *w, uint32_t dst, size_t wire)
+{
+	return eci_router_send(w->r, ECI_CALL, 0, dst, ECI_H_CALL, 0, zeros, wire - ECI_FRAME_HEADER, w->now);
+}
+
+/* Behind a large message to the same context calls wait with it; they are calls of the link's all the same. */
+Test(send, what_waits_behind_a_large_message_is_bounded)
+{
+	struct world *w = world_master();
+	struct eci_link *l = w->kid[0];
+	cr_assert_eq(call(w, 73, ECI_FRAME_HEADER + sizeof zeros), 0);
+	for (int i = 0; i < 15; i++)
+		cr_assert_eq(call(w, i % 2 ? 73 : 72, ONE), 0);
+	cr_assert(l->held_calls == 7 * ONE && eci_buf_len(&l->call) == 8 * ONE);
+	cr_expect_eq(call(w, 73, ONE + 1), -4);
+	cr_expect_eq(call(w, 72, ONE + 1), -4);
+	cr_expect_eq(call(w, 73, ONE), 0);
+	cr_expect_eq(call(w, 73, ECI_FRAME_HEADER), -4);
+	cr_expect_eq(l->held_calls, 8 * ONE);
+	world_free(w);
+}
+
+/* What is lost is said with the last answer that fits, and not with one that does not, nor with the notice of that. */
+Test(send, what_is_lost_is_said_up_to_the_bound_of_answers)
+{
+	for (size_t over = 0; over < 2; over++) {
+		struct world *w = world_relay();
+		(void)drop_output(w, w->up);
+		uint64_t out = w->up->stats.frames_out;
+		size_t full = ECI_ANSWERS_MAX - ECI_FRAME_HEADER + over; /* one more without a body fills it */
+		for (uint32_t n = ONE; n < ECI_ANSWERS_MAX; n += ONE)
+			feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, 0, zeros, ONE - ECI_FRAME_HEADER);
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, 0, zeros, ONE - 2 * ECI_FRAME_HEADER + over);
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, ECI_H_LOG, 0, "\x84\x14\x60\x61x\x00", 6);
+		cr_assert(w->up->lost_logs == 1 && eci_buf_len(&w->up->call) == full);
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, 5000, 0, NULL, 0);
+		if (!over)
+			full += 2 * ECI_FRAME_HEADER + 6; /* the answer, and [30, "", "", 1] */
+		cr_expect_eq(eci_buf_len(&w->up->call), full);
+		cr_expect_eq(w->up->lost_logs, over);
+		cr_expect_eq(w->up->stats.frames_out - out, ECI_ANSWERS_MAX / ONE + (over ? 1 : 2), "each is counted");
+		world_free(w);
+	}
+}
+
+/* A notice that cannot be queued would leave the other side waiting for ever. */
+Test(send, no_memory_for_control_is_the_links_end)
+{
+	struct world *w = world_master();
+	eci_test_fail_after = 0;
+	cr_expect_eq(eci_router_send(w->r, ECI_CONTROL, 0, 72, ECI_H_KILL, 0, zeros, 60000, w->now), -1);
+	eci_test_fail_after = -1;
+	cr_assert(w->broken == 1 && w->broken_link == w->kid[0]);
+	cr_expect_str_eq(w->reason, "queue-overflow");
+	world_free(w);
+}
+
+/* A LOG is lost that finds none, and counted; a call is refused, and its sender knows. */
+Test(send, no_memory_for_a_log_is_a_line_that_is_lost)
+{
+	for (uint64_t lost = 0; lost <= 1; lost++) {
+		struct world *w = world_relay();
+		(void)drop_output(w, w->up);
+		eci_test_fail_after = 0;
+		feed(w, w->kid[0], ECI_CALL, 0, 0, 72, lost ? ECI_H_LOG : 5000, 0, zeros, 60000);
+		cr_assert_eq(eci_test_fail_after, -1, "an allocation failed");
+		cr_expect(w->up->lost_logs == lost && w->r->stats.dropped_logs == lost && !w->broken);
+		world_free(w);
+	}
+}
+
+Test(send, no_memory_for_a_groups_body)
+{
+	struct world *w = world_master();
+	struct eci_interval v = {72, 87};
+	cr_assert_eq(eci_router_group(w->r, 9, &v, 1, w->now), 0);
+	(void)drop_output(w, w->kid[0]);
+	(void)drop_output(w, w->kid[1]);
+	eci_test_fail_after = 0;
+	cr_expect_eq(eci_router_send(w->r, ECI_BULK, ECI_F_MULTICAST, 9, 300, 9, zeros, 100, w->now), -1);
+	eci_test_fail_after = -1;
+	cr_expect(!drop_output(w, w->kid[0]) && !drop_output(w, w->kid[1]) && !w->r->blob_bytes);
+	cr_expect_eq(eci_router_send(w->r, ECI_BULK, ECI_F_MULTICAST, 9, 300, 9, zeros, 100, w->now), 0);
+	cr_expect(drop_output(w, w->kid[0]) == 1 && drop_output(w, w->kid[1]) == 1);
+	cr_expect_eq(w->delivered, 0, "who sends is no member");
+	world_free(w);
+}
+
+/* A group may have the number of a context: what is for it waits for itself, under no PAUSE of the context's. */
+Test(send, a_group_is_no_context_of_its_number)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	feed(w, w->up, ECI_CONTROL, 0, ME, 0, ECI_H_GROUP, 0, "\x82\x18\x49\x82\x18\x49\x18\x4a", 8); /* 73: 73 */
+	(void)drop_output(w, w->kid[0]);
+	feed_pair(w, w->kid[0], ME, 72, ECI_H_PAUSE, 0, 73, 74);
+	feed(w, w->up, ECI_BULK, 0, 73, 0, 300, 9, zeros, 10);
+	feed(w, w->up, ECI_BULK, ECI_F_MULTICAST, 73, 0, 300, 9, zeros, 11);
+	feed(w, w->up, ECI_BULK, 0, 73, 0, 300, 9, zeros, 12);
+	cr_assert(take(w, w->kid[0], &f) && f.flags == ECI_F_MULTICAST && f.len == 11, "%u", f.len);
+	cr_assert_not(take(w, w->kid[0], &f));
+	feed_pair(w, w->kid[0], ME, 72, ECI_H_RESUME, 0, 73, 74);
+	cr_assert(take(w, w->kid[0], &f) && f.len == 10 && take(w, w->kid[0], &f) && f.len == 12);
+	world_free(w);
+}
+
+/* Who sends to a group is refused when nobody has a copy, as the first was: here one link each, and the router itself. */
+Test(send, to_a_group_is_refused_when_nobody_has_room)
+{
+	static const int due[] = {0, -4, -3};
+	for (int n = 0; n < 3; n++) {
+		struct world *w = world_relay();
+		feed(w, w->up, ECI_CONTROL, 0, ME, 0, ECI_H_GROUP, 0, "\x82\x07\x84\x18\x40\x18\x41\x18\x48\x18\x58", 11);
+		(void)drop_output(w, w->kid[0]);
+		(void)drop_output(w, w->kid[1]);
+		for (int k = 0; k < 2; k++) {
+			if (n == 2 && k == 0)
+				eci_link_break(w->kid[k], "eof", "");
+			else
+				for (uint32_t i = 0; i < 16; i++)
+					cr_assert_eq(call(w, eci_link_peer(w->kid[k]), ONE), 0);
+		}
+		w->r->self_bytes += n ? ECI_SELF_MAX : 0; /* stands for frames */
+		cr_expect_eq(eci_router_send(w->r, ECI_CALL, ECI_F_MULTICAST, 7, ECI_H_CALL, 0, NULL, 0, w->now), due[n]);
+		w->r->self_bytes -= n ? ECI_SELF_MAX : 0;
+		cr_expect_eq(w->delivered, n == 0);
+		world_free(w);
+	}
+}
