@@ -41,7 +41,7 @@ struct ectx_future *eci_future_start(struct ectx_future *f, const struct eci_fai
 	if (!f)
 		return NULL;
 	if (!malformed && f->context)
-		(void)eci_secrets_resolve(f->context, &f->error);
+		eci_secrets_resolve(f->context);
 	eci_lock(f->mesh);
 	if (!malformed) {
 		eci_future_begin(f);

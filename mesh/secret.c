@@ -60,9 +60,8 @@ static void resolve(ectx_mesh *m, const char *name)
 	free(s);
 }
 
-int eci_secrets_resolve(ectx_context *c, ectx_error *err)
+void eci_secrets_resolve(ectx_context *c)
 {
-	(void)err;
 	ectx_mesh *m = c->mesh;
 	for (; c; c = c->parent) { /* parent, target: fixed since the context was made */
 		if (!c->target.secret)
@@ -75,7 +74,6 @@ int eci_secrets_resolve(ectx_context *c, ectx_error *err)
 			resolve(m, c->target.secret);
 		(void)pthread_mutex_unlock(&m->ask_lock);
 	}
-	return 0;
 }
 
 const char *eci_secret_get(ectx_mesh *m, const char *name, const char **why)

@@ -4,9 +4,8 @@
 
 #include "mesh/internal.h"
 
-int eci_secrets_resolve(ectx_context *c,
-			ectx_error *err); /* without the lock; asks for what the way to c needs. 0 always, but for out
-					     of memory: what could not be had is remembered */
+/* Without the lock; asks for what the way to c needs. What could not be had is remembered. */
+void eci_secrets_resolve(ectx_context *c);
 const char *eci_secret_get(ectx_mesh *m, const char *name, const char **why); /* NULL: not to be had */
 void eci_secrets_free(ectx_mesh *m);
 

@@ -125,7 +125,7 @@ ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int
 		free(s);
 		return refuse(f, &fail, in, out);
 	}
-	(void)eci_secrets_resolve(c, &f->error);
+	eci_secrets_resolve(c);
 	eci_lock(c->mesh);
 	struct eci_address to = s->to;
 	eci_pump_init(&s->pump, c->mesh, in, out, true, ended);

@@ -194,7 +194,7 @@ enum ectx_status ectx_stream_open(ectx_context *c, const char *address, long tim
 	struct ectx_future *f = NULL;
 	*out = NULL;
 	if (x && eci_address_parse_to(&a, address, &fail) == 0) {
-		(void)eci_secrets_resolve(c, err);
+		eci_secrets_resolve(c);
 		eci_lock(m);
 		f = eci_open_start(c, a.port < 0 ? "unix" : "tcp", a.host, a.port, &eci_outside_ops, x, NULL,
 				   timeout_ms);

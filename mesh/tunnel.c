@@ -91,7 +91,7 @@ ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *o, 
 		r = fill(t, o, &fail);
 	}
 	if (r == 0) {
-		(void)eci_secrets_resolve(exit, err);
+		eci_secrets_resolve(exit);
 		r = remote ? eci_listen_there(t, o->listen, timeout_ms, err, &fail)
 			   : eci_listen_here(t, o->listen, &fail);
 	}

@@ -1,4 +1,6 @@
 /* A secret that somebody is asked for: by whatever connects first, and in a time that is nobody's limit. */
+#include "io/secret.h"
+#include "mesh/secret.h"
 #include "mesh_support.h"
 
 static const char steps[] = "econtext: 1\n"
@@ -70,5 +72,53 @@ Test(secret, the_time_of_who_is_asked_is_no_limit)
 	cr_expect(err.status == ECTX_REFUSED, "%s: %s", ectx_code_name(err.code), err.saw);
 	ectx_error_clear(&err);
 	ectx_mesh_free(m);
+	ectx_topology_free(t);
+}
+
+static int once(void *arg, const char *prompt, char *buf, size_t cap)
+{
+	struct human *h = arg;
+	cr_expect(!strcmp(prompt, "the pw") && cap == ECI_SECRET_MAX, "%s, %zu", prompt, cap);
+	if (h->asked++ || h->takes_ms)
+		return -1;
+	(void)snprintf(buf, cap, "said");
+	return 0;
+}
+
+/* A context's and its parents', each asked for once in a mesh, whether it was had or not. */
+Test(secret, is_kept_with_the_reason_why_there_is_none)
+{
+	static const char text[] =
+		"econtext: 1\n"
+		"secrets: {pw: {prompt: the pw}, var: {env: ECTX_TEST_PW}, none: {env: ECTX_TEST_NONE}}\n"
+		"nodes:\n"
+		"  a: {ssh: {password: pw}}\n"
+		"  b: {via: a, ssh: {password: var}, become: [{as: x, password: none}]}\n";
+	const char *why;
+	ectx_error err = {0};
+	(void)setenv("ECTX_TEST_PW", "of the environment", 1);
+	ectx_topology *t = ectx_topology_parse(text, strlen(text), "test", &err);
+	cr_assert(t, "%s", err.saw);
+	for (int refuses = 0; refuses <= 2; refuses++) { /* at last, nobody is there to */
+		struct human h = {.takes_ms = refuses};
+		ectx_options o = {.topology = t, .ask = refuses < 2 ? once : NULL, .ask_arg = &h};
+		ectx_mesh *m = NULL;
+		cr_assert(ectx_mesh_new(&m, &o, &err) == 0, "%s", err.saw);
+		ectx_context *x = get(m, "b:x"), *a = get(m, "a");
+		eci_lock(m);
+		cr_expect(!eci_secret_get(m, "pw", &why) && !strcmp(why, "not had"));
+		eci_unlock(m);
+		eci_secrets_resolve(x);
+		eci_secrets_resolve(x);
+		eci_secrets_resolve(a);
+		cr_expect(h.asked == (refuses < 2), "%d", h.asked);
+		eci_lock(m);
+		const char *pw = eci_secret_get(m, "pw", &why);
+		cr_expect(refuses ? !pw && !strcmp(why, "nobody to ask for secret pw") : pw && !strcmp(pw, "said"));
+		cr_expect_str_eq(eci_secret_get(m, "var", &why), "of the environment");
+		cr_expect(!eci_secret_get(m, "none", &why) && strstr(why, "ECTX_TEST_NONE"), "%s", why);
+		eci_unlock(m);
+		ectx_mesh_free(m);
+	}
 	ectx_topology_free(t);
 }

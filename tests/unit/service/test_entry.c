@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The children that are told of an entry with a name of n letters (of a listing: and a slash) that has two children, one of
- * m letters and one that is a letter longer. */
+/* The children that are told of an entry with a name of n letters (of a listing: and a slash) that has two children,
+ * one of m letters and one that is a letter longer. */
 static size_t told(enum eci_module_kind kind, size_t n, size_t m, bool filtered)
 {
 	static const char *const include[] = {"a", NULL};

@@ -38,7 +38,8 @@ Test(stats, sums_counters_and_rows)
 	r->stats = (struct eci_router_stats){11, 12, 13, 14, 15};
 	eci_stats_put(&b, r, &rest);
 	struct eci_cbor c = eci_cbor_open(eci_buf_data(&b), eci_buf_len(&b));
-	static const uint64_t sums[] = {302, 304, 306, 308, 2 + 3 + 5, 1001, 1002, 1003}, counters[] = {11, 12, 13, 14, 15};
+	static const uint64_t sums[] = {302, 304, 306, 308, 2 + 3 + 5, 1001, 1002, 1003},
+			      counters[] = {11, 12, 13, 14, 15};
 	static const uint64_t rows[][7] = {{72, 101, 102, 103, 104, 2, 106000}, {80, 201, 202, 203, 204, 3, 206000}};
 	cr_assert_eq(eci_cbor_get_map(&c), 10);
 	for (uint64_t i = 0; i < 8; i++) {
