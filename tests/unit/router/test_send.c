@@ -111,13 +111,15 @@ Test(send, a_group_is_no_context_of_its_number)
 	world_free(w);
 }
 
-/* Who sends to a group is refused when nobody has a copy, as the first was: here one link each, and the router itself. */
+/* Who sends to a group is refused when nobody has a copy, as the first was: here one link each, and the router itself.
+ */
 Test(send, to_a_group_is_refused_when_nobody_has_room)
 {
 	static const int due[] = {0, -4, -3};
 	for (int n = 0; n < 3; n++) {
 		struct world *w = world_relay();
-		feed(w, w->up, ECI_CONTROL, 0, ME, 0, ECI_H_GROUP, 0, "\x82\x07\x84\x18\x40\x18\x41\x18\x48\x18\x58", 11);
+		feed(w, w->up, ECI_CONTROL, 0, ME, 0, ECI_H_GROUP, 0, "\x82\x07\x84\x18\x40\x18\x41\x18\x48\x18\x58",
+		     11);
 		(void)drop_output(w, w->kid[0]);
 		(void)drop_output(w, w->kid[1]);
 		for (int k = 0; k < 2; k++) {
@@ -128,7 +130,8 @@ Test(send, to_a_group_is_refused_when_nobody_has_room)
 					cr_assert_eq(call(w, eci_link_peer(w->kid[k]), ONE), 0);
 		}
 		w->r->self_bytes += n ? ECI_SELF_MAX : 0; /* stands for frames */
-		cr_expect_eq(eci_router_send(w->r, ECI_CALL, ECI_F_MULTICAST, 7, ECI_H_CALL, 0, NULL, 0, w->now), due[n]);
+		cr_expect_eq(eci_router_send(w->r, ECI_CALL, ECI_F_MULTICAST, 7, ECI_H_CALL, 0, NULL, 0, w->now),
+			     due[n]);
 		w->r->self_bytes -= n ? ECI_SELF_MAX : 0;
 		cr_expect_eq(w->delivered, n == 0);
 		world_free(w);

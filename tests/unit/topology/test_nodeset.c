@@ -94,6 +94,8 @@ Test(nodeset, malformed)
 	refuses("a[x y]", "a character that no name has, in brackets",
 		"names have letters, digits, \".\", \"_\" and \"-\"");
 	refuses("a[1000000000000000000]", "a number of more than 18 digits", "use fewer digits");
+	refuses("a[1-1000000000000000000]", "a number of more than 18 digits", "use fewer digits");
+	refuses("a[1-2/1000000000000000000]", "a number of more than 18 digits", "use fewer digits");
 }
 
 Test(nodeset, limits)
@@ -155,6 +157,7 @@ Test(nodeset, folding)
 	folds("a01:root a02:root a02:app", "a[01-02]:root,a02:app");
 	folds("relay-a relay-b bastion", "bastion,relay-a,relay-b");
 	folds("web10 web9 db2 web11", "db2,web[9-11]");
+	folds("a02x a1y a10 b", "a1y,a02x,a10,b");
 	folds("10.0.0.1 10.0.0.2 10.0.0.3", "10.0.0.[1-3]");
 	folds("bastion/w1 bastion/w2", "bastion/w[1-2]");
 	folds("x1234567890123456789012 x1234567890123456789013", "x1234567890123456789012,x1234567890123456789013");
