@@ -137,3 +137,23 @@ Test(send, to_a_group_is_refused_when_nobody_has_room)
 		world_free(w);
 	}
 }
+
+/* Bulk that only passes is held for a child to the byte; a parent takes all, for it is the children's windows. */
+Test(send, what_is_held_for_a_child_is_bounded)
+{
+	struct world *w = world_relay();
+	struct eci_link *l = w->kid[0];
+	struct eci_frame f;
+	const size_t most = ECI_HELD_MAX - eci_wire(10); /* stands for frames */
+	l->bulk_bytes += most;
+	feed(w, w->up, ECI_BULK, 0, 72, 0, 300, 9, zeros, 11);
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 9, "busy", 72));
+	feed(w, w->up, ECI_BULK, 0, 72, 0, 300, 9, zeros, 10);
+	cr_expect_eq(l->bulk_bytes, ECI_HELD_MAX);
+	l->bulk_bytes -= most;
+	w->up->bulk_bytes += ECI_HELD_MAX;
+	feed(w, w->kid[1], ECI_BULK, 0, 0, 80, 300, 9, zeros, 10);
+	cr_expect_eq(w->up->bulk_bytes, ECI_HELD_MAX + eci_wire(10));
+	w->up->bulk_bytes -= ECI_HELD_MAX;
+	world_free(w);
+}

@@ -338,6 +338,56 @@ Test(show, says_where_each_setting_comes_from)
 	ectx_topology_free(t);
 }
 
+/* Every row that the file's own line is given for; and that of what no file says. */
+Test(show, all_that_is_said_of_a_node_and_of_a_step)
+{
+	static const char text[] = "econtext: 1\n"
+				   "secrets: {pw: {prompt: p}}\n"
+				   "nodes:\n"
+				   "  r: {}\n"
+				   "  a:\n"
+				   "    via: r\n"
+				   "    ssh: {user: u, options: [-4], password: pw, identity: k}\n"
+				   "    groups: [g]\n"
+				   "    become: [{as: x, method: su, password: pw}]\n"
+				   "  h: {local: {}}\n";
+	const char *const node[] = {"a", NULL}, *const step[] = {"a:x", NULL}, *const other[] = {"h", NULL};
+	const char *const adhoc[] = {"a/u@b", NULL};
+	ectx_error e = {0};
+	ectx_topology *t = ectx_topology_parse(text, strlen(text), "f.yaml", &e);
+	cr_assert(t, "%s", e.saw);
+	char *out = ectx_topology_show(t, node, false, &e);
+	line_is(out, "via", "r", "f.yaml:6:10");
+	line_is(out, "transport", "ssh", "f.yaml:7:5");
+	line_is(out, "ssh.user", "u", "f.yaml:7:17");
+	line_is(out, "ssh.options", "-4", "f.yaml:7:29");
+	line_is(out, "ssh.password", "pw", "f.yaml:7:45");
+	line_is(out, "ssh.program", "ssh", "built in");
+	line_is(out, "hostkey", "strict", "built in");
+	line_is(out, "groups", "g", "f.yaml:8:13");
+	line_is(out, "feed", "false", "built in");
+	free(out);
+	out = ectx_topology_show(t, step, false, &e);
+	line_is(out, "become.as", "x", "f.yaml:9:19");
+	line_is(out, "become.method", "su", "f.yaml:9:19");
+	line_is(out, "become.password", "pw", "f.yaml:9:19");
+	line_is(out, "parent", "a", "the step before");
+	free(out);
+	out = ectx_topology_show(t, other, false, &e);
+	line_is(out, "via", "master", "built in");
+	line_is(out, "transport", "local", "f.yaml:10:7");
+	cr_expect_null(strstr(out, "ssh."));
+	free(out);
+	out = ectx_topology_show(t, adhoc, false, &e);
+	line_is(out, "via", "a", "ad hoc");
+	line_is(out, "transport", "ssh", "ad hoc");
+	line_is(out, "ssh.host", "b", "ad hoc");
+	line_is(out, "ssh.user", "u", "ad hoc");
+	cr_expect_null(strstr(out, "ssh.port"));
+	free(out);
+	ectx_topology_free(t);
+}
+
 Test(show, agents_as_they_are_built_in_or_written)
 {
 	ectx_error err = {0};

@@ -22,9 +22,18 @@ static void gives(void (*put)(FILE *f, const char *s), const char *text, const c
 /* The first and the last of each length, and their neighbours that are none. */
 Test(json, utf8_and_what_is_none)
 {
-	static const char *const good[] = {"\xC2\x80",         "\xDF\xBF",         "\xE0\xA0\x80", "\xE1\x80\x80",
-					   "\xED\x9F\xBF",     "\xEE\x80\x80",     "\xEF\xBF\xBF", "\xF0\x90\x80\x80",
-					   "\xF1\x80\x80\x80", "\xF4\x8F\xBF\xBF", "~",            " "};
+	static const char *const good[] = {"\xC2\x80",
+					   "\xDF\xBF",
+					   "\xE0\xA0\x80",
+					   "\xE1\x80\x80",
+					   "\xED\x9F\xBF",
+					   "\xEE\x80\x80",
+					   "\xEF\xBF\xBF",
+					   "\xF0\x90\x80\x80",
+					   "\xF1\x80\x80\x80",
+					   "\xF4\x8F\xBF\xBF",
+					   "~",
+					   " "};
 	static const char *const bad[][2] = {{"\x80", BAD},
 					     {"\xBF", BAD},
 					     {"\xC1\xBF", BAD BAD},
