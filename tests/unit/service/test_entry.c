@@ -46,3 +46,46 @@ Test(entry, children_up_to_the_longest_name)
 	cr_expect_eq(told(ECI_MOD_LISTING, 10, 246, true), 0);
 	cr_expect_eq(told(ECI_MOD_PACKAGE, 10, 280, false), 2, "who is allowed all is told all");
 }
+
+/* Packing that takes three turns, or fails in the second. */
+static int turns, stopped, fails;
+
+static int pack(void *ctx, struct eci_packing **state, const uint8_t *p, size_t n, struct eci_buf *out, uint8_t sum[16])
+{
+	(void)ctx, (void)p, (void)n, (void)sum;
+	*state = ++turns < 3 ? (struct eci_packing *)&turns : NULL;
+	cr_assert_eq(eci_buf_append(out, "z", 1), 0);
+	if (turns == 2 && fails)
+		*state = NULL;
+	return *state ? 1 : turns == 3 ? 0 : -1;
+}
+
+static void stop(struct eci_packing *state)
+{
+	cr_expect_eq((void *)state, (void *)&turns);
+	stopped++;
+}
+
+Test(entry, packing_goes_on_and_is_stopped)
+{
+	const struct eci_source_ops ops = {.pack = pack, .stop = stop};
+	static const int due[][3] = {{1, 1, 0}, {1, -1, 0}, {1, 0, 0}};
+	for (int way = 0; way < 3; way++) { /* to its end; it fails; it is given up */
+		struct eci_source src = {.kind = ECI_MOD_MODULE, .path = strdup("p"), .len = 1};
+		struct eci_entry e;
+		src.bytes = (uint8_t *)strdup("x");
+		turns = stopped = 0;
+		fails = way == 1;
+		cr_assert_eq(eci_entry_init(&e, "m", &src), 0);
+		cr_expect(!src.path && !src.bytes, "it is the entry's");
+		for (int i = 0; i < 3 - way; i++)
+			cr_expect_eq(eci_entry_pack(&e, &ops, NULL), due[way][i], "%d: %d", way, i);
+		cr_expect_eq(e.packed, way == 0);
+		cr_expect_eq(eci_buf_len(&e.zlib), way == 0 ? 3 : way == 1 ? 0 : 1);
+		cr_expect(way ? e.bytes != NULL : !e.bytes, "the plain bytes stay until then");
+		if (way == 0)
+			cr_expect(eci_entry_pack(&e, &ops, NULL) == 0 && turns == 3, "once");
+		eci_entry_deinit(&e);
+		cr_expect_eq(stopped, way == 2);
+	}
+}

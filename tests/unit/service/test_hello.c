@@ -19,7 +19,7 @@ Test(hello, of_a_parent)
 	cr_assert(READS(&h, WHOLE, true));
 	cr_expect(h.version == 1 && h.lo == 64 && h.size == 8 && h.idle_ms == 5000);
 	cr_expect(h.title_len == 1 && h.title[0] == 'T');
-	cr_assert(READS(&h, "\xA2\x00\x01\x01\x84\x18\x40\x08\x09\x61z", true), "further items of the block");
+	cr_assert(READS(&h, "\xA2\x01\x84\x18\x40\x08\x09\x61z\x00\x01", true), "further items of the block");
 	cr_expect(h.size == 8 && !h.idle_ms && !h.title && !h.title_len);
 	cr_assert(READS(&h, "\xA2\x01\x82\x00\x01\x00\x02", true));
 	cr_expect(h.version == 2 && h.lo == 0 && h.size == 1);
