@@ -396,6 +396,21 @@ if __name__ == '__main__':
             f = c.link.frame(10)
         self.assertEqual(f.value(), [0, 1])
 
+    def test_run_codings(self):
+        """A program is read as its own bytes say: a byte order mark, a coding; a traceback shows the line that failed."""
+        c = self.ready()
+        self.assertEqual(self.run_program(c, b'\xef\xbb\xbfprint("mark")\n').out, b'mark\n')
+        j = self.run_program(c, b'# -*- coding: latin-1 -*-\nx = u"\xe9"\nprint([len(x), ord(x)])\n')
+        self.assertEqual((j.out, j.answer), (b'[1, 233]\n', [0, 0]))
+        if self.version > (3,):
+            j = self.run_program(c, b'x = "\xff"\n')
+            self.assertEqual(j.answer, [0, 1])
+            self.assertIn(b'SyntaxError', j.err)
+        j = self.run_program(c, b'x = 1\n\x0c\nz = 1 / 0\n')
+        self.assertEqual(j.answer, [0, 1])
+        self.assertIn(b'line 3', j.err)
+        self.assertIn(b'z = 1 / 0', j.err)
+
     def test_run_waits(self):
         c = self.ready()
         j = self.run_program(c, '''

@@ -42,10 +42,11 @@ def run(name, argv, out, err):
             setattr(sys, 'argv', argv)
             m = sys.modules['__main__'] = sys.modules[name] = type(sys)('__main__')
             m.__file__ = 'econtext:/' + os.path.basename(argv[0])
-            s = get_source(name)
             # What a traceback shows of it; never a file of that name here.
-            __import__('linecache').cache[m.__file__] = len(s), None, s.splitlines(True), m.__file__
-            exec(compile(s, m.__file__, 'exec', 0, 1), m.__dict__)
+            s = get_source(name)
+            __import__('linecache').cache[m.__file__] = len(s), None, [x + '\n' for x in s.split('\n')], m.__file__
+            # Its bytes: they say their coding.
+            exec(compile(zlib.decompress(ENTRIES[name][6]), m.__file__, 'exec', 0, 1), m.__dict__)
         except:
             status = complain()
         x = sys.modules.get('threading')
