@@ -10,6 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An agent executes a namespace package as it does any other. Parts of it may lie on its own machine, where Python
+ * would look for them (PEP 420): below what its parent's path, or sys.path, names. They come first, as that machine's
+ * own modules do. Python 2.4 syntax. */
+#define NAMESPACE_SOURCE                                                                           \
+	"__path__[:0] = (lambda sys, parts: ['%s/%s' % (place, parts[-1]) for place in getattr(\n" \
+	"    sys.modules.get('.'.join(parts[:-1])), '__path__', sys.path)])(__import__('sys'), __name__.split('.'))\n"
+
 void eci_source_deinit(struct eci_source *src)
 {
 	free(src->path);
@@ -50,15 +57,16 @@ void eci_entry_deinit(struct eci_entry *e)
 int eci_entry_pack(struct eci_entry *e, const struct eci_source_ops *ops, void *ctx)
 {
 	static const uint8_t nothing[1];
-	/* An agent executes a namespace package as it does any other: its source is empty, but it is one. */
-	const uint8_t *bytes = e->kind == ECI_MOD_NAMESPACE ? nothing : e->bytes;
+	bool space = e->kind == ECI_MOD_NAMESPACE;
+	const uint8_t *bytes = space ? (const uint8_t *)NAMESPACE_SOURCE : e->bytes;
+	size_t len = space ? sizeof(NAMESPACE_SOURCE) - 1 : e->len;
 	int rc = 0;
 
 	if (e->packed)
 		return 0;
 	e->stop = ops->stop;
 	if (bytes)
-		rc = ops->pack(ctx, &e->packing, bytes, e->len, &e->zlib, e->digest);
+		rc = ops->pack(ctx, &e->packing, bytes, len, &e->zlib, e->digest);
 	else
 		ops->digest(ctx, nothing, 0, e->digest);
 	if (rc < 0)

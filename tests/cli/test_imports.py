@@ -51,6 +51,22 @@ class Namespaces(Case):
         end = self.ends(0, 'call', '--json', '-w', 'pp,np', './prog.py:f')
         self.assertEqual([e['value'] for e in end.events() if 'value' in e], [['ns.inner.mod', 'pk.inner.mod']] * 2)
 
+    def test_a_namespace_of_two_machines(self):
+        """Some of it lies there and some here: all is found, and what both have is the machine's; a package is not joined so."""
+        found = subprocess.run([os.path.join(TOP, 'scripts', 'pythons')], stdout=subprocess.PIPE, check=True).stdout.decode()
+        for name in ('there/ns/own', 'there/ns/both', 'there/ns/inner/own', 'there/pk/inner/own',
+                     'here/ns/served', 'here/ns/both', 'here/ns/inner/served', 'here/pk/inner/served', 'here/pk/__init__'):
+            os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+            self.write(name + '.py', 'WHO = %r\n' % name.split('/')[0])
+        self.write('here/prog.py', 'import sys\ndef f(place, *names):\n    sys.path.insert(0, place)\n    return [who(x) for x in names]\n'
+                   'def who(name):\n    try:\n        return __import__(name, {}, {}, ["WHO"]).WHO\n    except ImportError:\n        pass\n')
+        self.topology('econtext: 1\nnodes:\n' + ''.join(
+            '  n%d: {local: {}, python: %s}\n' % (i, line.split()[1]) for i, line in enumerate(found.splitlines())))
+        end = self.ends(0, 'call', '--json', '-w', 'n[0-%d]' % (len(found.splitlines()) - 1), './here/prog.py:f', self.path('there'),
+                        'ns.served', 'ns.own', 'ns.both', 'ns.inner.served', 'ns.inner.own', 'pk.inner.served', 'pk.inner.own')
+        self.assertEqual([e['value'] for e in end.events() if 'value' in e],
+                         [['here', 'there', 'there', 'here', 'there', 'here', None]] * len(found.splitlines()))
+
 
 class NotSource(Case):
     """What lies here and is no source: the failure says that it does, and where."""
