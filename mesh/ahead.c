@@ -37,6 +37,8 @@ static bool needs(const struct ectx_future *f, const bool *part)
 		return f->kind == ECI_OP_EXEC || f->kind == ECI_OP_RUN;
 	if (part == &c->has_stream)
 		return f->kind == ECI_OP_OPEN || f->nchannels;
+	if (part == &c->has_program)
+		return f->in_program;
 	return part == &c->has_relay && eci_channels_in_group(f);
 }
 

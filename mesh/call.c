@@ -92,6 +92,8 @@ void eci_call_run(struct ectx_future *f)
 	int r = f->slot ? 0 : -1;
 	if (!r && f->kind == ECI_OP_RUN)
 		r = eci_context_part(f->at, "exec", &f->at->has_exec);
+	if (!r && f->in_program)
+		r = eci_context_part(f->at, "program", &f->at->has_program);
 	if (!r && f->nchannels)
 		r = eci_channels_open(f);
 	if (!r)
@@ -123,6 +125,7 @@ int eci_call_prepare(struct ectx_future *f, const char *function, const ectx_val
 			       "Python, as 1, 1.0 and true are");
 		r = -1;
 	}
+	f->in_program = file != NULL;
 	free(module);
 	free(name);
 	free(file);

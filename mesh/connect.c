@@ -199,7 +199,7 @@ static void dial(ectx_context *c)
 		eci_context_down(c, &fail);
 		return;
 	}
-	c->has_relay = c->has_exec = c->has_stats = c->has_stream = c->has_cancel = c->native = false;
+	c->has_relay = c->has_exec = c->has_stats = c->has_stream = c->has_cancel = c->has_program = c->native = false;
 	c->agent[0] = c->python[0] = c->arch[0] = c->host_name[0] = 0;
 	c->started_ms = now;
 	c->event_slot = eci_slot_open(c->mesh->router, eci_context_id(c->parent), ECI_SLOT_MANY, on_event, c);

@@ -52,7 +52,7 @@ struct ectx_context {
 	uint32_t dials, event_slot, nasked; /* dials: children in DIALING */
 	struct eci_dialogue *dialogue;
 	uint64_t started_ms;
-	bool has_relay, has_exec, has_stats, has_stream, has_cancel; /* parts sent to this incarnation */
+	bool has_relay, has_exec, has_stats, has_stream, has_cancel, has_program; /* parts sent to this incarnation */
 	bool in_tree;            /* a tree or trace has a slot to this incarnation, or had one */
 	bool native;             /* this incarnation runs the native agent; from BOOTING on */
 	bool worker_id_taken;    /* id + 1 was given to a worker of this incarnation */
@@ -100,7 +100,7 @@ struct ectx_future {
 	uint32_t slot;
 	struct eci_stream *out, *err; /* exec, run */
 	struct eci_command *command;  /* exec of our own: takes both; NULL: they become events */
-	bool answered, out_open, err_open, input, input_ended, input_wanted;
+	bool answered, out_open, err_open, input, input_ended, input_wanted, in_program; /* of "./file.py:f" */
 	bool terminal, line_open;           /* its input is a terminal, whose last line has begun */
 	struct eci_opening *opening;        /* open: what, and the names that are being asked for */
 	struct eci_channel_place *channels; /* call: those among its arguments */

@@ -26,7 +26,7 @@ NAMES = os.path.join(HERE, 'python', 'names.json')
 NUMBERS = os.path.join(HERE, 'python', 'numbers.py')
 SHELL = os.path.join(HERE, 'shell')     # what a host without Python copies with: embedded without its comments
 SERVED = os.path.join(HERE, 'served')   # modules that are no part of the agent: embedded as they are
-CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream', 'cancel')
+CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream', 'cancel', 'program')
 # A piece is python/NAME.py, or the chapters of folder python/NAME/ in this order, joined.
 CHAPTERS = {
     'core': 'state values frames modules logs main'.split(),

@@ -17,7 +17,8 @@ struct eci_part {
 
 /* What is sent after the marker of a Python interpreter: LINE, newline, N bytes; exactly as sent. */
 const uint8_t *eci_preamble_python(size_t *len);
-/* zlib source for PART: "relay", "exec", "stats", "stream", "cancel"; NULL and *len 0 if there is no such part. */
+/* zlib source for PART: "relay", "exec", "stats", "stream", "cancel", "program"; NULL and *len 0 if there is no such
+ * part. */
 const uint8_t *eci_preamble_part(const char *name, size_t *len);
 /* The i-th part, or NULL past the last. */
 const struct eci_part *eci_preamble_parts(size_t i);

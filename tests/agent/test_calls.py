@@ -27,6 +27,23 @@ class A(object):
     def g(cls):
         return cls.__name__
 '''
+ODD = '''
+class Nowhere(Exception):
+    __module__ = None
+class Mute(type):
+    def __repr__(cls):
+        raise ValueError('no name')
+Muted = Mute('Muted', (object,), {})
+def nowhere():
+    raise Nowhere('m')
+def chain(n):
+    e = None
+    for i in range(n):
+        x = ValueError(i)
+        x.__cause__ = e
+        e = x
+    raise e
+'''
 WRONG = '''
 class Oops(Exception):
     pass
@@ -118,6 +135,7 @@ class Calls(support.Case):
 
     def test_program(self):
         c = self.boot()
+        c.part('program')
         c.serve('prog', 'import sys\ncount = []\ndef f():\n    count.append(1)\n    m = sys.modules\n'
                 'main = len([sys.modules[x] for x in ("__main__", "prog")])\n'
                 'def g():\n    f()\n    return [len(count), sys.modules["__main__"] is sys.modules["prog"], __file__]\n')
@@ -140,6 +158,19 @@ class Calls(support.Case):
         self.assertEqual(c.call('w', 'leave')[:3], [1, 'SystemExit', '3'])
         self.assertEqual(c.call('w', 'interrupt')[:2], [1, 'KeyboardInterrupt'])
         self.assertEqual(c.call('os', 'getpid', 1)[:2], [1, 'TypeError'])
+        self.assertEqual(c.call('os', 'getpid')[0], 0)
+
+    def test_odd_errors(self):
+        """What Python itself cannot print, or name, is an error like another, and the context goes on."""
+        c = self.boot()
+        c.serve('o', ODD)
+        e = c.call('o', 'chain', 2000)
+        self.assertEqual((e[0], e[1], e[2], e[4]), (1, 'ValueError', '1999', 0))
+        e = c.call('o', 'nowhere')
+        self.assertEqual(e[:3], [1, 'None.Nowhere', 'm'])
+        self.assertTrue('o.py' in e[3] or (3, 6) <= self.version < (3, 9))     # which fail at a module that is no text
+        e = c.call('o', 'Muted')
+        self.assertEqual((e[0], e[4]), (1, 1))
         self.assertEqual(c.call('os', 'getpid')[0], 0)
 
     def test_bounds_of_errors(self):

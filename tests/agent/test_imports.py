@@ -215,6 +215,20 @@ def resources():
         self.assertEqual([c.answer(child).value() for i in range(3)][1:], [[1, b'out\n'], [5, 0]])
         self.assertEqual(c.answer(slot).value(), [0, 1])
 
+    def test_gone_at_import(self):
+        """A module that took itself out of sys.modules, and then fails, fails as it says."""
+        c = self.boot()
+        c.part('program')
+        c.serve('gone', 'import sys\ndel sys.modules[__name__]\nraise ValueError("mine")\n')
+        self.assertEqual(c.call('gone', 'f')[:3], [1, 'ValueError', 'mine'])
+        self.assertEqual(c.call('./gone', 'f')[:3], [1, 'ValueError', 'mine'])
+
+    def test_form_feed(self):
+        """A form feed begins a page, and no line: a traceback shows the line that failed."""
+        c = self.boot()
+        c.serve('page', 'x = 1\n\f\ny = 2\n\f\ndef f():\n    return 1 / 0       # here\n')
+        self.assertIn('return 1 / 0       # here', c.call('page', 'f')[3])
+
     def test_caches(self):
         c = self.boot()
         c.serve('inv', 'import sys\ndef f():\n    import importlib\n    if hasattr(importlib, "invalidate_caches"):\n'

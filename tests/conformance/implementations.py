@@ -5,7 +5,7 @@ import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WANTED = ('2.7', '3.6', '3.13')
-PARTS = ('relay', 'exec', 'stats', 'stream', 'cancel')
+PARTS = ('relay', 'exec', 'stats', 'stream', 'cancel', 'program')
 
 
 class Implementation(object):

@@ -20,7 +20,7 @@ class Vector(object):
                 self.lacks.update(rest.split())
             elif word == 'boot':
                 self.boot = rest
-            elif word in ('relay', 'exec', 'stream', 'cancel', 'stats'):
+            elif word in ('relay', 'exec', 'stream', 'cancel', 'stats', 'program'):
                 self.parts.append(word)
             elif word == 'slow':
                 self.slow = True

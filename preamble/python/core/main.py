@@ -17,12 +17,17 @@ def run_call(src, reply, module, name, args, kw):
             raise           # a fork of called code: it ends as any program, and says why
         import traceback
         x, v, tb = sys.exc_info()
-        s = ''.join(traceback.format_exception(x, v, tb.tb_next))
+        s = ''
         name = x.__name__
-        if x.__module__ != ValueError.__module__:
-            name = x.__module__ + '.' + name
-        if kind == 1:
-            v = '%s cannot travel: %s' % (type(f), v)
+        try:
+            # What Python cannot print, as a long chain of causes before 3.11, is said without.
+            if x.__module__ != ValueError.__module__:
+                name = '%s.%s' % (x.__module__, name)
+            s = s.join(traceback.format_exception(x, v, tb.tb_next))
+            if kind == 1:
+                v = '%s cannot travel: %s' % (type(f), v)
+        except:
+            pass
         body = pack_value([1, text(name, LOGGER_TEXT), text(v, EXCEPTION_TEXT), text(s, TRACE_TEXT), kind])
         tb = v = 0
     try:

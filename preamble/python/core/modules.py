@@ -58,7 +58,7 @@ def load_module(name):
     try:
         exec_module(m)
     except:
-        del sys.modules[name]
+        sys.modules.pop(name, 0)
         raise
     return sys.modules[name]
 
@@ -77,10 +77,11 @@ def exec_module(m):
 
 
 def get_source(name):
-    # For tracebacks, which take an IOError as an answer; name is what the code calls itself.
+    # For tracebacks, which take an IOError as an answer; name is what the code calls itself. (Of Python 3's text a form feed
+    # ends a line.)
     try:
         s = zlib.decompress(ENTRIES[name][6])
-        return BYTES is str and s or s.decode('utf8', 'replace')
+        return BYTES is str and s or s.decode('utf8', 'replace').replace('\f', '')
     except:
         raise IOError(name)
 
@@ -98,10 +99,6 @@ def get_resource_reader(name):
 
 
 def load(name):
-    # `./p`: a single-file program, loaded once as __main__ and under its stem.
-    x = name.replace('./', '')
-    if x == name:
-        __import__(x)
-    elif fetch(x) and name not in ENTRIES:
-        ENTRIES[name] = sys.modules['__main__'] = load_module(x)
-    return sys.modules[x]
+    # What is called (part `program` replaces it).
+    __import__(name)
+    return sys.modules[name]
