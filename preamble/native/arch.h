@@ -41,6 +41,7 @@ enum {
 	NR_sched_setscheduler = 144,
 	NR_prctl = 157,
 	NR_clock_gettime = 228,
+	NR_waitid = 247,
 	NR_openat = 257,
 	NR_ppoll = 271,
 	NR_signalfd4 = 289,
@@ -65,6 +66,7 @@ enum {
 	NR_ppoll = 73,
 	NR_signalfd4 = 74,
 	NR_exit = 94,
+	NR_waitid = 95,
 	NR_clock_gettime = 113,
 	NR_sched_setscheduler = 119,
 	NR_kill = 129,
@@ -123,6 +125,7 @@ enum {
 #if defined(__arm__)
 	NR_exit = 248,
 	NR_clock_gettime = 263,
+	NR_waitid = 280,
 	NR_openat = 322,
 	NR_ppoll = 336,
 	NR_signalfd4 = 355,
@@ -132,6 +135,7 @@ enum {
 #else
 	NR_exit = 252,
 	NR_clock_gettime = 265,
+	NR_waitid = 284,
 	NR_openat = 295,
 	NR_ppoll = 309,
 	NR_signalfd4 = 327,

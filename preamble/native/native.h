@@ -28,7 +28,7 @@ struct native_proc {
 	struct eci_spawn *spawn; /* one of these two */
 	struct native_job *job;
 	struct eci_link *link; /* once promoted: in and out are its */
-	int pid;               /* also its group's; 0 once it was waited for */
+	int pid;               /* also its group's */
 	int fd[NATIVE_FDS];    /* by native_which; -1: none, or closed; IN is OUT for a terminal */
 	int status;
 	struct eci_buf in_q, tty_q;
@@ -55,6 +55,7 @@ struct native_state {
 	int signals; /* signalfd for SIGCHLD */
 	int npoll, poll_cap;
 	struct native_poll *poll;
+	int info[32]; /* a siginfo_t, as waitid(2) left it */
 	uint8_t buf[NATIVE_READ_MAX];
 };
 /* At a place that agent.ld keeps, and not where the linker likes: so it is named by the same bytes in every

@@ -7,12 +7,16 @@
  * second later: a grandchild may hold them. One that only closed its output gets a grace and is killed then. A process
  * that we may not kill (it became another user) is told by the end of its input, and reported as gone after LEFT_MS; it
  * is waited for by the way. A command is reported when both outputs are at their end, whoever holds them. One that was
- * cancelled stays until its grace is over, reported or not: what is left of its group then is killed. */
+ * cancelled stays until its grace is over, reported or not: what is left of its group then is killed.
+ *
+ * Invariant: who has ended is waited for last of all, when nothing of it is killed any more, by us or by the watcher.
+ * So long the kernel gives its number, which is its group's, to nobody else, be the group empty or not. */
 #include "preamble/native/proc.h"
 
 #define CLOSED_MS 2000u /* a process without output that is no link: it may be about to end */
 #define LEFT_MS 2000u
-#define PIPE_SIZE 262144u /* of a link that bulk has filled */
+#define INFO_PID (sizeof(long) / 2 + (sizeof(long) == 4)) /* in a siginfo_t: signal, errno, code; pid, uid, status */
+#define PIPE_SIZE 262144u                                 /* of a link that bulk has filled */
 
 struct whose {
 	struct native_proc *proc;
@@ -134,14 +138,15 @@ static void settle_job(struct native_proc *c, bool late)
 static void settle_spawn(struct native_proc *c, bool late)
 {
 	bool ended = c->fd[OUT] < 0 && c->fd[ERR] < 0 && c->fd[TTY] < 0;
-	if (!c->exited && late && !c->over) {
-		c->over = true;
-		c->end_at = native.now + (native_proc_signal(c, SYS_SIGKILL) ? 60000 : LEFT_MS);
-	} else if (!c->exited && late) {
+	if (!c->exited && late) {
 		c->status = SYS_SIGKILL;
-		c->exited = true;
+		if (!c->over) {
+			c->over = true;
+			c->end_at = native.now + (native_proc_signal(c, SYS_SIGKILL) ? 60000 : LEFT_MS);
+			return;
+		}
 	}
-	if (c->exited && (ended || late))
+	if (late || (c->exited && ended))
 		eci_spawn_exited(c->spawn, c->status, native.now);
 }
 
@@ -152,6 +157,7 @@ static bool settle_start(struct native_proc *c)
 	if (n < 0)
 		return true;
 	native_close(&c->fd[SAID]);
+	c->exited |= n > 0; /* it says why and ends: there may be no SIGCHLD yet */
 	if (c->spawn)
 		return eci_spawn_begun(c->spawn, c->pid, native.buf, (size_t)n, native.now);
 	if (n) {
@@ -165,12 +171,13 @@ static bool settle_start(struct native_proc *c)
 
 void native_procs_flush(void)
 {
-	for (struct native_proc *c = native.procs, *next; c; c = next) {
+	struct native_proc *c, *next;
+	for (c = native.procs; c; c = next) {
 		next = c->next;
 		if (settle_start(c))
 			(c->spawn ? settle_spawn : settle_job)(c, c->end_at && native.now >= c->end_at);
 	}
-	for (struct native_proc *c = native.procs; c; c = c->next) {
+	for (c = native.procs; c; c = c->next) {
 		c->blocked = !(flush_queue(c, &c->in_q, c->fd[IN]) && flush_link(c));
 		if (!eci_buf_len(&c->in_q) && !c->in_q.failed)
 			eci_buf_deinit(&c->in_q); /* an agent has gone through it: not to be kept for each child */
@@ -242,20 +249,36 @@ void native_procs_serve(int first, int last)
 			take(whose[i].proc, whose[i].which);
 }
 
+/* Who of these has ended and was not waited for, which it stays; 0: nobody. */
+static int ended(int type, int pid)
+{
+	native.info[0] = 0;
+	(void)SYS5(NR_waitid, type, pid, native.info, SYS_WNOHANG | SYS_WEXITED | SYS_WNOWAIT, 0);
+	return native.info[0] ? native.info[INFO_PID] : 0;
+}
+
 void native_procs_reap(void)
 {
-	int status;
-	long pid;
-	while ((pid = SYS4(NR_wait4, -1, &status, 1, 0)) > 0) /* WNOHANG */
-		for (struct native_proc *c = native.procs; c; c = c->next)
-			if (c->pid == pid && !c->exited) {
-				c->status = status;
-				c->exited = true;
-				c->paused = false;
-				if (c->spawn)
-					c->end_at = native.now + NATIVE_GRACE_MS;
-				native_close(&c->fd[SLAVE]);
-			}
+	struct native_proc *c;
+	int pid;
+	for (c = native.procs; c; c = c->next)
+		if (!c->exited && ended(SYS_P_PID, c->pid)) {
+			c->status = native.info[INFO_PID + 2];
+			if (native.info[2] == SYS_CLD_EXITED)
+				c->status <<= 8;
+			c->exited = true;
+			c->paused = false;
+			if (c->spawn)
+				c->end_at = native.now + NATIVE_GRACE_MS;
+			native_close(&c->fd[SLAVE]);
+		}
+	/* What is not in the list: the loader's, one that was left, orphans where we are process 1. */
+	while ((pid = ended(SYS_P_ALL, 0))) {
+		for (c = native.procs; c; c = c->next)
+			if (c->pid == pid)
+				return;
+		(void)SYS4(NR_wait4, pid, 0, 0, 0);
+	}
 }
 
 void native_procs_kill(void)
