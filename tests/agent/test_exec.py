@@ -263,6 +263,24 @@ class Exec(support.Case):
         self.assertEqual(j.answer, [0, 0, 15])
         os.kill(int(j.out), 9)
 
+    def test_cancel_keeps_the_number(self):
+        """Until the last kill the leader is not waited for, so that its group's number is nobody else's (Python 3.3 and later)."""
+        c = self.ready()
+        j = self.start(c, ['sh', '-c', 'echo $$; exec sleep 1000'])
+        self.wait(j, until=lambda: j.out.endswith(b'\n'))
+        pid = int(j.out)
+        j.cancel()
+        self.wait(j)
+        self.assertEqual(j.answer, [0, 0, 15])
+        self.assertEqual(os.path.exists('/proc/%d' % pid), self.version >= (3, 3))
+        self.until('it is waited for', lambda: not os.path.exists('/proc/%d' % pid))
+        # What is left of it is killed all the same, its outputs closed or not.
+        j = self.start(c, ['sh', '-c', 'trap "" TERM; sleep 1000 >&- 2>&- & echo $!; trap - TERM; exec sleep 1000'])
+        self.wait(j, until=lambda: j.out.endswith(b'\n'))
+        j.cancel()
+        self.wait(j)
+        self.until('the rest is killed', lambda: not support.alive(int(j.out)))
+
     def test_many(self):
         c = self.ready()
         jobs = [self.start(c, ['sh', '-c', 'echo %d; echo %d >&2; exit %d' % (i, i, i)], 7000 + 2 * i, 7001 + 2 * i) for i in range(50)]

@@ -58,6 +58,7 @@ METHODS = set('''as_integer_ratio bit_count bit_length casefold format_map from_
 HANDLERS = 'h', 'handler', 'formatter'     # the names of what has a format() of its own: the one of strings is younger
 NEWER = {
     '__spec__': 'find_spec is called by Python 3.4 and later only',
+    'waitid': 'its absence is caught',
     'fsdecode': 'only Python 3 has arguments that are neither bytes nor UTF-8',
 }
 STATEMENTS = {

@@ -86,6 +86,7 @@ class Job:
         self.src = src
         self.slot = slot
         self.pid = self.cancelled = 0
+        self.ending = allocate()        # held from a CANCEL to its last kill: until then the process is not waited for
         self.outs = [Stream(src, out), Stream(src, err)]
         if m.get(6):
             self.outs[0].input = []
@@ -155,7 +156,7 @@ class Job:
             os.close(fds[1])            # the command holds it now
             fds[1:] = [None, None]
         if s:
-            os.waitpid(self.pid, 0)
+            self.bury(0)
             for x in fds[::2] + [ours]:
                 if x is not None and x >= 0:
                     os.close(x)
@@ -228,10 +229,7 @@ class Job:
                 self.outs[1].feed(fds[1])
             self.outs[0].feed(fds[0])
             self.outs[1].over.acquire()
-            status = os.waitpid(self.pid, 0)[1]
-            body = [0, status >> 8, status & 127]
-            if status & 127:
-                body[1] = 0
+            body = self.ended()
         except:
             v = sys.exc_info()[1]
             n = 0
@@ -243,21 +241,56 @@ class Job:
             if not begun:
                 for x in self.outs:
                     x.forget()
+        late = not self.ending.acquire(0)
+        late or self.bury(1)
+        del JOBS[self.src, self.slot]
+        send(1, self.src, self.slot, 0, pack_value(body))
+        if late:
+            self.ending.acquire()
+            self.bury(1)
+
+    def ended(self):
+        # Waits for the end. Where Python can (3.3), the process then still is to be waited for: as long as something may kill
+        # its group, the group's number is nobody else's.
+        try:
+            x = os.waitid(1, self.pid, 4 | 1 << 24)     # P_PID; WEXITED, WNOWAIT
+        except AttributeError:
+            s = os.waitpid(self.pid, 0)[1]
+            self.unwatch()
+            return [0, not s & 127 and s >> 8 or 0, s & 127]
+        if x.si_code > 1:
+            return [0, 0, x.si_status]
+        return [0, x.si_status, 0]
+
+    def unwatch(self):
         pid = self.pid
         self.pid = 0
         if pid:
             os.write(EXEC_WATCH[0], pack('>i', -pid))
-        del JOBS[self.src, self.slot]
-        send(1, self.src, self.slot, 0, pack_value(body))
+        return pid
+
+    def bury(self, how):
+        pid = self.unwatch()
+        try:
+            pid and os.waitpid(pid, how)
+        except OSError:
+            pass                # called code has waited for it
 
     def put_down(self):
-        # A thread of its own, for a moment.
+        # A thread of its own, for a moment. What was waited for already is killed only while it is seen that some of its group
+        # are left, for these keep the number.
         pid = self.pid
         end_group(pid, 15)
-        select.select([], [], [], 2)
+        for x in range(40):
+            select.select([], [], [], .05)
+            try:
+                pid and not self.pid and os.kill(-pid, 0)
+            except OSError:
+                pid = 0
         end_group(pid or self.pid, 9)
         for x in self.outs:
             x.stop()
+        self.ending.release()
 
 
 def exec_job(kind, src, reply, body):
@@ -280,6 +313,6 @@ def cancel_job(kind, src, reply, body):
     x = JOBS.get((src, decode(body)[0]))
     if not x:
         exec_cancel(kind, src, reply, body)
-    elif not x.cancelled:
+    elif x.ending.acquire(0):
         x.cancelled = 1
         thread.start_new_thread(x.put_down, ())

@@ -51,6 +51,8 @@ class Child:
     def slay(self, reason):
         SOON[0] = 1
         self.reason = self.reason or reason
+        if self.status is not None:
+            return self.end(reason)     # waited for: the number may be another's
         try:
             os.kill(-self.pid, 9)
         except OSError:

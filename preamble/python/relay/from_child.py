@@ -75,7 +75,7 @@ def broken(link, reason):
 def die(*rest):
     for c in list(CHILDREN.values()):
         try:
-            if c.pid:
+            if c.pid and c.status is None:
                 os.kill(-c.pid, 9)
         except OSError:
             pass

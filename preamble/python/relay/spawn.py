@@ -88,6 +88,7 @@ def start(c, argv, env, mode):
         nonblock(fd)
     if s:
         os.waitpid(c.pid, 0)
+        c.pid = 0
         if c.slave >= 0:
             os.close(c.slave)
         for fd in c.fds:
