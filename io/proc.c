@@ -272,9 +272,12 @@ bool eci_proc_reap(struct eci_proc *p, int *wait_status)
 	return true;
 }
 
+/* While it is ours to wait for, ended or not, the kernel gives its number to nobody else. The program may have waited
+ * for it, though, or ignore SIGCHLD. */
 void eci_proc_kill(const struct eci_proc *p)
 {
-	if (p->pid > 0) {
+	siginfo_t any;
+	if (p->pid > 0 && waitid(P_PID, (id_t)p->pid, &any, WEXITED | WNOHANG | WNOWAIT) == 0) {
 		(void)kill(-p->pid, SIGKILL);
 		(void)kill(p->pid, SIGKILL);
 	}

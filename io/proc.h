@@ -28,7 +28,7 @@ struct eci_proc {
 int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *const *env, unsigned mode);
 /* True once it has ended: *wait_status is set, the pid is gone. Never blocks. */
 bool eci_proc_reap(struct eci_proc *p, int *wait_status);
-/* SIGKILL to its process group (and to it). Harmless once reaped. */
+/* SIGKILL to its process group (and to it). Harmless once reaped, by whomever. */
 void eci_proc_kill(const struct eci_proc *p);
 /* Closes descriptors; does not kill. Idempotent. */
 void eci_proc_close(struct eci_proc *p);

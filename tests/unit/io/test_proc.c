@@ -198,6 +198,29 @@ static void *start_and_leave(void *arg)
 	return NULL;
 }
 
+/* What is left of its group shows whom a kill would have met: by now they might be strangers. */
+Test(proc, a_number_that_somebody_else_has_freed_is_not_killed)
+{
+	struct eci_proc p;
+	const char *argv[] = {"/bin/sh", "-c", "exec 2>&-; sleep 1000 & echo $!", NULL};
+	char out[64];
+
+	cr_assert(eci_proc_start(&p, argv, NULL, ECI_PROC_PIPES) == 0);
+	cr_assert(waitpid(p.pid, NULL, 0) == p.pid);
+	struct pollfd fd = {.fd = p.out, .events = POLLIN};
+	cr_assert(poll(&fd, 1, 20000) == 1);
+	ssize_t n = read(p.out, out, sizeof out - 1);
+	cr_assert(n > 0);
+	out[n] = '\0';
+	eci_proc_kill(&p);
+	fd.events = 0; /* it holds stdout: no end of file, no death */
+	cr_expect(poll(&fd, 1, 200) == 0);
+	cr_expect(kill((pid_t)strtol(out, NULL, 10), SIGKILL) == 0);
+	cr_expect(poll(&fd, 1, 20000) == 1);
+	(void)ended(&p);
+	eci_proc_close(&p);
+}
+
 Test(proc, it_dies_with_the_thread_that_started_it)
 {
 	struct eci_proc p;
