@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Part `exec` of the Python agent (docs/protocol.md sections 4, 8, 9): commands, their streams, and the programs of `run`."""
 import errno
+import fcntl
 import hashlib
 import os
 import resource
+import shutil
 import signal
 import sys
+import tempfile
 
 import driver
 import support
@@ -357,6 +360,25 @@ class Exec(support.Case):
             self.wait(j, until=lambda: len(j.out) >= WINDOW)
             self.quiet(j)
             self.assertEqual(len(j.out), WINDOW)
+
+    def test_a_program_that_stands_still(self):
+        """As on a server that is gone: it holds nothing of its siblings' open. A lease does it here: who opens the file waits."""
+        c = self.boot(size=64)
+        c.part('relay')
+        place = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, place)
+        program = shutil.copy('/bin/true', place)
+        self.addCleanup(signal.signal, signal.SIGIO, signal.signal(signal.SIGIO, signal.SIG_IGN))
+        with open(program, 'rb+') as f:
+            fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            cat = c.request(16, {0: 16, 1: 8, 2: [b'cat'], 3: {}, 4: 0})
+            self.assertEqual(c.answer(cat).value()[0], 0)
+            still = c.request(16, {0: 24, 1: 8, 2: [program.encode()], 3: {}, 4: 0})
+            tasks = '/proc/%d/task' % c.hello.value()[4]
+            self.until('a fork', lambda: sum(len(open('%s/%s/children' % (tasks, x)).read().split()) for x in os.listdir(tasks)) == 2)
+            c.send(driver.CALL, 17, 0, [16, 3])
+            self.assertEqual(c.answer(cat).value(), [5, 0])
+        self.assertEqual([c.answer(still).value() for i in range(2)][1], [5, 0])
 
     def test_large_values(self):
         for parts in (('exec',), ('relay',), ('exec', 'relay')):

@@ -31,20 +31,6 @@ def end_group(pid, sig):
             pass
 
 
-def clear(*kept):
-    # In a forked process: nothing of the agent's stays open but 0, 1, 2 and these.
-    try:
-        v = [int(x) for x in os.listdir('/proc/self/fd')]
-    except OSError:
-        v = range(1024)
-    for x in v:
-        try:
-            if x > 2 and x not in kept:
-                os.close(x)
-        except OSError:
-            pass
-
-
 def rouse_it(lock):
     # Two threads may do so at once, and the second finds it done.
     try:

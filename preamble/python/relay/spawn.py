@@ -53,6 +53,8 @@ def start(c, argv, env, mode):
                     v = [pipes[0], pipes[3], pipes[5]]
                 for i in 0, 1, 2:
                     os.dup2(v[i], i)
+                # Whoever stands still from here on (a program on a server that is gone) holds nothing of ours open.
+                clear(said[1])
                 n = 2
                 for i in paths:
                     try:
