@@ -88,7 +88,18 @@ static bool places_fit(const ectx_mesh *m, const ectx_channel_arg *channels, siz
 	return true;
 }
 
-/* 0, or -1: no memory; then no channel is given. */
+/* Its call has failed before it had a place. */
+static void refuse(ectx_channel *ch)
+{
+	ectx_stream *x = ch->x;
+	ch->given = true;
+	eci_lock(x->mesh);
+	if (x->prev)
+		eci_stream_forget(x, ectx_code_name(ECTX_E_NO_MEMORY));
+	eci_unlock(x->mesh);
+}
+
+/* 0, or -1: no memory; then the channels are closed, as those of each call that failed. */
 static int take_places(struct ectx_future *f, const ectx_channel_arg *channels, size_t n)
 {
 	struct eci_channel_place *p = calloc(n ? n : 1, sizeof *p);
@@ -105,6 +116,8 @@ static int take_places(struct ectx_future *f, const ectx_channel_arg *channels, 
 		channels[i].channel->given = true;
 		channels[i].channel->place = &p[i];
 	}
+	for (size_t i = 0; i < n && !good; i++)
+		refuse(channels[i].channel);
 	return good ? 0 : -1;
 }
 

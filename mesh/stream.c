@@ -23,6 +23,7 @@ static void die(ectx_stream *x, const char *why)
 	if (!x->dead)
 		(void)strncpy(x->why, why, sizeof x->why - 1);
 	x->dead = true;
+	x->waits = false; /* for a call that never was */
 	(void)pthread_cond_signal(&x->writable);
 }
 

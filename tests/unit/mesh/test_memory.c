@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "econtext/copy.h"
 #include "mesh/asked.h"
+#include "mesh/channel.h"
 #include "mesh/copy.h"
 #include "mesh_support.h"
 #include <stdatomic.h>
@@ -196,6 +197,47 @@ Test(memory, input_that_cannot_be_sent)
 	ectx_future_end_input(f);
 	cr_expect(ectx_future_wait(f, WITHIN) && ectx_future_error(f)->code == ECTX_E_NO_MEMORY);
 	ectx_future_free(f);
+	world_close(&w);
+}
+
+/* A call that failed closes its channel, at whichever allocation, if nobody has opened it: who waits is told. */
+static bool given_to_what_fails(ectx_context *d, const ectx_value *args)
+{
+	ectx_error err = {0};
+	ectx_value *v = NULL;
+	ectx_channel *ch = ectx_channel_new(d->mesh);
+	cr_assert(ch);
+	ectx_future *f = ectx_call_with_start(d, "work:echo", args, NULL, &(ectx_channel_arg){.channel = ch}, 1, 300);
+	bool failed = f && ectx_future_wait(f, WITHIN) && ectx_future_error(f)->status != ECTX_OK;
+	atomic_store(&countdown, -1);
+	atomic_store(&no_calloc_of, 0);
+	if (failed) {
+		int opened = eci_channel_opened(ch, 0); /* 1: over there it was before the call failed */
+		cr_expect(opened);
+		cr_expect(opened > 0 || ectx_channel_receive(ch, &v, 100, &err) != ECTX_DEADLINE);
+		ectx_value_free(v);
+	}
+	ectx_error_clear(&err);
+	ectx_future_free(f);
+	ectx_channel_free(ch);
+	return failed;
+}
+
+Test(memory, a_channel_of_a_call_that_failed)
+{
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	ectx_value *args = ectx_array_push(ectx_array(), ectx_null());
+	int failed = 0;
+	cr_expect(call_int(d, "work:add", "[1]") == 1);
+	for (long n = 0; n < 30; n++) {
+		atomic_store(&countdown, n);
+		failed += given_to_what_fails(d, args);
+	}
+	cr_expect(failed > 0);
+	atomic_store(&no_calloc_of, sizeof(struct eci_channel_place));
+	cr_expect(given_to_what_fails(d, args));
+	ectx_value_free(args);
 	world_close(&w);
 }
 
