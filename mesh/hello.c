@@ -61,6 +61,14 @@ static void title_of(const ectx_context *c, char *out, size_t cap)
 		(void)snprintf(out, cap, "econtext:%ld", (long)getpid());
 }
 
+bool eci_title_fits(const char *title)
+{
+	const char *p = title;
+	while (p && (unsigned char)*p >= 0x20 && *p != 0x7f)
+		p++;
+	return !p || (!*p && eci_utf8_valid((const uint8_t *)title, (size_t)(p - title)));
+}
+
 bool eci_overrides_fit(const char *const *v)
 {
 	size_t n = 0;

@@ -189,9 +189,11 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 	const ectx_options *o = options ? options : &none;
 	struct eci_fail fail = {0};
 	*out = NULL;
-	if (!eci_overrides_fit(o->override)) {
+	bool titled = eci_title_fits(o->title);
+	if (!titled || !eci_overrides_fit(o->override)) {
 		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
-			     "override: prefixes are UTF-8, and 80 bytes together, with 2 more for each");
+			     titled ? "override: prefixes are UTF-8, and 80 bytes together, with 2 more for each"
+				    : "title: it is UTF-8 without control characters");
 		eci_error_from(err, &fail, NULL);
 		return -1;
 	}

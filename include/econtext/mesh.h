@@ -25,7 +25,8 @@ typedef struct ectx_options {
 	const char *const *override; /* prefixes for which served modules win over the remote's own, UTF-8, of 80 bytes
 					together at most, 2 more counted for each; NULL: none */
 	int log_level;     /* Python's numbers (10 debug ... 50 critical); records below are not sent; 0: 20 (info) */
-	const char *title; /* of remote processes in ps; NULL: the node's, else "econtext:%u@%h:%p" of this process */
+	const char *title; /* of remote processes in ps, UTF-8 without control characters; NULL: the node's, else
+			    * "econtext:%u@%h:%p" of this process */
 	/* Called for a secret {prompt: ...}: once per secret and mesh, in the thread that calls a start or blocking
 	 * function, without any lock held; one question at a time. It may block (the others' calls that need no secret
 	 * go on) and must not call functions of this mesh. Writes a NUL-terminated answer of less than cap bytes into
@@ -39,7 +40,7 @@ typedef struct ectx_options {
 
 /* Makes a mesh and starts its thread; connects to nothing. Does not block. options NULL: the defaults. 0 with *out,
  * which the caller gives to ectx_mesh_free(). -1 with *out NULL and *err: no-memory (also: no descriptor, no thread),
- * bad-argument (override).
+ * bad-argument (override, title).
  */
 int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err);
 

@@ -72,6 +72,11 @@ class Usage(Case):
         self.refused('exec', '--env', '=x', '-w', 'top', 'true', says='--env =x: write K=V, or K to remove it')
         self.refused('exec', '--env', '', '-w', 'top', 'true', says='write K=V')
 
+    def test_title(self):
+        for bad in 'a\nb', '\t', 'x\x7f', '\udcff':
+            self.refused('call', '-w', 'top', '--title', bad, 'os:getpid', says='title: it is UTF-8 without control characters')
+        self.ends(0, 'call', '-w', 'top', '--title', 'caf\u00e9 ~', 'os:getpid')
+
     def test_targets(self):
         for c in MESHED:
             self.refused(c, *LAST[c], says='%s needs targets: -w TARGETS, or -g GROUPS' % c)
