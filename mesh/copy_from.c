@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_MS 200u
-
 static ectx_value *get_args(const struct eci_fetch *f, const char *const *sources)
 {
 	ectx_value *a = ectx_array(), *list = ectx_array();
@@ -38,7 +36,7 @@ static bool greeted(struct eci_fetch *f)
 	int r = 0;
 	eci_copy_moved(f->k.watches, ECI_COPY_FOR_BEGIN);
 	while (!r && !eci_copy_stopped(&f->k))
-		r = eci_shell_greeted(f->shell, WAIT_MS);
+		r = eci_shell_greeted(f->shell, ECI_COPY_LOOK_MS);
 	f->algorithm = f->shell->algorithm;
 	return r > 0;
 }
@@ -51,8 +49,8 @@ static void run(void *arg)
 	while (there && !eci_copy_stopped(&f->k) && !f->refused) {
 		ectx_value *v = NULL;
 		ectx_error e = {0};
-		enum ectx_status r = f->shell ? eci_shell_value(f->shell, &v, WAIT_MS)
-					      : ectx_channel_receive(f->ch, &v, WAIT_MS, &e);
+		enum ectx_status r = f->shell ? eci_shell_value(f->shell, &v, ECI_COPY_LOOK_MS)
+					      : ectx_channel_receive(f->ch, &v, ECI_COPY_LOOK_MS, &e);
 		ectx_error_clear(&e);
 		if (r == ECTX_DEADLINE)
 			continue;
@@ -89,7 +87,7 @@ static void fetch_by_shell(struct eci_fetch *f, const char *const *sources)
 	eci_copy_wait(&f->k);
 	uint64_t until = eci_now_ms() + ECI_SHELL_END_MS;
 	while (begun && !f->ended && !f->k.stop && !f->refused && eci_now_ms() < until &&
-	       !ectx_future_wait(f->shell->cmd.future, WAIT_MS))
+	       !ectx_future_wait(f->shell->cmd.future, ECI_COPY_LOOK_MS))
 		eci_copy_tell(&f->k);
 	if (begun && !f->ended && !f->refused)
 		eci_shell_why(f->shell, &e);
@@ -115,7 +113,7 @@ static void fetch_all(struct eci_fetch *f, const char *const *sources)
 	eci_copy_wait(&f->k);
 	/* It has no answer for us when its channel broke, but perhaps the reason. */
 	uint64_t until = f->ended ? UINT64_MAX : eci_now_ms() + ECI_SHELL_END_MS;
-	while (call && !f->k.stop && !f->refused && !ectx_future_wait(call, WAIT_MS) && eci_now_ms() < until)
+	while (call && !f->k.stop && !f->refused && !ectx_future_wait(call, ECI_COPY_LOOK_MS) && eci_now_ms() < until)
 		eci_copy_tell(&f->k);
 	if (f->refused) {
 		; /* said already; what still runs there ends with its channel */

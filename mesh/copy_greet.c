@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WAIT_MS 200u
-
 static const char *const names[] = {"blake2b", "sha256"}; /* best first */
 #define NAMES (sizeof names / sizeof *names)
 
@@ -64,7 +62,7 @@ static void await(struct eci_copy *k, struct eci_copy_peer *v, size_t i)
 {
 	struct eci_copy_peer *p = &v[i];
 	static const ectx_error no_memory = {.status = ECTX_INTERNAL, .code = ECTX_E_NO_MEMORY};
-	while (p->call && !k->stop && !ectx_future_wait(p->call, WAIT_MS))
+	while (p->call && !k->stop && !ectx_future_wait(p->call, ECI_COPY_LOOK_MS))
 		tell(k, v);
 	eci_copy_moved(&k->watches[i], ECI_COPY_FOR_NOTHING);
 	if (!p->call)

@@ -10,7 +10,6 @@
 #include <time.h>
 
 #define FIELD_MS 30000 /* the rest of something that has begun; a host may swap */
-#define WAIT_MS 200    /* how soon it is seen that the copy is to stop */
 
 static ectx_value *list(const char *what)
 {
@@ -194,8 +193,8 @@ int eci_shell_have(struct eci_copy_shell *s, uint64_t n, const uint8_t sum[ECI_D
 		len += snprintf(line + len, sizeof line - (size_t)len, "%02x", sum[i]);
 	line[len++] = '\n';
 	int sent = 0;
-	for (long left = FIELD_MS; sent < len && left > 0 && !eci_copy_stopped(s->copy); left -= WAIT_MS) {
-		long w = ectx_stream_write(s->cmd.io, line + sent, (size_t)(len - sent), WAIT_MS);
+	for (long left = FIELD_MS; sent < len && left > 0 && !eci_copy_stopped(s->copy); left -= ECI_COPY_LOOK_MS) {
+		long w = ectx_stream_write(s->cmd.io, line + sent, (size_t)(len - sent), ECI_COPY_LOOK_MS);
 		if (w < 0 && errno != ETIMEDOUT)
 			return -1;
 		sent += w > 0 ? (int)w : 0;

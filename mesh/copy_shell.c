@@ -12,17 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_MS 200 /* how soon it is seen that the copy is to stop */
-
 /* ---- reading ---- */
 
 static long read_some(struct eci_copy_shell *s, uint8_t *p, size_t n, long wait_ms)
 {
-	for (;; wait_ms -= WAIT_MS) {
-		long got = ectx_stream_read(s->cmd.io, p, n, wait_ms < WAIT_MS ? wait_ms : WAIT_MS);
+	for (;; wait_ms -= ECI_COPY_LOOK_MS) {
+		long got = ectx_stream_read(s->cmd.io, p, n, wait_ms < ECI_COPY_LOOK_MS ? wait_ms : ECI_COPY_LOOK_MS);
 		if (got >= 0 || errno != ETIMEDOUT)
 			return got > 0 ? got : -1;
-		if (wait_ms <= WAIT_MS || eci_copy_stopped(s->copy))
+		if (wait_ms <= ECI_COPY_LOOK_MS || eci_copy_stopped(s->copy))
 			return 0;
 	}
 }

@@ -24,7 +24,7 @@ bool eci_shell_put(struct eci_copy_target *t)
 int eci_shell_opened(struct eci_copy_target *t)
 {
 	struct eci_copy *k = &t->job->k;
-	int r = eci_shell_greeted(t->shell, ECI_TARGET_WAIT_MS);
+	int r = eci_shell_greeted(t->shell, ECI_COPY_LOOK_MS);
 	t->algorithm = t->shell->algorithm;
 	if (r < 0 && !eci_copy_stopped(k)) {
 		ectx_error e;
@@ -134,8 +134,7 @@ uint64_t *eci_shell_have_there(struct eci_copy_target *t)
 				break;
 		}
 		bool all_said = !eci_buf_len(&out) && !next_file(t, &asked);
-		while ((r = eci_shell_line(t->shell, '\n', all_said || eci_buf_len(&out) ? ECI_TARGET_WAIT_MS : 0)) >
-			       0 &&
+		while ((r = eci_shell_line(t->shell, '\n', all_said || eci_buf_len(&out) ? ECI_COPY_LOOK_MS : 0)) > 0 &&
 		       next_file(t, &answered))
 			had(t, offsets, answered++);
 	}

@@ -163,12 +163,12 @@ void eci_target_conclude(struct eci_copy_target *t)
 {
 	ectx_future *run = t->shell ? t->shell->cmd.future : t->call;
 	eci_copy_moved(t->watch, ECI_COPY_FOR_ANSWER);
-	while (!eci_copy_stopped(&t->job->k) && !t->refused && eci_target_answers(t, ECI_TARGET_WAIT_MS))
+	while (!eci_copy_stopped(&t->job->k) && !t->refused && eci_target_answers(t, ECI_COPY_LOOK_MS))
 		;
 	/* A shell that has said what it must not may never end. */
 	uint64_t until = t->shell ? eci_now_ms() + ECI_SHELL_END_MS : UINT64_MAX;
 	while (!eci_copy_stopped(&t->job->k) && !t->refused && eci_now_ms() < until &&
-	       !ectx_future_wait(run, ECI_TARGET_WAIT_MS))
+	       !ectx_future_wait(run, ECI_COPY_LOOK_MS))
 		;
 	const ectx_error *e = ectx_future_error(run);
 	if (t->refused) {
@@ -250,7 +250,7 @@ uint64_t *eci_target_have(struct eci_copy_target *t)
 	ectx_value *args = have_args(t);
 	ectx_future *f = offsets && args ? ectx_call_start(t->c, "econtext_files:have", args, NULL, -1) : NULL;
 	eci_copy_moved(t->watch, ECI_COPY_FOR_ANSWER);
-	while (f && !eci_copy_stopped(&t->job->k) && !ectx_future_wait(f, ECI_TARGET_WAIT_MS))
+	while (f && !eci_copy_stopped(&t->job->k) && !ectx_future_wait(f, ECI_COPY_LOOK_MS))
 		;
 	if (f && ectx_future_done(f)) {
 		const ectx_value *v = ectx_future_value(f); /* NULL, and so nothing in it, of one that failed */

@@ -5,8 +5,6 @@
 #include "mesh/copy_lines.h"
 #include "mesh/copy_run.h"
 
-#define ECI_TARGET_WAIT_MS 200u /* how soon it is seen that the user has given up */
-
 struct eci_copy_target {
 	struct eci_copy_job *job;
 	ectx_context *c;

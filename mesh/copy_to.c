@@ -15,11 +15,11 @@
 
 #define OPEN_MS 60000 /* others wait for one whose `put` does not begin: a context that runs calls may be busy */
 
-/* Has `put`, or the shell, begun there? 1: yes; 0: not yet; -1: it is over, and told. Waits ECI_TARGET_WAIT_MS at most.
+/* Has `put`, or the shell, begun there? 1: yes; 0: not yet; -1: it is over, and told. Waits ECI_COPY_LOOK_MS at most.
  */
 static int opened(struct eci_copy_target *t)
 {
-	int r = t->shell ? eci_shell_opened(t) : eci_channel_opened(t->ch, ECI_TARGET_WAIT_MS);
+	int r = t->shell ? eci_shell_opened(t) : eci_channel_opened(t->ch, ECI_COPY_LOOK_MS);
 	if (t->gone)
 		return -1;
 	if (r < 0 || eci_copy_stopped(&t->job->k)) {
@@ -62,7 +62,7 @@ static bool pour(struct eci_copy_target *t, struct eci_feeder *f)
 			return false;
 		eci_copy_moved(t->watch, ECI_COPY_FOR_ROOM);
 		while (n) {
-			long w = ectx_stream_write(x, eci_buf_data(&f->out), n, ECI_TARGET_WAIT_MS);
+			long w = ectx_stream_write(x, eci_buf_data(&f->out), n, ECI_COPY_LOOK_MS);
 			if (w < 0 && (errno != ETIMEDOUT || eci_copy_stopped(&t->job->k)))
 				return false;
 			if (w > 0) {
@@ -165,7 +165,7 @@ static void cast_all(struct eci_copy_job *j, struct eci_cast *cast, struct eci_c
 		while (eci_buf_len(&f->out) && !eci_copy_stopped(&j->k)) {
 			size_t n = eci_buf_len(&f->out);
 			n = n < ECI_CAST_CHUNK ? n : ECI_CAST_CHUNK;
-			int r = eci_cast_write(cast, eci_buf_data(&f->out), n, ECI_TARGET_WAIT_MS);
+			int r = eci_cast_write(cast, eci_buf_data(&f->out), n, ECI_COPY_LOOK_MS);
 			group_moved(cast, of, r == 0);
 			if (r > 0)
 				eci_buf_drain(&f->out, n);
