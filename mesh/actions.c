@@ -193,7 +193,7 @@ void eci_actions_pump(ectx_context *c)
 			eci_context_next_agent(c, a.fail);
 			return;
 		case ECI_ACT_FAIL:
-			eci_context_down(c, a.fail);
+			(c->state == ECI_BOOTING ? eci_context_lost : eci_context_down)(c, a.fail);
 			return;
 		}
 	}

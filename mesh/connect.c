@@ -89,14 +89,18 @@ static void on_up(ectx_context *c, struct eci_cbor *b)
 	run_waiting(c);
 }
 
-/* Not that hop is to be blamed, but this program. */
-static void say_held(struct eci_fail *fail, uint64_t ms)
+void eci_context_lost(ectx_context *c, const struct eci_fail *fail)
 {
-	eci_fail_set(fail, ECTX_PHASE_LOST, ECTX_E_SILENT,
-		     "this program itself did not run for %llu s, and what it had started there ends by that",
-		     (unsigned long long)ms / 1000);
-	(void)snprintf(fail->hint, sizeof fail->hint,
-		       "it was stopped here (^Z, SIGSTOP), or had no processor, for longer than timeout.idle");
+	struct eci_fail mine = *fail;
+	uint64_t held = c->parent ? 0 : eci_mesh_held(c->mesh), idle = c->target.timeout.idle_ms;
+	if (idle && held * 3 >= idle * 2) { /* a PING goes every third of it: that one heard none for so long */
+		eci_fail_set(&mine, ECTX_PHASE_LOST, ECTX_E_SILENT,
+			     "this program itself did not run for %llu s, and what it had started there ends by that",
+			     (unsigned long long)held / 1000);
+		(void)snprintf(mine.hint, sizeof mine.hint,
+			       "it was stopped here (^Z, SIGSTOP), or had no processor, for longer than timeout.idle");
+	}
+	eci_context_down(c, &mine);
 }
 
 static void lost_while_up(ectx_context *c, const char *reason, const char *detail)
@@ -109,10 +113,7 @@ static void lost_while_up(ectx_context *c, const char *reason, const char *detai
 	if (!saw[0])
 		saw = silent ? "no byte came for the idle time" : "what carried the link ended";
 	eci_fail_set(&fail, ECTX_PHASE_LOST, silent ? ECTX_E_SILENT : ECTX_E_LOST_RUNNING, "%s: %s", reason, saw);
-	uint64_t held = c->parent ? 0 : eci_mesh_held(c->mesh), idle = c->target.timeout.idle_ms;
-	if (idle && held * 3 >= idle * 2) /* a PING goes every third of it: that one heard none for so long */
-		say_held(&fail, held);
-	eci_context_down(c, &fail);
+	eci_context_lost(c, &fail);
 }
 
 static void on_final(ectx_context *c, uint64_t code, struct eci_cbor *b)

@@ -36,6 +36,8 @@ void eci_send_kill(ectx_context *c);
 void eci_random_name(char out[9]); /* 8 characters of [0-9a-z]; guessed by nobody */
 
 /* connect.c */
+/* eci_context_down() of one with a link: if this program was stopped for so long that all ends by it, that is said. */
+void eci_context_lost(ectx_context *c, const struct eci_fail *fail);
 /* A frame of its boot, or what went ahead of one, could not be sent, or was refused by router a->at. */
 void eci_context_refused(ectx_context *c, const struct eci_answer *a);
 void eci_context_promoted(ectx_context *c); /* PROMOTE is on its way: DIALING -> BOOTING */

@@ -120,18 +120,19 @@ static void do_work(ectx_mesh *m)
 }
 
 /* Whoever is stopped, or has no processor, does not wake when it should. */
-static void look_if_held(ectx_mesh *m, uint64_t now)
+static bool look_if_held(ectx_mesh *m, uint64_t now)
 {
 	if (now < m->wake_at_ms || now - m->wake_at_ms < HELD_MS)
-		return;
+		return false;
 	m->held_ms = now - m->wake_at_ms;
 	m->held_at = now;
+	return true;
 }
 
 uint64_t eci_mesh_held(ectx_mesh *m)
 {
 	uint64_t now = eci_now_ms();
-	look_if_held(m, now);
+	(void)look_if_held(m, now);
 	return m->held_ms && now - m->held_at < HELD_MS ? m->held_ms : 0;
 }
 
@@ -141,7 +142,10 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 	(void)w, (void)events;
 	ectx_mesh *m = ev_userdata(loop);
 	uint64_t now = eci_now_ms(), next;
-	look_if_held(m, now);
+	bool held = look_if_held(m, now);
+	for (ectx_context *c = held && m->booting ? m->contexts : NULL; c; c = c->next)
+		if (c->dialogue)
+			eci_dialogue_stood(c->dialogue, now);
 	m->started = false;
 	eci_pumps_turn(m);
 	uint64_t asked = eci_asked_turn(m, now);

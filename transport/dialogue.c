@@ -359,6 +359,11 @@ void eci_dialogue_held(struct eci_dialogue *d, uint64_t now_ms)
 		d->phase_ms = now_ms;
 }
 
+void eci_dialogue_stood(struct eci_dialogue *d, uint64_t now_ms)
+{
+	d->phase_ms = d->last_byte_ms = now_ms;
+}
+
 uint64_t eci_dialogue_tick(struct eci_dialogue *d, uint64_t now_ms)
 {
 	if (now_ms < deadline(d))

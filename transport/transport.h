@@ -92,6 +92,8 @@ void eci_dialogue_link_lost(struct eci_dialogue *d, const char *reason, int wait
 void eci_dialogue_relay_lost(struct eci_dialogue *d, const char *evidence, uint64_t now_ms);
 /* The hop before is not there yet: a SPAWN waits for it, and its time has not begun. */
 void eci_dialogue_held(struct eci_dialogue *d, uint64_t now_ms);
+/* This program itself was stopped: nobody else has used up the time. */
+void eci_dialogue_stood(struct eci_dialogue *d, uint64_t now_ms);
 /* Time limits; returns the absolute time of the next one or UINT64_MAX. */
 uint64_t eci_dialogue_tick(struct eci_dialogue *d, uint64_t now_ms);
 /* The last lines of what was said, printable, for errors after boot: of this attempt, or since its marker; "" for none.

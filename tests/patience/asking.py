@@ -30,6 +30,27 @@ def test_a_program_that_says_no_secret(place):
             expect((program.wait(), program.said()) == (0, ''), program.said())
 
 
+def test_a_program_that_is_stopped_during_a_boot(place):
+    """Its time is nobody else's: the boot goes on, or, where what was started has ended by that, the program is to blame."""
+    for limit, idle in ('shell', '10m'), ('boot', '10m'), ('boot', '20s'):
+        stands = 'case "$*" in *%s*) echo >%s; %s ;; esac' % ('' if limit == 'shell' else 'zlib', place.path('asked'), place.gate())
+        place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n' % (
+            PATIENT.replace(limit + ': 10m', limit + ': 20s').replace('idle: 10m', 'idle: ' + idle), place.python('gated', stands)))
+        program = place.start('exec', '-w', 'a', 'true')
+        place.await_file('asked')
+        os.unlink(place.path('asked'))
+        place.stop(program.pid)
+        time.sleep(4)
+        place.go_on()
+        if idle == '10m':
+            time.sleep(0.2)     # it does not give up at once, either
+            place.open_gate()
+            expect((program.wait(), program.said()) == (0, ''), limit, program.said())
+        else:
+            status = program.wait()
+            expect(status == 3 and 'this program itself did not run for' in program.said(), status, program.said())
+
+
 def test_an_ssh_that_does_not_say_its_configuration(place):
     """`ssh -G`, as it runs what `Match exec` has; nor one that says it, and lives on."""
     place.hurry(2)
