@@ -267,8 +267,7 @@ def test_a_copy_with_a_limit_while_bytes_come(place):
 
 def holds(place, name, path):
     """Whether that Python, or what it has started, has a file open that begins with path."""
-    with open(place.path(name + '.pid')) as f:
-        number = int(f.read())
+    number = place.pid(name)
     for pid in [number] + below(number):
         with contextlib.suppress(OSError):
             if any(os.readlink('/proc/%d/fd/%s' % (pid, x)).startswith(path) for x in os.listdir('/proc/%d/fd' % pid)):

@@ -127,6 +127,14 @@ class Place(support.Place):
         return self.write('bin/' + name, '#!/bin/sh\nexport WHO=%s\necho $$ >%s.pid\n%s\nexec %s "$@"\n' % (
             name, self.path(name), '\n'.join(lines), shutil.which('python3')), 0o755)
 
+    def pid(self, name):
+        """Of the Python that began last, once it is written."""
+        def number():
+            with open(self.path(name + '.pid')) as f:
+                return int(f.read() or 0)
+        expect(until(number), 'there is no number of', name)
+        return number()
+
     def await_file(self, name):
         expect(until(lambda: os.path.exists(self.path(name))), 'there is no', name)
 
@@ -137,8 +145,7 @@ class Place(support.Place):
         expect(until(lambda: not set(threads(pid)) - {'T'}), pid, *threads(pid))
 
     def stop_python(self, name):
-        with open(self.path(name + '.pid')) as f:
-            number = int(f.read())
+        number = self.pid(name)
         for pid in [number] + support.below(number):
             try:
                 self.stop(pid)
