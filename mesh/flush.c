@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-#define WRITE_MAX 65536u
-
 void eci_carrier_dirty(struct eci_carrier *c)
 {
 	if (c->is_dirty)
@@ -48,7 +46,7 @@ static bool flush_link(struct eci_carrier *c, uint64_t now)
 {
 	const uint8_t *p;
 	size_t n;
-	while (c->link && !c->in_dead && (n = eci_link_output(c->link, &p, WRITE_MAX)) > 0) {
+	while (c->link && !c->in_dead && (n = eci_link_output(c->link, &p, ECI_PIECE_MAX)) > 0) {
 		ssize_t w = put(c, c->proc.in, p, n);
 		if (w < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
 			eci_proc_widen(c->proc.in);

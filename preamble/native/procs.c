@@ -86,7 +86,7 @@ int native_flush(struct eci_link *link, int fd)
 {
 	const uint8_t *p;
 	size_t n;
-	while ((n = eci_link_output(link, &p, NATIVE_READ_MAX)) > 0) {
+	while ((n = eci_link_output(link, &p, ECI_PIECE_MAX)) > 0) {
 		long w = SYS3(NR_write, fd, p, n);
 		if (w == -SYS_EAGAIN)
 			widen(fd);
