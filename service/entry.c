@@ -11,10 +11,10 @@
 #include <string.h>
 
 /* An agent executes a namespace package as it does any other. Parts of it may lie on its own machine, where Python
- * would look for them (PEP 420): below what its parent's path, or sys.path, names. They come first, as that machine's
- * own modules do. Python 2.4 syntax. */
-#define NAMESPACE_SOURCE                                                                           \
-	"__path__[:0] = (lambda sys, parts: ['%s/%s' % (place, parts[-1]) for place in getattr(\n" \
+ * would look for them (PEP 420): below what its parent's path, or sys.path, names ('' is the working directory). They
+ * come first, as that machine's own modules do. Python 2.4 syntax. */
+#define NAMESPACE_SOURCE                                                                                  \
+	"__path__[:0] = (lambda sys, parts: ['%s/%s' % (place or '.', parts[-1]) for place in getattr(\n" \
 	"    sys.modules.get('.'.join(parts[:-1])), '__path__', sys.path)])(__import__('sys'), __name__.split('.'))\n"
 
 void eci_source_deinit(struct eci_source *src)

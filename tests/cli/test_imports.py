@@ -59,13 +59,15 @@ class Namespaces(Case):
             os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
             self.write(name + '.py', 'WHO = %r\n' % name.split('/')[0])
         self.write('here/prog.py', 'import sys\ndef f(place, *names):\n    sys.path.insert(0, place)\n    return [who(x) for x in names]\n'
+                   'def g(place, *names):\n    __import__("os").chdir(place)\n    return f("", *names)\n'
                    'def who(name):\n    try:\n        return __import__(name, {}, {}, ["WHO"]).WHO\n    except ImportError:\n        pass\n')
         self.topology('econtext: 1\nnodes:\n' + ''.join(
             '  n%d: {local: {}, python: %s}\n' % (i, line.split()[1]) for i, line in enumerate(found.splitlines())))
-        end = self.ends(0, 'call', '--json', '-w', 'n[0-%d]' % (len(found.splitlines()) - 1), './here/prog.py:f', self.path('there'),
-                        'ns.served', 'ns.own', 'ns.both', 'ns.inner.served', 'ns.inner.own', 'pk.inner.served', 'pk.inner.own')
-        self.assertEqual([e['value'] for e in end.events() if 'value' in e],
-                         [['here', 'there', 'there', 'here', 'there', 'here', None]] * len(found.splitlines()))
+        for function in 'f', 'g':
+            end = self.ends(0, 'call', '--json', '-w', 'n[0-%d]' % (len(found.splitlines()) - 1), './here/prog.py:' + function, self.path('there'),
+                            'ns.served', 'ns.own', 'ns.both', 'ns.inner.served', 'ns.inner.own', 'pk.inner.served', 'pk.inner.own')
+            self.assertEqual([e['value'] for e in end.events() if 'value' in e],
+                             [['here', 'there', 'there', 'here', 'there', 'here', None]] * len(found.splitlines()))
 
 
 class NotSource(Case):
