@@ -132,8 +132,9 @@ class Place(support.Place):
         def number():
             with open(self.path(name + '.pid')) as f:
                 return int(f.read() or 0)
-        expect(until(number), 'there is no number of', name)
-        return number()
+        found = until(number)
+        expect(found, 'there is no number of', name)
+        return found
 
     def await_file(self, name):
         expect(until(lambda: os.path.exists(self.path(name))), 'there is no', name)
