@@ -80,8 +80,7 @@ bool eci_link_up(const struct eci_link *l); /* the peer's HELLO has come */
 /* Input. Bytes are copied only when a frame is incomplete. Ends by itself after a fatal error (ops->broken was called).
  */
 void eci_link_feed(struct eci_link *l, const uint8_t *p, size_t n, uint64_t now_ms);
-/* A pipe's worth in whole frames of bulk: a good max for eci_link_output(), which then leaves no few bytes of a frame.
- */
+/* A good max for eci_link_output(): a pipe's worth of bulk, and no frame is left by a few bytes. */
 #define ECI_PIECE_MAX (4 * (ECI_FRAME_HEADER + ECI_BULK_BODY_MAX))
 /* Output: up to max bytes are gathered into one contiguous piece whose address is stored; 0 when there is nothing to do
  * now. The piece stays valid and is the same until eci_link_wrote() takes n bytes off it (n may be short; the rest is

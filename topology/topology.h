@@ -5,9 +5,8 @@
 #include "core/target.h"
 #include "econtext/topology.h"
 
-#define ECI_SUN_PATH_MAX                                                                            \
-	107u /* bytes of a unix socket's path: Linux's sun_path less its NUL, or that before a name \
-	      */
+/* Bytes of a unix socket's path: Linux's sun_path less its NUL, or that before an abstract name (unix(7)). */
+#define ECI_SUN_PATH_MAX 107u
 
 enum eci_secret_kind { ECI_SECRET_PROMPT, ECI_SECRET_ENV, ECI_SECRET_FD, ECI_SECRET_FILE, ECI_SECRET_COMMAND };
 struct eci_secret {

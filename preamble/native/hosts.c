@@ -98,7 +98,8 @@ void native_proc_free(void *ctx, void *proc)
 	native_watcher_tell(-c->pid);
 	eci_buf_deinit(&c->in_q);
 	eci_buf_deinit(&c->tty_q);
-	(void)SYS4(NR_wait4, c->pid, 0, c->exited ? 0 : SYS_WNOHANG, 0); /* else it is waited for as an orphan */
+	/* Who has said why it cannot be started has nothing left to do but end; another is waited for by the way. */
+	(void)SYS4(NR_wait4, c->pid, 0, c->exited ? 0 : SYS_WNOHANG, 0);
 	eci_mem_free(c);
 }
 

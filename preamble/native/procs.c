@@ -15,8 +15,9 @@
 
 #define CLOSED_MS 2000u /* a process without output that is no link: it may be about to end */
 #define LEFT_MS 2000u
-#define INFO_PID (sizeof(long) / 2 + (sizeof(long) == 4)) /* in a siginfo_t: signal, errno, code; pid, uid, status */
-#define PIPE_SIZE 262144u                                 /* of a link that bulk has filled */
+#define PIPE_SIZE 262144u /* of a link that bulk has filled */
+/* In a siginfo_t of ints: signal, errno, code (where a long has 64 bits, nothing), pid, uid, status. */
+#define INFO_PID (sizeof(long) == 8 ? 4 : 3)
 
 struct whose {
 	struct native_proc *proc;
@@ -272,7 +273,8 @@ void native_procs_reap(void)
 				c->end_at = native.now + NATIVE_GRACE_MS;
 			native_close(&c->fd[SLAVE]);
 		}
-	/* What is not in the list: the loader's, one that was left, orphans where we are process 1. */
+	/* What is not in the list: the loader's, one that was left, orphans where we are process 1. They wait while one
+	 * that is in it comes first: the kernel names but one. */
 	while ((pid = ended(SYS_P_ALL, 0))) {
 		for (c = native.procs; c; c = c->next)
 			if (c->pid == pid)

@@ -9,8 +9,8 @@
 #
 # Every byte counts here (preamble/build.py minifies and compresses), so comments are free and code is not:
 # - one table H maps a handle to what takes it, f(kind, src, reply, body); slots and streams are in it too.
-# - names in capitals are state that the parts (relay, exec, stats) share; they run in this same namespace and replace
-#   route, up, large, parse, deliver, turn and die, which are looked up at each use for that reason.
+# - names in capitals are state that the parts (relay, exec, ...) share; they run in this same namespace and replace
+#   route, up, large, parse, deliver, turn, load and die, which are looked up at each use for that reason.
 # - the module is its own importer: its functions find_module ... get_data are what a finder and loader must have.
 # - decode() is the only judge of what may travel; run_call asks it about its own answer.
 # The source must stay in the common subset of Python 2.4 and 3.13 (tests/lint/py24.py).
