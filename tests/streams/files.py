@@ -6,7 +6,7 @@ import signal
 import stat
 import time
 
-from support import DATA, MIB, SIZES, W, alive, below, expect, until
+from support import DATA, LIMIT, MIB, SIZES, W, alive, below, expect, until
 
 THREE = 'leaf[1-3]'
 
@@ -188,7 +188,7 @@ def test_limit_and_interrupt(place):
     expect(not os.listdir(place.path('d')) or 'f' not in os.listdir(place.path('d')), 'it was not slowed down')
     mine = below(program.pid)
     program.process.send_signal(signal.SIGINT)
-    program.process.wait(10)
+    program.process.wait(LIMIT)
     expect(until(lambda: not any(map(alive, mine))), 'something is left')
     expect(os.listdir(place.path('d')) == [], os.listdir(place.path('d')))
 
