@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from support import MIB, below, expect, until
+from support import LIMIT, MIB, below, expect, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHANNELS_MAX = 16
@@ -128,7 +128,7 @@ def test_the_example_follows(place):
     expect(until(lambda: any(os.path.exists(log) and holds(pid, log) for pid in below(program.pid))), 'it does not begin', program.said())
 
     def next_is(text):
-        got = lines.get(timeout=20)
+        got = lines.get(timeout=LIMIT)
         expect(got == b'leaf1: "%s"\n' % text, 'not', text, 'but', got, program.said())
 
     time.sleep(0.3)

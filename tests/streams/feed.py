@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from support import DATA, MIB, SIZES, W, expect, until
+from support import DATA, LIMIT, MIB, SIZES, W, expect, until
 
 THREE = 'leaf[1-3]'
 
@@ -129,11 +129,11 @@ def test_pty_in_the_middle_of_a_line(place):
 def test_stdin_that_is_none(place):
     """Closed, it is empty; a folder is no input."""
     closed = ['sh', '-c', 'exec "$0" "$@" <&-', place.program, 'exec', '-w', 'leaf1', '--stdin', '--', 'wc', '-c']
-    done = subprocess.run(closed, env=place.env, cwd=place.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+    done = subprocess.run(closed, env=place.env, cwd=place.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LIMIT)
     expect((done.returncode, done.stdout) == (0, b'leaf1: 0\n'), done)
     fd = os.open(place.folder, os.O_RDONLY)
-    done = subprocess.run(closed[3:], env=place.env, stdin=fd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+    done = subprocess.run(closed[3:], env=place.env, stdin=fd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LIMIT)
     os.close(fd)
     expect(done.returncode == 2 and b'is a folder' in done.stderr, done)
-    done = subprocess.run(['sh', '-c', 'exec "$0" "$@" >&-'] + closed[3:5] + ['-w', 'leaf1', 'echo', 'x'], env=place.env, stderr=subprocess.PIPE, timeout=20)
+    done = subprocess.run(['sh', '-c', 'exec "$0" "$@" >&-'] + closed[3:5] + ['-w', 'leaf1', 'echo', 'x'], env=place.env, stderr=subprocess.PIPE, timeout=LIMIT)
     expect(done.returncode == 7 and b'writing' in done.stderr, done)
