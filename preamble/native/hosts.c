@@ -89,17 +89,22 @@ void native_proc_free(void *ctx, void *proc)
 {
 	struct native_proc *c = proc, **at = &native.procs;
 	(void)ctx;
-	while (*at != c)
-		at = &(*at)->next;
-	*at = c->next;
 	native_proc_close_in(c);
 	for (int i = 0; i < NATIVE_FDS; i++)
 		native_close(&c->fd[i]);
 	native_watcher_tell(-c->pid);
 	eci_buf_deinit(&c->in_q);
 	eci_buf_deinit(&c->tty_q);
-	/* Who has said why it cannot be started has nothing left to do but end; another is waited for by the way. */
-	(void)SYS4(NR_wait4, c->pid, 0, c->exited ? 0 : SYS_WNOHANG, 0);
+	c->spawn = NULL;
+	c->job = NULL;
+	c->end_at = 0;
+	/* Who has said why it cannot be started is about to end, and another may run on: nobody waits for either, and
+	 * this comes again when it has ended (procs.c). */
+	if (!SYS4(NR_wait4, c->pid, 0, SYS_WNOHANG, 0))
+		return;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
 	eci_mem_free(c);
 }
 

@@ -5,12 +5,14 @@
  *
  * The end of a spawn's process is reported when it was waited for and its outputs are at their end, or a quarter of a
  * second later: a grandchild may hold them. One that only closed its output gets a grace and is killed then. A process
- * that we may not kill (it became another user) is told by the end of its input, and reported as gone after LEFT_MS; it
- * is waited for by the way. A command is reported when both outputs are at their end, whoever holds them. One that was
- * cancelled stays until its grace is over, reported or not: what is left of its group then is killed.
+ * that we may not kill (it became another user) is told by the end of its input, and reported as gone after LEFT_MS.
+ * A command is reported when both outputs are at their end, whoever holds them. One that was cancelled stays until its
+ * grace is over, reported or not: what is left of its group then is killed.
  *
  * Invariant: who has ended is waited for last of all, when nothing of it is killed any more, by us or by the watcher.
- * So long the kernel gives its number, which is its group's, to nobody else, be the group empty or not. */
+ * So long the kernel gives its number, which is its group's, to nobody else, be the group empty or not. Nobody waits
+ * for who has not ended: one that is freed earlier (left, or never begun) stays in the list, as nobody's, until it has.
+ */
 #include "preamble/native/proc.h"
 
 #define CLOSED_MS 2000u /* a process without output that is no link: it may be about to end */
@@ -117,7 +119,8 @@ static bool flush_link(struct native_proc *c)
 	return done;
 }
 
-/* These report the end once it is one; c is gone then, a cancelled command when its grace is over. */
+/* These report the end once it is one; c is gone then, a cancelled command when its grace is over. What is nobody's any
+ * more is gone when it has ended. */
 static void settle_job(struct native_proc *c, bool late)
 {
 	if (late) {
@@ -132,7 +135,7 @@ static void settle_job(struct native_proc *c, bool late)
 		native_proc_close_in(c);
 		eci_buf_deinit(&c->in_q);
 	}
-	if (!c->job && !c->end_at)
+	if (!c->job && c->exited && !c->end_at)
 		native_proc_free(NULL, c);
 }
 
@@ -158,7 +161,6 @@ static bool settle_start(struct native_proc *c)
 	if (n < 0)
 		return true;
 	native_close(&c->fd[SAID]);
-	c->exited |= n > 0; /* it says why and ends: there may be no SIGCHLD yet */
 	if (c->spawn)
 		return eci_spawn_begun(c->spawn, c->pid, native.buf, (size_t)n, native.now);
 	if (n) {
@@ -273,8 +275,8 @@ void native_procs_reap(void)
 				c->end_at = native.now + NATIVE_GRACE_MS;
 			native_close(&c->fd[SLAVE]);
 		}
-	/* What is not in the list: the loader's, one that was left, orphans where we are process 1. They wait while one
-	 * that is in it comes first: the kernel names but one. */
+	/* What is not in the list: the loader's (the watcher has the orphans where it is process 1). They wait while
+	 * one that is in it comes first: the kernel names but one. */
 	while ((pid = ended(SYS_P_ALL, 0))) {
 		for (c = native.procs; c; c = c->next)
 			if (c->pid == pid)

@@ -1,0 +1,76 @@
+"""Whom a native agent waits for: nobody who has not ended, and in the end everybody."""
+import ctypes
+import os
+import time
+
+from agent import LIMIT, ME, Agent, children
+
+# Of <linux/ptrace.h> and wait(2).
+CONT, DETACH, SETOPTIONS, GETEVENTMSG, SEIZE = 7, 17, 0x4200, 0x4201, 0x4206
+AT_FORK, AT_EXIT = 1 << 1 | 1 << 3, 1 << 6
+WALL = 0x40000000
+MISSING = 'no-such-program'
+
+
+class Tracer:
+    """ptrace(2), as far as it is needed: a child of an agent that stands still when it has said all and is about to end."""
+
+    def __init__(self):
+        self.call = ctypes.CDLL(None, use_errno=True).ptrace
+        self.call.argtypes, self.call.restype = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p], ctypes.c_long
+
+    def __getitem__(self, request):
+        def ask(pid, data=0):
+            if self.call(request, pid, None, data) < 0:
+                raise OSError(ctypes.get_errno(), 'ptrace')
+        return ask
+
+    def next_child(self, pid, begin):
+        """The one that is started by begin(), once it stands still. The agent itself goes on."""
+        number = ctypes.c_ulong()
+        self[SEIZE](pid, AT_FORK)
+        begin()
+        os.waitpid(pid, WALL)
+        self[GETEVENTMSG](pid, ctypes.addressof(number))
+        child = number.value
+        os.waitpid(child, WALL)
+        self[SETOPTIONS](child, AT_EXIT)
+        self[CONT](child)
+        self[DETACH](pid)
+        os.waitpid(child, WALL)
+        return child
+
+
+def wanted(ask, value):
+    """What ask() says, once it is that, or in the end."""
+    end = time.monotonic() + LIMIT
+    while True:
+        found = ask()
+        if found == value or time.monotonic() > end:
+            return found
+        time.sleep(.01)
+
+
+def slow_ends(s, command):
+    """What could not be started is nobody's to wait for, however long its process takes to end."""
+    agent, tracer = Agent(command), Tracer()
+
+    def spawn(slot):
+        agent.send('SPAWN', {0: ME + 8, 1: 8, 2: [MISSING], 3: {}, 4: 2}, reply=slot)
+
+    def execute(slot):
+        agent.send('EXEC', {0: [MISSING], 3: slot + 1, 4: slot + 2, 5: [24, 80]}, reply=slot)
+    why = MISSING + ': No such file or directory'
+    for what, begin, said in ('a process', spawn, [7, why, 2]), ('a command', execute, [1, why, 2]):
+        slot = agent.new_slot()
+        try:
+            child = tracer.next_child(agent.pid, lambda: begin(slot))
+        except PermissionError as e:
+            s.skip('what ends slowly', str(e))
+            break
+        s.equal('%s that cannot be started and does not end' % what, agent.value(slot), said)
+        agent.cancel(slot)
+        s.equal('holds up nobody', agent.run(['echo', 'x']), ([0, 0, 0], b'x\n'))
+        tracer[DETACH](child)
+        s.equal('and is waited for when it ends', wanted(lambda: os.path.exists('/proc/%d' % child), False), False)
+    s.equal('its end', agent.close(), 0)
