@@ -29,6 +29,12 @@ _Noreturn void native_exit(int status)
 		(void)SYS1(NR_exit, status);
 }
 
+void native_ignore(int sig)
+{
+	uint64_t ignore[4] = {1, 0, 0, 0};
+	(void)SYS4(NR_sigaction, sig, ignore, 0, 8);
+}
+
 static uint64_t clock_ms(void)
 {
 	long t[2] = {0, 0};
@@ -64,14 +70,14 @@ static void answer(const struct eci_frame *f)
 
 static void become_agent(void)
 {
-	uint64_t limit[2], chld = (uint64_t)1 << (SYS_SIGCHLD - 1), ignore[4] = {1, 0, 0, 0};
+	uint64_t limit[2], chld = (uint64_t)1 << (SYS_SIGCHLD - 1);
 	native_watcher_start();
 	if (SYS4(NR_prlimit64, 0, 7, 0, limit) == 0) { /* RLIMIT_NOFILE */
 		limit[0] = limit[1];
 		(void)SYS4(NR_prlimit64, 0, 7, limit, 0);
 	}
 	(void)SYS4(NR_sigprocmask, 0, &chld, 0, 8); /* SIG_BLOCK */
-	(void)SYS4(NR_sigaction, SYS_SIGPIPE, ignore, 0, 8);
+	native_ignore(SYS_SIGPIPE);
 	native.signals = (int)SYS4(NR_signalfd4, -1, &chld, 8, SYS_CLOEXEC | SYS_NONBLOCK);
 }
 

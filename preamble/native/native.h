@@ -100,7 +100,7 @@ void native_watch(int fd, short events);
 bool native_jobs_deliver(const struct eci_frame *f); /* EXEC, and CANCEL of what is no socket's: true, it was */
 
 /* ---- watcher.c ---- */
-/* Becomes two processes; returns in the agent. */
+/* Becomes two processes; returns in the agent, which is the new one where we were process 1. */
 void native_watcher_start(void);
 void native_schedule(int policy);  /* of this process and what it forks: sched(7) */
 void native_watcher_end(void);     /* all that it knows is ended now */
@@ -108,5 +108,6 @@ void native_watcher_tell(int pid); /* a group to end when we are gone; -pid: no 
 
 /* ---- agent.c ---- */
 _Noreturn void native_exit(int status);
+void native_ignore(int sig);
 
 #endif

@@ -10,6 +10,10 @@
  * ends by itself waits for it, so whoever carries us sees our end only when all of it is over; else it holds our
  * outputs until then. Where it is killed, the agent sees its end of the pipe fail, and ends in order.
  *
+ * Where we are process 1 (of a container, a namespace), the two change places: the watcher stays that, and the agent is
+ * its child. So orphans, which come to process 1, are the watcher's, who ignores SIGCHLD: the kernel waits for them.
+ * The agent cannot: it keeps some that have ended (procs.c), and behind the first of these the kernel names nobody.
+ *
  * A signal from the kernel (PR_SET_PDEATHSIG) would not do: it reaches the first process of a group only, and is lost
  * when a program changes its user. */
 #include "preamble/native/native.h"
@@ -28,6 +32,7 @@ static _Noreturn void watch(int fd)
 	unsigned n = 0, i;
 	int pid;
 	long got;
+	native_ignore(SYS_SIGCHLD); /* the kernel waits for whom we are the parent of */
 	while ((got = SYS3(NR_read, fd, &pid, sizeof pid)) != 0) {
 		if (got != sizeof pid)
 			continue;
@@ -48,9 +53,11 @@ void native_watcher_start(void)
 	native.watcher = -1;
 	if (SYS2(NR_pipe2, ends, SYS_CLOEXEC) < 0)
 		return;
+	bool init = SYS0(NR_getpid) == 1;
 	long pid = SYS5(NR_clone, SYS_SIGCHLD, 0, 0, 0, 0);
-	if (pid == 0) {
+	if (!pid)
 		(void)SYS0(NR_setsid);
+	if (init ? pid > 0 : !pid) {
 		native_close(&ends[1]);
 		watch(ends[0]);
 	}

@@ -1,6 +1,7 @@
-"""Whom a native agent waits for: nobody who has not ended, and in the end everybody."""
+"""Whom a native agent waits for: nobody who has not ended, and in the end everybody, where it is process 1 too."""
 import ctypes
 import os
+import subprocess
 import time
 
 from agent import LIMIT, ME, Agent, children
@@ -10,6 +11,7 @@ CONT, DETACH, SETOPTIONS, GETEVENTMSG, SEIZE = 7, 17, 0x4200, 0x4201, 0x4206
 AT_FORK, AT_EXIT = 1 << 1 | 1 << 3, 1 << 6
 WALL = 0x40000000
 MISSING = 'no-such-program'
+NAMESPACE = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child']
 
 
 class Tracer:
@@ -73,4 +75,25 @@ def slow_ends(s, command):
         s.equal('holds up nobody', agent.run(['echo', 'x']), ([0, 0, 0], b'x\n'))
         tracer[DETACH](child)
         s.equal('and is waited for when it ends', wanted(lambda: os.path.exists('/proc/%d' % child), False), False)
+    s.equal('its end', agent.close(), 0)
+
+
+def process_one(s, command):
+    """Orphans come to process 1: they are waited for, also while the agent keeps a command whose output is still held."""
+    if subprocess.run(NAMESPACE + ['true'], stderr=subprocess.DEVNULL).returncode:
+        s.skip('process 1', 'no namespace of processes is to be had')
+        return
+    agent = Agent(NAMESPACE + command)
+
+    def dead():
+        return len(agent.run(['sh', '-c', 'grep -l "^State:.Z" /proc/[0-9]*/status; :'])[1].split())
+    kept = agent.start(['sh', '-c', 'setsid sleep 300 & echo ready'])
+    agent.answer(kept + 1)
+    s.equal('a command whose output is held', wanted(dead, 1), 1)
+    for _ in range(8):
+        agent.run(['sh', '-c', '(exec >/dev/null 2>&1; sleep .01; exec true) &'])
+    alive = ['sh', '-c', 'for f in /proc/[0-9]*/status; do grep -q "^PPid:.1$" $f && grep "^State:" $f; done; :']
+    # The agent, the sleeper, and nobody who has ended.
+    s.equal('orphans beside it', wanted(lambda: sorted(w.split()[1] for w in agent.run(alive)[1].splitlines()), [b'S', b'S']), [b'S', b'S'])
+    s.equal('nor any other', dead(), 1)
     s.equal('its end', agent.close(), 0)
