@@ -103,8 +103,8 @@ void eci_router_leave(struct eci_router *r)
 
 /* ---- the decision ---- */
 
-/* A full queue: who sent it is told, and, as it is an answer, who waits for it. (The answer to OPEN has both; what a
- * stream's frame on its way down finds no room for is its sender's.) */
+/* A full queue, or no memory: who sent it is told, and, as it is an answer or a stream's data on its way up, who waits
+ * for it: neither would tell the other. (What a stream's frame on its way down finds no room for is its sender's.) */
 static void refuse(struct eci_link *to, const struct eci_frame *f)
 {
 	static const char full[] = "a queue on the way is full";
@@ -112,7 +112,7 @@ static void refuse(struct eci_link *to, const struct eci_frame *f)
 	if (f->handle == ECI_H_LOG)
 		return;
 	eci_router_dead(to->router, f, "busy", full, to->router->now);
-	if (f->handle < ECI_H_FIRST_SLOT || (f->reply_to && (!to->parent || f->cls == ECI_BULK)))
+	if (f->handle < ECI_H_FIRST_SLOT || (f->reply_to && !to->parent))
 		return;
 	x.src = f->dst;
 	x.reply_to = f->handle;

@@ -76,6 +76,21 @@ Test(send, no_memory_for_a_log_is_a_line_that_is_lost)
 	}
 }
 
+/* A stream's data that finds none on its way up ends the stream, at both ends: its reader waits for an END else. */
+Test(send, no_memory_for_a_streams_data_is_told_to_both)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	(void)drop_output(w, w->up);
+	eci_test_fail_after = 0;
+	feed(w, w->kid[0], ECI_BULK, 0, 0, 72, 5000, 701, zeros, 1000);
+	cr_assert_eq(eci_test_fail_after, -1, "an allocation failed");
+	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 5000, "busy", 72));
+	cr_assert(take(w, w->kid[0], &f) && is_dead(w, &f, 72, 701, "busy", 0));
+	cr_assert(!take(w, w->up, &f) && !w->broken);
+	world_free(w);
+}
+
 Test(send, no_memory_for_a_groups_body)
 {
 	struct world *w = world_master();
