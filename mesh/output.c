@@ -31,15 +31,16 @@ static void on_err(void *arg, const uint8_t *p, size_t n)
 	eci_event_output(f, 2, eci_stream_handle(f->err), p, n);
 }
 
-/* More came than was granted, or data behind the end: what is between is not known, and no success. A command of our
- * own has its own ways to tell. True: f is done. */
+/* More came than was granted, or data behind the end, or there was no room for some of it there or on the way: what is
+ * between is not known, and no success. A command of our own has its own ways to tell. True: f is done. */
 static bool cut(struct ectx_future *f, bool open, const struct eci_answer *a)
 {
-	if (!open || f->command || strcmp(a->reason, "bad-credit") != 0)
+	bool broke = strcmp(a->reason, "bad-credit") == 0;
+	if (!open || f->command || (!broke && strcmp(a->reason, "reset") != 0 && strcmp(a->reason, "busy") != 0))
 		return false;
 	char saw[200];
 	(void)snprintf(saw, sizeof saw, "its output was cut: %s: %.150s", a->reason, a->evidence);
-	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_PROTOCOL, saw, f->context);
+	eci_future_fail_code(f, ECTX_PHASE_CALL, broke ? ECTX_E_PROTOCOL : ECTX_E_BUSY, saw, f->context);
 	return true;
 }
 

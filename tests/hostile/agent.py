@@ -286,11 +286,13 @@ class Credit(Agent):
                     self.say(src, 256 + i, [0, 0, 0])
         elif what == 'evidence':
             self.say(src, err, ['bad-credit', 0, 0, '\x1b[2J\x9b31m\u202e'], 4)
+        elif what in ('reset', 'busy'):
+            self.say(src, out, [what, 0, 0, 'full'], 4)
         elif what == 'behind-end':
             write(self.frame(src, out, b'x', BULK | END, STREAM) + self.frame(src, out, b'y', BULK, STREAM))
         elif what == 'pause':
             self.say(self.parent, 5, [0, (1 << 32) - 1], 0)
-        if what in ('credit', 'others', 'evidence', 'behind-end'):
+        if what in ('credit', 'others', 'evidence', 'reset', 'busy', 'behind-end'):
             for stream in out, err:
                 write(self.frame(src, stream, b'', BULK | END, STREAM))
             self.say(src, reply_to, [0, 0, 0])
