@@ -293,11 +293,10 @@ static void widen(struct eci_stream *s)
 	s->untried = s->granted;
 }
 
-static void overrun(struct eci_stream *s)
+void eci_stream_fail(struct eci_stream *s, const char *reason, const char *text)
 {
-	static const char text[] = "more than the stream's window";
-	struct eci_answer a = {.dead = true, .reason = "bad-credit", .at = s->router->id, .evidence = text};
-	reset(s, a.reason, text, s->router->now);
+	struct eci_answer a = {.dead = true, .reason = reason, .at = s->router->id, .evidence = text};
+	reset(s, reason, text, s->router->now);
 	eci_slot_close(s->router, s->near);
 	s->near = 0;
 	unstall(s);
@@ -326,7 +325,7 @@ static void on_slot(void *arg, const struct eci_answer *a)
 	if (first)
 		s->far = f->reply_to;
 	if (f->len > s->granted || (f->len && s->far_ended)) {
-		overrun(s);
+		eci_stream_fail(s, "bad-credit", "more than the stream's window");
 		return;
 	}
 	s->granted -= f->len;

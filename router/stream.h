@@ -33,6 +33,8 @@ struct eci_stream *eci_stream_new(struct eci_router *r, uint32_t peer, uint32_t 
 /* Frees it. One that is not over is reset at the other end with this reason and text; reason NULL: without a word,
  * where the other end knows. text NULL: "". NULL-safe. */
 void eci_stream_free(struct eci_stream *s, const char *reason, const char *text, uint64_t now_ms);
+/* Something of it is missing, so nothing may follow, an END least of all: resets it at both ends. dead() is called. */
+void eci_stream_fail(struct eci_stream *s, const char *reason, const char *text);
 uint32_t eci_stream_handle(const struct eci_stream *s);
 uint32_t eci_stream_far(const struct eci_stream *s); /* 0: not known yet */
 void eci_stream_set_far(struct eci_stream *s, uint32_t far);

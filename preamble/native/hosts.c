@@ -33,11 +33,22 @@ static void *spawn_start(void *ctx, struct eci_spawn *s, const char *const *argv
 	return native_proc_new(s, NULL, &plan, err);
 }
 
-static void put(void *ctx, void *proc, bool tty, const uint8_t *p, size_t n)
+static void kill_proc(void *ctx, void *proc)
 {
 	struct native_proc *c = proc;
 	(void)ctx;
-	(void)eci_buf_append(tty ? &c->tty_q : &c->in_q, p, n);
+	if (native_proc_signal(c, SYS_SIGKILL))
+		return;
+	native_proc_close_in(c);
+	native_proc_end_at(c, NATIVE_GRACE_MS);
+}
+
+static void put(void *ctx, void *proc, bool tty, const uint8_t *p, size_t n)
+{
+	struct native_proc *c = proc;
+	/* No memory: an end must not follow what is missing, or half of a script would be the whole of it. */
+	if (eci_buf_append(tty ? &c->tty_q : &c->in_q, p, n))
+		kill_proc(ctx, c);
 	native.dirty = true;
 }
 
@@ -62,16 +73,6 @@ void native_proc_input(struct native_proc *c, const uint8_t *p, size_t n)
 		put(NULL, c, false, (const uint8_t *)"\4", 1);
 	else
 		close_stdin(NULL, c);
-}
-
-static void kill_proc(void *ctx, void *proc)
-{
-	struct native_proc *c = proc;
-	(void)ctx;
-	if (native_proc_signal(c, SYS_SIGKILL))
-		return;
-	native_proc_close_in(c);
-	native_proc_end_at(c, NATIVE_GRACE_MS);
 }
 
 static void attach(void *ctx, void *proc, struct eci_link *link)

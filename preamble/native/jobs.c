@@ -7,7 +7,8 @@
  * stdin is the other direction of the stdout stream. What comes before the process is there cannot be (its sender
  * does not know where to yet); credit goes back as the process takes it.
  *
- * A stream that was cut short is closed towards the command, which learns it by SIGPIPE.
+ * A stream that was cut short is closed towards the command, which learns it by SIGPIPE. Output that finds no memory
+ * here resets its stream: an END behind it would make it whole. A command whose input finds none is killed (hosts.c).
  *
  * A job with stdin stays after its answer, without a process, until its input has ended too: were the handle gone, what
  * is still sent to it would be answered with a dead notice, and that overtakes the output on its way up. */
@@ -99,9 +100,9 @@ size_t native_job_room(const struct native_job *j, int which)
 
 void native_job_output(struct native_job *j, int which, size_t n)
 {
-	if (eci_stream_send(j->outs[which - OUT].stream, native.buf, n,
-			    native.now)) /* bytes are missing: nothing may follow them */
-		cut(j, which);
+	struct eci_stream *s = j->outs[which - OUT].stream;
+	if (eci_stream_send(s, native.buf, n, native.now))
+		eci_stream_fail(s, "reset", native_explain(NULL, SYS_ENOMEM));
 }
 
 void native_job_ended(struct native_job *j, int which)

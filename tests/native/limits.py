@@ -12,8 +12,8 @@ import sys
 import tempfile
 import time
 
-from agent import (BULK, DEAD, END, HANDLES, LIMIT, ME, MORE, Agent, Child, Failure, Frame, children, decode, encode, gather, marked, private_kib,
-                   remain, status_kib, text_of, vanish)
+from agent import (BULK, CONTROL, DEAD, END, HANDLES, LIMIT, ME, MORE, Agent, Child, Failure, Frame, children, decode, encode, gather, marked,
+                   private_kib, remain, status_kib, text_of, vanish)
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 JOBS_MAX = 128
@@ -24,6 +24,7 @@ BACKLOG = 128           # opening.c's, as is the next
 PIDS_END = 1 << 22      # Linux gives no process such a number
 IDLE_KIB = 256
 CEILING = 8 << 20       # in place of mem.c's
+STARVED = 256 << 10     # and as little as there may be: a stream's window
 SLEEP = ['sleep', '300']
 F_GETPIPE_SZ = 1032     # fcntl has its name from Python 3.10 on
 
@@ -419,6 +420,33 @@ def ceiling(s, house, work):
     s.equal('and a command is run', agent.run(['echo', 'x']), ([0, 0, 0], b'x\n'))
     one.hang_up()
     agent.echo()
+    s.equal('its end', agent.close(), 0)
+
+
+def starved(s, work):
+    """One whose memory ends at 256 KiB: what is missing of an output or of a stdin is never made whole by an end."""
+    path = made(work, [('preamble/native/mem.c', 'CEILING (512u * 1024u * 1024u)', 'CEILING (%uu)' % STARVED)])
+    os.chmod(path, 0o700)
+    agent = Agent([path])
+    much = agent.start(['head', '-c', str(STARVED - 16384), '/dev/zero'])
+    while not agent.kept or agent.kept[-1].kind & 3 != 0:   # the notice overtakes the output, of which nothing is acknowledged
+        agent.kept.append(agent.link.next(LIMIT))
+    told = agent.kept.pop()
+    s.equal('output past it is reset', [told.handle, told.kind & DEAD] + decode(told.body), [much + 1, DEAD, 'reset', ME, ME, 'Cannot allocate memory'])
+    for f in agent.kept:
+        if f.kind & 3 == BULK:
+            agent.send('ACK', 28 + len(f.body), kind=CONTROL)
+    agent.value(much)
+    s.equal('and has no end', [f for f in agent.kept if f.handle == much + 1 and f.kind & END], [])
+    agent.close()
+    agent = Agent([path])
+    slot = agent.new_slot()
+    agent.send('EXEC', {0: ['sh', '-c', 'trap "" TERM; read x; cat >/dev/null'], 3: slot + 1, 4: slot + 2, 6: True}, reply=slot)
+    near = agent.answer(slot + 1).reply
+    for body in [bytes(16384)] * 15 + [b'\n']:
+        agent.send(near, reply=slot + 1, kind=BULK | (body == b'\n' and END), body=body)
+    s.equal('a command whose stdin is past it is killed', agent.value(slot), [0, 0, 9])
+    s.equal('another one is run', agent.run(['echo', 'x']), ([0, 0, 0], b'x\n'))
     s.equal('its end', agent.close(), 0)
 
 
