@@ -286,3 +286,54 @@ Test(collect, a_relay_does_not_collect_for_others)
 	cr_assert_eq(w->r->ncollect, 0);
 	world_free(w);
 }
+
+/* One who sends to two groups, and to this context, whose number is a group's too, has four messages under way. */
+Test(collect, what_goes_to_others_is_another_message)
+{
+	struct world *w = world_relay();
+	static const uint32_t to[] = {7, 8, ME, ME};
+	feed(w, w->up, ECI_CONTROL, 0, ME, 0, ECI_H_GROUP, 0, "\x82\x07\x82\x18\x40\x18\x41",
+	     7); /* [7, [ME, ME + 1]] */
+	feed(w, w->up, ECI_CONTROL, 0, ME, 0, ECI_H_GROUP, 0, "\x82\x08\x82\x18\x40\x18\x41", 7);
+	feed(w, w->up, ECI_CONTROL, 0, ME, 0, ECI_H_GROUP, 0, "\x82\x18\x40\x82\x18\x40\x18\x41", 8);
+	for (int i = 0; i < 8; i++) {
+		int flags = (i % 4 < 3 ? ECI_F_MULTICAST : 0) | (i < 4 ? ECI_F_MORE : 0);
+		feed(w, w->up, ECI_BULK, (uint8_t)flags, to[i % 4], 0, ECI_H_CALL, 9, "abc", 3);
+		cr_expect(i < 4 || w->last.len == 6, "%d: %u", i, w->last.len);
+	}
+	cr_expect_eq(w->delivered, 4);
+	cr_expect_eq(w->r->ncollect, 0);
+	world_free(w);
+}
+
+/* Nothing is collected of what would be refused when it is whole. */
+Test(collect, neither_a_dead_request_nor_credit)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	feed(w, w->up, ECI_BULK, ECI_F_MORE | ECI_F_DEAD, ME, 0, ECI_H_CALL, 0, "abc", 3);
+	cr_expect(w->r->ndropping == 1 && !w->r->collect_bytes);
+	uint32_t slot = eci_slot_open(w->r, 0, ECI_SLOT_MANY, NULL, NULL);
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 2);
+	eci_cbor_put_uint(&b, slot);
+	eci_cbor_put_uint(&b, 1);
+	(void)drop_output(w, w->up);
+	feed(w, w->up, ECI_BULK, ECI_F_MORE, ME, 0, ECI_H_CREDIT, 9, eci_buf_data(&b), eci_buf_len(&b));
+	cr_expect(take(w, w->up, &f) && is_dead(w, &f, 0, 9, "bad-body", ME));
+	cr_expect(!w->r->ncollect && !w->r->collect_bytes);
+	eci_buf_deinit(&b);
+	world_free(w);
+}
+
+/* What came from above goes with the parent, and what a child has begun stays. */
+Test(collect, a_lost_parent_takes_what_came_from_it)
+{
+	struct world *w = world_relay();
+	feed(w, w->up, ECI_BULK, ECI_F_MORE, ME, 0, ECI_H_CALL, 9, "abc", 3);
+	feed(w, w->kid[0], ECI_BULK, ECI_F_MORE, ME, 72, ECI_H_LOG, 0, "ab", 2);
+	cr_assert(w->r->ncollect == 2 && w->r->collect_bytes == 5);
+	eci_link_lost(w->up, "eof", "", w->now);
+	cr_expect(w->r->ncollect == 1 && w->r->collect_bytes == 2);
+	world_free(w);
+}

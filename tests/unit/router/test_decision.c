@@ -1,5 +1,5 @@
-/* The decision for an arriving frame, where one condition of it is all that stands between two answers (test_rules.c has
- * its rules), and what else router.c lets nobody do. */
+/* The decision for an arriving frame, where one condition of it is all that stands between two answers (test_rules.c
+ * has its rules), and what else router.c lets nobody do. */
 #include "router_support.h"
 
 extern long eci_test_fail_after;
