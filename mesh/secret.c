@@ -37,6 +37,10 @@ static void resolve(ectx_mesh *m, const char *name)
 	char why[512];
 	(void)snprintf(why, sizeof why, "%s", decl ? "no memory" : "not declared");
 	int r = s && value && decl ? ask(m, decl, value, ECI_SECRET_MAX, why, sizeof why) : -1;
+	if (r == 0 && !value[0]) { /* given, it would be a wrong password of that account on every host that asks */
+		(void)snprintf(why, sizeof why, "secret %s: it is empty", name);
+		r = -1;
+	}
 	if (r < 0) {
 		eci_secret_free(value);
 		value = NULL;

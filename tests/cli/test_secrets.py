@@ -183,6 +183,13 @@ class Prompts(Secrets):
         self.assertEqual(self.ask(b'w' * 1024 + b'\n', '-w', 'pw-1', 'builtins:len', '[]')[0], 4)
         self.assertEqual([a for a in self.answers() if a], ['w' * 1023])
 
+    def test_empty(self):
+        self.declare('{prompt: "the word"}')
+        status, out, shown = self.ask(b'\n', '-w', 'pw-1', 'builtins:len', '[]')
+        self.assertEqual(status, 4, shown)
+        self.assertIn('"secret word: it is empty"', shown)
+        self.assertEqual(self.answers(), [])
+
     def test_interrupted(self):
         self.declare('{prompt: "the word"}')
         status, out, shown = self.ask(b'\x03', '-b', '-w', 'pw-[1-3]', 'builtins:len', '[]')
