@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,44 +70,68 @@ static int complain_of(char *why, size_t cap, const char *name, const char *of, 
 	return -1;
 }
 
-/* Until end of file or a newline; what comes before it must fit. */
-static int read_line(int fd, char *buf, size_t cap)
+/* Until end of file or a newline; what comes before it must fit. NULL, or what is wrong. */
+static const char *read_line(int fd, char *buf, size_t cap)
 {
 	size_t n = 0;
 	char c;
 	for (;;) {
-		if (wait_readable(fd) <= 0)
-			return -1;
+		int ready = wait_readable(fd);
+		if (ready <= 0)
+			return ready == 0 ? "no line came within 30 s" : strerror(errno);
 		ssize_t r = read(fd, &c, 1);
 		if (r < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
-		if (r < 0 || (r > 0 && c != '\n' && n + 1 == cap))
-			return -1;
+		if (r < 0)
+			return strerror(errno);
+		if (r > 0 && c != '\n' && n + 1 == cap)
+			return "its first line is too long";
 		if (r == 0 || c == '\n')
 			break;
 		buf[n++] = c;
 	}
 	buf[n] = 0;
-	return 0;
+	return NULL;
 }
 
 static int from_file(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)
 {
 	struct stat st;
-	int fd = open(s->text, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* A fifo that nobody writes to yet is waited for as long as a command, and not by open(). */
+	int fd = open(s->text, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		int r = complain_of(why, why_cap, s->name, s->text, strerror(errno));
 		if (fd >= 0)
 			(void)close(fd);
 		return r;
 	}
+	const char *wrong;
 	int r = 0;
 	if ((st.st_mode & 077) || (st.st_uid != geteuid() && st.st_uid != 0))
 		r = complain_of(why, why_cap, s->name, s->text, "it must be yours and mode 0600");
-	else if (read_line(fd, buf, cap) < 0)
-		r = complain_of(why, why_cap, s->name, s->text, "it cannot be read, or its line is too long");
+	else if ((wrong = read_line(fd, buf, cap)))
+		r = complain_of(why, why_cap, s->name, s->text, wrong);
 	(void)close(fd);
 	return r;
+}
+
+/* How the command failed, with the last line that it wrote to its stderr: "gpg: decryption failed" is what helps. */
+static void say_failed(int err_fd, const char *wrong, int status, char *what, size_t cap)
+{
+	char said[4096];
+	ssize_t n = read(err_fd, said, sizeof said - 1);
+	said[n > 0 ? n : 0] = 0;
+	for (n = (ssize_t)strlen(said); n > 0 && strchr("\r\n\t ", said[n - 1]);)
+		said[--n] = 0;
+	const char *last = strrchr(said, '\n') ? strrchr(said, '\n') + 1 : said;
+	char how[64];
+	if (wrong)
+		(void)snprintf(how, sizeof how, "%s", wrong);
+	else if (WIFEXITED(status))
+		(void)snprintf(how, sizeof how, "exit status %d", WEXITSTATUS(status));
+	else
+		(void)snprintf(how, sizeof how, "ended by signal %d", WTERMSIG(status));
+	(void)snprintf(what, cap, "the command failed, %s%s%s", how, *last ? ": " : "", last);
 }
 
 static int from_command(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)
@@ -117,16 +142,22 @@ static int from_command(const struct eci_secret *s, char *buf, size_t cap, char 
 		return complain_of(why, why_cap, s->name, s->command[0], strerror(err));
 	(void)close(p.in);
 	p.in = -1;
-	int r = read_line(p.out, buf, cap);
-	for (int i = 0; i < COMMAND_MS / 10 && r == 0 && !eci_proc_reap(&p, &status); i++)
+	const char *wrong = read_line(p.out, buf, cap);
+	bool ended = false;
+	for (int i = 0; i < COMMAND_MS / 10 && !wrong && !(ended = eci_proc_reap(&p, &status)); i++)
 		(void)poll(NULL, 0, 10);
+	if (!wrong && !ended)
+		wrong = "it did not end within 30 s";
 	eci_proc_kill(&p);
-	for (int i = 0; i < 100 && !eci_proc_reap(&p, &status); i++)
+	for (int i = 0; i < 100 && !ended && !(ended = eci_proc_reap(&p, &status)); i++)
 		(void)poll(NULL, 0, 10);
+	char what[512];
+	if (wrong || status != 0)
+		say_failed(p.err, wrong, status, what, sizeof what);
 	eci_proc_close(&p);
-	if (r < 0 || status != 0) {
+	if (wrong || status != 0) {
 		eci_wipe(buf, cap);
-		return complain_of(why, why_cap, s->name, s->command[0], "the command failed");
+		return complain_of(why, why_cap, s->name, s->command[0], what);
 	}
 	return 0;
 }
@@ -141,7 +172,8 @@ static int from_fd(const struct eci_secret *s, char *buf, size_t cap, char *why,
 			       s->fd);
 		return -1;
 	}
-	return read_line(s->fd, buf, cap) == 0 ? 0 : complain(why, why_cap, s->name, "its descriptor cannot be read");
+	const char *wrong = read_line(s->fd, buf, cap);
+	return wrong ? complain(why, why_cap, s->name, wrong) : 0;
 }
 
 int eci_secret_read(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)

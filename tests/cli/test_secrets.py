@@ -103,9 +103,20 @@ class Secrets(Case):
         self.declare('{command: [sh, -c, "echo right word"]}')
         self.assertIn('pw-[1-3] (3)', self.call(0).out)
         self.declare('{command: [sh, -c, "exit 3"]}')
-        self.assertIn('secret word: sh: the command failed', self.call(4, 'pw-1').err)
+        self.assertIn('secret word: sh: the command failed, exit status 3"', self.call(4, 'pw-1').err)
+        self.declare('{command: [sh, -c, "echo first >&2; echo it is locked >&2; kill -9 $$"]}')
+        self.assertIn('secret word: sh: the command failed, ended by signal 9: it is locked"', self.call(4, 'pw-1').err)
         self.declare('{command: [no-such-program]}')
         self.assertIn('secret word: no-such-program: No such file', self.call(4, 'pw-1').err)
+
+    def test_empty(self):
+        """None that is given: an account may be locked after a few wrong ones, on every host that asks."""
+        self.write('pw.txt', '\nsecond\n', 0o600)
+        self.env['WORD'] = ''
+        for source in '{env: WORD}', '{file: pw.txt}', '{command: [true]}':
+            self.declare(source)
+            self.assertIn('"secret word: it is empty"', self.call(4, 'pw-1').err)
+        self.assertEqual(self.answers(), [])
 
     def test_longest(self):
         """1,023 bytes, wherever they come from; one more is refused before anything is answered."""

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -38,6 +40,24 @@ Test(secret, a_signal_is_not_the_end_of_a_command)
 {
 	const char *command[] = {"sh", "-c", "sleep 0.3; echo late", NULL};
 	is_had(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_COMMAND, .command = command});
+}
+
+/* Whoever writes to it may come late. */
+Test(secret, nor_of_a_fifo)
+{
+	char path[] = "/tmp/econtext-secret-XXXXXX", fifo[64];
+	cr_assert(mkdtemp(path));
+	(void)snprintf(fifo, sizeof fifo, "%s/fifo", path);
+	cr_assert(mkfifo(fifo, 0600) == 0);
+	pid_t writer = fork();
+	if (writer == 0) {
+		(void)usleep(300000);
+		int fd = open(fifo, O_WRONLY | O_CLOEXEC);
+		_exit(write(fd, "late\n", 5) == 5 ? 0 : 1);
+	}
+	is_had(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_FILE, .text = fifo});
+	(void)unlink(fifo);
+	(void)rmdir(path);
 }
 
 Test(secret, nor_of_a_descriptor)
