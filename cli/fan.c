@@ -80,7 +80,7 @@ ectx_error eci_connect_error(const ectx_error *e, long connect_ms)
 	if (e->code == ECTX_E_DEADLINE && connect_ms >= 0) {
 		mine.status = ECTX_UNREACHABLE;
 		mine.code = ECTX_E_CONNECT_TIMEOUT;
-		if (mine.phase == ECTX_PHASE_NONE)
+		if (mine.phase == ECTX_PHASE_NONE || mine.phase == ECTX_PHASE_CALL)
 			mine.phase = ECTX_PHASE_CONNECT;
 		if (!mine.limit_ms)
 			mine.limit_ms = (uint32_t)connect_ms;

@@ -98,6 +98,7 @@ class Statuses(Case):
     def test_3_silent(self):
         end = self.ends(3, 'call', '-t', '500ms', '-w', 'silent', 'os:getpid')
         self.assertIn('UNREACHABLE silent\n', end.err)
+        self.assertIn('  phase    connect, after 0.5 s of 0.5 s\n', end.err)
         self.assertIn('not connected within -t', end.err)
 
     def test_4(self):
