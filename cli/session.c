@@ -72,10 +72,26 @@ static int check_roots(const char *const *roots)
 	return 0;
 }
 
+/* Hours of work must not end with a word about a misspelt path: it is tried before anything is started. What is no file
+ * is not: a fifo would be seen to be opened twice. */
+static int check_stats(const char *path)
+{
+	struct stat st;
+	if (!path || (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+		return 0;
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return eci_usage("--stats %s: %s", path, strerror(errno)), ECTX_INTERNAL;
+	close(fd);
+	return 0;
+}
+
 int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char *default_root)
 {
 	if (check_roots(o->roots.v))
 		return ECTX_USAGE;
+	if (check_stats(o->stats))
+		return ECTX_INTERNAL;
 	const char *one_root[] = {default_root, NULL};
 	ectx_options options = {.topology = s->topology,
 				.roots = o->roots.v ? o->roots.v : (default_root ? one_root : NULL),

@@ -158,6 +158,14 @@ $''')
             names = [json.loads(line)['name'] for line in f]
         self.assertEqual(names, ['master', 'top', 'n1'])
 
+    def test_stats_that_cannot_be_written(self):
+        """Is said before anything is started."""
+        os.mkdir(self.path('folder'))
+        for path, why in ('no/such', 'No such file or directory'), ('folder', 'Is a directory'):
+            end = self.ends(7, 'exec', '-w', 'n1', '--stats', path, 'touch', self.path('ran'))
+            self.assertEqual(end.err, 'econtext: --stats %s: %s\n' % (path, why))
+            self.assertFalse(os.path.exists(self.path('ran')))
+
     def test_a_call_that_stops_the_interpreter(self):
         """Longer than timeout.idle: of its node, and of what is reached through it, that is said to be looked at."""
         self.topology('econtext: 1\ndefaults: {native: never, timeout: {idle: 2s}}\nnodes:\n  r: {local: {}}\n  leaf: {via: r, local: {}}\n')
