@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* At most, of an EXEC besides its arguments and variables: the map, seven keys, their values. */
+#define EXEC_ITEMS 16u
 #define TTY_SIDE_MAX 65535u /* what a winsize of tty_ioctl(4) holds */
 
 static void finish(struct ectx_future *f, uint64_t status, uint64_t sig)
@@ -44,6 +46,21 @@ static void on_answer(void *arg, const struct eci_answer *a)
 	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_COMMAND, text, f->context);
 }
 
+/* A native agent counts what is in a message, as docs/protocol.md has it; what it says of too much helps nobody. A
+ * Python takes what the kernel takes. */
+static bool has_too_many(struct ectx_future *f, const struct eci_buf *b)
+{
+	if (!f->at->native || eci_cbor_check(eci_buf_data(b), eci_buf_len(b), ECI_CBOR_ITEMS_MAX) != ECI_CBOR_E_ITEMS)
+		return false;
+	struct eci_fail fail = {0};
+	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_TOO_BIG, "more than %u arguments and variables",
+		     ECI_CBOR_ITEMS_MAX - EXEC_ITEMS);
+	(void)snprintf(fail.hint, sizeof fail.hint,
+		       "a native agent takes no more: agent: python does, or let xargs(1) read them from its input");
+	eci_future_fail(f, &fail, f->context);
+	return true;
+}
+
 /* request holds keys 0 to 2 and perhaps 5 and 6, encoded when the future was made, behind two bytes: how many pairs
  * there will be, and how many bytes belong behind the handles. */
 void eci_exec_run(struct ectx_future *f)
@@ -66,12 +83,13 @@ void eci_exec_run(struct ectx_future *f)
 	eci_cbor_put_uint(&b, eci_stream_handle(f->err));
 	if (tail)
 		(void)eci_buf_append(&b, eci_buf_data(&f->request) + eci_buf_len(&f->request) - tail, tail);
-	if (!r)
+	bool sent = !has_too_many(f, &b);
+	if (sent && !r)
 		r = eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_EXEC, f->slot, eci_buf_data(&b),
 				    eci_buf_len(&b), eci_now_ms());
 	eci_buf_deinit(&b);
 	eci_buf_deinit(&f->request);
-	if (r < 0)
+	if (sent && r < 0)
 		eci_future_fail_code(f, ECTX_PHASE_CALL,
 				     r == -2   ? ECTX_E_TOO_BIG
 				     : r == -3 ? ECTX_E_NO_ROUTE

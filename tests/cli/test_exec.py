@@ -49,6 +49,17 @@ class Exec(Case):
         self.assertRegex(out, b'^n[12]: end\n$')
         self.assertEqual((child.returncode, err), (1, b''))
 
+    def test_many_arguments(self):
+        """A native agent takes as many as are in a message, and of more it is said; a Python takes what the kernel takes."""
+        self.topology('econtext: 1\nnodes:\n  small: {local: {}, agent: native}\n  python: {local: {}, native: never}\n')
+        most = ['sh', '-c', 'echo $#', 'sh'] + ['x'] * 65521  # with 11 items of the message itself
+        self.assertEqual(self.ends(0, 'exec', '-w', 'small,python', '-b', '--', *most).out.splitlines()[-1], '65521')
+        end = self.ends(1, 'exec', '-w', 'small,python', '--', *(most + ['x']))
+        self.assertEqual(end.out, 'python: 65522\n')
+        self.assertEqual(end.err.splitlines(), [
+            'FAILED small', '  at hop   small', '  phase    call', '  saw      "more than 65520 arguments and variables"',
+            '  hint     a native agent takes no more: agent: python does, or let xargs(1) read them from its input'])
+
     def test_an_interpreter_far_down(self):
         """200 letters of its path fit in what the other side's shell is given; one past them is refused."""
         for length in 200, 201:
