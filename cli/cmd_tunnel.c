@@ -60,6 +60,18 @@ static char *address(const char *host, const char *port)
 	return out;
 }
 
+/* "[ADDR:]PORT", and the library's own "unix:PATH". */
+static bool is_place(const char *text)
+{
+	char *copy = eci_copy(text, strlen(text)), *p[5];
+	size_t n = cut(copy, p);
+	char *to = n <= 2 && !strchr(p[0], '/') ? address(n == 2 ? p[0] : "", p[n - 1]) : NULL;
+	bool fits = to || strncmp(text, "unix:", 5) == 0;
+	free(copy);
+	free(to);
+	return fits;
+}
+
 /* "[ADDR:]PORT:HOST:PORT", either side a path. 0, or an exit status. */
 static int split(const char *option, const char *text, char **from, char **to)
 {
@@ -213,6 +225,8 @@ int eci_cmd_socks(const struct eci_opts *o)
 	const char *given = getenv(PASSWORD_VARIABLE);
 	if (!o->exit || o->nargs)
 		return eci_usage("socks takes -D [ADDR:]PORT and --exit NODE");
+	if (o->dynamic && !is_place(o->dynamic))
+		return eci_usage("-D %s: write [ADDR:]PORT, a port up to 65535", o->dynamic);
 	if (o->user && !given)
 		return eci_usage("--user wants the password in $" PASSWORD_VARIABLE);
 	char *password = given ? eci_copy(given, strlen(given)) : NULL;

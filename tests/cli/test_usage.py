@@ -43,6 +43,8 @@ class Usage(Case):
         for bad in ('1', 'h:2', ':', '1:2:3:4:5', '[::1:1:h:2', '65536:h:2', '1:h:65536', '1:h:ssh'):
             self.refused('tunnel', '-L', bad, '--exit', 'top', says='-L %s: write [ADDR:]PORT:HOST:PORT' % bad)
         self.refused('socks', '-D', '0', says='socks takes -D [ADDR:]PORT and --exit NODE')
+        for bad in ('x', ':', '65536', '80x', '::1:80', 'localhost:', '1:2:3', '/a/path'):
+            self.refused('socks', '-D', bad, '--exit', 'top', says='-D %s: write [ADDR:]PORT, a port up to 65535' % bad)
         self.refused('socks', '--user', 'ann', '--exit', 'top', says='$ECONTEXT_SOCKS_PASSWORD')
         self.refused('connect', 'top', says='connect takes NODE HOST PORT')
         self.refused('connect', 'top', 'host', says='connect takes NODE HOST PORT')
