@@ -186,9 +186,10 @@ static int number(struct eci_load *l, const struct eci_key *key, const char *pat
 {
 	if (eci_value_number(v->text, out) == 0 && *out >= key->min && *out <= key->max)
 		return 0;
+	bool digits = *v->text && !v->text[strspn(v->text, "0123456789")];
 	eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is not a number from %u to %u", path, v->text, key->min,
 		    key->max);
-	return eci_fail_hint(l->err, "write digits only");
+	return eci_fail_hint(l->err, digits ? "stay within these limits" : "write digits only");
 }
 
 static int duration(struct eci_load *l, const struct eci_key *key, const char *path, const struct eci_yaml *v,
