@@ -16,6 +16,8 @@
 #include <time.h>
 
 #define TELL_MS 200u
+#define PATH_SHOWN \
+	1024u /* bytes, its end, of a longer path: the reason stands behind it in `saw`, and must find room */
 
 int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_context *const *contexts, size_t n)
 {
@@ -187,7 +189,8 @@ static void tell_failed(struct eci_copy *k, ectx_context *c, const char *path, c
 {
 	struct eci_fail fail = {0};
 	ectx_error e = {0};
-	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_COPY_FAILED, "%s: %s", path, why);
+	size_t n = strlen(path), from = n > PATH_SHOWN ? n - PATH_SHOWN : 0;
+	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_COPY_FAILED, "%s%s: %s", from ? "..." : "", path + from, why);
 	(void)snprintf(fail.hint, sizeof fail.hint, "%s", hint);
 	eci_error_from(&e, &fail, c);
 	eci_copy_failed(k, c, path, &e);

@@ -198,3 +198,20 @@ def test_usage(place):
                        (('--limit', 'x', 'a', 'leaf1:b'), 'not a rate'), (('leaf1:a', 'leaf2:b', 'c'), 'every source')):
         status, out, err = place.run('cp', *args)
         expect(status == 2 and says in err, args, status, err)
+
+
+def test_a_path_that_is_too_long(place):
+    """The reason is said all the same, and all of the path with --json."""
+    top = os.open(place.path('.'), os.O_RDONLY)
+    at = top
+    for i in range(30):
+        os.mkdir('d' * 200, dir_fd=at)
+        below = os.open('d' * 200, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    status, out, err = place.run('cp', 'd' * 200, 'leaf1:' + place.path('to'))
+    expect(status == 1 and 'saw      "...d' in err and 'd: File name too long"' in err, status, err)
+    status, out, err = place.run('cp', '--json', 'd' * 200, 'leaf1:' + place.path('to'))
+    paths = [e['path'] for e in map(json.loads, out.splitlines()) if e['event'] == 'result']
+    expect(status == 1 and len(paths) == 1 and len(paths[0]) > 4000, status, out)
