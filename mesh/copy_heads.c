@@ -3,7 +3,6 @@
 #include "mesh/copy_run.h"
 #include "mesh/copy_lines.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,12 +191,5 @@ int eci_shell_have(struct eci_copy_shell *s, uint64_t n, const uint8_t sum[ECI_D
 	for (size_t i = 0; n && i < ECI_DIGEST_SIZE; i++)
 		len += snprintf(line + len, sizeof line - (size_t)len, "%02x", sum[i]);
 	line[len++] = '\n';
-	int sent = 0;
-	for (long left = FIELD_MS; sent < len && left > 0 && !eci_copy_stopped(s->copy); left -= ECI_COPY_LOOK_MS) {
-		long w = ectx_stream_write(s->cmd.io, line + sent, (size_t)(len - sent), ECI_COPY_LOOK_MS);
-		if (w < 0 && errno != ETIMEDOUT)
-			return -1;
-		sent += w > 0 ? (int)w : 0;
-	}
-	return sent == len ? 0 : -1;
+	return eci_copy_say(s->copy, s->cmd.io, line, (size_t)len) ? 0 : -1;
 }

@@ -9,6 +9,7 @@
  * work, one after the other, and tells the progress where it waits. */
 #include "mesh/copy_run.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #define TELL_MS 200u
 #define PATH_SHOWN \
 	1024u /* bytes, its end, of a longer path: the reason stands behind it in `saw`, and must find room */
+#define SAY_MS 30000u /* some bytes to somebody who waits for them */
 
 int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_context *const *contexts, size_t n)
 {
@@ -222,6 +224,25 @@ void eci_copy_arrived(struct eci_copy *k)
 	(void)pthread_mutex_lock(&k->lock);
 	k->result.entries++;
 	(void)pthread_mutex_unlock(&k->lock);
+}
+
+/* An end that waits for them has room at once; one that does not, and asks on and on, is not waited for for ever. */
+bool eci_copy_say(struct eci_copy *k, struct ectx_stream *x, const void *p, size_t n)
+{
+	uint64_t until = eci_now_ms() + SAY_MS;
+	const uint8_t *at = p;
+	for (size_t i = 0; i < k->nwatches; i++)
+		eci_copy_moved(&k->watches[i], ECI_COPY_FOR_ROOM);
+	while (n && !eci_copy_stopped(k)) {
+		uint64_t now = eci_now_ms();
+		long left = now < until ? (long)(until - now) : 0;
+		long w = ectx_stream_write(x, at, n, left < ECI_COPY_LOOK_MS ? left : ECI_COPY_LOOK_MS);
+		if (w < 0 && (errno != ETIMEDOUT || !left))
+			return false;
+		at += w > 0 ? w : 0;
+		n -= w > 0 ? (size_t)w : 0;
+	}
+	return !n;
 }
 
 bool eci_copy_pace(struct eci_copy *k, size_t n)

@@ -76,6 +76,9 @@ void eci_copy_arrived(struct eci_copy *k);
 void eci_copy_moved(struct eci_copy_watch *w, enum eci_copy_for next);
 void eci_copy_watch(struct eci_copy *k); /* in the caller's thread: tells who stands still, and stops when it is late */
 void eci_copy_late(struct eci_copy *k);  /* if it is: what was not done fails */
+/* A few bytes to a far end that waits for them; of a copy from one. false: it took them not in time, it is gone, or the
+ * copy is to stop. */
+bool eci_copy_say(struct eci_copy *k, struct ectx_stream *x, const void *p, size_t n);
 /* Waits as long as the limit wants before n more bytes; false: give up. */
 bool eci_copy_pace(struct eci_copy *k, size_t n);
 

@@ -8,13 +8,13 @@
  */
 #include "mesh/copy_take.h"
 
+#include "core/cbor.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define HAVE_MS 30000 /* some bytes to somebody who waits for them */
 
 /* ---- where things come to lie ---- */
 
@@ -88,15 +88,23 @@ static void failed(struct eci_fetch *f, const char *at, const char *why)
 		eci_copy_failed_here(&f->k, f->c, at && *at ? at : f->path, why);
 }
 
+/* [bytes, digest], as a value of the channel. */
 static bool send_have(struct eci_fetch *f, uint64_t n, const uint8_t sum[ECI_DIGEST_SIZE])
 {
-	ectx_value *v = ectx_array();
-	ectx_error e = {0};
-	bool good = v && ectx_array_push(v, ectx_int((int64_t)n)) &&
-		    ectx_array_push(v, n ? ectx_bytes(sum, ECI_DIGEST_SIZE) : ectx_null());
-	good = good && ectx_channel_send(f->ch, v, HAVE_MS, &e) == ECTX_OK;
-	ectx_error_clear(&e);
-	ectx_value_free(v);
+	struct eci_buf b = ECI_BUF_NULL;
+	(void)eci_buf_append(&b, "\0\0\0\0", 4);
+	eci_cbor_put_array(&b, 2);
+	eci_cbor_put_uint(&b, n);
+	if (n)
+		eci_cbor_put_bytes(&b, sum, ECI_DIGEST_SIZE);
+	else
+		eci_cbor_put_null(&b);
+	bool good = !b.failed;
+	if (good) {
+		b.mem[b.head + 3] = (uint8_t)(eci_buf_len(&b) - 4);
+		good = eci_copy_say(&f->k, eci_channel_stream(f->ch), eci_buf_data(&b), eci_buf_len(&b));
+	}
+	eci_buf_deinit(&b);
 	return good;
 }
 
@@ -104,7 +112,8 @@ static void say_have(struct eci_fetch *f)
 {
 	uint8_t sum[ECI_DIGEST_SIZE];
 	uint64_t n = eci_incoming_have(&f->file, sum);
-	if (f->shell ? eci_shell_have(f->shell, n, sum) == 0 : send_have(f, n, sum))
+	bool said = f->shell ? eci_shell_have(f->shell, n, sum) == 0 : send_have(f, n, sum);
+	if (said || f->k.stop) /* who gave up is told of that */
 		return;
 	eci_copy_refused(&f->k, f->c, f->path, "what is here already could not be said");
 	f->refused = true;

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 
@@ -14,6 +15,7 @@ from support import below
 OPEN_S = 60         # OPEN_MS of mesh/copy_to.c
 FIELD_S = 30        # FIELD_MS of mesh/copy_heads.c
 END_S = 5           # ECI_SHELL_END_MS
+SAY_S = 30          # SAY_MS of mesh/copy_run.c
 STALL_S = 15        # STALL_MS of mesh/copy_watch.c
 OPENING_MAX = 32    # ECI_COPY_OPENING_MAX
 DEFAULTS = 'defaults: {native: never, %s}\n' % PATIENT
@@ -263,6 +265,49 @@ def test_a_copy_with_a_limit_while_bytes_come(place):
         program = place.start('cp', '-u', '8', '--limit', '1M', *args)
         expect(program.wait() == 5 and 'DEADLINE a' in program.said(), program.said())
         expect(not os.path.exists(place.path('dst')), args)
+
+
+# For a Python's hashlib: its files are one that is here already, asked about without end, and it reads no answer.
+ASKS_ON = '''\
+import os
+import sys
+import types
+
+sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
+del sys.modules['hashlib']
+import hashlib
+
+
+def get(channel, paths, algorithm, resume):
+    h = algorithm == 'blake2b' and hashlib.blake2b(b'x', digest_size=32) or hashlib.sha256(b'x')
+    while True:
+        channel.send(['file', b'src', 420, 1e9, 1, 0, True])
+        channel.send(['from', 1])
+        channel.send(['done', h.digest()])
+
+
+sources = sys.modules['econtext_sources'] = types.ModuleType('econtext_sources')
+sources.get = get
+'''
+
+
+def test_a_far_end_that_asks_what_is_here_and_does_not_listen(place):
+    """It is given up; who gives it up, or has set a limit, waits no longer for it."""
+    place.hurry(3)
+    place.topology(DEFAULTS + 'nodes: {a: {local: {}}}\n')
+    place.write('busy/hashlib.py', ASKS_ON)
+    place.env['PYTHONPATH'] = place.path('busy')
+    for how in 'limit', '^C':
+        place.write('dst', 'x')
+        program = place.start('cp', '--resume', 'a:src', 'dst')
+        program.says('econtext: a: nothing has moved for 15 s: it takes no more')
+        seen = time.monotonic()
+        if how == '^C':
+            program.process.send_signal(signal.SIGINT)
+        status = program.wait()
+        refused = 'what is here already could not be said' in program.said()
+        expect((status, refused) == ((1, True) if how == 'limit' else (130, False)), how, status, program.said())
+        place.in_time(seen, SAY_S - STALL_S if how == 'limit' else 0, program.said())
 
 
 def holds(place, name, path):

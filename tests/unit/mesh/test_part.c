@@ -143,22 +143,61 @@ Test(part, another_digest_leaves_nothing)
 	close_world(w);
 }
 
-Test(part, what_cannot_be_said_to_be_here_ends_all)
+/* One whose far end asks what is here, over a channel that no call has: it never has room. */
+static ectx_mesh *asked(struct world *w, ectx_topology **t)
 {
 	static const char text[] = "econtext: 1\nnodes: {a: {local: {}}}\n";
-	struct world *w = resuming();
 	ectx_error err = {0};
 	ectx_mesh *m;
-	ectx_topology *t = ectx_topology_parse(text, strlen(text), "test", &err);
-	cr_assert(t && ectx_mesh_new(&m, &(ectx_options){.topology = t}, &err) == ECTX_OK, "%s", err.saw);
+	*t = ectx_topology_parse(text, strlen(text), "test", &err);
+	cr_assert(*t && ectx_mesh_new(&m, &(ectx_options){.topology = *t}, &err) == ECTX_OK, "%s", err.saw);
 	w->f.ch = ectx_channel_new(m);
 	cr_assert_not_null(w->f.ch);
-	ectx_channel_end(w->f.ch); /* nothing more can be said */
-	say(w, entry("file", "x", 1, 0644, 3, true));
-	cr_expect(w->told == 1 && w->f.refused && !strcmp(w->saw, "x: what is here already could not be said"), "%s",
-		  w->saw);
+	return m;
+}
+
+static void end_asked(struct world *w, ectx_mesh *m, ectx_topology *t)
+{
 	ectx_channel_free(w->f.ch);
 	ectx_mesh_free(m);
 	ectx_topology_free(t);
 	close_world(w);
+}
+
+Test(part, what_cannot_be_said_to_be_here_ends_all)
+{
+	struct world *w = resuming();
+	ectx_topology *t;
+	ectx_mesh *m = asked(w, &t);
+	ectx_channel_end(w->f.ch); /* nothing more can be said */
+	say(w, entry("file", "x", 1, 0644, 3, true));
+	cr_expect(w->told == 1 && w->f.refused && !strcmp(w->saw, "x: what is here already could not be said"), "%s",
+		  w->saw);
+	end_asked(w, m, t);
+}
+
+static int enough(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg, (void)done, (void)total;
+	return 1;
+}
+
+/* Neither is then told as a failure of what was asked for. */
+Test(part, who_gives_up_does_not_wait_until_it_can_be_said)
+{
+	for (int late = 0; late <= 1; late++) {
+		struct world *w = resuming();
+		ectx_topology *t;
+		ectx_mesh *m = asked(w, &t);
+		w->f.k.caller = pthread_self(); /* who looks at both, as it waits */
+		if (late) {
+			w->o.timeout_ms = 1;
+			w->f.k.connected_ms = eci_now_ms();
+		} else {
+			w->o.progress = enough;
+		}
+		say(w, entry("file", "x", 1, 0644, 3, true));
+		cr_expect(w->f.k.stop && w->f.k.late == late && !w->told && !w->f.refused, "%d: %s", late, w->saw);
+		end_asked(w, m, t);
+	}
 }
