@@ -17,6 +17,14 @@
 
 /* ---- receiving ---- */
 
+static const char no_value[] = "what came over the channel is no value";
+
+/* Of one that is over, with no whole value left. */
+static const char *why_closed(const ectx_stream *x)
+{
+	return x->dead ? x->why : "it ended in the middle of a value";
+}
+
 static void closed(struct ectx_future *f, const char *why)
 {
 	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CHANNEL_CLOSED, why, NULL);
@@ -62,12 +70,11 @@ static void serve(ectx_channel *ch)
 			if (value)
 				eci_future_done(f);
 			else
-				eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CANNOT_TRAVEL,
-						     "what came over the channel is no value", NULL);
+				eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CANNOT_TRAVEL, no_value, NULL);
 		} else if (x->far_over && !eci_buf_len(&x->in)) {
 			eci_future_done(f);
 		} else if (x->far_over || x->dead) {
-			closed(f, x->dead ? x->why : "it ended in the middle of a value");
+			closed(f, why_closed(x));
 		} else {
 			return;
 		}
@@ -117,11 +124,11 @@ static enum ectx_status receive_now(ectx_channel *ch, ectx_value **value, bool l
 	int whole = queue ? 0 : next_value(ch, value);
 	bool ended = x->far_over && !eci_buf_len(&x->in), dead = x->dead || x->far_over;
 	if (whole && !*value)
-		fail.code = ECTX_E_CANNOT_TRAVEL;
+		eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_CANNOT_TRAVEL, "%s", no_value);
+	else if (!whole && last && !ended && dead)
+		eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_CHANNEL_CLOSED, "%s", why_closed(x));
 	else if (!whole && last && !ended)
-		fail.code = dead ? ECTX_E_CHANNEL_CLOSED : ECTX_E_DEADLINE;
-	if (dead)
-		memcpy(fail.saw, x->why, sizeof x->why);
+		fail.code = ECTX_E_DEADLINE;
 	eci_unlock(x->mesh);
 	if (fail.code == ECTX_E_NONE)
 		return ECTX_OK;
