@@ -218,7 +218,7 @@ Test(receive, a_channel_that_is_freed_is_closed_for_all_who_wait)
 }
 
 /* Its call never begins, so nothing can be sent over it, nor comes: that is said to both. */
-Test(receive, a_channel_of_a_call_that_never_began)
+static void never_begins(const char *node, const char *function, long timeout_ms, const char *why)
 {
 	begin();
 	ectx_value *args = json("[null]"), *one = ectx_int(1);
@@ -226,10 +226,10 @@ Test(receive, a_channel_of_a_call_that_never_began)
 	cr_expect(ectx_channel_send(ch, one, 0, &err) == ECTX_DEADLINE); /* it is no call's yet */
 	ectx_error_clear(&err);
 	const ectx_channel_arg arg = {.channel = ch};
-	ectx_future *f = ectx_call_with_start(get(w.mesh, "dumb"), "work:echo", args, NULL, &arg, 1, WITHIN);
 	ectx_future *g = waiter(-1);
-	cr_expect(ectx_channel_send(ch, one, -1, &err) != ECTX_OK && err.code == ECTX_E_CHANNEL_CLOSED);
-	cr_expect(*err.saw, "no reason");
+	ectx_future *f = ectx_call_with_start(get(w.mesh, node), function, args, NULL, &arg, 1, timeout_ms);
+	cr_expect(ectx_channel_send(ch, one, WITHIN, &err) != ECTX_OK && err.code == ECTX_E_CHANNEL_CLOSED);
+	cr_expect(why ? !strcmp(err.saw, why) : *err.saw, "%s", err.saw);
 	cr_expect(error_of(g)->code == ECTX_E_CHANNEL_CLOSED && !strcmp(error_of(g)->saw, err.saw), "%s",
 		  error_of(g)->saw);
 	cr_expect(error_of(f)->status != ECTX_OK);
@@ -241,6 +241,52 @@ Test(receive, a_channel_of_a_call_that_never_began)
 	ectx_future_free(f);
 	ectx_value_free(one);
 	ectx_value_free(args);
+	end();
+}
+
+Test(receive, a_channel_of_a_call_that_never_began)
+{
+	never_begins("d", "work", WITHIN, "the call is malformed");
+	never_begins("d", "work:echo", 0, "deadline");
+	never_begins("dumb", "work:echo", WITHIN, NULL); /* it was sent ahead, and lost */
+}
+
+Test(receive, a_channel_that_is_freed_before_its_call_begins)
+{
+	begin();
+	ectx_value *args = json("[null]");
+	ectx_future *f = ectx_call_with_start(get(w.mesh, "silent"), "work:echo", args, NULL,
+					      &(ectx_channel_arg){.channel = ch}, 1, WITHIN);
+	ectx_channel_free(ch);
+	ch = NULL;
+	cr_expect(error_of(f)->status != ECTX_OK);
+	ectx_future_free(f);
+	ectx_value_free(args);
+	end();
+}
+
+static void *say_nine(void *arg)
+{
+	bool waits = false;
+	while (!waits) {
+		eci_lock(w.mesh);
+		waits = ch->receives != NULL;
+		eci_unlock(w.mesh);
+		(void)usleep(1000);
+	}
+	number(9);
+	return arg;
+}
+
+Test(receive, a_value_that_comes_while_it_is_waited_for)
+{
+	begin();
+	pthread_t thread;
+	for (int i = 0; i < 2; i++) {
+		cr_assert(pthread_create(&thread, NULL, say_nine, NULL) == 0);
+		expect_now(i ? WITHIN : -1, ECTX_E_NONE, 9, "");
+		(void)pthread_join(thread, NULL);
+	}
 	end();
 }
 
