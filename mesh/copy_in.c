@@ -149,7 +149,7 @@ static bool count(struct eci_incoming *f, int fd, uint64_t n, uint8_t sum[ECI_DI
 	uint8_t *piece = malloc(ECI_COPY_PIECE);
 	struct eci_digest *d = piece ? eci_digest_new(f->algorithm) : NULL;
 	ssize_t got = 1;
-	while (d && n && got > 0) {
+	while (d && n && got > 0 && !(f->stop && *f->stop)) {
 		got = pread(fd, piece, n < ECI_COPY_PIECE ? (size_t)n : ECI_COPY_PIECE, (off_t)f->at);
 		if (got <= 0)
 			break;

@@ -7,9 +7,10 @@
 #define ECI_PLACE_LONGEST 4096u
 
 struct eci_incoming {
-	int fd;           /* -1: nothing is written, because of error, or all of it is there */
-	bool named;       /* `part` is in its folder */
-	bool keep, whole; /* resume; the file in its place is it already, as far as one knows */
+	int fd;                  /* -1: nothing is written, because of error, or all of it is there */
+	bool named;              /* `part` is in its folder */
+	bool keep, whole;        /* resume; the file in its place is it already, as far as one knows */
+	const atomic_bool *stop; /* once true, what is here is counted no further; NULL: it always is */
 	char place[ECI_PLACE_LONGEST], part[ECI_PLACE_LONGEST];
 	const char *algorithm;
 	struct eci_digest *digest;

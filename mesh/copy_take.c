@@ -144,6 +144,7 @@ static void begin_file(struct eci_fetch *f, const ectx_value *v)
 		in->error = EINVAL;
 	in->algorithm = f->algorithm;
 	in->keep = f->k.o->resume;
+	in->stop = &f->k.stop;
 	memcpy(in->place, f->place, sizeof in->place);
 	eci_incoming_begin(in);
 	if (ectx_value_bool(ectx_array_at(v, 6)))

@@ -143,6 +143,27 @@ Test(part, another_digest_leaves_nothing)
 	close_world(w);
 }
 
+/* A large one takes long, and is not counted for who has given up; what has come stays. */
+Test(part, what_is_here_is_not_counted_for_who_gives_up)
+{
+	struct world *w = resuming();
+	uint8_t sum[ECI_DIGEST_SIZE];
+	for (int stop = 0; stop <= 1; stop++) {
+		begin(w, "x", 3);
+		if (!stop)
+			say(w, ectx_bytes("ab", 2));
+		eci_incoming_drop(&w->f.file);
+		w->f.begun = false;
+		begin(w, "x", 3);
+		w->f.k.stop = stop;
+		uint64_t n = eci_incoming_have(&w->f.file, sum);
+		cr_expect(n == (stop ? 0 : 2), "%d: %llu", stop, (unsigned long long)n);
+		eci_incoming_drop(&w->f.file);
+		w->f.begun = false;
+	}
+	close_world(w);
+}
+
 /* One whose far end asks what is here, over a channel that no call has: it never has room. */
 static ectx_mesh *asked(struct world *w, ectx_topology **t)
 {
