@@ -1,15 +1,34 @@
 # Whole programs: run (section 8).
 
 def complain():
-    # Of the exception at hand in a program: its exit status, once said.
+    # Of the exception at hand in a program: its exit status, once said. Where the program has left no stderr that takes it, on the
+    # context's own, which leads to the same stream.
     x, v, tb = sys.exc_info()
-    if x is SystemExit:
-        if v.code is None or isinstance(v.code, int):
-            return (v.code or 0) & 255
-        sys.stderr.write(str(v.code) + '\n')
+    if isinstance(v, SystemExit):
+        s = v.code
+        if s is None or isinstance(s, int):
+            return (s or 0) & 255
     else:
-        sys.stderr.write(''.join(__import__('traceback').format_exception(x, v, tb.tb_next)))
+        s = ''.join(__import__('traceback').format_exception(x, v, tb.tb_next))[:-1]
+    for f in sys.stderr, H['stderr']:
+        try:
+            if not isinstance(s, TEXT):
+                s = str(s)
+            f.write(s + '\n')
+            break
+        except:
+            pass
     return 1
+
+
+def reopened(x, name):
+    # A program may close its stdout, as any may. What is printed after it finds another.
+    f = H[name]
+    if f.closed and BYTES is str:
+        setattr(f, 'stream', os.fdopen(x, 'w', 1))
+    elif f.closed:
+        H[name] = os.fdopen(x, 'w', 1, 'utf8', 'backslashreplace')
+    return H[name]
 
 
 def run(name, argv, out, err):
@@ -17,8 +36,9 @@ def run(name, argv, out, err):
     # a process of its own: threads are waited for, exit functions run. The streams end when the last child closes them, so
     # the answer does not wait for that.
     atexit = __import__('atexit')
-    before = sys.stdout, sys.stderr, sys.argv, atexit.register
-    saved = []
+    before = [sys.stdout, sys.stderr, sys.argv, atexit.register]
+    ends = [Stream(0, out), Stream(0, err)]
+    fds = []
     exits = []
     status = 0
 
@@ -26,13 +46,30 @@ def run(name, argv, out, err):
         exits.append((f, args, kw))
         return f
 
+    try:
+        for x in 1, 2:
+            fds += os.pipe()
+            fds.append(os.dup(x))
+        for x in fds:
+            keep(x)
+        while ends:
+            thread.start_new_thread(ends[0].feed, (fds[0],))
+            del ends[0]
+            fds = fds[3:] + fds[1:3]
+    except:
+        # No descriptor or no thread to be had: nothing of ours stays, and nobody waits for the end of a stream.
+        for x in fds:
+            os.close(x)
+        for x in ends:
+            x.feed(None)
+        raise
     for x in 1, 2:
-        before[x - 1].flush()
-        r, w = os.pipe()
-        saved.append(keep(os.dup(x)))
-        os.dup2(w, x)
-        os.close(w)
-        thread.start_new_thread(Stream(0, (out, err)[x - 1]).feed, (keep(r),))
+        try:
+            before[x - 1].flush()
+        except:
+            pass                # called code has put it there
+        os.dup2(fds[x * 2 - 2], x)
+        os.close(fds[x * 2 - 2])
     try:
         try:
             if not find_module(name):
@@ -60,16 +97,19 @@ def run(name, argv, out, err):
             except:
                 complain()
     finally:
-        for f in (sys.stdout, sys.stderr) + before[:2]:
+        for f in [sys.stdout, sys.stderr] + before[:2]:
             try:
                 f.flush()
             except:
                 pass
+        for x in 1, 2:
+            os.dup2(fds[x * 2 - 1], x)
+            os.close(fds[x * 2 - 1])
+            name = ('stdout', 'stderr')[x - 1]
+            if before[x - 1] is H[name]:
+                before[x - 1] = reopened(x, name)
         for i in range(4):
             setattr((sys, sys, sys, atexit)[i], ('stdout', 'stderr', 'argv', 'register')[i], before[i])
-        for x in 1, 2:
-            os.dup2(saved[x - 1], x)
-            os.close(saved[x - 1])
     return status
 
 

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Part `exec` of the Python agent (docs/protocol.md section 8): the programs of `run`."""
+import hashlib
+import os
+import resource
+import sys
+
+import driver
+import support
+from test_exec import ERR, Job, OUT
+
+
+class Run(support.Case):
+    def ready(self):
+        c = self.boot()
+        c.part('exec')
+        return c
+
+    def run_program(self, c, source, *argv):
+        self.programs = getattr(self, 'programs', 0) + 1
+        name = 'econtext_program_%d' % self.programs
+        c.serve(name, source)
+        j = Job(c, c.request(25, ['econtext', 'run', [name, ['./script.py'] + list(argv), OUT, ERR], {}]))
+        while not (j.answer and len(j.ended) == 2 or j.dead):
+            f = c.link.frame(30)
+            if not c.handle(f) or f.handle in j.data:
+                self.assertTrue(j.take(f), f)
+        return j
+
+    def test_run(self):
+        c = self.ready()
+        j = self.run_program(c, '''
+import os, struct, sys
+if __name__ == '__main__':
+    sys.stdout.write('%s\\n' % (sys.argv[1:],))
+    os.system('echo child; echo child >&2')
+    os.write(1, struct.pack('B', 255))
+    sys.stderr.write('e' * 100000)
+    sys.exit(259)
+''', 'a', 'b c')
+        self.assertEqual((j.out, j.answer), (b"['a', 'b c']\nchild\n\xff", [0, 3]))
+        self.assertEqual(j.err, b'child\n' + b'e' * 100000)
+        self.assertEqual(c.logs, [])
+        c.serve('after', 'import sys\ndef f():\n    sys.stdout.write("later\\n")\n    return sys.argv[1:]\n')
+        self.assertEqual(c.call('after', 'f')[0], 0)
+        self.assertEqual(c.text('stdout'), 'later\n')
+
+    def test_run_ends(self):
+        c = self.ready()
+        self.assertEqual(self.run_program(c, 'x = 1').answer, [0, 0])
+        self.assertEqual(self.run_program(c, 'import sys; sys.exit()').answer, [0, 0])
+        j = self.run_program(c, 'import sys; sys.exit("the end")')
+        self.assertEqual((j.err, j.answer), (b'the end\n', [0, 1]))
+        j = self.run_program(c, 'def f():\n    raise ValueError("why")\nf()\n')
+        self.assertEqual(j.answer, [0, 1])
+        self.assertEqual(j.err.decode().split('\n')[0], 'Traceback (most recent call last):')
+        self.assertIn('script.py", line 3, in <module>\n    f()\n', j.err.decode())
+        self.assertEqual(j.err.decode().split('\n')[-2], 'ValueError: why')
+        j = self.run_program(c, 'x ==== 1\n')
+        self.assertEqual(j.answer, [0, 1])
+        self.assertIn('SyntaxError', j.err.decode())
+        f = c.answer(c.request(25, ['econtext', 'run', ['missing', ['./m.py'], 8001, 8002], {}]))
+        while f.handle != 0 and not f.kind & 3 == driver.CALL:
+            f = c.link.frame(10)
+        self.assertEqual(f.value(), [0, 1])
+
+    def test_run_ends_by_exit_of_any_kind(self):
+        c = self.ready()
+        self.assertEqual(self.run_program(c, 'class Exit(SystemExit): pass\nraise Exit(3)\n').answer, [0, 3])
+        j = self.run_program(c, '# -*- coding: utf-8 -*-\nimport sys\nsys.exit(u"\u00fc")\n')
+        self.assertEqual((j.err.decode(), j.answer), ('\u00fc\n', [0, 1]))
+        j = self.run_program(c, 'import sys\nsys.exit([1])\n')
+        self.assertEqual((j.err, j.answer), (b'[1]\n', [0, 1]))
+
+    def test_run_without_its_outputs(self):
+        """A program may close or replace them: its end is said all the same, and who comes after it finds them as they were."""
+        c = self.ready()
+        c.serve('after', 'import sys\ndef f():\n    sys.stdout.write("later\\n")\n    sys.stderr.write("too\\n")\n')
+        for how in 'sys.stderr = None', 'sys.stderr = object()', 'sys.stderr.close()':
+            j = self.run_program(c, 'import sys\n%s\nx = 1 // 0\n' % how)
+            self.assertEqual(j.answer, [0, 1], how)
+            if 'close' not in how:
+                self.assertIn(b'ZeroDivisionError', j.err, how)
+        j = self.run_program(c, 'import sys\nsys.stdout.write("x\\n")\nsys.stdout.close()\n')
+        self.assertEqual((j.out, j.answer), (b'x\n', [0, 0]))
+        j = self.run_program(c, 'import sys\nsys.stdout.write("y\\n")\nsys.stderr.write("z\\n")\n')
+        self.assertEqual((j.out, j.err, j.answer), (b'y\n', b'z\n', [0, 0]))
+        self.assertEqual(c.call('after', 'f'), [0, None])
+        self.assertEqual((c.text('stdout'), c.text('stderr')), ('later\n', 'too\n'))
+
+    def test_run_at_the_limit_of_descriptors(self):
+        """It runs or is refused; then both its streams end, and the context has all that it had."""
+        c = self.ready()
+        c.serve('after', 'import sys\ndef f():\n    sys.stdout.write("later\\n")\n')
+        self.run_program(c, 'x = 1')
+        pid, seen = c.hello.value()[4], set()
+
+        def held():
+            return sorted(map(int, os.listdir('/proc/%d/fd' % pid)))
+
+        before = held()
+        old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        for n in range(9):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (before[-1] + 1 + n, old[1]))
+            j = self.run_program(c, 'x = 1')
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, old)
+            self.assertTrue(j.answer == [0, 0] or j.answer[:2] == [1, 'OSError'], j.answer)
+            seen.add(j.answer[0])
+            self.until('it has what it had: %d' % n, lambda: held() == before, 30)
+        self.assertEqual(seen, set([0, 1]))
+        self.assertEqual(c.call('after', 'f'), [0, None])
+        self.assertEqual(c.text('stdout'), 'later\n')
+
+    def test_run_codings(self):
+        """A program is read as its own bytes say: a byte order mark, a coding; a traceback shows the line that failed."""
+        c = self.ready()
+        self.assertEqual(self.run_program(c, b'\xef\xbb\xbfprint("mark")\n').out, b'mark\n')
+        j = self.run_program(c, b'# -*- coding: latin-1 -*-\nx = u"\xe9"\nprint([len(x), ord(x)])\n')
+        self.assertEqual((j.out, j.answer), (b'[1, 233]\n', [0, 0]))
+        if self.version > (3,):
+            j = self.run_program(c, b'x = "\xff"\n')
+            self.assertEqual(j.answer, [0, 1])
+            self.assertIn(b'SyntaxError', j.err)
+        j = self.run_program(c, b'x = 1\n\x0c\nz = 1 / 0\n')
+        self.assertEqual(j.answer, [0, 1])
+        self.assertIn(b'line 3', j.err)
+        self.assertIn(b'z = 1 / 0', j.err)
+
+    def test_run_waits(self):
+        c = self.ready()
+        j = self.run_program(c, '''
+import atexit, sys, threading, time
+def late():
+    time.sleep(.3)
+    sys.stdout.write('thread\\n')
+atexit.register(sys.stdout.write, 'second\\n')
+atexit.register(sys.stdout.write, 'first\\n')
+threading.Thread(target=late).start()
+sys.stdout.write('main\\n')
+''')
+        self.assertEqual((j.out, j.err, j.answer), (b'main\nthread\nfirst\nsecond\n', b'', [0, 0]))
+
+    def test_run_imports_and_large_output(self):
+        c = self.ready()
+        c.serve('helper', 'NAME = "helped"\n')
+        j = self.run_program(c, 'import helper, sys\nfor i in range(100000): sys.stdout.write("%s %d\\n" % (helper.NAME, i))\n')
+        self.assertEqual(hashlib.md5(j.out).digest(), hashlib.md5(b''.join(b'helped %d\n' % i for i in range(100000))).digest())
+
+
+if __name__ == '__main__':
+    sys.exit(support.main(__name__))
