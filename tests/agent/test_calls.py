@@ -27,6 +27,17 @@ class A(object):
     def g(cls):
         return cls.__name__
 '''
+TICKS = '''
+import signal
+def arm(s):
+    signal.signal(signal.SIGALRM, lambda *a: None)
+    signal.setitimer(signal.ITIMER_REAL, s, s)
+def say():
+    print('x')
+    return 'said'
+def long(n):
+    return 'x' * n
+'''
 ODD = '''
 class Nowhere(Exception):
     __module__ = None
@@ -302,6 +313,23 @@ class Calls(support.Case):
         self.assertEqual(c.call('w', 'both', 50), [0, 0])
         self.assertEqual([r[2].split()[:2] for r in c.logs if r[1] == 'root'], [['parent', str(i)] for i in range(50)])
         self.assertEqual((c.text('stdout').split()[::3], c.text('stderr')), (['fork'] * 50 + ['printed'], ''))
+
+    def test_signals(self):
+        """Called code has a handler and a timer: before Python 3.5 each system call may be interrupted."""
+        for parts in (), ('exec',), ('relay',), ('relay', 'stream'):
+            c = self.boot()
+            for name in parts:
+                c.part(name)
+            c.serve('m', TICKS)
+            c.call('m', 'arm', .0005)
+            for i in range(1500):
+                self.assertEqual(c.call('m', 'say', timeout_=30), [0, 'said'], parts)
+            # And while we take nothing: half a second is enough for a signal, and for none it is right too.
+            for sizes in (60000, 60000, 60000), (60000, 200000, 200000):
+                slots = [c.request(25, ['m', 'long', [n], {}]) for n in sizes]
+                time.sleep(.5)
+                for n, slot in zip(sizes, slots):
+                    self.assertEqual(len(c.answer(slot, 30).value()[1]), n, parts)
 
     def test_bad_calls(self):
         c = self.boot()

@@ -6,10 +6,10 @@ def up(kind, s):
     LOCK.acquire()
     while s:
         try:
+            select.select([], [OUT], [], IDLE)[1] or die()
             s = s[os.write(OUT, s):]
         except:
             again()
-            select.select([], [OUT], [], IDLE)[1] or die()
     LOCK.release()
 
 

@@ -6,14 +6,17 @@ def drain(rounds):
     # does not hold the caller.
     DRAIN.acquire()
     while rounds:
-        ready = select.select(list(PIPES), [], [], 0)[0]
-        rounds = ready and rounds - 1
-        for x in ready:
-            name, s = PIPES[x]
-            s += os.read(x, PRINTED_READ)
-            o, n = codecs.utf_8_decode(s, 'replace')
-            PIPES[x] = name, s[n:]
-            send(1, 0, 33, 0, pack_value([20, name, o, 0]))
+        try:
+            ready = select.select(list(PIPES), [], [], 0)[0]
+            rounds = ready and rounds - 1
+            for x in ready:
+                name, s = PIPES[x]
+                s += os.read(x, PRINTED_READ)
+                o, n = codecs.utf_8_decode(s, 'replace')
+                PIPES[x] = name, s[n:]
+                send(1, 0, 33, 0, pack_value([20, name, o, 0]))
+        except:
+            again()
     DRAIN.release()
 
 

@@ -123,6 +123,7 @@ def up_all(v):
         SENT += sum([len(s) for s in v])
     while v and not relayed:
         try:
+            select.select([], [OUT], [], IDLE)[1] or die()
             n = writev(OUT, v)
             while v and n >= len(v[0]):
                 n -= len(v.pop(0))
@@ -130,7 +131,6 @@ def up_all(v):
                 v[0] = v[0][n:]
         except:
             again()
-            select.select([], [OUT], [], IDLE)[1] or die()
     LOCK.release()
     for i in range(0, len(v), 2):
         up(130, EMPTY.join(v[i:i + 2]))
