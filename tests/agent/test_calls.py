@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+import signal
 import socket
 import sys
 import time
@@ -37,6 +38,12 @@ def say():
     return 'said'
 def long(n):
     return 'x' * n
+def send(channel, n):
+    signal.signal(signal.SIGALRM, lambda *a: 1 // 0)
+    try:
+        channel.send('x' * n)
+    except ZeroDivisionError:
+        return 'too late'
 '''
 ODD = '''
 class Nowhere(Exception):
@@ -330,6 +337,50 @@ class Calls(support.Case):
                 time.sleep(.5)
                 for n, slot in zip(sizes, slots):
                     self.assertEqual(len(c.answer(slot, 30).value()[1]), n, parts)
+
+    def waits(self, pid):
+        """Whether the main thread sleeps, whenever it is looked at."""
+        for i in range(20):
+            with open('/proc/%d/task/%d/stat' % (pid, pid)) as f:
+                if f.read().rsplit(')', 1)[1].split()[0] != 'S':
+                    return False
+            time.sleep(.02)
+        return True
+
+    def test_handler_that_raises(self):
+        """What ends a wait for the link's credit, as a time limit of called code's own, ends that channel and nothing else."""
+        for parts in ('stream',), ('stream', 'relay'):
+            c = self.boot()
+            for name in parts:
+                c.part(name)
+            c.serve('m', TICKS)
+            c.call('m', 'long', 1)
+            c.auto_ack = False
+            slot = c.request(25, ['m', 'send', [None, 2000000], {}, [[0, 6001, 0]]])
+            got, dead = [c.link.frame(30)], False
+            while not got[-1].reply:
+                c.handle(got.pop())
+                got.append(c.link.frame(30))
+            c.handle(got[0])
+            c.send(driver.CONTROL, 34, 0, [got[0].reply, 4000000])
+            while len(got) < 4:
+                got.append(c.link.frame(30))
+                c.handle(got[-1])
+            self.until('it waits for credit', lambda: self.waits(c.hello.value()[4]), 60)
+            os.kill(c.hello.value()[4], signal.SIGALRM)
+            f = None
+            while not f or f.handle != slot:
+                if not f and self.version < (3, 2):         # there no signal ends the wait for a lock
+                    c.link.write(driver.frame(driver.CONTROL, c.me, 4, 0, driver.enc(c.bulk_in)))
+                    c.auto_ack = True
+                f = c.link.frame(30)
+                dead = dead or f.handle == 6001 and f.kind & driver.DEAD and f.value()
+                c.handle(f)
+            self.assertEqual((f.value(), dead and dead[0]), ([0, 'too late'], 'reset'), parts)
+            if not c.auto_ack:
+                c.link.write(driver.frame(driver.CONTROL, c.me, 4, 0, driver.enc(c.bulk_in)))
+            c.auto_ack = True
+            self.assertEqual(c.call('m', 'long', 200000, timeout_=30), [0, 'x' * 200000], parts)
 
     def test_bad_calls(self):
         c = self.boot()

@@ -337,20 +337,22 @@ def relay_up(kind, s):
 def relay_large(kind, dst, handle, reply, body):
     # Not in the I/O thread. Waits while much bulk is queued: credit makes room.
     LARGE.acquire()
-    c = child_of(dst)
-    out = c and c.out or UP
-    for i in range(0, len(body) or 1, BULK_BODY_MAX):
-        while out.held[2] > RELAY_HELD:
-            CREDIT.acquire()
-        s = EMPTY + body[i:i + BULK_BODY_MAX]
-        more = i + BULK_BODY_MAX < len(body)
-        LOCK.acquire()
-        out.put(2, pack('>4B6I', 236, 1, bulk_kind(kind, more), HOPS, dst, ME, ME, handle, reply, len(s)), None, s)
-        if not more or out.held[2] > RELAY_PUMP_AT:
-            out.pump()
-        LOCK.release()
-        wake()
-    LARGE.release()
+    try:
+        c = child_of(dst)
+        out = c and c.out or UP
+        for i in range(0, len(body) or 1, BULK_BODY_MAX):
+            while out.held[2] > RELAY_HELD:
+                CREDIT.acquire()
+            s = EMPTY + body[i:i + BULK_BODY_MAX]
+            more = i + BULK_BODY_MAX < len(body)
+            LOCK.acquire()
+            out.put(2, pack('>4B6I', 236, 1, bulk_kind(kind, more), HOPS, dst, ME, ME, handle, reply, len(s)), None, s)
+            if not more or out.held[2] > RELAY_PUMP_AT:
+                out.pump()
+            LOCK.release()
+            wake()
+    finally:
+        LARGE.release()
 
 
 def ack(kind, src, reply, body):

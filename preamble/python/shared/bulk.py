@@ -140,26 +140,28 @@ def bulk_large(kind, dst, handle, reply, body):
     # As the core's, but the last frame keeps END, nothing is a frame too, and up to fourteen are written at once. Once `relay` is
     # here it has the credit.
     LARGE.acquire()
-    v = []
-    held = 0                    # bytes in v
-    share = view(body)
-    for i in range(0, len(body) or 1, BULK_BODY_MAX):
-        s = share[i:i + BULK_BODY_MAX]
-        n = len(s) + 28
-        while len(v) > 27 or SENT + held > ACKED and SENT + held - ACKED + n > LEAF_HOP[0] and 16 not in H:
-            if v:
-                up_all(v)       # before anything is waited for
-                v = []
-                held = 0
-            else:
-                ran_dry(LEAF_HOP, SENT)
-                CREDIT.acquire()
-        held += n
-        more = i + BULK_BODY_MAX < len(body)
-        v.append(pack('>4B6I', 236, 1, bulk_kind(kind, more), HOPS, dst, ME, ME, handle, reply, n - 28))
-        v.append(s)
-    up_all(v)
-    LARGE.release()
+    try:
+        v = []
+        held = 0                    # bytes in v
+        share = view(body)
+        for i in range(0, len(body) or 1, BULK_BODY_MAX):
+            s = share[i:i + BULK_BODY_MAX]
+            n = len(s) + 28
+            while len(v) > 27 or SENT + held > ACKED and SENT + held - ACKED + n > LEAF_HOP[0] and 16 not in H:
+                if v:
+                    up_all(v)       # before anything is waited for
+                    v = []
+                    held = 0
+                else:
+                    ran_dry(LEAF_HOP, SENT)
+                    CREDIT.acquire()
+            held += n
+            more = i + BULK_BODY_MAX < len(body)
+            v.append(pack('>4B6I', 236, 1, bulk_kind(kind, more), HOPS, dst, ME, ME, handle, reply, n - 28))
+            v.append(s)
+        up_all(v)
+    finally:
+        LARGE.release()         # a handler of called code may raise while credit is waited for
 
 
 def bulk_ack(kind, src, reply, body):

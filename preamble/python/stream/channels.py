@@ -143,12 +143,16 @@ class Channel(object):
                     raise ChannelClosed('it was ended here')
                 n = min(x.free_room(), len(s) - at, FRAME_BODY_MAX)
                 if n:
-                    x.emit_bytes(s[at:at + n])
                     at += n
+                    x.emit_bytes(s[at - n:at])
                 else:
                     x.can_write.acquire()
+            at = 0
         finally:
             x.writing.release()
+            if at:
+                # By a handler of called code that raises: what is sent next would not be read as what it is.
+                x.reset('interrupted in the middle of a value')
 
     def finish_sending(self):
         x = self.flow
