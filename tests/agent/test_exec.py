@@ -117,6 +117,11 @@ class Exec(support.Case):
             self.assertEqual(j.out + j.err, b'')
         self.assertEqual(self.sh(c, 'echo still').out, b'still\n')
 
+    def test_environment_that_cannot_be(self):
+        """A name with '=' in it: Python refuses it in the fork, without a try, and it has no errno."""
+        j = self.do(self.ready(), 'true', env={'A=B': 'c'})
+        self.assertEqual(j.answer, [1, 'true: Invalid argument', 22])
+
     def test_bad_requests(self):
         c = self.ready()
         for m in ({0: [], 3: 1, 4: 2}, {0: ['a\0b'], 3: 1, 4: 2}, {0: ['id']}, {0: [1], 3: 1, 4: 2},
@@ -243,6 +248,22 @@ class Exec(support.Case):
             f = j.c.link.frame(20)
             j.c.handle(f)
             j.take(f)
+
+    def test_input_beyond_credit(self):
+        """More than the window and what a pipe holds, or anything behind its end."""
+        c = self.ready()
+        for frames in [(b'x' * 16384, 0)] * 32, [(b'', driver.END), (b'x', 0)]:
+            j = self.start(c, ['sleep', '1000'], k6=True)
+            self.wait(j, until=lambda: j.handles)
+            for body, end in frames:
+                c.send(driver.BULK | end, j.handles[OUT], OUT, body, raw=True)
+            f = c.link.frame(30)
+            while not f.kind & driver.DEAD:
+                c.handle(f)
+                f = c.link.frame(30)
+            self.assertEqual((f.handle, f.value()[0]), (OUT, 'bad-credit'))
+            j.cancel()
+            self.assertIn(c.answer(j.slot, 30).value()[2], (15, errno.ECANCELED))       # it may not have been started yet
 
     def test_cancel(self):
         c = self.ready()
