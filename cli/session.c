@@ -86,6 +86,13 @@ static int check_stats(const char *path)
 	return 0;
 }
 
+/* ^C while a secret is waited for: nothing is to be started with it. */
+static int interrupted(void *arg)
+{
+	(void)arg;
+	return eci_signals_interrupts() || eci_signals_ending();
+}
+
 int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char *default_root)
 {
 	if (check_roots(o->roots.v))
@@ -100,7 +107,8 @@ int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char
 				.override = o->override.v,
 				.log_level = o->log_level,
 				.title = o->title,
-				.ask = eci_ask};
+				.ask = eci_ask,
+				.give_up = interrupted};
 	ectx_error e = {0};
 	if (eci_signals_init())
 		return eci_usage("signals: %s", strerror(errno)), ECTX_INTERNAL;

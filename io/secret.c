@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define COMMAND_MS 30000
+#define LOOK_MS 200 /* from one look at whether it is still wanted to the next */
 
 char *eci_secret_alloc(void)
 {
@@ -49,18 +50,27 @@ static long now_ms(void)
 	return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+static bool given_up(const struct eci_secret_wait *w)
+{
+	return w->give_up && w->give_up(w->arg);
+}
+
 /* As poll(2), for COMMAND_MS whatever signals come: a caller's thread has the program's handlers, and a terminal whose
- * size changes while somebody types must not be the end of it. */
-static int wait_readable(int fd)
+ * size changes while somebody types must not be the end of it. NULL, or what is wrong. */
+static const char *wait_readable(int fd, const struct eci_secret_wait *w)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 	long until = now_ms() + COMMAND_MS, left = COMMAND_MS;
-	int r;
-	do {
-		r = poll(&p, 1, (int)left);
-		left = until - now_ms();
-	} while (r < 0 && errno == EINTR && left > 0);
-	return r;
+	for (; left > 0; left = until - now_ms()) {
+		int r = poll(&p, 1, left < LOOK_MS ? (int)left : LOOK_MS);
+		if (r > 0)
+			return NULL;
+		if (r < 0 && errno != EINTR)
+			return strerror(errno);
+		if (given_up(w))
+			return "it was given up";
+	}
+	return "no line came within 30 s";
 }
 
 /* Of that file or program. */
@@ -71,14 +81,14 @@ static int complain_of(char *why, size_t cap, const char *name, const char *of, 
 }
 
 /* Until end of file or a newline; what comes before it must fit. NULL, or what is wrong. */
-static const char *read_line(int fd, char *buf, size_t cap)
+static const char *read_line(int fd, char *buf, size_t cap, const struct eci_secret_wait *w)
 {
 	size_t n = 0;
 	char c;
 	for (;;) {
-		int ready = wait_readable(fd);
-		if (ready <= 0)
-			return ready == 0 ? "no line came within 30 s" : strerror(errno);
+		const char *wrong = wait_readable(fd, w);
+		if (wrong)
+			return wrong;
 		ssize_t r = read(fd, &c, 1);
 		if (r < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
@@ -94,7 +104,8 @@ static const char *read_line(int fd, char *buf, size_t cap)
 	return NULL;
 }
 
-static int from_file(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)
+static int from_file(const struct eci_secret *s, char *buf, size_t cap, const struct eci_secret_wait *w, char *why,
+		     size_t why_cap)
 {
 	struct stat st;
 	/* A fifo that nobody writes to yet is waited for as long as a command, and not by open(). */
@@ -109,7 +120,7 @@ static int from_file(const struct eci_secret *s, char *buf, size_t cap, char *wh
 	int r = 0;
 	if ((st.st_mode & 077) || (st.st_uid != geteuid() && st.st_uid != 0))
 		r = complain_of(why, why_cap, s->name, s->text, "it must be yours and mode 0600");
-	else if ((wrong = read_line(fd, buf, cap)))
+	else if ((wrong = read_line(fd, buf, cap, w)))
 		r = complain_of(why, why_cap, s->name, s->text, wrong);
 	(void)close(fd);
 	return r;
@@ -134,7 +145,8 @@ static void say_failed(int err_fd, const char *wrong, int status, char *what, si
 	(void)snprintf(what, cap, "the command failed, %s%s%s", how, *last ? ": " : "", last);
 }
 
-static int from_command(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)
+static int from_command(const struct eci_secret *s, char *buf, size_t cap, const struct eci_secret_wait *w, char *why,
+			size_t why_cap)
 {
 	struct eci_proc p;
 	int err = eci_proc_start(&p, s->command, NULL, ECI_PROC_PIPES), status = 0;
@@ -142,12 +154,12 @@ static int from_command(const struct eci_secret *s, char *buf, size_t cap, char 
 		return complain_of(why, why_cap, s->name, s->command[0], strerror(err));
 	(void)close(p.in);
 	p.in = -1;
-	const char *wrong = read_line(p.out, buf, cap);
+	const char *wrong = read_line(p.out, buf, cap, w);
 	bool ended = false;
-	for (int i = 0; i < COMMAND_MS / 10 && !wrong && !(ended = eci_proc_reap(&p, &status)); i++)
+	for (int i = 0; i < COMMAND_MS / 10 && !wrong && !(ended = eci_proc_reap(&p, &status)) && !given_up(w); i++)
 		(void)poll(NULL, 0, 10);
 	if (!wrong && !ended)
-		wrong = "it did not end within 30 s";
+		wrong = given_up(w) ? "it was given up" : "it did not end within 30 s";
 	eci_proc_kill(&p);
 	for (int i = 0; i < 100 && !ended && !(ended = eci_proc_reap(&p, &status)); i++)
 		(void)poll(NULL, 0, 10);
@@ -164,7 +176,8 @@ static int from_command(const struct eci_secret *s, char *buf, size_t cap, char 
 
 /* One that nobody opened for it may be open all the same, as one of ours: a pipe of a hop, which waits, and whose bytes
  * must not be taken. All of ours are closed on exec and were opened after the topology was loaded. */
-static int from_fd(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)
+static int from_fd(const struct eci_secret *s, char *buf, size_t cap, const struct eci_secret_wait *w, char *why,
+		   size_t why_cap)
 {
 	int flags = fcntl(s->fd, F_GETFD);
 	if (flags < 0 || (flags & FD_CLOEXEC && !s->opened)) {
@@ -172,11 +185,12 @@ static int from_fd(const struct eci_secret *s, char *buf, size_t cap, char *why,
 			       s->fd);
 		return -1;
 	}
-	const char *wrong = read_line(s->fd, buf, cap);
+	const char *wrong = read_line(s->fd, buf, cap, w);
 	return wrong ? complain(why, why_cap, s->name, wrong) : 0;
 }
 
-int eci_secret_read(const struct eci_secret *s, char *buf, size_t cap, char *why, size_t why_cap)
+int eci_secret_read(const struct eci_secret *s, char *buf, size_t cap, const struct eci_secret_wait *w, char *why,
+		    size_t why_cap)
 {
 	if (s->kind == ECI_SECRET_ENV) {
 		const char *v = getenv(s->text);
@@ -189,8 +203,8 @@ int eci_secret_read(const struct eci_secret *s, char *buf, size_t cap, char *why
 		return 0;
 	}
 	if (s->kind == ECI_SECRET_FD)
-		return from_fd(s, buf, cap, why, why_cap);
+		return from_fd(s, buf, cap, w, why, why_cap);
 	if (s->kind == ECI_SECRET_FILE)
-		return from_file(s, buf, cap, why, why_cap);
-	return from_command(s, buf, cap, why, why_cap);
+		return from_file(s, buf, cap, w, why, why_cap);
+	return from_command(s, buf, cap, w, why, why_cap);
 }

@@ -10,8 +10,14 @@
 char *eci_secret_alloc(void);
 void eci_secret_free(char *value);
 void eci_wipe(void *p, size_t n);
-/* Reads an env, fd, file or command secret; a final newline is taken off. Blocks on the file or command (30 s at most).
- * 0, or -1 with why. A file must be ours and not readable by others (0600). */
-int eci_secret_read(const struct eci_secret *decl, char *buf, size_t cap, char *why, size_t why_cap);
+/* Who waits: give_up(arg) is asked now and then, not 0 ends it. NULL: nobody does. */
+struct eci_secret_wait {
+	int (*give_up)(void *arg);
+	void *arg;
+};
+/* Reads an env, fd, file or command secret; a final newline is taken off. Blocks on the file or command (30 s at most,
+ * or until it is given up). 0, or -1 with why. A file must be ours and not readable by others (0600). */
+int eci_secret_read(const struct eci_secret *decl, char *buf, size_t cap, const struct eci_secret_wait *wait, char *why,
+		    size_t why_cap);
 
 #endif

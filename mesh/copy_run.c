@@ -18,7 +18,7 @@
 
 #define TELL_MS 200u
 #define PATH_SHOWN \
-	1024u /* bytes, its end, of a longer path: the reason stands behind it in `saw`, and must find room */
+	1024u         /* bytes, its end, of a longer path: the reason stands behind it in `saw`, and must find room */
 #define SAY_MS 30000u /* some bytes to somebody who waits for them */
 
 int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_context *const *contexts, size_t n)

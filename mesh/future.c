@@ -40,15 +40,16 @@ struct ectx_future *eci_future_start(struct ectx_future *f, const struct eci_fai
 {
 	if (!f)
 		return NULL;
-	if (!malformed && f->context)
-		eci_secrets_resolve(f->context);
+	struct eci_fail given_up;
+	if (!malformed && f->context && !eci_secrets_resolve(f->context, &given_up))
+		malformed = &given_up;
 	eci_lock(f->mesh);
 	if (!malformed) {
 		eci_future_begin(f);
 	} else { /* it is the caller's alone yet */
 		eci_error_from(&f->error, malformed, NULL);
 		f->state = ECI_OP_DONE;
-		eci_channels_drop(f, "the call is malformed");
+		eci_channels_drop(f, malformed == &given_up ? "it was given up" : "the call is malformed");
 		eci_buf_deinit(&f->request);
 	}
 	eci_unlock(f->mesh);

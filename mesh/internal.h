@@ -168,7 +168,7 @@ struct ectx_mesh {
 	char **overrides;
 	char *title;
 	int log_level;
-	int (*ask)(void *, const char *, char *, size_t);
+	int (*ask)(void *, const char *, char *, size_t), (*give_up)(void *);
 	void *ask_arg;
 	pthread_mutex_t ask_lock; /* one question at a time; taken without `lock` */
 	struct eci_secret_value *secrets;

@@ -205,6 +205,7 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 		m->topology = o->topology;
 		m->log_level = o->log_level ? o->log_level : 20;
 		m->ask = o->ask;
+		m->give_up = o->give_up;
 		m->ask_arg = o->ask_arg;
 		m->event_limit = o->event_limit ? o->event_limit : ECI_EVENT_LIMIT;
 		m->next_id = ECI_BLOCK_FACTOR;

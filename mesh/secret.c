@@ -21,7 +21,7 @@ static struct eci_secret_value *find(ectx_mesh *m, const char *name)
 static int ask(ectx_mesh *m, const struct eci_secret *decl, char *buf, size_t cap, char *why, size_t why_cap)
 {
 	if (decl->kind != ECI_SECRET_PROMPT)
-		return eci_secret_read(decl, buf, cap, why, why_cap);
+		return eci_secret_read(decl, buf, cap, &(struct eci_secret_wait){m->give_up, m->ask_arg}, why, why_cap);
 	if (!m->ask || m->ask(m->ask_arg, decl->text, buf, cap) < 0) {
 		(void)snprintf(why, why_cap, "nobody to ask for secret %s", decl->name);
 		return -1;
@@ -29,7 +29,8 @@ static int ask(ectx_mesh *m, const struct eci_secret *decl, char *buf, size_t ca
 	return 0;
 }
 
-static void resolve(ectx_mesh *m, const char *name)
+/* False: it was given up. It is asked for again at the next need. */
+static bool resolve(ectx_mesh *m, const char *name)
 {
 	const struct eci_secret *decl = eci_topology_secret(m->topology, name);
 	struct eci_secret_value *s = calloc(1, sizeof *s);
@@ -41,13 +42,15 @@ static void resolve(ectx_mesh *m, const char *name)
 		(void)snprintf(why, sizeof why, "secret %s: it is empty", name);
 		r = -1;
 	}
-	if (r < 0) {
+	bool given_up = m->give_up && m->give_up(m->ask_arg);
+	if (r < 0 || given_up) {
 		eci_secret_free(value);
 		value = NULL;
 	}
-	if (!s) {
+	if (!s || given_up) {
 		eci_secret_free(value);
-		return;
+		free(s);
+		return !given_up;
 	}
 	s->name = strdup(name);
 	s->value = value;
@@ -57,17 +60,19 @@ static void resolve(ectx_mesh *m, const char *name)
 		HASH_ADD_KEYPTR(hh, m->secrets, s->name, strlen(s->name), s);
 	eci_unlock(m);
 	if (s->hh.tbl) /* else it is asked for again at the next need */
-		return;
+		return true;
 	eci_secret_free(value);
 	free(s->name);
 	free(s->why);
 	free(s);
+	return true;
 }
 
-void eci_secrets_resolve(ectx_context *c)
+bool eci_secrets_resolve(ectx_context *c, struct eci_fail *fail)
 {
 	ectx_mesh *m = c->mesh;
-	for (; c; c = c->parent) { /* parent, target: fixed since the context was made */
+	bool wanted = true;
+	for (; c && wanted; c = c->parent) { /* parent, target: fixed since the context was made */
 		if (!c->target.secret)
 			continue;
 		(void)pthread_mutex_lock(&m->ask_lock);
@@ -75,9 +80,12 @@ void eci_secrets_resolve(ectx_context *c)
 		bool have = find(m, c->target.secret) != NULL;
 		eci_unlock(m);
 		if (!have)
-			resolve(m, c->target.secret);
+			wanted = resolve(m, c->target.secret);
 		(void)pthread_mutex_unlock(&m->ask_lock);
 	}
+	if (!wanted)
+		*fail = (struct eci_fail){.phase = ECTX_PHASE_CONNECT, .code = ECTX_E_CANCELLED};
+	return wanted;
 }
 
 const char *eci_secret_get(ectx_mesh *m, const char *name, const char **why)

@@ -4,8 +4,9 @@
 
 #include "mesh/internal.h"
 
-/* Without the lock; asks for what the way to c needs. What could not be had is remembered. */
-void eci_secrets_resolve(ectx_context *c);
+/* Without the lock; asks for what the way to c needs. What could not be had is remembered. False with *fail: the
+ * program gave it up, nothing is to be started with it. */
+bool eci_secrets_resolve(ectx_context *c, struct eci_fail *fail);
 const char *eci_secret_get(ectx_mesh *m, const char *name, const char **why); /* NULL: not to be had */
 void eci_secrets_free(ectx_mesh *m);
 

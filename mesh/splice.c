@@ -119,13 +119,13 @@ ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
 	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_SPLICE, timeout_ms);
 	struct eci_splice *s = f ? calloc(1, sizeof *s) : NULL;
-	if (!s || eci_address_parse_to(&s->to, address, &fail) || !open_both(in, out, &fail)) {
+	if (!s || eci_address_parse_to(&s->to, address, &fail) || !open_both(in, out, &fail) ||
+	    !eci_secrets_resolve(c, &fail)) {
 		if (s)
 			free(s->to.host);
 		free(s);
 		return refuse(f, &fail, in, out);
 	}
-	eci_secrets_resolve(c);
 	eci_lock(c->mesh);
 	struct eci_address to = s->to;
 	eci_pump_init(&s->pump, c->mesh, in, out, true, ended);

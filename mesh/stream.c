@@ -194,8 +194,7 @@ enum ectx_status ectx_stream_open(ectx_context *c, const char *address, long tim
 	ectx_stream *x = eci_stream_make(m);
 	struct ectx_future *f = NULL;
 	*out = NULL;
-	if (x && eci_address_parse_to(&a, address, &fail) == 0) {
-		eci_secrets_resolve(c);
+	if (x && eci_address_parse_to(&a, address, &fail) == 0 && eci_secrets_resolve(c, &fail)) {
 		eci_lock(m);
 		f = eci_open_start(c, a.port < 0 ? "unix" : "tcp", a.host, a.port, &eci_outside_ops, x, NULL,
 				   timeout_ms);

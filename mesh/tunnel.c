@@ -90,11 +90,11 @@ ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *o, 
 		t->again.data = t;
 		r = fill(t, o, &fail);
 	}
-	if (r == 0) {
-		eci_secrets_resolve(exit);
+	if (r == 0 && !eci_secrets_resolve(exit, &fail))
+		r = -1;
+	else if (r == 0)
 		r = remote ? eci_listen_there(t, o->listen, timeout_ms, err, &fail)
 			   : eci_listen_here(t, o->listen, &fail);
-	}
 	eci_lock(exit->mesh);
 	if (r == 0) {
 		DL_APPEND(exit->mesh->tunnels, t);

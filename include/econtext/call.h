@@ -19,7 +19,7 @@
  *   no-route      the context is not there any more
  *   busy          a queue on the way, or here, was full: it was not begun
  *   too-big       more than 64 MiB in one message
- *   cancelled     ectx_future_cancel(); closed: ectx_mesh_free()
+ *   cancelled     ectx_future_cancel(), or ectx_options.give_up(); closed: ectx_mesh_free()
  *   bad-argument  said before anything is sent
  *   protocol      the other end sent what it must not; no-memory, system: this end */
 #ifndef ECONTEXT_CALL_H

@@ -3,6 +3,7 @@
 The other side is a played ssh (data/fake-ssh) that asks for a password on its terminal and notes every answer it gets.
 """
 import os
+import signal
 import stat
 import threading
 import time
@@ -205,7 +206,19 @@ class Prompts(Secrets):
         self.declare('{prompt: "the word"}')
         status, out, shown = self.ask(b'\x03', '-b', '-w', 'pw-[1-3]', 'builtins:len', '[]')
         self.assertEqual(status, 130, shown)
-        self.assertEqual([a for a in self.answers() if a], [])
+        self.assertEqual(self.answers(), [])    # nothing was dialled that would have asked
+
+    def test_interrupted_while_a_command_runs(self):
+        self.declare('{command: [sh, -c, "echo >asked; exec sleep 100"]}')
+        for number in signal.SIGINT, signal.SIGTERM:
+            child = self.start('call', '-w', 'pw-[1-3]', 'builtins:len', '[]')
+            while not os.path.exists(self.path('asked')):
+                self.assertIsNone(child.poll())
+                time.sleep(.02)
+            os.unlink(self.path('asked'))
+            child.send_signal(number)
+            self.assertIn(child.wait(25), (130, -number))
+        self.assertEqual(self.answers(), [])
 
     def test_wrong_is_not_asked_again(self):
         self.declare('{prompt: "the word"}')

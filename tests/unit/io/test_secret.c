@@ -12,6 +12,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+static const struct eci_secret_wait NOBODY;
+
 static void on_alarm(int sig)
 {
 	(void)sig;
@@ -30,7 +32,7 @@ static void is_had(const struct eci_secret *s)
 	char why[256] = "", *value = eci_secret_alloc();
 	cr_assert(value);
 	alarms(20000);
-	int r = eci_secret_read(s, value, ECI_SECRET_MAX, why, sizeof why);
+	int r = eci_secret_read(s, value, ECI_SECRET_MAX, &NOBODY, why, sizeof why);
 	alarms(0);
 	cr_expect(r == 0 && strcmp(value, "late") == 0, "%d %s", r, why);
 	eci_secret_free(value);
@@ -82,12 +84,40 @@ Test(secret, a_descriptor_that_was_not_opened_for_it)
 	struct eci_secret s = {.name = (char[]){"s"}, .kind = ECI_SECRET_FD};
 	cr_assert(pipe2(fd, O_CLOEXEC) == 0 && write(fd[1], "its own\n", 8) == 8);
 	s.fd = fd[0];
-	cr_expect(eci_secret_read(&s, value, sizeof value, why, sizeof why) != 0 &&
+	cr_expect(eci_secret_read(&s, value, sizeof value, &NOBODY, why, sizeof why) != 0 &&
 			  strstr(why, "was not opened for it"),
 		  "%s", why);
 	cr_assert(fcntl(fd[0], F_SETFD, 0) == 0);
-	cr_expect(eci_secret_read(&s, value, sizeof value, why, sizeof why) == 0 && strcmp(value, "its own") == 0, "%s",
-		  why);
+	cr_expect(eci_secret_read(&s, value, sizeof value, &NOBODY, why, sizeof why) == 0 &&
+			  strcmp(value, "its own") == 0,
+		  "%s", why);
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+}
+
+static int at_last(void *arg)
+{
+	return ++*(int *)arg > 2;
+}
+
+static void is_given_up(const struct eci_secret *s)
+{
+	char why[256] = "", value[ECI_SECRET_MAX];
+	int looks = 0;
+	cr_expect(eci_secret_read(s, value, sizeof value, &(struct eci_secret_wait){at_last, &looks}, why,
+				  sizeof why) != 0);
+	cr_expect(looks >= 3 && strstr(why, "it was given up"), "%d, %s", looks, why);
+}
+
+/* What would say it in the end says nothing in 30 s, or has said it and does not end. */
+Test(secret, is_given_up, .timeout = 25)
+{
+	const char *silent[] = {"sleep", "100", NULL}, *goes_on[] = {"sh", "-c", "echo it; sleep 100", NULL};
+	is_given_up(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_COMMAND, .command = silent});
+	is_given_up(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_COMMAND, .command = goes_on});
+	int fd[2];
+	cr_assert(pipe2(fd, O_CLOEXEC) == 0);
+	is_given_up(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_FD, .fd = fd[0], .opened = true});
 	(void)close(fd[0]);
 	(void)close(fd[1]);
 }

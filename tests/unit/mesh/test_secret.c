@@ -2,6 +2,7 @@
 #include "io/secret.h"
 #include "mesh/secret.h"
 #include "mesh_support.h"
+#include <fcntl.h>
 
 static const char steps[] = "econtext: 1\n"
 			    "secrets: {pw: {prompt: pw}}\n"
@@ -9,9 +10,10 @@ static const char steps[] = "econtext: 1\n"
 			    "  n: {local: {}, become: [{as: nobody-of-this-name, method: su, password: pw}]}\n";
 
 struct human {
-	int asked;
+	int asked, enough;
 	long takes_ms;
 };
+enum { KINDS = 8 };
 
 static int answer(void *arg, const char *prompt, char *buf, size_t cap)
 {
@@ -23,13 +25,49 @@ static int answer(void *arg, const char *prompt, char *buf, size_t cap)
 	return 0;
 }
 
+static int enough(void *arg)
+{
+	return ((struct human *)arg)->enough;
+}
+
 static ectx_mesh *asking(const ectx_topology *t, struct human *h)
 {
 	ectx_mesh *m = NULL;
 	ectx_error err = {0};
-	ectx_options o = {.topology = t, .ask = answer, .ask_arg = h};
+	ectx_options o = {.topology = t, .ask = answer, .give_up = enough, .ask_arg = h};
 	cr_assert(ectx_mesh_new(&m, &o, &err) == 0, "%s", err.saw);
 	return m;
+}
+
+/* Starts what connects, of that kind; how it ended. */
+static enum ectx_status begin(ectx_context *c, int kind)
+{
+	const char *argv[] = {"true", NULL}, *sources[] = {"/dev/null", NULL};
+	ectx_error err = {0};
+	ectx_stream *s = NULL;
+	ectx_tunnel *tunnel = NULL;
+	ectx_future *f = kind == 0   ? ectx_connect_start(c, WITHIN)
+			 : kind == 1 ? ectx_call_start(c, "os:getpid", NULL, NULL, WITHIN)
+			 : kind == 2 ? ectx_exec_start(c, &(ectx_exec){.argv = argv}, WITHIN)
+			 : kind == 3 ? ectx_trace_start(c, WITHIN)
+			 : kind == 4 ? ectx_splice_start(c, "127.0.0.1:1", open("/dev/null", O_RDONLY | O_CLOEXEC),
+							 open("/dev/null", O_WRONLY | O_CLOEXEC), WITHIN)
+				     : NULL;
+	if (kind == 5)
+		(void)ectx_stream_open(c, "127.0.0.1:1", WITHIN, &s, &err);
+	else if (kind == 6)
+		(void)ectx_copy_from(c, sources, "/nonexistent", NULL, NULL, &err);
+	else if (kind == 7)
+		tunnel = ectx_tunnel_open(c,
+					  &(ectx_tunnel_options){.kind = ECTX_TUNNEL_REMOTE,
+								 .listen = "127.0.0.1:0",
+								 .connect = "127.0.0.1:1"},
+					  WITHIN, &err);
+	cr_expect(!s && !tunnel);
+	enum ectx_status status = f ? error_of(f)->status : err.status;
+	ectx_error_clear(&err);
+	ectx_future_free(f);
+	return status;
 }
 
 /* There is no such user, so that no step is made; who has been asked by then is what is looked at. */
@@ -37,26 +75,34 @@ Test(secret, whatever_connects_asks)
 {
 	ectx_error err = {0};
 	ectx_topology *t = ectx_topology_parse(steps, strlen(steps), "test", &err);
-	const char *argv[] = {"true", NULL}, *sources[] = {"/dev/null", NULL};
-	for (int kind = 0; kind < 6; kind++) {
+	for (int kind = 0; kind < KINDS; kind++) {
 		struct human h = {0};
 		ectx_mesh *m = asking(t, &h);
-		ectx_context *c = get(m, "n:nobody-of-this-name");
-		ectx_stream *s = NULL;
-		ectx_future *f = kind == 0   ? ectx_connect_start(c, WITHIN)
-				 : kind == 1 ? ectx_call_start(c, "os:getpid", NULL, NULL, WITHIN)
-				 : kind == 2 ? ectx_exec_start(c, &(ectx_exec){.argv = argv}, WITHIN)
-				 : kind == 3 ? ectx_trace_start(c, WITHIN)
-					     : NULL;
-		if (f)
-			cr_expect(error_of(f)->status == ECTX_REFUSED, "%d: %s", kind, error_of(f)->saw);
-		else if (kind == 4)
-			(void)ectx_stream_open(c, "127.0.0.1:1", WITHIN, &s, &err);
-		else
-			(void)ectx_copy_from(c, sources, "/nonexistent", NULL, NULL, &err);
+		enum ectx_status status = begin(get(m, "n:nobody-of-this-name"), kind);
+		cr_expect(status == ECTX_REFUSED, "%d: %d", kind, status);
 		cr_expect(h.asked == 1, "%d: %d", kind, h.asked);
-		ectx_error_clear(&err);
-		ectx_future_free(f);
+		ectx_mesh_free(m);
+	}
+	ectx_topology_free(t);
+}
+
+/* Whatever was answered; and who wants it again is asked again. */
+Test(secret, what_is_given_up_starts_nothing)
+{
+	ectx_error err = {0};
+	ectx_topology *t = ectx_topology_parse(steps, strlen(steps), "test", &err);
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct human h = {.enough = 1};
+		ectx_mesh *m = asking(t, &h);
+		ectx_context *c = get(m, "n:nobody-of-this-name");
+		enum ectx_status status = begin(c, kind);
+		cr_expect(status == ECTX_INTERRUPTED && h.asked == 1, "%d: %d, asked %d times", kind, status, h.asked);
+		eci_lock(m);
+		cr_expect(!m->carriers, "%d: something was started", kind);
+		eci_unlock(m);
+		h.enough = 0;
+		status = begin(c, kind);
+		cr_expect(status == ECTX_REFUSED && h.asked == 2, "%d: %d, asked %d times", kind, status, h.asked);
 		ectx_mesh_free(m);
 	}
 	ectx_topology_free(t);
@@ -108,9 +154,9 @@ Test(secret, is_kept_with_the_reason_why_there_is_none)
 		eci_lock(m);
 		cr_expect(!eci_secret_get(m, "pw", &why) && !strcmp(why, "not had"));
 		eci_unlock(m);
-		eci_secrets_resolve(x);
-		eci_secrets_resolve(x);
-		eci_secrets_resolve(a);
+		struct eci_fail fail;
+		cr_expect(eci_secrets_resolve(x, &fail) && eci_secrets_resolve(x, &fail) &&
+			  eci_secrets_resolve(a, &fail));
 		cr_expect(h.asked == (refuses < 2), "%d", h.asked);
 		eci_lock(m);
 		const char *pw = eci_secret_get(m, "pw", &why);
