@@ -101,8 +101,7 @@ const struct eci_native *eci_preamble_native_for(const char *machine)
 static int write_stage(char *out, size_t cap, const char *nonce, const char *interpreter, const char *before,
 		       const char *after)
 {
-	const char *search = "for p in python3 python python2 perl sh;do command -v $p>/dev/null&&break;done";
-	char fixed[ECI_INTERPRETER_MAX + sizeof "p="];
+	const char *first = interpreter ? interpreter : "python3 python python2";
 
 	if (strlen(nonce) != ECI_NONCE_LEN || strspn(nonce, LOWER_DIGITS) != ECI_NONCE_LEN)
 		return -1;
@@ -112,14 +111,12 @@ static int write_stage(char *out, size_t cap, const char *nonce, const char *int
 		if (n == 0 || n > ECI_INTERPRETER_MAX || strspn(interpreter, ECI_INTERPRETER_CHARS) != n ||
 		    interpreter[0] == '-')
 			return -1;
-		snprintf(fixed, sizeof fixed, "p=%s", interpreter);
-		search = fixed;
 	}
 	int n = snprintf(
 		out, cap,
-		"%s[ -t 0 ]&&stty raw -echo;%s;echo \"EC:%s:$p:`uname -sm`\";read -r l;case $p in *perl)exec $p "
-		"-e \"$l\";;esac;exec $p -c \"$l\"%s",
-		before, search, nonce, after);
+		"%s[ -t 0 ]&&stty raw -echo;for p in %s perl sh;do command -v $p>/dev/null&&break;done;"
+		"echo \"EC:%s:$p:`uname -sm`\";read -r l;case $p in *perl)exec $p -e \"$l\";;esac;exec $p -c \"$l\"%s",
+		before, first, nonce, after);
 	return n < 0 || (size_t)n >= cap ? -1 : n;
 }
 

@@ -62,6 +62,13 @@ static enum ectx_code code_of(struct eci_agents list)
 	return list.kind[0] == ECI_AGENT_NATIVE ? ECTX_E_NO_NATIVE : ECTX_E_NO_PYTHON;
 }
 
+/* What was looked for is said where the target names it. */
+static int found(const struct eci_dialogue *d, char *out, size_t cap)
+{
+	return d->t->python ? snprintf(out, cap, "found no %s, only %s", d->t->python, d->marker.interpreter)
+			    : snprintf(out, cap, "found only %s", d->marker.interpreter);
+}
+
 bool eci_agents_choose(struct eci_dialogue *d, uint64_t now_ms)
 {
 	struct eci_agents list = allowed(d);
@@ -72,20 +79,19 @@ bool eci_agents_choose(struct eci_dialogue *d, uint64_t now_ms)
 			return true;
 		native |= d->agent == ECI_AGENT_NATIVE;
 	}
-	char saw[ECI_INTERPRETER_MAX + 128];
-	if (!native)
-		snprintf(saw, sizeof saw, "found only %s, on %s", d->marker.interpreter, system_of(d));
-	else if (list.count < 2)
-		snprintf(saw, sizeof saw, "no native agent for %s", system_of(d));
-	else
-		snprintf(saw, sizeof saw, "found only %s, and no native agent for %s", d->marker.interpreter,
-			 system_of(d));
+	char saw[2 * ECI_INTERPRETER_MAX + 160];
+	int n = native && list.count < 2 ? 0 : found(d, saw, sizeof saw);
+	snprintf(saw + n, sizeof saw - (size_t)n, "%s%s",
+		 !native          ? ", on "
+		 : list.count < 2 ? "no native agent for "
+				  : ", and no native agent for ",
+		 system_of(d));
 	/* The code's own hint names agent: native, which would be refused, or is what failed. */
-	const char *hint =
-		!native ? "no python on that host: set python: to an interpreter there; a native agent needs none, "
-			  "but native: never, or agent: python, forbids it"
-		: !has_python(d) ? "set python: to an interpreter of that host"
-				 : NULL;
+	const char *hint = !native ? "set python: to a Python of that host, if it has one; a native agent needs none, "
+				     "but native: never, "
+				     "or agent: python, forbids it"
+			   : !has_python(d) ? "set python: to an interpreter of that host"
+					    : NULL;
 	eci_verdict_set(d, ECTX_PHASE_BOOT, code_of(list), saw, hint, now_ms);
 	return false;
 }
@@ -131,11 +137,9 @@ static void tell(struct eci_dialogue *d, const char *line)
 	}
 	eci_escape(text, sizeof text, (const uint8_t *)line, strlen(line));
 	d->fail.code = code_of(list);
-	if (neither)
-		snprintf(d->fail.saw, sizeof d->fail.saw, "found only %s, and no native agent: %s",
-			 d->marker.interpreter, text);
-	else
-		snprintf(d->fail.saw, sizeof d->fail.saw, "%s", text);
+	int n = neither ? found(d, d->fail.saw, sizeof d->fail.saw) : 0;
+	snprintf(d->fail.saw + n, sizeof d->fail.saw - (size_t)n, "%s%s", neither ? ", and no native agent: " : "",
+		 text);
 	snprintf(d->fail.hint, sizeof d->fail.hint, "%s: %s", hint,
 		 has_python(d) ? "set agent: python" : "a Python there would do, set python: if it has one");
 }

@@ -283,6 +283,18 @@ class Run(Case):
         end = self.ends(1, 'run', '--json', '-w', 'n1', 's/script.py', '3')
         self.assertEqual((end.result()['status'], end.result()['rc']), ('failed', 3))
 
+    def test_a_python_that_is_not_there(self):
+        """A mixed fleet: what needs none goes on without, what needs one says which."""
+        self.write('s/plain.sh', '#!/bin/sh\necho plain\n')
+        for name in '/no/such/python', 'no-such-python':
+            self.topology('econtext: 1\ndefaults: {python: %s}\nnodes: {n1: {local: {}}, n2: {local: {}, native: never}}\n' % name)
+            self.assertEqual(self.ends(0, 'run', '-w', 'n1', 's/plain.sh').out, 'n1: plain\n')
+            self.ends(0, 'cp', 's/plain.sh', 'n1:' + self.path('copy'))
+            for node in 'n1', 'n2':
+                end = self.ends(3, 'run', '-w', node, 's/script.py', '0')
+                self.assertIn('"found no %s, only ' % name, end.err)
+                self.assertIn('set python: ', end.err)
+
     def test_exception(self):
         self.write('bad.py', 'def f():\n    raise ValueError("no good")\nf()\n')
         end = self.ends(1, 'run', '-w', 'n1', 'bad.py')
