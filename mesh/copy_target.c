@@ -223,7 +223,7 @@ static bool same_here(const struct eci_copy_target *t, const char *full, uint64_
 	FILE *f = d ? fopen(full, "rbe") : NULL;
 	uint8_t *piece = malloc(ECI_COPY_PIECE), mine[ECI_DIGEST_SIZE];
 	size_t got = 1;
-	while (f && piece && n && got) {
+	while (f && piece && n && got && !eci_copy_stopped(&t->job->k)) {
 		got = fread(piece, 1, n < ECI_COPY_PIECE ? (size_t)n : ECI_COPY_PIECE, f);
 		eci_digest_add(d, piece, got);
 		n -= got;

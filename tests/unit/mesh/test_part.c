@@ -1,6 +1,9 @@
 /* A file that comes here with resume: its part, whose it is, when it goes, and what is gone on from. */
 #include "take_support.h"
 
+#include "io/digest.h"
+#include "mesh/copy_target.h"
+
 #include <sys/file.h>
 
 static bool locked(const char *path)
@@ -161,6 +164,33 @@ Test(part, what_is_here_is_not_counted_for_who_gives_up)
 		eci_incoming_drop(&w->f.file);
 		w->f.begun = false;
 	}
+	close_world(w);
+}
+
+/* The other way round: what the far end says it has. */
+Test(part, nor_is_what_goes_there)
+{
+	struct world *w = resuming();
+	const char *full = in(w, "source");
+	FILE *f = fopen(full, "we");
+	cr_assert(f && fputs("abc", f) >= 0 && fclose(f) == 0);
+	struct eci_entry_here e = {.kind = ECI_ENTRY_FILE, .full = strdup(full)};
+	cr_assert(stat(full, &e.st) == 0);
+	struct eci_copy_job job = {.k = {.o = &w->o}, .s = {.v = &e, .n = 1}};
+	struct eci_copy_target t = {.job = &job, .algorithm = "sha256"};
+	uint8_t sum[ECI_DIGEST_SIZE];
+	struct eci_digest *d = eci_digest_new("sha256");
+	cr_assert(d);
+	eci_digest_add(d, "ab", 2);
+	eci_digest_end(d, sum);
+	for (int stop = 0; stop <= 1; stop++) {
+		uint64_t offset = 0;
+		job.k.stop = stop;
+		eci_target_had(&t, &offset, 0, 2, sum);
+		cr_expect(offset == (stop ? 0 : 2), "%d: %llu", stop, (unsigned long long)offset);
+	}
+	free(e.full);
+	(void)unlink(full);
 	close_world(w);
 }
 
