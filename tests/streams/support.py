@@ -21,7 +21,7 @@ import time
 LIMIT = 60
 W = 262144  # STREAM_WINDOW
 MIB = 1 << 20
-DATA = os.urandom(4 * MIB)
+DATA = b'y' + os.urandom(4 * MIB - 1)    # b'x' + DATA[1:] is another
 SIZES = (0, 1, W - 1, W, W + 1, 3 * MIB)
 ABORT = struct.pack('ii', 1, 0)  # SO_LINGER: close is a reset
 
