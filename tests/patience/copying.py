@@ -226,7 +226,7 @@ def test_what_stands_still(place):
     """Either way: its node is named, with what is waited for, again after as long again; and when it goes on."""
     one(place)
     for args, name, why in ((['src', 'a:' + place.path('dst')], 'a', 'it takes no more'), (['a:' + place.path('src'), 'dst'], 'a', 'nothing more comes')):
-        program = place.start('cp', '--resume', '--limit', '2M', *args)
+        program = place.start('cp', '--resume', '--limit', '1M', *args)
         began = under_way(place, program, 'dst')
         program.says('econtext: %s: nothing has moved for 15 s: %s' % (name, why))
         place.in_time(began, STALL_S, program.said())
@@ -235,7 +235,7 @@ def test_what_stands_still(place):
         program.says('econtext: %s: goes on' % name)
         expect(program.wait() == 0, program.said())
         os.unlink(place.path('dst'))
-    program = place.start('cp', '--json', '--resume', '--limit', '2M', 'src', 'a:' + place.path('dst'), stdout=subprocess.PIPE)
+    program = place.start('cp', '--json', '--resume', '--limit', '1M', 'src', 'a:' + place.path('dst'), stdout=subprocess.PIPE)
     under_way(place, program, 'dst')
     line = next(x for x in iter(program.process.stdout.readline, b'') if b'"stalled"' in x)
     said = json.loads(line)
