@@ -164,11 +164,11 @@ static void on_room(void *arg)
 static void out_ended(struct eci_pump *p)
 {
 	p->out_over = true;
-	if (p->socket)
-		(void)shutdown(p->out, SHUT_WR);
-	else
+	if (!p->socket)
 		close_fd(p, &p->out);
 	maybe_over(p);
+	if (p->socket && !p->over) /* else it is closed, and may still be somebody else's stdout */
+		(void)shutdown(p->out, SHUT_WR);
 }
 
 static ssize_t put(struct eci_pump *p, const uint8_t *bytes, size_t n)

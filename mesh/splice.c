@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct eci_splice {
@@ -114,6 +115,15 @@ static ectx_future *refuse(ectx_future *f, struct eci_fail *fail, int in, int ou
 	return f;
 }
 
+/* sshd, inetd and socat give a program one socket as its stdin and its stdout: to close a copy of it ends nothing, and
+ * who waits at its other end for the far end's END would wait for ever. */
+static bool one_socket(int in, int out)
+{
+	struct stat a, b;
+	return in != out && fstat(in, &a) == 0 && fstat(out, &b) == 0 && S_ISSOCK(a.st_mode) && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
 ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int out, long timeout_ms)
 {
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
@@ -125,6 +135,10 @@ ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int
 			free(s->to.host);
 		free(s);
 		return refuse(f, &fail, in, out);
+	}
+	if (one_socket(in, out)) {
+		(void)close(out);
+		out = in;
 	}
 	eci_lock(c->mesh);
 	struct eci_address to = s->to;

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 
-from support import (ABORT, MIB, W, Server, carries, dial, exactly, exchange, exchange_server, expect, head, ours,
+from support import (ABORT, LIMIT, MIB, W, Server, carries, dial, exactly, exchange, exchange_server, expect, head, ours,
                      read_all, socks, theirs)
 
 
@@ -289,3 +289,34 @@ def test_refused(place):
         program.says('Connection refused')
         with Server(exchange_server, ('127.0.0.1', port)) as server:
             carries(server, lambda: dial(at), (1,))
+
+
+def server_says_and_ends(sock):
+    sock.sendall(theirs(W + 1, 0))
+    sock.shutdown(socket.SHUT_WR)
+    return read_all(sock)
+
+
+def test_connect_on_one_socket(place):
+    """stdin and stdout are one socket, as sshd, inetd and socat give it: each END is one there too, and what is run behind it on the
+    same socket is heard."""
+    with Server(server_says_and_ends) as server:
+        sock, its = socket.socketpair()
+        sock.settimeout(LIMIT)
+        program = place.start('connect', 'leaf1', '127.0.0.1', str(server.port), stdin=its, stdout=its)
+        its.close()
+        expect(read_all(sock) == theirs(W + 1, 0), 'the server ends first')
+        sock.sendall(ours(W + 1, 0))
+        sock.shutdown(socket.SHUT_WR)
+        expect(server.result() == ours(W + 1, 0), 'what comes after the end')
+        expect(program.wait() == 0, program.said())
+    with Server(client_ends_first) as server:
+        sock, its = socket.socketpair()
+        sock.settimeout(LIMIT)
+        with subprocess.Popen(['sh', '-c', '"$@"; echo $?', 'sh', place.program, 'connect', 'leaf1', '127.0.0.1', str(server.port)],
+                              stdin=its, stdout=its, env=place.env) as shell:
+            its.close()
+            sock.sendall(ours(W + 1, 0))
+            sock.shutdown(socket.SHUT_WR)
+            expect(read_all(sock) == theirs(W + 1, 0) + b'0\n', 'the client ends first')
+        expect(server.result() is True)
