@@ -1,12 +1,14 @@
 """connect, tunnel and socks carry bytes: every size at and beside the window, both directions at once, over each kind of address;
 half-close, reset and refusal are seen by the other peer as they are without anything between."""
+import contextlib
+import ctypes
 import os
 import signal
 import socket
 import subprocess
 
-from support import (ABORT, LIMIT, MIB, W, Server, carries, dial, exactly, exchange, exchange_server, expect, head, ours,
-                     read_all, socks, theirs)
+from support import (ABORT, LIMIT, MIB, W, Server, below, carries, dial, exactly, exchange, exchange_server, expect, head, ours,
+                     read_all, socks, theirs, until)
 
 
 def free_port():
@@ -276,6 +278,37 @@ def test_own_output_fails(place):
             os.close(out)
             got = program.wait(), program.said()
             expect(got == want, got)
+
+
+def connections(pids):
+    """Copies of the TCP connections that these processes hold; none where that is not allowed."""
+    syscall = ctypes.CDLL(None, use_errno=True).syscall
+    for pid in pids:
+        of = os.pidfd_open(pid)
+        for fd in os.listdir('/proc/%d/fd' % pid):
+            copy = syscall(438, of, int(fd), 0)  # pidfd_getfd(2)
+            with contextlib.suppress(OSError, ValueError), socket.socket(fileno=copy) as sock:
+                if sock.family != socket.AF_UNIX and sock.getpeername():
+                    yield sock
+        os.close(of)
+
+
+def test_no_delay(place):
+    """Small pieces go at once, at both ends of all that is connected or accepted."""
+    with Server(exchange_server) as server:
+        for name, connect in ways(place, server.port):
+            sock = connect()
+            expect(until(lambda: server.came), name)
+            pid = place.running[('-L', '-R', 'socks').index(name)].pid
+
+            def at_once():
+                saw[:] = [x.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for x in connections([pid] + below(pid))]
+                return len(saw) in (0, 2) and all(saw)
+            saw = []
+            expect(until(at_once, 30), name, saw)
+            sock.close()
+            server.result()
+            server.came = 0
 
 
 def test_refused(place):

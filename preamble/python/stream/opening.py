@@ -51,6 +51,8 @@ def open_socket(what, args):
         x = socket.socket(family, 1)
         path = family == 1 and address[:1] != '\0' and address
         try:
+            if family != 1:                     # what a listening one accepts has them too
+                x.setsockopt(6, 1, 1)           # TCP_NODELAY
             if what == 'listen':
                 x.setsockopt(1, 2, 1)           # SO_REUSEADDR
                 f = getattr(os, 'fchmod', None)
@@ -62,8 +64,6 @@ def open_socket(what, args):
                 return x, path
             x.settimeout(PATIENCE_S)
             x.connect(address)
-            if family != 1:
-                x.setsockopt(6, 1, 1)           # TCP_NODELAY
             return x, path
         except:
             error = sys.exc_info()
