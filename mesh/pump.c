@@ -258,6 +258,8 @@ void eci_pump_init(struct eci_pump *p, ectx_mesh *m, int in, int out, bool owned
 	socklen_t n = sizeof type;
 	bool is_socket = in == out && getsockopt(in, SOL_SOCKET, SO_TYPE, &type, &n) == 0; /* else a terminal, a file */
 	*p = (struct eci_pump){.mesh = m, .in = in, .out = out, .owned = owned, .socket = is_socket, .end = end};
+	if (is_socket) /* an urgent byte has its place in the stream, and would not be read */
+		(void)setsockopt(in, SOL_SOCKET, SO_OOBINLINE, &(int){1}, sizeof(int));
 	ev_io_init(&p->rd, on_readable, in, EV_READ);
 	ev_io_init(&p->wr, on_writable, out, EV_WRITE);
 	p->rd.data = p->wr.data = p;

@@ -125,6 +125,7 @@ void native_sock_joined(struct sock *s)
 {
 	int on = 1;
 	(void)SYS5(NR_setsockopt, s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	(void)SYS5(NR_setsockopt, s->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on); /* else an urgent byte is lost */
 	s->state = OPEN;
 	s->stream = eci_stream_new(native.router, s->src, s->far, &ops, s);
 	if (s->stream)

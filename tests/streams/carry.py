@@ -280,6 +280,25 @@ def test_own_output_fails(place):
             expect(got == want, got)
 
 
+def test_urgent(place):
+    """What TCP calls urgent is a byte like any other, in its place: telnet's DATA MARK is half of a command."""
+    def both(sock):
+        sock.sendall(b'a')
+        sock.send(b'!', socket.MSG_OOB)
+        sock.sendall(b'b')
+        sock.shutdown(socket.SHUT_WR)
+        return read_all(sock)
+    with Server(both) as server:
+        for name, connect in ways(place, server.port):
+            sock = connect()
+            sock.sendall(b'1')
+            sock.send(b'?', socket.MSG_OOB)
+            sock.sendall(b'2')
+            sock.shutdown(socket.SHUT_WR)
+            saw = server.result(), read_all(sock)
+            expect(saw == (b'1?2', b'a!b'), name, saw)
+
+
 def connections(pids):
     """Copies of the TCP connections that these processes hold; none where that is not allowed."""
     syscall = ctypes.CDLL(None, use_errno=True).syscall

@@ -53,6 +53,7 @@ def open_socket(what, args):
         try:
             if family != 1:                     # what a listening one accepts has them too
                 x.setsockopt(6, 1, 1)           # TCP_NODELAY
+                x.setsockopt(1, 10, 1)          # SO_OOBINLINE
             if what == 'listen':
                 x.setsockopt(1, 2, 1)           # SO_REUSEADDR
                 f = getattr(os, 'fchmod', None)
