@@ -210,7 +210,7 @@ static void on_data(void *arg, const uint8_t *bytes, size_t n)
 	if (p->socket && p->stream && !eci_buf_len(&p->q)) { /* a socket never blocks: at once */
 		ssize_t w = put(p, bytes, n);
 		if (w < 0 && errno != EAGAIN && errno != EINTR) {
-			failed(p, strerror(errno));
+			failed_here(p, "writing");
 			return;
 		}
 		done = w > 0 ? (size_t)w : 0;

@@ -3,6 +3,7 @@
 #include "mesh_support.h"
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -294,6 +295,25 @@ Test(stream, a_file_is_spliced_both_ways)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	cr_expect(read(fd, text, sizeof text - 1) == 6 && strcmp(text, "abcabc") == 0, "%s", text);
 	(void)close(fd);
+	world_close(&w);
+}
+
+/* Whose fault it is, is said of one socket as of two descriptors. */
+Test(stream, a_socket_of_ours_that_takes_nothing)
+{
+	struct world w = world_open();
+	struct server s;
+	int fd[2], copies;
+	server_open(&s, false);
+	for (copies = 1; copies <= 2; copies++) {
+		cr_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) == 0);
+		cr_assert(write(fd[1], "abc", 3) == 3 && shutdown(fd[1], SHUT_RD) == 0);
+		int out = copies == 1 ? fd[0] : fcntl(fd[0], F_DUPFD_CLOEXEC, 3);
+		cr_expect(splice_code(get(w.mesh, "d"), s.address, fd[0], out) == ECTX_E_SYSTEM, "%d", copies);
+		struct pollfd peer = {.fd = fd[1]};
+		cr_expect(poll(&peer, 1, WITHIN) == 1 && peer.revents & POLLHUP, "all of it is closed");
+		(void)close(fd[1]);
+	}
 	world_close(&w);
 }
 
