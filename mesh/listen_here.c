@@ -138,8 +138,9 @@ int eci_listen_here(struct ectx_tunnel *t, const char *text, struct eci_fail *fa
 	else
 		set_fail(fail, ECTX_E_SYSTEM, t->at.host, strerror(error));
 	if (error == EADDRINUSE)
-		(void)snprintf(fail->hint, sizeof fail->hint, "another program listens there: choose another%s",
-			       t->at.port >= 0 ? " port, or 0 for any" : " path");
+		(void)snprintf(fail->hint, sizeof fail->hint, "another program listens there%s",
+			       t->at.port >= 0 ? ": choose another port, or 0 for any"
+					       : ", or it is a file of another kind: choose another path");
 	return -1;
 }
 

@@ -104,6 +104,18 @@ def test_a_socket_that_is_in_use_and_takes_nobody(place):
         expect(os.path.exists(path), 'it was taken away')
 
 
+def test_a_file_where_a_socket_is_to_be(place):
+    """Left alone by both ends, and not taken for another program."""
+    path = place.path('file')
+    with open(path, 'w') as f:
+        f.write('mine')
+    for way, status, why in ('-L', 7, 'or it is a file of another kind'), ('-R', 1, 'the exit cannot listen there'):
+        program = place.start('tunnel', way, path + ':127.0.0.1:1', '--exit', 'top')
+        expect(program.wait() == status and why in program.said(), way, program.said())
+        with open(path) as f:
+            expect(f.read() == 'mine', way)
+
+
 def test_killed_exit_local(place):
     with Server(says_hello) as server:
         for program, sock, path in every_way(place, server.port):
