@@ -37,7 +37,7 @@ static const char nodes[] = "econtext: 1\n"
 			    "  k[1-3]: {via: a, local: {}}\n"
 			    "  silent: {local: {}, python: %s/silent, timeout: {boot: 1s}}\n"
 			    "  dumb: {via: a, local: {}, python: %s/dumb, timeout: {boot: 2s}}\n"
-			    "  deaf: {local: {}, python: %s/deaf}\n";
+			    "  deaf: {local: {}, python: %s/deaf, native: never}\n";
 
 /* A Python behind a program that closes its stdin when there is a file `be-deaf` (`deaf-now`
  * says that it has), and ends when there is a file `end`. */
