@@ -17,6 +17,31 @@ WINDOW, MOST, JOBS_MAX = 262144, 16 << 20, 128
 OUT, ERR = 5001, 5002
 
 
+# Called code in which what is to fail does: the next read of a command's output, or threads, all or those with two arguments.
+FAULTS = '''
+import os
+try:
+    import _thread as thread
+except ImportError:
+    import thread
+main, read, start, left = thread.get_ident(), os.read, thread.start_new_thread, []
+def failing(fd, n):
+    if left and n == 65536 and thread.get_ident() != main:
+        left.pop()
+        raise MemoryError
+    return read(fd, n)
+def no_memory():
+    os.read = failing
+    left.append(1)
+def no_thread(least):
+    def begin(f, *rest):
+        if len(rest[0]) < least:
+            return start(f, *rest)
+        raise RuntimeError("can't start new thread")
+    thread.start_new_thread = begin
+'''
+
+
 class Job(object):
     """A request with two streams, and what came of it."""
 
@@ -24,7 +49,7 @@ class Job(object):
         self.c, self.slot, self.give = c, slot, give
         self.data = {out: bytearray(), err: bytearray()}
         self.streams = [out, err]
-        self.handles, self.ended, self.answer, self.dead = {}, set(), None, None
+        self.handles, self.ended, self.answer, self.dead, self.reset = {}, set(), None, None, {}
 
     def take(self, f):
         if f.handle == self.slot:
@@ -32,6 +57,8 @@ class Job(object):
                 self.dead = f.value()
             else:
                 self.answer = f.value()
+        elif f.handle in self.data and f.kind & driver.DEAD:
+            self.reset[f.handle] = f.value()[0]
         elif f.handle in self.data:
             assert f.kind & 3 == driver.BULK and not f.kind & driver.MORE and len(f.body) <= 16384, f
             assert f.handle not in self.ended, 'data behind the end'
@@ -328,6 +355,38 @@ class Exec(support.Case):
         j = self.start(c, ['echo', 'x'], out=6001, err=6002)
         self.wait(j, *jobs, until=j.done)
         self.assertEqual(j.out, b'x\n')
+
+    # ---- what fails in the middle ----
+
+    def test_no_memory_for_output(self):
+        """What cannot be read is no end of a stream, and nobody waits for one: it is reset, and the command told by SIGPIPE."""
+        for stream, to in ((OUT, ''), (ERR, ' >&2')):
+            c = self.ready()
+            c.serve('faults', FAULTS)
+            c.call('faults', 'no_memory')
+            j = self.start(c, ['sh', '-c', 'echo a%s; while echo b%s; do sleep .1; done' % (to, to)])
+            self.wait(j, until=lambda: j.answer and len(j.ended) + len(j.reset) == 2)
+            self.assertEqual((j.reset, j.ended, j.answer[0]), ({stream: 'reset'}, set([OUT + ERR - stream]), 0))
+            self.assertNotEqual(j.answer[1:], [0, 0])
+
+    def test_no_thread(self):
+        """For a cancellation: the command is killed. For its input: it is, too, and said not to have begun."""
+        c = self.ready()
+        c.serve('faults', FAULTS)
+        j = self.start(c, ['sh', '-c', 'trap "" TERM; echo $$; exec sleep 1000'])
+        self.wait(j, until=lambda: j.out.endswith(b'\n'))
+        c.call('faults', 'no_thread', 0)
+        j.cancel()
+        self.wait(j)
+        self.assertEqual((j.answer, support.alive(int(j.out))), ([0, 0, 9], False))
+        c.call('faults', 'no_thread', 2)
+        place = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, place)
+        j = self.start(c, ['sh', '-c', 'echo $$ >%s/pid; exec sleep 1000' % place], k6=True)
+        self.wait(j)
+        self.assertEqual(j.answer, [1, 'sh: ' + os.strerror(errno.EAGAIN), errno.EAGAIN])
+        said = [open(os.path.join(place, x)).read() for x in os.listdir(place)]
+        self.assertEqual([x for x in said if x and support.alive(int(x))], [])
 
     # ---- nothing stays ----
 

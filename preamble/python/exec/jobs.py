@@ -155,6 +155,12 @@ class Job:
         if self.tty:
             os.close(fds[1])            # the command holds it now
             fds[1:] = [None, None]
+        try:
+            s or ours < 0 or thread.start_new_thread(self.outs[0].pour, (ours, self.tty))
+        except:
+            # No thread to be had for its input: a command that waited for that would do so unseen.
+            end_group(self.pid, 9)
+            s = pack('>BI', 0, 11)
         if s:
             self.bury(0)
             for x in fds[::2] + [ours]:
@@ -162,8 +168,6 @@ class Job:
                     os.close(x)
             step, n = unpack('>BI', s)
             raise OSError(n, text((step and self.cwd or name).decode('utf8', 'replace'), REASON_TEXT))
-        if ours >= 0:
-            thread.start_new_thread(self.outs[0].pour, (ours, self.tty))
         return fds[::2]
 
     def become(self, fds, terminal, said, paths, env, stdin, ours):
@@ -315,4 +319,11 @@ def cancel_job(kind, src, reply, body):
         exec_cancel(kind, src, reply, body)
     elif x.ending.acquire(0):
         x.cancelled = 1
-        thread.start_new_thread(x.put_down, ())
+        try:
+            thread.start_new_thread(x.put_down, ())
+        except:
+            # No thread to be had: without its grace, and not a command that goes on.
+            end_group(x.pid, 9)
+            for s in x.outs:
+                s.stop()
+            x.ending.release()

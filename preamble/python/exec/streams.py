@@ -104,11 +104,31 @@ class Stream:
             rouse_it(self.came)
 
     def feed(self, fd):
-        # Until the end of fd (None: at once) or of the stream. The second's timeout is for one that is cut meanwhile.
+        # Until the end of fd (None: at once) or of the stream. What fails in the middle, as for want of memory, resets it: who
+        # reads it must neither wait on nor take it for whole. The command learns it by SIGPIPE.
+        try:
+            try:
+                fd is None or self.carry(fd)
+            finally:
+                fd is None or os.close(fd)
+            self.lost or large(32, self.dst, self.far, self.near, EMPTY)
+        except:
+            self.cut = 1
+            try:
+                notice('reset', self.dst, self.far)
+            except:
+                pass
+        # With an input: that may go on. Were the handle gone, the dead notice to what still comes would overtake our output.
+        self.sent_end = 1
+        if self.input is None or self.cut or fd is None:
+            self.forget()
+        self.over.release()
+
+    def carry(self, fd):
+        # poll's timeout is for a stream that is cut meanwhile.
         poller = select.poll()
-        if fd is not None:
-            poller.register(fd, 1)
-        while fd is not None and not self.cut:
+        poller.register(fd, 1)
+        while not self.cut:
             n = self.granted - self.used
             if n <= 0:
                 self.room.acquire()
@@ -128,14 +148,6 @@ class Stream:
                 self.starved = 0
                 large(0, self.dst, self.far, self.near, EMPTY)
             large(128, self.dst, self.far, self.near, s)
-        if fd is not None:
-            os.close(fd)
-        self.lost or large(32, self.dst, self.far, self.near, EMPTY)
-        # With an input: that may go on. Were the handle gone, the dead notice to what still comes would overtake our output.
-        self.sent_end = 1
-        if self.input is None or self.cut or fd is None:
-            self.forget()
-        self.over.release()
 
     def pour(self, fd, tty):
         # Its input, until the end of that, of the stream, or of who reads it; then what still comes is dropped, credit given.
