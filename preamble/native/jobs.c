@@ -8,7 +8,8 @@
  * does not know where to yet); credit goes back as the process takes it.
  *
  * A stream that was cut short is closed towards the command, which learns it by SIGPIPE. Output that finds no memory
- * here resets its stream: an END behind it would make it whole. A command whose input finds none is killed (hosts.c).
+ * here resets its stream: an END behind it would make it whole. So does an END: without it who reads the output waits
+ * for ever. A command whose input finds none is killed (hosts.c).
  *
  * A job with stdin stays after its answer, without a process, until its input has ended too: were the handle gone, what
  * is still sent to it would be answered with a dead notice, and that overtakes the output on its way up. */
@@ -98,16 +99,23 @@ size_t native_job_room(const struct native_job *j, int which)
 	return room < ECI_BULK_BODY_MAX ? room : ECI_BULK_BODY_MAX;
 }
 
+/* What of a stream, its end too, found no memory: it is reset. */
+static void checked(struct eci_stream *s, int rc)
+{
+	if (rc)
+		eci_stream_fail(s, "reset", native_explain(NULL, SYS_ENOMEM));
+}
+
 void native_job_output(struct native_job *j, int which, size_t n)
 {
 	struct eci_stream *s = j->outs[which - OUT].stream;
-	if (eci_stream_send(s, native.buf, n, native.now))
-		eci_stream_fail(s, "reset", native_explain(NULL, SYS_ENOMEM));
+	checked(s, eci_stream_send(s, native.buf, n, native.now));
 }
 
 void native_job_ended(struct native_job *j, int which)
 {
-	(void)eci_stream_end(j->outs[which - OUT].stream, native.now);
+	struct eci_stream *s = j->outs[which - OUT].stream;
+	checked(s, eci_stream_end(s, native.now));
 }
 
 void native_job_took(struct native_job *j, size_t n)
