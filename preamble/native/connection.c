@@ -116,7 +116,8 @@ void native_sock_take(struct sock *s)
 			fail(s, SYS_ENOMEM);
 	} else {
 		s->in_over = true;
-		(void)eci_stream_end(s->stream, native.now);
+		if (eci_stream_end(s->stream, native.now))
+			fail(s, SYS_ENOMEM);
 	}
 }
 

@@ -124,6 +124,17 @@ class Agent:
                 return f
             self.kept.append(f)
 
+    def unread(self, handle):
+        """The reset of this stream. What comes before it is kept and not acknowledged; the notice overtakes such output."""
+        while not self.kept or self.kept[-1].handle != handle or not self.kept[-1].kind & DEAD:
+            self.kept.append(self.link.next(LIMIT))
+        return self.kept.pop()
+
+    def acknowledge(self):
+        for f in self.kept:
+            if f.kind & 3 == BULK:
+                self.send('ACK', 28 + len(f.body), kind=CONTROL)
+
     def value(self, slot):
         f = self.answer(slot)
         return (['dead'] if f.kind & DEAD else []) + decode(f.body)
@@ -218,6 +229,12 @@ class Child:
             event = self.agent.value(self.slot)
             if event[0] in (5, 7, 8):
                 return event
+
+
+def through(fifo, mode):
+    """A line, to or from who opens its other end."""
+    with open(fifo, mode) as f:
+        return f.write('\n') if mode == 'w' else f.read()
 
 
 class House:

@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from agent import (BULK, CONTROL, DEAD, END, HANDLES, LIMIT, ME, MORE, Agent, Child, Failure, Frame, children, decode, encode, gather, marked,
-                   private_kib, remain, status_kib, text_of, vanish)
+                   private_kib, remain, status_kib, text_of, through, vanish)
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 JOBS_MAX = 128
@@ -423,34 +423,15 @@ def ceiling(s, house, work):
     s.equal('its end', agent.close(), 0)
 
 
-def unread(agent, handle):
-    """The reset of this stream. What comes before it is kept and not acknowledged; the notice overtakes such output."""
-    while not agent.kept or agent.kept[-1].handle != handle or not agent.kept[-1].kind & DEAD:
-        agent.kept.append(agent.link.next(LIMIT))
-    return agent.kept.pop()
-
-
-def acknowledge(agent):
-    for f in agent.kept:
-        if f.kind & 3 == BULK:
-            agent.send('ACK', 28 + len(f.body), kind=CONTROL)
-
-
-def through(fifo, mode):
-    """A line, to or from who opens its other end."""
-    with open(fifo, mode) as f:
-        return f.write('\n') if mode == 'w' else f.read()
-
-
 def starved(s, work):
     """One whose memory ends at 256 KiB: what is missing of an output or of a stdin is never made whole by an end."""
     path = made(work, [('preamble/native/mem.c', 'CEILING (512u * 1024u * 1024u)', 'CEILING (%uu)' % STARVED)])
     os.chmod(path, 0o700)
     agent = Agent([path])
     much = agent.start(['head', '-c', str(STARVED - 16384), '/dev/zero'])
-    told = unread(agent, much + 1)
+    told = agent.unread(much + 1)
     s.equal('output past it is reset', [told.handle, told.kind & DEAD] + decode(told.body), [much + 1, DEAD, 'reset', ME, ME, 'Cannot allocate memory'])
-    acknowledge(agent)
+    agent.acknowledge()
     agent.value(much)
     s.equal('and has no end', [f for f in agent.kept if f.handle == much + 1 and f.kind & END], [])
     agent.close()
@@ -462,20 +443,28 @@ def starved(s, work):
     agent.answer(quiet + 1)
     crumbs = agent.start(['sh', '-c', 'echo; read x <$0; while printf x; do sleep .01; done', fifos[3]])
     agent.answer(crumbs + 1)
-    unread(agent, agent.start(['head', '-c', str(STARVED - 16384), '/dev/zero']) + 1)
-    through(fifos[3], 'w')
-    unread(agent, crumbs + 1)
-    through(fifos[0], 'w')
-    through(fifos[1], 'r')
-    agent.send('ECHO', 0, reply=agent.new_slot())       # by its answer, whatever that is, the agent has seen both ends
-    while not agent.kept or agent.kept[-1].handle != agent.slot:
-        agent.kept.append(agent.link.next(LIMIT))
-    acknowledge(agent)
+    slot, listener = agent.new_slot(), socket.create_server(('127.0.0.1', 0))
+    agent.send(29, ['tcp', list(listener.getsockname()), slot + 1], reply=slot)
+    s.equal('a connection', agent.value(slot)[0], 0)
+    with listener, listener.accept()[0] as far:
+        far.send(b'x')
+        agent.answer(slot + 1)
+        agent.unread(agent.start(['head', '-c', str(STARVED - 16384), '/dev/zero']) + 1)
+        through(fifos[3], 'w')
+        agent.unread(crumbs + 1)
+        through(fifos[0], 'w')
+        through(fifos[1], 'r')
+        far.shutdown(socket.SHUT_WR)
+        agent.send('ECHO', 0, reply=agent.new_slot())   # by its answer, whatever that is, the agent has seen all ends
+        while not agent.kept or agent.kept[-1].handle != agent.slot:
+            agent.kept.append(agent.link.next(LIMIT))
+        agent.acknowledge()
+        agent.echo()
     through(fifos[2], 'w')
     s.equal('a command whose outputs end when there is none', agent.value(quiet), [0, 0, 0])
     agent.echo()
-    over = [f.handle - quiet for f in agent.kept if f.handle in (quiet + 1, quiet + 2) and f.kind & (END | DEAD)]
-    s.equal('they do, or are reset', sorted(over), [1, 2])
+    over = [f.handle for f in agent.kept if f.handle in (quiet + 1, quiet + 2, slot + 1) and f.kind & (END | DEAD)]
+    s.equal('they do, or are reset, as does the connection', sorted(over), [quiet + 1, quiet + 2, slot + 1])
     agent.close()
     agent = Agent([path])
     slot = agent.new_slot()
