@@ -6,7 +6,10 @@
  *
  * `due` is a lower bound of the next thing to do: whatever makes something due earlier lowers it, a byte that moves a
  * deadline further away does not raise it (that would cost every frame something). Tick then finds nothing to do, and
- * computes it anew. */
+ * computes it anew.
+ *
+ * That looks at every link, so instants must not be as many as links: after its first PING a link's are due at
+ * multiples of ECI_PING_GRAIN, where those of all links meet. */
 #include "router/internal.h"
 
 static uint32_t interval(const struct eci_link *l)
@@ -41,7 +44,7 @@ static void ping(struct eci_link *l)
 {
 	struct eci_router *r = l->router;
 	l->ping_sent = l->ping_last = r->now;
-	l->ping_next = r->now + interval(l);
+	l->ping_next = (r->now + interval(l)) & ~(uint64_t)(ECI_PING_GRAIN - 1);
 	eci_tell(l, ECI_H_PING, 0, ++l->ping_n, 0);
 }
 

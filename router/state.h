@@ -17,6 +17,7 @@
 #define ECI_PROBE_EVERY 100u  /* ms between extra PINGs on a link that wants credit: quick growth, no flood */
 #define ECI_PING_MIN 500u     /* ms */
 #define ECI_PING_MAX 5000u    /* ms */
+#define ECI_PING_GRAIN 128u   /* ms, a power of two: a link's PINGs go with others', up to this early */
 #define ECI_EVIDENCE_MAX 200u /* bytes of evidence kept with a lost interval: a line of text */
 #define ECI_NOTICE_EVIDENCE_MAX 1024u /* bytes of it in a notice: a screen of text, far below a frame */
 #define ECI_FLOW_BUCKETS 64u          /* chains of a link's flow table: short up to a few hundred streams */

@@ -110,7 +110,52 @@ Test(beat, tick_returns_the_next_instant)
 	eci_link_set_idle(w->kid[0], 15000);
 	eci_link_set_idle(w->kid[1], 6000);
 	cr_assert_eq(tick_at(w, 1000), 3000);
-	cr_assert_eq(tick_at(w, 3000), 5000, "6000 / 3 again");
-	cr_assert_eq(tick_at(w, 5000), 6000, "the other's first");
+	cr_assert_eq(tick_at(w, 3000), 4992, "6000 / 3 again, with others'");
+	cr_assert_eq(tick_at(w, 4992), 6000, "the other's first");
+	world_free(w);
+}
+
+static int drain(struct eci_link *l, uint64_t now)
+{
+	const uint8_t *p;
+	size_t n = eci_link_output(l, &p, 65536);
+	if (n)
+		eci_link_wrote(l, n, now);
+	return n > 0;
+}
+
+/* Each instant looks at every link: as many instants as links would be a square. */
+Test(beat, many_links_ping_together)
+{
+	enum { MANY = 500 };
+	struct world *w = world_master();
+	static struct eci_link *l[MANY];
+	int instants = 0, pings = 0;
+	for (uint32_t i = 0; i < MANY; i++) {
+		tick_at(w, 1000 + 9 * i);
+		cr_assert_not_null(l[i] = eci_router_add_child(w->r, 1024 + 8 * i, 8, w));
+		cr_assert_eq(eci_link_start(l[i], "\xA0", 1, w->now), 0);
+		drain(l[i], w->now);
+		feed(w, l[i], ECI_CONTROL, 0, eci_router_id(w->r), 1024 + 8 * i, ECI_H_HELLO, 0, "\xA0", 1);
+		cr_assert(eci_link_up(l[i]));
+		eci_link_set_idle(l[i], 15000);
+		drain(l[i], w->now);
+	}
+	for (uint64_t t = tick_at(w, w->now); t < 21000; t = tick_at(w, t)) {
+		int sent = 0;
+		w->now = t;
+		for (uint32_t i = 0; i < MANY; i++)
+			if (drain(l[i], t)) {
+				sent++;
+				feed_int(w, l[i], 1024 + 8 * i, ECI_H_PONG, 0); /* a sign of life */
+			}
+		if (t > 11000) { /* each had its first, at an instant of its own */
+			instants += sent > 0;
+			pings += sent;
+		}
+	}
+	cr_assert_eq(w->broken, 0);
+	cr_assert_geq(pings, 2 * MANY - 50, "%d", pings);
+	cr_assert_leq(instants, 10000 / 128 + 1, "%d instants", instants);
 	world_free(w);
 }

@@ -261,7 +261,8 @@ static void heartbeat(struct world *w, uint32_t rtt)
 {
 	struct eci_frame f = {0};
 	while (!w->kid[0]->ping_sent) {
-		w->now = w->kid[0]->ping_next;
+		if (w->now < w->kid[0]->ping_next) /* its clock never goes back */
+			w->now = w->kid[0]->ping_next;
 		eci_router_tick(w->r, w->now);
 	}
 	drop_output(w, w->kid[0]);
