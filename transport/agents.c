@@ -65,8 +65,10 @@ static enum ectx_code code_of(struct eci_agents list)
 /* What was looked for is said where the target names it. */
 static int found(const struct eci_dialogue *d, char *out, size_t cap)
 {
-	return d->t->python ? snprintf(out, cap, "found no %s, only %s", d->t->python, d->marker.interpreter)
-			    : snprintf(out, cap, "found only %s", d->marker.interpreter);
+	const char *slash = d->t->python ? strrchr(d->t->python, '/') : NULL, *name = slash ? slash + 1 : d->t->python;
+	bool missing = name && strcmp(name, d->marker.interpreter) != 0;
+	return missing ? snprintf(out, cap, "found no %s, only %s", d->t->python, d->marker.interpreter)
+		       : snprintf(out, cap, "found only %s", d->marker.interpreter);
 }
 
 bool eci_agents_choose(struct eci_dialogue *d, uint64_t now_ms)

@@ -76,7 +76,7 @@ class Man(Case):
 
     def test_json_of_cp(self):
         """What is printed, and no more: of what arrived, what did not, and a node that is not there. (Who stands still is tests/patience's.)"""
-        self.topology('econtext: 1\nnodes:\n  n: {local: {}}\n  gone: {local: {}, python: /nosuch}\n')
+        self.topology('econtext: 1\nnodes:\n  n: {local: {}}\n  gone: {local: {}, python: /nosuch, native: never}\n')
         self.write('f', 'text')
         printed = {}
         for status, args in (1, ['f', 'nosuch', 'n:' + self.place + '/d/']), (3, ['gone:/etc/passwd', 'x']):
