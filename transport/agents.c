@@ -71,6 +71,10 @@ static int found(const struct eci_dialogue *d, char *out, size_t cap)
 		       : snprintf(out, cap, "found only %s", d->marker.interpreter);
 }
 
+/* The code's own hint names agent: native, which would be refused, or is what failed. */
+static const char forbidden[] = "set python: to a Python of that host, if it has one; a native agent needs none, but "
+				"native: never, or agent: python, forbids it";
+
 bool eci_agents_choose(struct eci_dialogue *d, uint64_t now_ms)
 {
 	struct eci_agents list = allowed(d);
@@ -88,12 +92,7 @@ bool eci_agents_choose(struct eci_dialogue *d, uint64_t now_ms)
 		 : list.count < 2 ? "no native agent for "
 				  : ", and no native agent for ",
 		 system_of(d));
-	/* The code's own hint names agent: native, which would be refused, or is what failed. */
-	const char *hint = !native ? "set python: to a Python of that host, if it has one; a native agent needs none, "
-				     "but native: never, "
-				     "or agent: python, forbids it"
-			   : !has_python(d) ? "set python: to an interpreter of that host"
-					    : NULL;
+	const char *hint = !native ? forbidden : !has_python(d) ? "set python: to an interpreter of that host" : NULL;
 	eci_verdict_set(d, ECTX_PHASE_BOOT, code_of(list), saw, hint, now_ms);
 	return false;
 }
