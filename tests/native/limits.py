@@ -24,6 +24,7 @@ BACKLOG = 128           # opening.c's, as is the next
 PIDS_END = 1 << 22      # Linux gives no process such a number
 IDLE_KIB = 256
 CEILING = 8 << 20       # in place of mem.c's
+LATE = 15               # of what takes 2 s, on whatever machine
 STARVED = 256 << 10     # and as little as there may be: a stream's window
 SLEEP = ['sleep', '300']
 F_GETPIPE_SZ = 1032     # fcntl has its name from Python 3.10 on
@@ -113,7 +114,7 @@ def cancel(s, command):
     agent.cancel(deaf)
     s.equal('CANCEL of a deaf one is SIGKILL', agent.value(deaf), [0, 0, 9])
     took = time.monotonic() - began
-    s.check('after 2 s', 1.9 < took, took)
+    s.check('after 2 s', 1.9 < took < LATE, took)
     agent.cancel(one)
     agent.cancel(0x7fffffff)
     s.check('CANCEL of nothing changes nothing', agent.run(['echo', 'x'])[1] == b'x\n', '')
@@ -133,7 +134,7 @@ def leaderless(s, command):
         agent.cancel(slot)
         s.equal('CANCEL with a deaf one %s' % what, agent.value(slot), [0, 0, 15])
         took = time.monotonic() - began
-        s.check('is answered not before its end', first <= took, took)
+        s.check('is answered not before its end', first <= took < LATE, took)
         s.check('it has the grace', not gone or gather(agent.mark, 3) >= 3, marked(agent.mark))
         s.equal('and is gone after that', remain(agent.mark, alone, 3), alone)
     slot = agent.start(['sh', '-c', deaf % 'exec >/dev/null 2>&1; '])
@@ -354,7 +355,7 @@ def silence(s, command):
     began = time.monotonic()
     status = agent.ended()
     took = time.monotonic() - began
-    s.check('a silent parent is a lost one', status == 0 and .5 < took, (status, took))
+    s.check('a silent parent is a lost one', status == 0 and .5 < took < LATE, (status, took))
     s.check('and all that was started is gone', vanish(agent.mark), marked(agent.mark))
     agent.close()
 
