@@ -10,13 +10,14 @@
  * a read or a write has settled, else within ECI_ACK_WITHIN ms (tick).
  *
  * The window follows the link: it doubles when bulk waited for credit while the round trip is near its best, until a
- * round trip says for the first time that bytes pile up on the way; from then on it goes by quarters, so that it ends
- * near what the link holds and not at twice that: what is beyond it is a queue that every call waits in. That queue is
- * as much of the window as the excess is of the round trip (as TCP Vegas reckons, RFC 6297 section 2.1); two frames of
- * it are no more than a burst. How much excess is near is also a part of the best round trip, for a long way is an
- * uneven one. A parent measures with its heartbeat, which it sends early when bulk waits. A child has no heartbeat of
- * its own; it takes the time until everything in flight when it ran dry is acknowledged, which includes what the
- * parent's own next link adds: the pressure that should reach it. */
+ * round trip says for the first time that bytes pile up on the way; that doubling is taken back, and from then on it
+ * goes by quarters, so that it ends near what the link holds and not at twice that: what is beyond it is a queue that
+ * every call waits in. That queue is as much of the window as the excess is of the round trip (as TCP Vegas reckons,
+ * RFC 6297 section 2.1); two frames of it are no more than a burst, until bytes have piled up: the best round trip of a
+ * slow link is a full window's. How much excess is near is also a part of the best, for a long way is an uneven one. A
+ * parent measures with its heartbeat, which it sends early when bulk waits. A child has no heartbeat of its own; it
+ * takes the time until everything in flight when it ran dry is acknowledged, which includes what the parent's own next
+ * link adds: the pressure that should reach it. */
 #include "router/internal.h"
 
 _Static_assert(ECI_FRAME_HEADER + ECI_BULK_BODY_MAX <= ECI_HOP_WINDOW_MIN, "or nothing in flight could block a frame");
@@ -86,10 +87,11 @@ void eci_credit_sample(struct eci_link *l, uint32_t rtt_ms)
 		l->rtt_best = rtt_ms;
 	uint32_t over = rtt_ms - l->rtt_best, w = l->window;
 	uint64_t queue = (uint64_t)w * over, frame = (uint64_t)rtt_ms * ECI_QUANTUM; /* both are times rtt_ms */
-	if (over > ECI_RTT_SLACK && over > l->rtt_best / 4 && queue > 4 * frame) {
-		w -= w / 4;
+	if (over > ECI_RTT_SLACK && over > l->rtt_best / 4 && queue > 3 * frame) {
+		w -= l->filled ? w / 4 : w / 2;
 		l->filled = true;
-	} else if (l->starved && (over <= ECI_RTT_NEAR || over <= l->rtt_best / 16 || queue <= 2 * frame)) {
+	} else if (l->starved &&
+		   (over <= ECI_RTT_NEAR || over <= l->rtt_best / 16 || (!l->filled && queue <= 2 * frame))) {
 		w += l->filled ? w / 4 : w;
 	}
 	w = w > ECI_HOP_WINDOW_MIN ? w : ECI_HOP_WINDOW_MIN;

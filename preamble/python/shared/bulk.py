@@ -100,10 +100,10 @@ def sample(hop, acked):
     over = t - hop[3]
     n = hop[0]
     queue = n * over / t
-    if over > max(10, hop[3] / 4) and queue > 65648:
-        n -= n // 4
+    if over > max(10, hop[3] / 4) and queue > 49236:
+        n -= n // (hop[4] and 4 or 2)
         hop[4] = 1
-    elif over <= max(3, hop[3] / 16) or queue <= 32824:
+    elif over <= max(3, hop[3] / 16) or not hop[4] and queue <= 32824:
         n += hop[4] and n // 4 or n
     hop[0] = min(max(n, HOP_WINDOW_MIN), hop[5])
 

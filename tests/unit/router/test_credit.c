@@ -283,10 +283,10 @@ Test(credit, window_follows_the_round_trip)
 	starve(w);
 	heartbeat(w, 41);
 	cr_assert_eq(w->kid[0]->window, 2 * ECI_HOP_WINDOW_MIN, "11 ms are more than two frames here");
-	heartbeat(w, 60);
-	cr_assert_eq(w->kid[0]->window, 2 * ECI_HOP_WINDOW_MIN, "30 ms are four");
-	heartbeat(w, 61);
-	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MIN * 3 / 2, "31 ms are more");
+	heartbeat(w, 48);
+	cr_assert_eq(w->kid[0]->window, 2 * ECI_HOP_WINDOW_MIN, "18 ms are three");
+	heartbeat(w, 49);
+	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MIN, "19 ms are more: the doubling is taken back");
 	for (int i = 0; i < 3; i++)
 		heartbeat(w, 5000);
 	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MIN);
@@ -302,10 +302,13 @@ Test(credit, window_follows_the_round_trip)
 		heartbeat(w, 30);
 	}
 	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MAX);
+	heartbeat(w, 61);
+	cr_assert_eq(w->kid[0]->window, ECI_HOP_WINDOW_MAX / 4 * 3, "and back by one");
 	world_free(w);
 }
 
-/* What two frames on the way are in time is a burst; and a window grows once for each time that bulk waited. */
+/* What two frames on the way are in time is a burst, until bytes have piled up; and a window grows once for each time
+ * that bulk waited. */
 Test(credit, a_burst_is_no_queue)
 {
 	struct world *w = world_relay();
@@ -319,6 +322,15 @@ Test(credit, a_burst_is_no_queue)
 	starve(w);
 	heartbeat(w, 38);
 	cr_assert_eq(w->kid[0]->window, 4 * ECI_HOP_WINDOW_MIN, "8 ms are less than two frames");
+	heartbeat(w, 5000);
+	heartbeat(w, 5000);
+	heartbeat(w, 5000);
+	feed_int(w, w->kid[0], 72, ECI_H_ACK, w->kid[0]->inflight);
+	starve(w);
+	heartbeat(w, 38);
+	cr_assert_eq(w->kid[0]->window, 4 * ECI_HOP_WINDOW_MIN / 2 * 9 / 16, "8 ms are too much now");
+	heartbeat(w, 33);
+	cr_assert_eq(w->kid[0]->window, 4 * ECI_HOP_WINDOW_MIN / 2 * 9 / 16 * 5 / 4, "and 3 still near");
 	world_free(w);
 }
 
@@ -349,7 +361,7 @@ Test(credit, a_long_way_is_uneven)
 	heartbeat(w, 200);
 	cr_assert_eq(w->kid[0]->window, 2 * window, "1/4 over is not too long");
 	heartbeat(w, 201);
-	cr_assert_eq(w->kid[0]->window, window * 3 / 2);
+	cr_assert_eq(w->kid[0]->window, window);
 	world_free(w);
 }
 
@@ -372,7 +384,7 @@ Test(credit, a_short_way_is_uneven)
 	heartbeat(w, 30 + 10);
 	cr_assert_eq(w->kid[0]->window, 2 * window, "10 ms are not too long");
 	heartbeat(w, 30 + 10 + 1);
-	cr_assert_eq(w->kid[0]->window, window * 3 / 2, "11 ms are");
+	cr_assert_eq(w->kid[0]->window, window, "11 ms are");
 	world_free(w);
 }
 
