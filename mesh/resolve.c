@@ -82,10 +82,13 @@ static void on_err(void *arg, const uint8_t *p, size_t n)
 static void on_answer(void *arg, const struct eci_answer *a)
 {
 	struct eci_lookup *l = arg;
+	struct eci_cbor c = {.bad = true};
+	if (!a->dead)
+		c = eci_cbor_open(a->f->body, a->f->len);
 	l->slot = 0;
 	l->answered = true;
-	if (a->dead)
-		l->out_open = false;
+	if (eci_cbor_get_array(&c) == 0 || eci_cbor_get_uint(&c) != 0 || c.bad)
+		l->out_open = false; /* it could not be started, and so ends no stream */
 	finish(l);
 }
 

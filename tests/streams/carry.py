@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 from support import (ABORT, LIMIT, MIB, W, Server, below, carries, dial, exactly, exchange, exchange_server, expect, head, ours,
-                     read_all, socks, theirs, until)
+                     read_all, socks, theirs, until, without_python)
 
 
 def free_port():
@@ -48,6 +48,15 @@ def test_connect_is_refused(place):
     expect(status == 1 and 'No such file or directory' in err, status, err)
     status, out, err = place.run('connect', 'leaf1', 'nobody.invalid', '80')
     expect(status == 1 and 'nobody.invalid' in err, status, err)
+
+
+def test_no_getent(place):
+    """Who resolves names by a program says so where there is none."""
+    if place.agent == 'native':
+        place.env['PATH'] = without_python(place.path('tools'))
+    with Server(exchange_server) as server:
+        status, out, err = place.run('connect', 'leaf1', 'nobody.invalid', str(server.port))
+    expect(status == 1 and 'nobody.invalid' in err, status, out, err)
 
 
 def local(place, to, at='127.0.0.1:0'):
