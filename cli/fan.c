@@ -167,6 +167,11 @@ static void settle(struct eci_fan *fan, struct eci_job *job)
 		job->answered = true;
 		return;
 	}
+	const ectx_error *broke = e->status == ECTX_OK ? eci_listen_broke(job) : NULL;
+	if (broke) {
+		finish_error(fan, job, broke);
+		return;
+	}
 	struct eci_outcome end = {.status = e->status,
 				  .rc = ectx_future_exit_status(job->future),
 				  .value = ectx_future_value(job->future),

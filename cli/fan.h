@@ -14,6 +14,7 @@ enum eci_job_state { ECI_JOB_WAITING, ECI_JOB_CONNECTING, ECI_JOB_RUNNING, ECI_J
 struct eci_listen {
 	ectx_channel *channel;
 	ectx_future *next; /* the value to come; NULL: it has ended */
+	ectx_error broke;  /* why no more comes, if not by its end; status OK: nothing did */
 };
 
 /* One target. */
@@ -98,6 +99,7 @@ void eci_fan_deinit(struct eci_fan *fan);
 void eci_listen_all(struct eci_job *job);
 bool eci_listen_heard(struct eci_fan *fan, struct eci_job *job, const ectx_event *e);
 bool eci_listen_over(const struct eci_job *job);
+const ectx_error *eci_listen_broke(const struct eci_job *job); /* of the first that did; NULL: none */
 void eci_listen_close(struct eci_job *job);
 /* Gives what was read to those who take it. True: more is wanted. */
 bool eci_feed_wants(struct eci_fan *fan);

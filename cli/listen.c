@@ -1,7 +1,8 @@
 /* cli: call with @channel: what comes over the channels of a call is printed as it comes.
  *
  * Each channel has one future for its next value; its end is an event like that of any other. A job with channels has
- * ended when its call has and they have. */
+ * ended when its call has and they have; and not well if one of them broke, as what did not come is not known. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cli/fan.h"
@@ -11,6 +12,19 @@ static void listen_on(struct eci_listen *l)
 	l->next = ectx_channel_receive_start(l->channel, -1);
 	if (l->next)
 		ectx_future_set_user(l->next, l);
+	else
+		l->broke = (ectx_error){.status = ECTX_INTERNAL, .code = ECTX_E_NO_MEMORY};
+}
+
+/* Whoever sends there learns that nobody listens any more. */
+static void broken(struct eci_job *job, struct eci_listen *l)
+{
+	l->broke = *ectx_future_error(l->next);
+	l->broke.detail = NULL;
+	if (!*l->broke.path)
+		snprintf(l->broke.path, sizeof l->broke.path, "%s", job->name);
+	ectx_channel_free(l->channel);
+	l->channel = NULL;
 }
 
 void eci_listen_all(struct eci_job *job)
@@ -26,6 +40,14 @@ bool eci_listen_over(const struct eci_job *job)
 		if (job->listens[i].next)
 			return false;
 	return true;
+}
+
+const ectx_error *eci_listen_broke(const struct eci_job *job)
+{
+	for (size_t i = 0; i < job->nlistens; i++)
+		if (job->listens[i].broke.status != ECTX_OK)
+			return &job->listens[i].broke;
+	return NULL;
 }
 
 void eci_listen_close(struct eci_job *job)
@@ -49,6 +71,8 @@ bool eci_listen_heard(struct eci_fan *fan, struct eci_job *job, const ectx_event
 		if (value && fan->item)
 			fan->item(fan, job, value);
 		bool more = value != NULL;
+		if (ectx_future_error(l->next)->status != ECTX_OK)
+			broken(job, l);
 		ectx_future_free(l->next);
 		l->next = NULL;
 		if (more)

@@ -13,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CHANNELS_MAX = 16
 
 MODULE = '''
+import os
 import threading
 def count(n, channel, base=0):
     for i in range(n):
@@ -41,6 +42,12 @@ def two(a, b):
         return type(e).__name__
 def nothing(channel):
     pass
+def no_values(n, channel):
+    channel.send(1)
+    channel.write(b'not a value' * n)
+    channel.end()
+def dies(channel):
+    threading.Timer(.3, lambda: os._exit(3) or channel).start()
 def many(*channels):
     for i, c in enumerate(channels):
         c.send(i)
@@ -110,6 +117,19 @@ def test_empty(place):
 def test_never_begun(place):
     status, out, err = call(place, './m.py:nosuch', '@channel')
     expect(status == 1 and 'nosuch' in err and not out, status, out, err)
+
+
+def test_what_is_no_value(place):
+    """What did not come is not known, however well the call has ended; and who sends is not held up by nobody who listens."""
+    for n in 1, 300000:
+        status, out, err = call(place, './m.py:no_values', str(n), '@channel')
+        expect(status == 1 and values(out)[:1] == [1] and 'leaf1' in err, n, status, out, err)
+        expect(('is no value' if n == 1 else 'ChannelClosed') in err, n, err)
+
+
+def test_lost_behind_the_answer(place):
+    status, out, err = call(place, './m.py:dies', '@channel')
+    expect(status not in (0, 2) and 'leaf1' in err, status, out, err)
 
 
 def test_the_example_follows(place):
