@@ -100,14 +100,26 @@ static void open_to(struct eci_conn *c, const char *what, const char *host, int 
 		eci_conn_free(c, NULL);
 }
 
-/* ---- SOCKS ---- */
+static void local_failed(struct eci_conn *c, int error)
+{
+	eci_tunnel_say(c->tunnel, 30, "%s: %s", c->tunnel->to.host, strerror(error));
+	c->refused = true;
+	open_to(c, "accept", NULL, (int)c->number); /* to reset it */
+}
 
+/* A client that does not say where to, or what a remote tunnel leads to does not answer. */
 static void on_limit(struct ev_loop *loop, ev_timer *w, int events)
 {
 	(void)loop, (void)events;
 	struct eci_conn *c = w->data;
-	eci_conn_free(c, NULL);
+	stop(c);
+	if (c->tunnel->kind == ECTX_TUNNEL_REMOTE)
+		local_failed(c, ETIMEDOUT);
+	else
+		eci_conn_free(c, NULL);
 }
+
+/* ---- SOCKS ---- */
 
 /* One byte at a time is read (peeked at first), because what comes behind the handshake belongs to the pump. */
 static void on_handshake(struct ev_loop *loop, ev_io *w, int events)
@@ -143,17 +155,22 @@ static void on_handshake(struct ev_loop *loop, ev_io *w, int events)
 
 /* ---- beginnings ---- */
 
+static void hold(struct eci_conn *c, int fd)
+{
+	int on = 1;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* EOPNOTSUPP for a unix socket */
+	eci_pump_init(&c->pump, c->tunnel->mesh, fd, fd, true, pump_ended);
+}
+
 static struct eci_conn *conn_new(struct ectx_tunnel *t, int fd)
 {
 	struct eci_conn *c = calloc(1, sizeof *c);
-	int on = 1;
 	if (!c) {
 		(void)close(fd);
 		return NULL;
 	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* EOPNOTSUPP for a unix socket */
 	c->tunnel = t;
-	eci_pump_init(&c->pump, t->mesh, fd, fd, true, pump_ended);
+	hold(c, fd);
 	ev_io_init(&c->hand, on_handshake, fd, EV_READ);
 	ev_timer_init(&c->limit, on_limit, ECI_TUNNEL_SOCKS_S, 0.);
 	c->hand.data = c->limit.data = c;
@@ -182,11 +199,51 @@ void eci_conn_accepted(struct ectx_tunnel *t, int fd)
 	ev_timer_start(t->mesh->loop, &c->limit);
 }
 
-static void local_failed(struct eci_conn *c, int error)
+/* A socket for the next of our end's addresses of whose family there are any here; -1: none is left. */
+static int next_socket(const struct ectx_tunnel *t, unsigned *next)
 {
-	eci_tunnel_say(c->tunnel, 30, "%s: %s", c->tunnel->to.host, strerror(error));
-	c->refused = true;
-	open_to(c, "accept", NULL, (int)c->number); /* to reset it */
+	int fd = -1;
+	while (*next < t->ntargets && fd < 0) {
+		fd = socket(t->targets[*next].sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		*next += fd < 0;
+	}
+	return fd;
+}
+
+/* The next one's in the place of what did not lead there. */
+static bool go_on(struct eci_conn *c)
+{
+	int fd = next_socket(c->tunnel, &c->target);
+	if (fd < 0)
+		return false;
+	(void)close(c->pump.in);
+	hold(c, fd);
+	return true;
+}
+
+static void on_connected(struct ev_loop *loop, ev_io *w, int events);
+
+/* To our end, at each of its addresses in turn, all within the limit. The socket of the next one is there. */
+static void connect_here(struct eci_conn *c)
+{
+	struct ectx_tunnel *t = c->tunnel;
+	int error;
+	do {
+		const struct eci_sock_address *a = &t->targets[c->target++];
+		error = connect(c->pump.in, (const struct sockaddr *)&a->sa, a->len) ? errno : 0;
+	} while (error && error != EINPROGRESS && go_on(c));
+	if (!error) {
+		open_to(c, "accept", NULL, (int)c->number);
+	} else if (error == EINPROGRESS) {
+		ev_now_update(t->mesh->loop); /* it may have slept */
+		ev_io_set(&c->hand, c->pump.in, EV_WRITE);
+		ev_set_cb(&c->hand, on_connected);
+		ev_io_start(t->mesh->loop, &c->hand);
+		ev_timer_start(t->mesh->loop, &c->limit);
+		eci_mesh_wake(t->mesh);
+	} else {
+		local_failed(c, error);
+	}
 }
 
 static void on_connected(struct ev_loop *loop, ev_io *w, int events)
@@ -196,30 +253,30 @@ static void on_connected(struct ev_loop *loop, ev_io *w, int events)
 	int error = 0;
 	socklen_t n = sizeof error;
 	stop(c);
-	if (getsockopt(c->pump.in, SOL_SOCKET, SO_ERROR, &error, &n) || error)
-		local_failed(c, error ? error : errno);
-	else
+	if (getsockopt(c->pump.in, SOL_SOCKET, SO_ERROR, &error, &n))
+		error = errno;
+	if (!error)
 		open_to(c, "accept", NULL, (int)c->number);
+	else if (go_on(c))
+		connect_here(c);
+	else
+		local_failed(c, error);
 }
 
 void eci_conn_remote(struct ectx_tunnel *t, uint64_t number)
 {
-	const struct eci_sock_address *a = &t->target;
-	int fd = t->nconns < ECI_TUNNEL_CONNS_MAX
-			 ? socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
-			 : -1;
+	unsigned target = 0;
+	bool full = t->nconns == ECI_TUNNEL_CONNS_MAX;
+	int fd = full ? -1 : next_socket(t, &target), error = errno;
 	struct eci_conn *c = fd < 0 ? NULL : conn_new(t, fd);
-	if (!c)
-		return; /* the exit closes it after a while */
-	c->number = number;
-	if (connect(fd, (const struct sockaddr *)&a->sa, a->len) == 0) {
-		open_to(c, "accept", NULL, (int)number);
-	} else if (errno == EINPROGRESS) {
-		ev_io_set(&c->hand, fd, EV_WRITE);
-		ev_set_cb(&c->hand, on_connected);
-		ev_io_start(t->mesh->loop, &c->hand);
-		ev_timer_start(t->mesh->loop, &c->limit);
-	} else {
-		local_failed(c, errno);
+	if (!c) { /* the exit closes it after a while */
+		eci_tunnel_say(t, 30, "a connection was not taken: %s",
+			       full     ? "there are as many as a tunnel has"
+			       : fd < 0 ? strerror(error)
+					: "no memory");
+		return;
 	}
+	c->number = number;
+	c->target = target;
+	connect_here(c);
 }

@@ -28,7 +28,7 @@ static void set_fail(struct eci_fail *fail, enum ectx_code code, const char *wha
 
 static_assert(ECI_SUN_PATH_MAX < sizeof((struct sockaddr_un *)0)->sun_path, "eci_address_parse() takes no longer one");
 
-static int unix_address(struct eci_sock_address *a, const char *path)
+static void unix_address(struct eci_sock_address *a, const char *path)
 {
 	struct sockaddr_un *u = (struct sockaddr_un *)&a->sa;
 	size_t n = strlen(path);
@@ -37,29 +37,39 @@ static int unix_address(struct eci_sock_address *a, const char *path)
 	a->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (path[0] != '@'));
 	if (path[0] == '@')
 		u->sun_path[0] = 0;
-	return 0;
 }
 
-static int tcp_address(struct eci_sock_address *a, const char *host, int port, bool listen, struct eci_fail *fail)
+/* Who listens at a name does so at one of its addresses, and most clients mean version 4. */
+static unsigned tcp_addresses(struct eci_sock_address *out, unsigned most, const struct eci_address *a, bool listen,
+			      struct eci_fail *fail)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | (listen ? AI_PASSIVE : 0)};
 	struct addrinfo *list = NULL;
 	char text[12];
-	(void)snprintf(text, sizeof text, "%d", port);
-	int r = getaddrinfo(*host ? host : "127.0.0.1", text, &hints, &list);
+	unsigned n = 0;
+	(void)snprintf(text, sizeof text, "%d", a->port);
+	int r = getaddrinfo(*a->host ? a->host : "127.0.0.1", text, &hints, &list);
 	if (r) {
-		set_fail(fail, ECTX_E_BAD_ARGUMENT, host, gai_strerror(r));
-		return -1;
+		set_fail(fail, ECTX_E_BAD_ARGUMENT, a->host, gai_strerror(r));
+		return 0;
 	}
-	memcpy(&a->sa, list->ai_addr, list->ai_addrlen);
-	a->len = list->ai_addrlen;
+	for (int four = listen; four >= 0 && !(listen && n); four--)
+		for (struct addrinfo *x = list; x && n < most; x = x->ai_next)
+			if (!four || x->ai_family == AF_INET) {
+				memcpy(&out[n].sa, x->ai_addr, x->ai_addrlen);
+				out[n++].len = x->ai_addrlen;
+			}
 	freeaddrinfo(list);
-	return 0;
+	return n;
 }
 
-int eci_sock_address(struct eci_sock_address *out, const struct eci_address *a, bool listen, struct eci_fail *fail)
+unsigned eci_sock_addresses(struct eci_sock_address *out, unsigned most, const struct eci_address *a, bool listen,
+			    struct eci_fail *fail)
 {
-	return a->port < 0 ? unix_address(out, a->host) : tcp_address(out, a->host, a->port, listen, fail);
+	if (a->port >= 0)
+		return tcp_addresses(out, most, a, listen, fail);
+	unix_address(out, a->host);
+	return 1;
 }
 
 int eci_listen_parse(struct eci_address *a, const char *text, struct eci_fail *fail)
@@ -111,7 +121,7 @@ int eci_listen_here(struct ectx_tunnel *t, const char *text, struct eci_fail *fa
 {
 	struct eci_sock_address a = {0};
 	int on = 1;
-	if (eci_listen_parse(&t->at, text, fail) || eci_sock_address(&a, &t->at, true, fail))
+	if (eci_listen_parse(&t->at, text, fail) || !eci_sock_addresses(&a, 1, &t->at, true, fail))
 		return -1;
 	bool file = t->at.port < 0 && t->at.host[0] != '@';
 	if (file)
@@ -167,6 +177,7 @@ static void no_more(struct ectx_tunnel *t, const char *why)
 	eci_tunnel_listen(t, false);
 	if (full)
 		return;
+	ev_timer_stop(t->mesh->loop, &t->again);
 	ev_timer_set(&t->again, ECI_TUNNEL_AGAIN_S, 0.);
 	ev_timer_start(t->mesh->loop, &t->again);
 }

@@ -17,6 +17,7 @@ static void ask_again(struct ectx_tunnel *t, const char *why)
 {
 	eci_tunnel_say(t, 30, "%s does not listen any more (%s): asking again in %.0f s", ectx_context_name(t->exit),
 		       why, t->pause);
+	ev_now_update(t->mesh->loop); /* it may have slept */
 	ev_timer_set(&t->again, t->pause, 0.);
 	t->pause = t->pause * 2 < ECI_TUNNEL_PAUSE_S ? t->pause * 2 : ECI_TUNNEL_PAUSE_S;
 	ev_timer_start(t->mesh->loop, &t->again);
@@ -49,16 +50,28 @@ static void on_unheard(void *arg, const struct eci_answer *a)
 
 static const struct eci_stream_ops remote_ops = {.data = on_came, .dead = on_unheard, .calls = true};
 
+/* The stream of an answer. It may have been lost since, and nobody told. */
+static bool take(struct ectx_tunnel *t, struct ectx_future *f)
+{
+	t->events = eci_open_take(f);
+	if (eci_stream_handle(t->events))
+		return true;
+	eci_stream_free(t->events, NULL, NULL, eci_now_ms());
+	t->events = NULL;
+	return false;
+}
+
 static void listen_done(struct ectx_future *f)
 {
 	struct ectx_tunnel *t = f->user;
 	if (!t->first_known)
 		return; /* ectx_tunnel_open() waits for it */
 	t->opening = NULL;
-	if (f->error.status == ECTX_OK) {
-		t->events = eci_open_take(f);
+	if (f->error.status == ECTX_OK && take(t, f)) {
 		t->pause = ECI_TUNNEL_AGAIN_S;
 		eci_tunnel_say(t, 20, "%s listens again", ectx_context_name(t->exit));
+	} else if (f->error.status == ECTX_OK) {
+		ask_again(t, "lost");
 	} else {
 		ask_again(t, f->error.saw[0] ? f->error.saw : ectx_code_name(f->error.code));
 	}
@@ -103,7 +116,8 @@ int eci_listen_there(struct ectx_tunnel *t, const char *text, long timeout_ms, e
 		free(t->at.host);
 		t->at.host = strdup("127.0.0.1");
 	}
-	if (!t->at.host || eci_sock_address(&t->target, &t->to, false, fail))
+	t->ntargets = t->at.host ? eci_sock_addresses(t->targets, ECI_TUNNEL_TARGETS_MAX, &t->to, false, fail) : 0;
+	if (!t->ntargets)
 		return -1;
 	eci_lock(t->mesh);
 	struct ectx_future *f =
@@ -115,9 +129,11 @@ int eci_listen_there(struct ectx_tunnel *t, const char *text, long timeout_ms, e
 	eci_lock(t->mesh);
 	bool good = f->error.status == ECTX_OK;
 	if (good) {
-		t->events = eci_open_take(f);
+		bool lives = take(t, f);
 		t->address = address_there(t, eci_open_text(f));
 		t->first_known = true;
+		if (!lives)
+			ask_again(t, "lost");
 	} else {
 		*err = f->error;
 		f->error.detail = NULL;

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #define ECI_TUNNEL_CONNS_MAX 4096u /* at once, as many as a context has streams; more wait in the kernel */
+#define ECI_TUNNEL_TARGETS_MAX 8u  /* addresses of one name that are tried */
 #define ECI_TUNNEL_OPEN_MS 60000   /* for connecting to the exit, and from there */
 #define ECI_TUNNEL_SOCKS_S 20.     /* for a client to say where to */
 #define ECI_TUNNEL_SOCKS_TEXT 255u /* bytes of a user or a password: RFC 1929 has one for their number */
@@ -30,6 +31,7 @@ struct eci_conn {
 	struct eci_socks *socks;     /* until it is connected */
 	struct ectx_future *opening; /* until it is open */
 	uint64_t number;             /* of a remote listener's connection */
+	unsigned target;             /* which of the tunnel's targets is tried next */
 	bool refused;                /* the local side could not be connected */
 };
 
@@ -48,7 +50,8 @@ struct ectx_tunnel {
 	bool full; /* does not accept until a connection ends */
 	/* remote */
 	struct eci_address at;
-	struct eci_sock_address target;
+	struct eci_sock_address targets[ECI_TUNNEL_TARGETS_MAX]; /* what `to` was when it began */
+	unsigned ntargets;
 	struct ectx_future *opening;
 	struct eci_stream *events;
 	ev_timer again;
@@ -67,7 +70,10 @@ void eci_tunnel_say(struct ectx_tunnel *t, int level, const char *fmt, ...) __at
 void eci_tunnel_free(struct ectx_tunnel *t);
 
 /* ---- listening here ---- */
-int eci_sock_address(struct eci_sock_address *out, const struct eci_address *a, bool listen, struct eci_fail *fail);
+/* What a means on this machine: its addresses, up to `most`, those to listen at with version 4 first. How many, or 0
+ * with *fail. Asks the resolver, so it may block. */
+unsigned eci_sock_addresses(struct eci_sock_address *out, unsigned most, const struct eci_address *a, bool listen,
+			    struct eci_fail *fail);
 int eci_listen_parse(struct eci_address *a, const char *text, struct eci_fail *fail); /* "[HOST:]PORT" too */
 /* Sets t->fd and t->address; nobody is accepted before _begin(). No lock. 0, or -1 with *fail. */
 int eci_listen_here(struct ectx_tunnel *t, const char *text, struct eci_fail *fail);

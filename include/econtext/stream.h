@@ -59,8 +59,10 @@ enum ectx_tunnel_kind {
 /* Zero-initialise it and set what is wanted. */
 typedef struct ectx_tunnel_options {
 	enum ectx_tunnel_kind kind;
-	const char *listen;          /* "[HOST:]PORT" or "unix:PATH"; no host: loopback; port 0: any */
-	const char *connect;         /* an ADDRESS; not for SOCKS. REMOTE: of here, resolved now */
+	const char *listen;          /* "[HOST:]PORT" or "unix:PATH"; no host: loopback; port 0: any. Here a HOST that
+					has several addresses is its first of version 4, if any */
+	const char *connect;         /* an ADDRESS; not for SOCKS. REMOTE: of here, resolved now; its first 8
+					addresses are tried in order, for each connection, 20 s in all */
 	const char *user, *password; /* SOCKS: demand these (RFC 1929: 255 bytes each; password NULL: an empty one);
 					user NULL: anybody who can connect */
 } ectx_tunnel_options;

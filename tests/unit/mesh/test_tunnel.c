@@ -3,6 +3,7 @@
 #include "mesh/tunnel.h"
 #include "mesh_support.h"
 
+#include <netinet/in.h>
 #include <sys/un.h>
 
 /* The timer's time has come. The lock is held. */
@@ -99,6 +100,134 @@ Test(tunnel, a_silent_client)
 	char byte;
 	cr_expect(read(fd, &byte, 1) == 0, "it is closed");
 	(void)close(fd);
+	ectx_tunnel_close(t);
+	world_close(&w);
+}
+
+/* ---- our end of a remote tunnel ---- */
+
+static struct sockaddr_un un(const struct world *w, const char *name)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	(void)snprintf(a.sun_path, sizeof a.sun_path, "%s/%s", w->dir, name);
+	return a;
+}
+
+/* From "there" at the exit to "here". */
+static ectx_tunnel *remote(const struct world *w)
+{
+	char at[128], to[128];
+	ectx_error err = {0};
+	(void)snprintf(at, sizeof at, "unix:%s", un(w, "there").sun_path);
+	(void)snprintf(to, sizeof to, "unix:%s", un(w, "here").sun_path);
+	ectx_tunnel_options o = {.kind = ECTX_TUNNEL_REMOTE, .listen = at, .connect = to};
+	ectx_tunnel *t = ectx_tunnel_open(get(w->mesh, "d"), &o, WITHIN, &err);
+	cr_assert(t, "%s", err.saw);
+	return t;
+}
+
+static int dial_there(const struct world *w)
+{
+	struct sockaddr_un a = un(w, "there");
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	cr_assert(connect(fd, (struct sockaddr *)&a, sizeof a) == 0);
+	return fd;
+}
+
+static struct sockaddr_in loopback(void)
+{
+	return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+/* A port that is bound, and with a backlog listens. */
+static int bound(struct sockaddr_in *a, int backlog)
+{
+	socklen_t n = sizeof *a;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	*a = loopback();
+	cr_assert(bind(fd, (struct sockaddr *)a, n) == 0 && getsockname(fd, (struct sockaddr *)a, &n) == 0);
+	cr_assert(backlog < 0 || listen(fd, backlog) == 0);
+	return fd;
+}
+
+static struct eci_sock_address address(const struct sockaddr_in *a)
+{
+	struct eci_sock_address x = {.len = sizeof *a};
+	memcpy(&x.sa, a, sizeof *a);
+	return x;
+}
+
+/* A name has several addresses: one refuses, one is of a family that there is not here, the last is where it listens.
+ */
+Test(tunnel, each_address_is_tried)
+{
+	struct world w = world_open();
+	struct sockaddr_un here = un(&w, "here");
+	struct sockaddr_in refuses;
+	int server = socket(AF_UNIX, SOCK_STREAM, 0), none = bound(&refuses, -1);
+	cr_assert(bind(server, (struct sockaddr *)&here, sizeof here) == 0 && listen(server, 4) == 0);
+	ectx_tunnel *t = remote(&w);
+	eci_lock(w.mesh);
+	cr_assert(t->ntargets == 1);
+	t->targets[3] = t->targets[0];
+	t->targets[0] = t->targets[2] = address(&refuses);
+	t->targets[1] = (struct eci_sock_address){.sa.ss_family = AF_MAX, .len = sizeof refuses};
+	t->ntargets = 4;
+	eci_unlock(w.mesh);
+	int client = dial_there(&w), came = accept(server, NULL, NULL);
+	char byte = 0;
+	cr_assert(came >= 0 && write(client, "x", 1) == 1 && read(came, &byte, 1) == 1 && byte == 'x');
+	(void)close(came);
+	cr_expect(read(client, &byte, 1) == 0);
+	(void)close(client);
+	eci_lock(w.mesh);
+	t->ntargets = 3; /* and where none is left, it is said */
+	eci_unlock(w.mesh);
+	client = dial_there(&w);
+	says(w.mesh, "Connection refused");
+	(void)close(client);
+	(void)close(none);
+	(void)close(server);
+	ectx_tunnel_close(t);
+	world_close(&w);
+}
+
+/* What does not answer is given up after 20 s, and that is said. */
+Test(tunnel, an_end_that_does_not_answer)
+{
+	struct world w = world_open();
+	struct sockaddr_in a;
+	int server = bound(&a, 0), fillers[8];
+	for (size_t i = 0; i < sizeof fillers / sizeof *fillers; i++) { /* its backlog is full: it takes no more */
+		fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)connect(fillers[i], (struct sockaddr *)&a, sizeof a);
+	}
+	ectx_tunnel *t = remote(&w);
+	eci_lock(w.mesh);
+	t->targets[0] = address(&a);
+	eci_unlock(w.mesh);
+	int client = dial_there(&w);
+	struct timespec from = now();
+	for (bool armed = false; !armed;) {
+		nap_ms(1);
+		eci_lock(w.mesh);
+		armed = t->conns && ev_is_active(&t->conns->limit);
+		if (armed) {
+			double rest = ev_timer_remaining(w.mesh->loop, &t->conns->limit);
+			double late = (double)ms_since(&from) / 1000. + .01;
+			cr_expect(rest <= 20.01 && rest + late >= 20., "%f s", rest);
+			fires(w.mesh, &t->conns->limit);
+		}
+		eci_unlock(w.mesh);
+		cr_assert(ms_since(&from) < WITHIN);
+	}
+	says(w.mesh, "Connection timed out");
+	char byte;
+	cr_expect(read(client, &byte, 1) <= 0, "it is reset");
+	(void)close(client);
+	for (size_t i = 0; i < sizeof fillers / sizeof *fillers; i++)
+		(void)close(fillers[i]);
+	(void)close(server);
 	ectx_tunnel_close(t);
 	world_close(&w);
 }
