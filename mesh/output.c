@@ -181,7 +181,9 @@ long ectx_future_write(ectx_future *f, const void *p, size_t n, long timeout_ms)
 {
 	long taken = -1;
 	eci_lock(f->mesh);
-	if (f->input && n) {
+	if (f->input && !n) {
+		taken = f->state == ECI_OP_DONE ? -1 : 0;
+	} else if (f->input) {
 		size_t room = eci_future_wait_room(f, timeout_ms);
 		taken = write_some(f, p, n < room ? n : room);
 	}

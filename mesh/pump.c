@@ -70,16 +70,6 @@ static void maybe_over(struct eci_pump *p)
 
 /* ---- in: descriptor to stream ---- */
 
-static void in_ended(struct eci_pump *p)
-{
-	p->in_over = true;
-	watch(p, &p->rd, false);
-	(void)eci_stream_end(p->stream, eci_now_ms());
-	if (!p->socket)
-		close_fd(p, &p->in);
-	maybe_over(p);
-}
-
 /* When it is closed its peer sees a reset, and not an end that looks like one. */
 static void to_reset(struct eci_pump *p)
 {
@@ -94,6 +84,19 @@ static void failed(struct eci_pump *p, const char *text)
 	eci_stream_free(p->stream, "reset", text, eci_now_ms());
 	p->stream = NULL;
 	over(p, text);
+}
+
+static void in_ended(struct eci_pump *p)
+{
+	p->in_over = true;
+	watch(p, &p->rd, false);
+	if (eci_stream_end(p->stream, eci_now_ms())) {
+		failed(p, "no memory");
+		return;
+	}
+	if (!p->socket)
+		close_fd(p, &p->in);
+	maybe_over(p);
 }
 
 /* A descriptor of ours: doing says what was done with it. */

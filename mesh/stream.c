@@ -27,6 +27,15 @@ static void die(ectx_stream *x, const char *why)
 	(void)pthread_cond_signal(&x->writable);
 }
 
+/* What could not be queued is missing: the other end is not to take the rest for all. Without a way it is told of a
+ * loss anyway. */
+static bool queued(ectx_stream *x, int r)
+{
+	if (r && r != -3)
+		eci_stream_fail(x->s, "reset", "no memory");
+	return r == 0;
+}
+
 static void on_data(void *arg, const uint8_t *p, size_t n)
 {
 	ectx_stream *x = arg;
@@ -49,7 +58,7 @@ static void on_room(void *arg)
 {
 	ectx_stream *x = arg;
 	if (x->ended) /* before the other end said where to */
-		(void)eci_stream_end(x->s, eci_now_ms());
+		(void)queued(x, eci_stream_end(x->s, eci_now_ms()));
 	(void)pthread_cond_signal(&x->writable);
 	if (x->has_room)
 		x->has_room(x);
@@ -113,7 +122,7 @@ long ectx_stream_write(ectx_stream *x, const void *p, size_t n, long timeout_ms)
 	else if (x->dead || (!x->s && !x->waits))
 		error = ECONNRESET;
 	n = n < room ? n : room;
-	if (room && eci_stream_send(x->s, p, n, eci_now_ms())) {
+	if (room && !queued(x, eci_stream_send(x->s, p, n, eci_now_ms()))) {
 		room = 0;
 		error = ECONNRESET;
 	}
@@ -129,7 +138,7 @@ void ectx_stream_end(ectx_stream *x)
 	eci_lock(x->mesh);
 	x->ended = true;
 	if (x->s && eci_stream_far(x->s)) /* else on_room() does it */
-		(void)eci_stream_end(x->s, eci_now_ms());
+		(void)queued(x, eci_stream_end(x->s, eci_now_ms()));
 	(void)pthread_cond_signal(&x->writable);
 	eci_unlock(x->mesh);
 }

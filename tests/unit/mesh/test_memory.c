@@ -7,7 +7,9 @@
 #include "mesh/channel.h"
 #include "mesh/copy.h"
 #include "mesh_support.h"
+#include <netinet/in.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 
 static atomic_long countdown = -1, failures;
 static atomic_bool no_calloc;
@@ -150,6 +152,7 @@ Test(memory, an_end_is_told_without_memory)
 	const char *argv[] = {"sh", "-c", "exec cat", NULL};
 	ectx_future *f = ectx_exec_start(get(w.mesh, "d"), &(ectx_exec){.argv = argv, .input = true}, WITHIN);
 	cr_assert(ectx_future_write(f, "x\n", 2, WITHIN) == 2);
+	cr_expect(ectx_future_write(f, "", 0, WITHIN) == 0, "it runs");
 	ectx_future_set_user(f, &w);
 	atomic_store(&no_calloc, true);
 	ectx_future_end_input(f);
@@ -160,6 +163,7 @@ Test(memory, an_end_is_told_without_memory)
 	for (ectx_event *e; (e = ectx_event_next(w.mesh, 0)) != NULL; ectx_event_free(e))
 		told |= e->kind == ECTX_EVENT_DONE && e->future == f;
 	cr_expect(told);
+	cr_expect(ectx_future_write(f, "", 0, WITHIN) == -1, "it does not");
 	ectx_future_free(f);
 	world_close(&w);
 }
@@ -197,6 +201,82 @@ Test(memory, input_that_cannot_be_sent)
 	ectx_future_end_input(f);
 	cr_expect(ectx_future_wait(f, WITHIN) && ectx_future_error(f)->code == ECTX_E_NO_MEMORY);
 	ectx_future_free(f);
+	world_close(&w);
+}
+
+/* A socket that listens, and what to connect to. */
+static int listening(char to[40])
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof a;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	cr_assert(bind(fd, (struct sockaddr *)&a, n) == 0 && listen(fd, 1) == 0 &&
+		  getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+	(void)snprintf(to, 40, "127.0.0.1:%u", (unsigned)ntohs(a.sin_port));
+	return fd;
+}
+
+/* Whether what came there, which was something, ended by a reset. */
+static bool is_reset(int fd)
+{
+	char buf[64];
+	ssize_t n;
+	while ((n = read(fd, buf, sizeof buf)) > 0)
+		;
+	(void)close(fd);
+	return n < 0;
+}
+
+/* Of a stream bytes or its end cannot be sent: the other end is not to take what came for all. */
+Test(memory, a_stream_that_cannot_be_sent)
+{
+	struct world w = world_open();
+	char to[40];
+	ectx_error err = {0};
+	ectx_context *d = get(w.mesh, "d");
+	for (int bytes = 0; bytes < 2; bytes++) {
+		ectx_stream *x = NULL;
+		int server = listening(to);
+		cr_assert(ectx_stream_open(d, to, WITHIN, &x, &err) == ECTX_OK, "%s", err.saw);
+		int end = accept(server, NULL, NULL);
+		cr_assert(ectx_stream_write(x, "x\n", 2, WITHIN) == 2);
+		nap_ms(200); /* nobody else wants any then */
+		atomic_store(&countdown, 0);
+		if (bytes)
+			cr_expect(ectx_stream_write(x, "y\n", 2, 0) == -1);
+		ectx_stream_end(x);
+		atomic_store(&countdown, -1);
+		cr_expect(is_reset(end), "it was taken for whole");
+		cr_expect_str_eq(ectx_stream_why(x), "no memory");
+		ectx_stream_free(x);
+		(void)close(server);
+	}
+	world_close(&w);
+}
+
+/* Nor what a descriptor had. */
+Test(memory, a_splice_whose_end_cannot_be_sent)
+{
+	struct world w = world_open();
+	char to[40], c;
+	int server = listening(to), ends[2];
+	long before = atomic_load(&failures);
+	cr_assert(pipe(ends) == 0);
+	ectx_future *f = ectx_splice_start(get(w.mesh, "d"), to, ends[0], 1, WITHIN);
+	int end = accept(server, NULL, NULL);
+	cr_assert(write(ends[1], "x", 1) == 1 && read(end, &c, 1) == 1);
+	nap_ms(200);
+	atomic_store(&countdown, 0);
+	(void)close(ends[1]);
+	for (int i = 0; i < WITHIN && atomic_load(&failures) == before; i++)
+		nap_ms(1);
+	atomic_store(&countdown, -1);
+	cr_expect(atomic_load(&failures) == before + 1);
+	cr_expect(is_reset(end), "it was taken for whole");
+	cr_expect(ectx_future_wait(f, WITHIN) && ectx_future_error(f)->status != ECTX_OK);
+	ectx_future_free(f);
+	(void)close(server);
+	(void)close(ends[0]);
 	world_close(&w);
 }
 
