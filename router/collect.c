@@ -4,11 +4,12 @@
  * context or the group the fragments were sent to. A fragment with another handle or reply_to than the collection under
  * way means that its sender gave up on it: it is thrown away and the fragment starts anew.
  *
- * Limits: 64 MiB a message, 128 MiB together, 32 sources. Past one, the collection's bytes are freed, its sender gets
- * one dead notice, and a mark without bytes stays until the last fragment: without the mark, the rest of the message
- * would look like a new one. The same mark stands for a message whose handle is closed to its sender, which is refused
- * at its first fragment and not after 64 MiB. Marks are bounded too; a subtree that needs more of them than that loses
- * the oldest, and harms its own messages only.
+ * Limits: 64 MiB a message, 128 MiB together, 32 sources (a master asks many at once, and has more). Past one, the
+ * collection's bytes are freed, its sender gets one dead notice, the slot that it was an answer for ends, and a mark
+ * without bytes stays until the last fragment: without the mark, the rest of the message would look like a new one. The
+ * same mark stands for a message whose handle is closed to its sender, which is refused at its first fragment and not
+ * after 64 MiB. Marks are bounded too; a subtree that needs more of them than that loses the oldest, and harms its own
+ * messages only.
  *
  * Bytes are collected in one growing buffer, since the reader wants them contiguous in the end. */
 #include "router/internal.h"
@@ -35,7 +36,19 @@ static void discard(struct eci_router *r, struct eci_collect **p)
 	eci_mem_free(c);
 }
 
-/* Keeps the mark, frees the bytes, tells the sender. */
+static uint32_t sources_max(const struct eci_router *r)
+{
+	return ECI_MASTER_TOO && r->master ? ECI_COLLECT_SOURCES_MASTER : ECI_COLLECT_SOURCES;
+}
+
+/* Who asked is told by a notice; who waits here, as it is an answer to him, by the end of his slot. */
+static void refuse(struct eci_router *r, const struct eci_frame *f, const char *reason, const char *evidence)
+{
+	eci_router_dead(r, f, reason, evidence, r->now);
+	eci_slot_refuse(r, f, reason);
+}
+
+/* Keeps the mark, frees the bytes, tells who is concerned. */
 static void give_up(struct eci_router *r, struct eci_collect *c, const struct eci_frame *f, const char *reason)
 {
 	r->collect_bytes -= eci_buf_len(&c->body);
@@ -50,7 +63,7 @@ static void give_up(struct eci_router *r, struct eci_collect *c, const struct ec
 				oldest = p;
 		discard(r, oldest);
 	}
-	eci_router_dead(r, f, reason, "", r->now);
+	refuse(r, f, reason, "");
 }
 
 static void add(struct eci_router *r, struct eci_collect *c, const struct eci_frame *f)
@@ -68,7 +81,7 @@ static void start(struct eci_router *r, enum eci_origin from, const struct eci_l
 {
 	struct eci_collect *c = eci_mem_alloc(sizeof *c);
 	if (!c) {
-		eci_router_dead(r, f, "busy", "no memory", r->now);
+		refuse(r, f, "busy", "no memory");
 		return;
 	}
 	*c = (struct eci_collect){.next = r->collects, .src = f->src, .dst = f->dst, .handle = f->handle};
@@ -81,7 +94,7 @@ static void start(struct eci_router *r, enum eci_origin from, const struct eci_l
 		reason = "bad-body"; /* checked by its body, which is not there yet and never this long */
 	if (reason)
 		give_up(r, c, f, reason);
-	else if (r->ncollect > ECI_COLLECT_SOURCES)
+	else if (r->ncollect > sources_max(r))
 		give_up(r, c, f, "too-big");
 	else
 		add(r, c, f);

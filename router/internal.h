@@ -115,7 +115,8 @@ void eci_collect_forget(struct eci_router *r, const struct eci_link *l); /* NULL
 struct eci_slot *eci_slot_find(const struct eci_router *r, uint32_t handle);
 void eci_slot_take(struct eci_router *r, enum eci_origin from, struct eci_link *l, const struct eci_frame *f);
 void eci_slot_fail(struct eci_router *r, const struct eci_interval *v, uint32_t n, uint32_t at, const char *reason,
-		   const char *evidence); /* n 0: all */
+		   const char *evidence);                                                  /* n 0: all */
+void eci_slot_refuse(struct eci_router *r, const struct eci_frame *f, const char *reason); /* f, its answer, is lost */
 void eci_slot_free_all(struct eci_router *r);
 
 /* ---- stream.c ---- */

@@ -24,6 +24,7 @@
 #define ECI_MESSAGE_MAX (64u * 1024u * 1024u)
 #define ECI_COLLECT_MAX (128u * 1024u * 1024u)
 #define ECI_COLLECT_SOURCES 32u
+#define ECI_COLLECT_SOURCES_MASTER 4096u /* whom it asked at once: what they say together COLLECT_MAX bounds */
 #define ECI_HELLO_MAX 256u
 
 struct eci_interval {

@@ -131,6 +131,14 @@ void eci_slot_fail(struct eci_router *r, const struct eci_interval *v, uint32_t 
 		end(r, r->doomed, &a);
 }
 
+void eci_slot_refuse(struct eci_router *r, const struct eci_frame *f, const char *reason)
+{
+	struct eci_slot *s = eci_slot_find(r, f->handle);
+	struct eci_answer a = {.dead = true, .reason = reason, .at = r->id, .evidence = ""};
+	if (s && s->respondent == f->src)
+		end(r, s, &a);
+}
+
 void eci_router_fail(struct eci_router *r, uint32_t lo, uint32_t hi, uint32_t at, const char *evidence, uint64_t now_ms)
 {
 	struct eci_interval v = {lo, hi};

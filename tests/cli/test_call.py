@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 
-from support import Case, HERE
+from support import Case, HERE, LIMIT
 
 CLOCK = r'\d\d:\d\d:\d\d '
 
@@ -151,6 +151,24 @@ $''')
         for run in runs:
             out, err = run.communicate(timeout=60)
             self.assertEqual((run.returncode, out.count(b': 1\n')), (0, 8), err)
+
+    def test_many_large_answers_at_once(self):
+        """More than the 32 sources that an agent collects from: each has its answer."""
+        folder = self.path('begun')
+        os.mkdir(folder)
+        self.topology('econtext: 1\ndefaults: {timeout: {idle: 5m, boot: 5m}}\nnodes:\n  m[1-40]: {local: {}}\n')
+        self.write('large.py', """
+import os, time
+def text(folder, count, size):
+    open(os.path.join(folder, str(os.getpid())), 'w').close()
+    end = time.time() + 100
+    while len(os.listdir(folder)) < count and time.time() < end:
+        time.sleep(0.01)
+    return 'x' * size
+""")
+        run = self.start('call', '-w', 'm[1-40]', '-f', '64', '-u', '200', './large.py:text', folder, '40', '1000000')
+        out, err = run.communicate(timeout=5 * LIMIT)
+        self.assertEqual((run.returncode, sorted(map(len, out.split()))), (0, sorted(40 * [1000002] + 9 * [3] + 31 * [4])), err)
 
     def test_stats(self):
         self.ends(0, 'call', '-w', 'n1', '--stats', 'stats.json', './prog.py:same')

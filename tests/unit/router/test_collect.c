@@ -2,6 +2,7 @@
 #include "router_support.h"
 #include "tests/support/random.h"
 
+extern long eci_test_fail_after;
 static uint8_t zeros[ECI_BULK_BODY_MAX];
 
 static void more(struct world *w, struct eci_link *l, uint32_t src, uint32_t handle, uint32_t reply_to, size_t n)
@@ -211,6 +212,49 @@ Test(collect, thirty_two_sources)
 	more(w, w->up, 2000, ECI_H_CALL, 301, 10);
 	last(w, w->up, 2000, ECI_H_CALL, 301, 10);
 	cr_assert(w->delivered == 2 && w->last.len == 20);
+	world_free(w);
+}
+
+/* An answer asks nobody to answer, but who waits for it is here: its slot ends, if it was its respondent's. */
+Test(collect, an_answer_that_is_given_up_ends_its_slot)
+{
+	struct world *w = world_relay();
+	struct answer a = {0}, other = {0};
+	uint32_t s = eci_slot_open(w->r, 2000, ECI_SLOT_ONCE, on_answer, &a);
+	uint32_t t = eci_slot_open(w->r, 2001, ECI_SLOT_MANY, on_answer, &other);
+	for (uint32_t i = 0; i < ECI_COLLECT_SOURCES; i++)
+		more(w, w->up, 1000 + i, ECI_H_CALL, 300, 10);
+	more(w, w->up, 2002, t, 0, 10);
+	more(w, w->up, 2000, s, 0, 10);
+	cr_assert(a.times == 1 && a.dead && a.at == ME && !other.times);
+	cr_expect_str_eq(a.reason, "too-big");
+	last(w, w->up, 2000, s, 0, 10);
+	cr_expect(a.times == 1 && w->r->ndropping == 1);
+	more(w, w->up, 2001, t, 0, 10);
+	cr_expect(other.times == 1 && other.dead && !eci_slot_find(w->r, t));
+	s = eci_slot_open(w->r, 2003, ECI_SLOT_ONCE, on_answer, &a);
+	eci_test_fail_after = 0;
+	more(w, w->up, 2003, s, 0, 10);
+	cr_assert_eq(eci_test_fail_after, -1, "an allocation failed");
+	cr_expect_eq(a.times, 2);
+	cr_expect_str_eq(a.reason, "busy");
+	world_free(w);
+}
+
+/* Its answers are those to its own questions, of which it may ask many hosts one. */
+Test(collect, a_masters_four_thousand_and_ninety_six_sources)
+{
+	struct world *w = world_master();
+	struct answer a = {0};
+	cr_assert_eq(eci_router_grant(w->r, 72, 100000, 2 * ECI_COLLECT_SOURCES_MASTER, 0, w->now), 0);
+	for (uint32_t i = 0; i < ECI_COLLECT_SOURCES_MASTER; i++)
+		more(w, w->kid[0], 100000 + i, 5000, 0, 1);
+	cr_assert_eq(w->r->ncollect, ECI_COLLECT_SOURCES_MASTER);
+	uint32_t past = 100000 + ECI_COLLECT_SOURCES_MASTER,
+		 s = eci_slot_open(w->r, past, ECI_SLOT_ONCE, on_answer, &a);
+	more(w, w->kid[0], past, s, 0, 1);
+	cr_assert(a.times == 1 && a.dead && w->r->ncollect == ECI_COLLECT_SOURCES_MASTER);
+	cr_expect_str_eq(a.reason, "too-big");
 	world_free(w);
 }
 

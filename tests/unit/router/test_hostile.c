@@ -26,7 +26,7 @@ static void check(struct world *w)
 		cr_assert_leq(l->niv, ECI_INTERVALS_MAX);
 	}
 	cr_assert_leq(w->r->collect_bytes, ECI_COLLECT_MAX);
-	cr_assert_leq(w->r->ncollect, ECI_COLLECT_SOURCES);
+	cr_assert_leq(w->r->ncollect, w->up ? ECI_COLLECT_SOURCES : ECI_COLLECT_SOURCES_MASTER);
 }
 
 /* Feeds in pieces of random size, each in an allocation of its own so that a read past the end is seen. */
