@@ -325,8 +325,11 @@ static bool ask(struct eci_modcache *m, struct waiting *w, const struct eci_fram
 
 static bool wait_for(struct eci_modcache *m, const struct eci_frame *f, const char *name, size_t n)
 {
-	struct waiting *first = m->waiting, *w = eci_mem_alloc(sizeof *w + n);
-	if (!w)
+	struct waiting *first = m->waiting, *w;
+	uint32_t waits = 0;
+	for (w = first; w; w = w->next)
+		waits += w->f.src == f->src;
+	if (waits >= ECI_MODULES_WAITED_MAX || (w = eci_mem_alloc(sizeof *w + n)) == NULL)
 		return false;
 	*w = (struct waiting){.next = first, .all = m, .f = *f, .name_len = n};
 	memcpy(w->name, name, n);
@@ -348,7 +351,7 @@ bool eci_modcache_deliver(struct eci_modcache *m, const struct eci_frame *f, uin
 	m->now = now_ms;
 	if (!eci_cbor_get_array(&c) || !eci_cbor_get_text(&c, &name, &n))
 		return false;
-	if (n > ECI_MODULE_NAME_MAX) {
+	if (n > ECI_MODULE_NAME_MAX || f->len > ECI_FRAME_BODY_MAX) { /* it is passed on as it came */
 		eci_router_dead(m->router, f, "bad-body", "a name above 255 bytes", now_ms);
 		return true;
 	}
@@ -358,6 +361,6 @@ bool eci_modcache_deliver(struct eci_modcache *m, const struct eci_frame *f, uin
 	if (e)
 		serve(m, e, f);
 	else if (!wait_for(m, f, name, n))
-		eci_router_dead(m->router, f, "busy", "no memory", now_ms);
+		eci_router_dead(m->router, f, "busy", "GET_MODULE", now_ms);
 	return true;
 }

@@ -8,6 +8,7 @@
 #define ECI_MODCACHE_MAX (64u * 1024u * 1024u) /* bytes of entries; past it the oldest go */
 #define ECI_MODCACHE_ENTRIES 65536u            /* and so many: of what is missing each is only a few bytes */
 #define ECI_MODULE_NAME_MAX 255u
+#define ECI_MODULES_WAITED_MAX 4096u /* questions of a child that wait: as many as of one wait at the master */
 /* Of an answer, beside the entry asked for; what is beyond is asked for when it is needed. */
 #define ECI_ANSWER_BYTES_MAX (8u * 1024u * 1024u) /* a few seconds of a slow link */
 #define ECI_ANSWER_ITEMS_MAX 65536u               /* CBOR items: far below what a body may hold */

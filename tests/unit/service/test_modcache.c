@@ -105,7 +105,7 @@ static uint32_t ask(const char *name, size_t n)
 /* Begins a byte string that takes n bytes with its head; how many are to follow. */
 static size_t put_head(struct eci_buf *b, size_t n)
 {
-	size_t size = n > 65535 ? 5 : 1, left = n - size;
+	size_t size = n > 24 ? 5 : 1, left = n - size;
 	uint8_t head[5] = {0x5A, (uint8_t)(left >> 24), (uint8_t)(left >> 16), (uint8_t)(left >> 8), (uint8_t)left};
 	if (size == 1)
 		head[0] = (uint8_t)(0x40 + left);
@@ -300,6 +300,61 @@ Test(modcache, names_of_255_bytes_and_not_a_byte_more)
 			    "bad-body",
 			    10),
 		     0);
+}
+
+static void ask_much(uint32_t reply_to, const char *name, size_t padding)
+{
+	static const uint8_t zeros[ECI_BULK_BODY_MAX];
+	struct eci_frame f = {.cls = ECI_BULK, .flags = ECI_F_MORE, .dst = ME, .src = KID, .handle = ECI_H_GET_MODULE};
+	struct eci_buf b = ECI_BUF_NULL;
+	f.reply_to = reply_to;
+	eci_cbor_put_array(&b, 2);
+	eci_cbor_put_str(&b, name);
+	size_t left = put_head(&b, padding);
+	feed(kid, f, eci_buf_data(&b), eci_buf_len(&b));
+	eci_buf_deinit(&b);
+	for (size_t n; f.flags; left -= n) {
+		n = left < sizeof zeros ? left : sizeof zeros;
+		f.flags = left > n ? ECI_F_MORE : 0;
+		feed(kid, f, zeros, n);
+	}
+}
+
+/* It is passed on as it came, and the parent's link is not for what a child pads it with. */
+Test(modcache, a_question_is_one_frame)
+{
+	struct eci_frame f;
+	uint8_t body[1024];
+	ask_much(300, "a", ECI_FRAME_BODY_MAX - 3);
+	cr_assert(last(up, ECI_H_GET_MODULE, &f, body) && f.cls == ECI_CALL && f.len == ECI_FRAME_BODY_MAX);
+	ask_much(300, "b", ECI_FRAME_BODY_MAX - 2);
+	cr_assert_not(last(up, ECI_H_GET_MODULE, &f, body));
+	cr_assert(last(kid, 300, &f, body) && f.flags == ECI_F_DEAD);
+	cr_expect_eq(memcmp(body,
+			    "\x84\x68"
+			    "bad-body",
+			    10),
+		     0);
+}
+
+/* Each costs memory until the parent answers. */
+Test(modcache, a_childs_4096_questions_wait_and_no_more)
+{
+	struct eci_frame f;
+	uint8_t body[1024];
+	cr_assert_neq(ask("a", 1), 0);
+	for (uint32_t i = 1; i < 4096; i++)
+		cr_assert_eq(ask(i % 2 ? "a" : "b", 1) != 0, i == 2, "%u", i);
+	cr_assert_not(last(kid, 300, &f, body));
+	for (int i = 0; i < 2; i++) {
+		cr_expect_eq(ask(i ? "a" : "c", 1), 0);
+		cr_assert(last(kid, 300, &f, body) && f.flags == ECI_F_DEAD);
+		cr_expect_eq(memcmp(body,
+				    "\x84\x64"
+				    "busy",
+				    6),
+			     0);
+	}
 }
 
 /* What the child is told of the slot that it named: how its answer begins, or the reason of a dead one. */
