@@ -104,7 +104,8 @@ void eci_router_leave(struct eci_router *r)
 /* ---- the decision ---- */
 
 /* A full queue, or no memory: who sent it is told, and, as it is an answer or a stream's data on its way up, who waits
- * for it: neither would tell the other. (What a stream's frame on its way down finds no room for is its sender's.) */
+ * for it: neither would tell the other. (What a stream's frame on its way down finds no room for is its sender's, but
+ * of a reset, whose sender is done with it.) */
 static void refuse(struct eci_link *to, const struct eci_frame *f)
 {
 	static const char full[] = "a queue on the way is full";
@@ -112,8 +113,9 @@ static void refuse(struct eci_link *to, const struct eci_frame *f)
 	if (f->handle == ECI_H_LOG)
 		return;
 	eci_router_dead(to->router, f, "busy", full, to->router->now);
-	if (f->handle < ECI_H_FIRST_SLOT || (f->reply_to && !to->parent))
+	if (f->handle < ECI_H_FIRST_SLOT || (f->reply_to && !to->parent && !(f->flags & ECI_F_DEAD)))
 		return;
+	x.flags = 0;
 	x.src = f->dst;
 	x.reply_to = f->handle;
 	x.dst = f->src;

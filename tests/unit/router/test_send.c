@@ -91,6 +91,26 @@ Test(send, no_memory_for_a_streams_data_is_told_to_both)
 	world_free(w);
 }
 
+/* Nor does a reset go without a word that finds none, in either direction: the stream's other end goes on else. */
+Test(send, no_memory_for_a_reset_is_told_to_its_receiver)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	for (int down = 0; down < 2; down++) {
+		struct eci_link *from = down ? w->up : w->kid[0], *to = down ? w->kid[0] : w->up;
+		uint32_t src = down ? 0 : 72, dst = down ? 72 : 0;
+		(void)drop_output(w, to);
+		eci_test_fail_after = 0;
+		feed(w, from, ECI_BULK, ECI_F_DEAD, dst, src, 5000, 701, "\x84", 1);
+		cr_assert_eq(eci_test_fail_after, -1, "an allocation failed");
+		cr_assert(take(w, to, &f) && is_dead(w, &f, dst, 5000, "busy", src), "%d", down);
+		cr_assert(!take(w, to, &f) && !w->broken);
+		while (take(w, from, &f))
+			cr_expect_eq(f.handle, ECI_H_ACK, "who sent it has none any more");
+	}
+	world_free(w);
+}
+
 Test(send, no_memory_for_a_groups_body)
 {
 	struct world *w = world_master();
