@@ -106,6 +106,12 @@ static void say_lost(struct eci_link *l)
 	eci_buf_deinit(&b);
 }
 
+/* Up to how many bytes of control and call a call frame may make it. */
+static size_t calls_max(const struct eci_link *l, const struct eci_frame *f)
+{
+	return l->parent && f->handle >= ECI_H_FIRST_SLOT ? ECI_ANSWERS_MAX : ECI_QUEUE_MAX;
+}
+
 int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob)
 {
 	if (l->broken)
@@ -123,8 +129,7 @@ int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 			eci_wake(l);
 		return rc;
 	}
-	bool answer = l->parent && f->handle >= ECI_H_FIRST_SLOT;
-	if (f->cls == ECI_CALL && queued > (answer ? ECI_ANSWERS_MAX : ECI_QUEUE_MAX))
+	if (f->cls == ECI_CALL && queued > calls_max(l, f))
 		return -4;
 	if (f->cls == ECI_CONTROL && eci_buf_len(&l->control) + eci_wire(f->len) > ECI_CONTROL_MAX) {
 		eci_link_break(l, "queue-overflow", "the other side does not read");
@@ -146,7 +151,7 @@ int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 static int put_held(struct eci_link *l, struct eci_flow *w, const struct eci_frame *f)
 {
 	size_t size = eci_wire(f->len);
-	if (eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls + size > ECI_QUEUE_MAX)
+	if (eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls + size > calls_max(l, f))
 		return -4;
 	struct eci_item *it = eci_item_new(f, 0, true, NULL);
 	if (!it)

@@ -111,6 +111,29 @@ Test(send, no_memory_for_a_reset_is_told_to_its_receiver)
 	world_free(w);
 }
 
+/* An answer goes as far as any other when it waits behind a large one. */
+Test(send, answers_behind_a_large_one_wait_up_to_16_mib)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	(void)drop_output(w, w->up);
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 0, 5000, 0, zeros, sizeof zeros, w->now), 0);
+	for (uint32_t n = 0; n < ECI_ANSWERS_MAX; n += ONE)
+		cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 0, 5001, 0, zeros, ONE - ECI_FRAME_HEADER, w->now), 0,
+			     "%u", n);
+	cr_assert_eq(w->up->held_calls, ECI_ANSWERS_MAX);
+	cr_expect_eq(eci_router_send(w->r, ECI_CALL, 0, 0, 5001, 0, NULL, 0, w->now), -4);
+	cr_expect_eq(eci_router_send(w->r, ECI_CALL, 0, 0, ECI_H_STATS, 0, NULL, 0, w->now), -4);
+	uint32_t n = 0;
+	while (take(w, w->up, &f)) {
+		if (f.cls == ECI_BULK)
+			feed_int(w, w->up, 0, ECI_H_ACK, eci_wire(f.len));
+		n += f.handle == 5001;
+	}
+	cr_expect_eq(n, ECI_ANSWERS_MAX / ONE);
+	world_free(w);
+}
+
 Test(send, no_memory_for_a_groups_body)
 {
 	struct world *w = world_master();
