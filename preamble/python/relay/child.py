@@ -15,6 +15,7 @@ class Child:
         self.owner = owner
         self.slot = slot
         self.served = {}
+        self.waits = 0
         self.typed = []         # what the terminal of mode 2 has not taken yet
         self.parts = []         # intervals of its PAUSEs that were told to the parent
         self.fds = {}           # descriptor -> which: 1 stdout, 2 stderr, 3 terminal

@@ -4,6 +4,7 @@ MODCACHE_MAX = 1 << 26          # bytes of zlib; past it the oldest go
 MODCACHE_ENTRIES = 65536        # and so many
 ANSWER_BYTES_MAX = 8 << 20      # of entries beside the one asked for
 ANSWER_ITEMS_MAX = 65536        # CBOR items of them
+MODULES_WAITED_MAX = 4096       # questions of a child that wait
 ENTRY_ITEMS = 8                 # of an entry, beside its imports and children
 
 def entry_bytes(e):
@@ -17,6 +18,9 @@ def get_module(c, src, reply, name):
         return reply and serve(c, src, reply, name)
     if not reply:
         return
+    if c.waits >= MODULES_WAITED_MAX:
+        return dead('busy', src, reply, ME, '')
+    c.waits += 1
     if name in WAITING:
         return WAITING[name].append((c, src, reply))
     WAITING[name] = [(c, src, reply)]
@@ -35,6 +39,7 @@ def get_module(c, src, reply, name):
             if is_entry(e) and e[0] not in CACHE:
                 remember(e)
         for c, src, reply in WAITING.pop(name):
+            c.waits -= 1
             if c.ident not in CHILDREN:
                 pass
             elif kind & 4:
