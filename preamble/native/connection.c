@@ -7,9 +7,11 @@
 
 /* ---- what is said ---- */
 
-static void answer(const struct sock *s, struct eci_buf *b, uint32_t near)
+/* One whose answer finds no room is known to nobody. */
+static void answer(struct sock *s, struct eci_buf *b, uint32_t near)
 {
-	(void)eci_router_send_buf(native.router, s->src, s->slot, near, b, native.now);
+	if (eci_router_send_buf(native.router, s->src, s->slot, near, b, native.now))
+		s->gone = s->reset = true;
 }
 
 void native_sock_put_address(struct eci_buf *b, const struct native_address *a)
@@ -45,11 +47,10 @@ void native_sock_bad(struct sock *s, long error)
 
 /* ---- a connection's stream ---- */
 
+/* Whatever was said of its ends already, as not all of it has arrived; on_dead() does the rest. */
 static void fail(struct sock *s, long error)
 {
-	eci_stream_free(s->stream, "reset", native_explain(NULL, (int)error), native.now);
-	s->stream = NULL;
-	s->gone = true;
+	eci_stream_fail(s->stream, "reset", native_explain(NULL, (int)error));
 }
 
 void native_sock_flush(struct sock *s)

@@ -1,0 +1,45 @@
+"""What a native agent does when what it is to say finds no room: nobody is left waiting, and nothing is left behind."""
+import os
+import socket
+
+from agent import BULK, DEAD, END, Agent, decode
+
+WINDOW = 262144     # of a stream, and more than a unix socket takes unread
+QUEUED = (290, 60000), (70, 1000), (70, 100), (9, 1)    # ECHOs whose answers are the 16 MiB that wait for a parent, to the last bytes
+
+
+def connection(s, command, work):
+    """A connection that fails when both of its ends were said, but not all is written: its other end learns that it was not."""
+    agent, path = Agent(command), os.path.join(work, 'socket')
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        slot = agent.new_slot()
+        agent.send(29, ['unix', [path], slot + 1], reply=slot)
+        good, near = agent.value(slot)[:2]
+        far = listener.accept()[0]
+    for _ in range(WINDOW // 16384):
+        agent.send(near, reply=slot + 1, kind=BULK, body=bytes(16384))
+    agent.send(near, reply=slot + 1, kind=BULK | END, body=b'')
+    far.shutdown(socket.SHUT_WR)
+    while not agent.answer(slot + 1).kind & END:
+        pass
+    agent.echo()
+    far.close()
+    told = agent.answer(slot + 1)
+    s.equal('a connection that fails behind both ends is reset', [good, told.kind & DEAD, decode(told.body)[0]], [0, DEAD, 'reset'])
+    s.equal('its end', agent.close(), 0)
+
+
+def opening(s, command, work):
+    """OPEN whose answer finds no room: nobody knows of that socket, and it is closed."""
+    agent, path = Agent(command), os.path.join(work, 'listens')
+    slot, agent.link.deaf = agent.new_slot(), True
+    for count, size in QUEUED:
+        for _ in range(count):
+            agent.send('ECHO', reply=900, body=b'\x5a' + (size - 5).to_bytes(4, 'big') + bytes(size - 5) if size > 5 else b'\0')
+    agent.send(29, ['listen', [path], slot + 1], reply=slot)
+    s.equal('OPEN whose answer finds no room', agent.value(slot)[:2], ['dead', 'busy'])
+    agent.echo()
+    s.check('and its socket is gone', not os.path.exists(path), path)
+    s.equal('its end', agent.close(), 0)
