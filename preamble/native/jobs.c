@@ -238,9 +238,11 @@ static void start(const struct eci_frame *f, struct eci_cbor *c)
 		eci_router_dead(native.router, f, "busy", "too many commands", native.now);
 	if (j) {
 		j->input = r.plan.input;
-		if (j->input) /* an empty frame: whoever writes the input learns where to */
-			(void)eci_stream_send(j->outs[0].stream, NULL, 0, native.now);
-		j->proc = native_proc_new(NULL, j, &r.plan, &err);
+		/* An empty frame: whoever writes the input learns where to, or would wait for it. */
+		if (j->input && eci_stream_send(j->outs[0].stream, NULL, 0, native.now))
+			err = SYS_ENOMEM;
+		else
+			j->proc = native_proc_new(NULL, j, &r.plan, &err);
 		if (!j->proc)
 			failed(j, *r.plan.argv, err);
 	}

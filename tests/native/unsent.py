@@ -3,6 +3,7 @@ import os
 import socket
 
 from agent import BULK, DEAD, END, Agent, decode
+from limits import made
 
 WINDOW = 262144     # of a stream, and more than a unix socket takes unread
 QUEUED = (290, 60000), (70, 1000), (70, 100), (9, 1)    # ECHOs whose answers are the 16 MiB that wait for a parent, to the last bytes
@@ -42,4 +43,16 @@ def opening(s, command, work):
     s.equal('OPEN whose answer finds no room', agent.value(slot)[:2], ['dead', 'busy'])
     agent.echo()
     s.check('and its socket is gone', not os.path.exists(path), path)
+    s.equal('its end', agent.close(), 0)
+
+
+def without_stdin(s, work):
+    """EXEC with stdin that cannot say where to: who is to write it would wait for ever, and so would the command."""
+    path = made(work, [('router/stream.c', 'return eci_router_send(s->router, ECI_BULK,', 'return !n && !flags ? -1 : eci_router_send(s->router, ECI_BULK,')])
+    os.chmod(path, 0o700)
+    agent = Agent([path])
+    slot = agent.new_slot()
+    agent.send('EXEC', {0: ['cat'], 3: slot + 1, 4: slot + 2, 6: True}, reply=slot)
+    s.equal('a command that cannot be given its stdin', agent.value(slot), [1, 'cat: Cannot allocate memory', 12])
+    s.equal('one without', agent.run(['echo', 'x']), ([0, 0, 0], b'x\n'))
     s.equal('its end', agent.close(), 0)
