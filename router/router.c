@@ -19,6 +19,7 @@ struct eci_router *eci_router_new(uint32_t id, uint32_t size, const struct eci_r
 	if (!r)
 		return NULL;
 	*r = (struct eci_router){.id = id, .ops = ops, .ctx = ctx, .due = ECI_NEVER, .next_slot = ECI_H_FIRST_SLOT};
+	(void)eci_buf_reserve(&r->scratch, ECI_SCRATCH);
 	if (ECI_MASTER_TOO && !id && !size) {
 		r->master = true;
 		r->own[0] = (struct eci_interval){0, UINT32_MAX};

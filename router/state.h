@@ -20,6 +20,7 @@
 #define ECI_PING_GRAIN 128u   /* ms, a power of two: a link's PINGs go with others', up to this early */
 #define ECI_EVIDENCE_MAX 200u /* bytes of evidence kept with a lost interval: a line of text */
 #define ECI_NOTICE_EVIDENCE_MAX 1024u /* bytes of it in a notice: a screen of text, far below a frame */
+#define ECI_SCRATCH 2048u             /* a notice with all of its evidence: it is to lack memory in a queue only */
 #define ECI_FLOW_BUCKETS 64u          /* chains of a link's flow table: short up to a few hundred streams */
 #define ECI_MIB (1024u * 1024u)
 #define ECI_HELD_MAX (64u * ECI_MIB)  /* forwarded bulk a child link holds: past it its parent ignores PAUSE */

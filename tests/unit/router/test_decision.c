@@ -69,6 +69,23 @@ Test(decision, a_block_beyond_the_last_id_is_none)
 	eci_router_free(r);
 }
 
+/* What a notice is written into is there from the beginning: without it, who waits would not even lose the link. */
+Test(decision, no_memory_for_a_notice_is_the_links_end)
+{
+	struct world *w = world_relay();
+	struct eci_frame f = {.src = 72, .dst = ME, .reply_to = 9};
+	char evidence[ECI_NOTICE_EVIDENCE_MAX + 2];
+	memset(evidence, 'x', sizeof evidence - 1);
+	evidence[sizeof evidence - 1] = 0;
+	(void)drop_output(w, w->kid[0]);
+	eci_test_fail_after = 0;
+	eci_router_dead(w->r, &f, "block-exhausted", evidence, w->now);
+	cr_assert_eq(eci_test_fail_after, -1, "an allocation failed");
+	cr_assert(w->broken == 1 && w->broken_link == w->kid[0]);
+	cr_expect_str_eq(w->reason, "queue-overflow");
+	world_free(w);
+}
+
 /* What a link that has failed is given would be lost to all others. */
 Test(decision, a_block_for_a_link_that_has_failed)
 {
