@@ -61,8 +61,9 @@ static void close_stdin(void *ctx, void *proc)
 
 static void pause_output(void *ctx, void *proc, bool on)
 {
+	struct native_proc *c = proc;
 	(void)ctx;
-	((struct native_proc *)proc)->paused = on;
+	c->paused = on && !c->exited; /* what it left is read while there is time (procs.c) */
 }
 
 void native_proc_input(struct native_proc *c, const uint8_t *p, size_t n)

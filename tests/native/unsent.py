@@ -1,8 +1,10 @@
 """What a native agent does when what it is to say finds no room: nobody is left waiting, and nothing is left behind."""
 import os
+import signal
 import socket
+import time
 
-from agent import BULK, DEAD, END, Agent, decode
+from agent import BULK, DEAD, END, LIMIT, ME, Agent, decode, text_of, through
 from limits import made
 
 WINDOW = 262144     # of a stream, and more than a unix socket takes unread
@@ -55,4 +57,24 @@ def without_stdin(s, work):
     agent.send('EXEC', {0: ['cat'], 3: slot + 1, 4: slot + 2, 6: True}, reply=slot)
     s.equal('a command that cannot be given its stdin', agent.value(slot), [1, 'cat: Cannot allocate memory', 12])
     s.equal('one without', agent.run(['echo', 'x']), ([0, 0, 0], b'x\n'))
+    s.equal('its end', agent.close(), 0)
+
+
+def last_words(s, command, work):
+    """A process that has ended is heard out, though the window for what it printed is used up."""
+    agent, fifo = Agent(command), os.path.join(work, 'go')
+    os.mkfifo(fifo)
+    slot = agent.new_slot()
+    agent.send('SPAWN', {0: ME + 8, 1: 8, 2: ['sh', '-c', 'read x <$0; head -c 65536 /dev/zero; echo why >&2', fifo], 3: {}, 4: 0}, reply=slot)
+    pid = agent.value(slot)[1]
+    os.kill(agent.pid, signal.SIGSTOP)  # so that it finds the end and the output at once
+    through(fifo, 'w')
+    end = time.monotonic() + LIMIT
+    while text_of('/proc/%d/stat' % pid).rpartition(b')')[2].split()[0] != b'Z' and time.monotonic() < end:
+        time.sleep(.01)
+    os.kill(agent.pid, signal.SIGCONT)
+    said = [agent.value(slot)]
+    while said[-1][0] != 5:
+        said.append(agent.value(slot))
+    s.check('what stands behind a used window is heard', any(b'why\n' in x for x in said), [x[:1] + [len(y) for y in x[1:] if isinstance(y, bytes)] for x in said])
     s.equal('its end', agent.close(), 0)
