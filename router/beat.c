@@ -118,7 +118,7 @@ uint64_t eci_router_tick(struct eci_router *r, uint64_t now_ms)
 			id = l->peer;
 			next = earlier(next, tick_link(l));
 		}
-		if (r->parent)
+		if (ECI_HAS(r->parent))
 			next = earlier(next, tick_link(r->parent));
 		eci_due(r, next);
 		eci_streams_tick(r);

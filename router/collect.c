@@ -146,8 +146,8 @@ void eci_collect_forget(struct eci_router *r, const struct eci_link *l)
 {
 	struct eci_collect **p = &r->collects;
 	while (*p) {
-		bool hit = !l ||
-			   (l->parent ? !eci_iv_has(r->own, r->nown, (*p)->src) : eci_iv_has(l->iv, l->niv, (*p)->src));
+		bool hit = !ECI_HAS(l) || (ECI_MASTER_TOO && l->parent ? !eci_iv_has(r->own, r->nown, (*p)->src)
+								       : eci_iv_has(l->iv, l->niv, (*p)->src));
 		if (hit)
 			discard(r, p);
 		else

@@ -194,7 +194,7 @@ static void serve(struct eci_router *r, enum eci_origin from, struct eci_link *l
 			eci_router_dead(r, f, "no-handle", "", r->now);
 		break;
 	default:
-		if (!r->ops->deliver || !r->ops->deliver(r->ctx, from, l, f))
+		if (!ECI_HAS(r->ops->deliver) || !r->ops->deliver(r->ctx, from, l, f))
 			eci_router_dead(r, f, "no-handle", "", r->now);
 		break;
 	}

@@ -15,6 +15,9 @@ enum { ECI_MASTER_TOO = false };
 enum { ECI_MASTER_TOO = true };
 #endif
 
+/* What may be missing elsewhere, and never is in a native agent: an owner's hooks, the parent link. */
+#define ECI_HAS(x) (!ECI_MASTER_TOO || (x))
+
 static inline uint32_t eci_wire(uint32_t len)
 {
 	return ECI_FRAME_HEADER + len;

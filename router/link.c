@@ -193,7 +193,7 @@ void eci_link_lost(struct eci_link *l, const char *reason, const char *evidence,
 		evidence = reason ? reason : "";
 	eci_router_enter(r, now_ms);
 	eci_collect_forget(r, l);
-	if (l->parent) {
+	if (ECI_MASTER_TOO && l->parent) {
 		r->parent = NULL;
 	} else {
 		n = l->niv;

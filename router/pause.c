@@ -34,7 +34,7 @@ static bool covers(const struct eci_pause *p, const struct eci_flow *w)
 static void say(struct eci_link *l, uint32_t handle, uint32_t lo, uint32_t hi)
 {
 	struct eci_link *up = l->router->parent;
-	if (up && up->up && !up->broken)
+	if (ECI_HAS(up) && up->up && !up->broken)
 		eci_tell(up, handle, 2, lo, (uint64_t)hi + 1);
 }
 
@@ -66,7 +66,7 @@ static void announce(struct eci_link *l, struct eci_pause *p, bool on)
 
 static void weigh(struct eci_link *l)
 {
-	if (l->parent || !l->router->parent)
+	if (l->parent || !ECI_HAS(l->router->parent))
 		return;
 	bool full = l->bulk_bytes > ECI_HELD_AT;
 	if (l->up_paused ? !full && l->active_bytes <= ECI_RESUME_AT : full || l->active_bytes > ECI_PAUSE_AT)
@@ -133,7 +133,7 @@ static void dissolve(struct eci_link *l, struct eci_pause *p)
 
 static void settle(struct eci_link *l, struct eci_pause *p)
 {
-	if (!p->announced && p->held > ECI_PAUSE_AT && p->refs && l->router->parent)
+	if (!p->announced && p->held > ECI_PAUSE_AT && p->refs && ECI_HAS(l->router->parent))
 		announce(l, p, true);
 	if (!p->refs && (!p->announced || p->held <= ECI_RESUME_AT))
 		dissolve(l, p);

@@ -208,7 +208,7 @@ static bool pass(struct eci_link *l, struct eci_frame *f)
 		return to_child(l, to, f);
 	/* What the parent sent down is not sent up again: it would take its src for a forgery, and nobody would answer.
 	 */
-	if (!eci_iv_has(r->own, r->nown, f->dst) && r->parent && !l->parent)
+	if (!eci_iv_has(r->own, r->nown, f->dst) && ECI_HAS(r->parent) && !l->parent)
 		return forward(l, r->parent, f);
 	const char *evidence = eci_lost_find(r, f->dst);
 	eci_router_dead(r, f, evidence ? "lost" : "no-route", evidence, r->now);
@@ -230,7 +230,7 @@ static void first(struct eci_link *l, const struct eci_frame *f)
 	if (l->parent)
 		l->peer = f->src;
 	eci_beat_start(l);
-	const char *reason = r->ops->hello ? r->ops->hello(r->ctx, l, f) : NULL;
+	const char *reason = ECI_HAS(r->ops->hello) ? r->ops->hello(r->ctx, l, f) : NULL;
 	if (reason)
 		eci_link_break(l, reason, "HELLO was refused");
 	else if (f->dst != r->id || f->src == r->id)

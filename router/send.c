@@ -22,7 +22,7 @@ void eci_link_break(struct eci_link *l, const char *reason, const char *detail)
 		return;
 	l->broken = true;
 	eci_buf_deinit(&l->in);
-	if (l->router->ops->broken)
+	if (ECI_HAS(l->router->ops->broken))
 		l->router->ops->broken(l->router->ctx, l, reason, detail);
 }
 
@@ -36,7 +36,7 @@ void eci_wake(struct eci_link *l)
 	if (!some)
 		return;
 	l->woken = true;
-	if (l->router->ops->wake)
+	if (ECI_HAS(l->router->ops->wake))
 		l->router->ops->wake(l->router->ctx, l);
 }
 

@@ -114,7 +114,7 @@ void eci_stream_free(struct eci_stream *s, const char *reason, const char *text,
 	if (s->near)
 		eci_slot_close(s->router, s->near);
 	if (reason && s->near && s->far && !eci_stream_over(s))
-		reset(s, reason, text ? text : "", now_ms);
+		reset(s, reason, text, now_ms);
 	unstall(s);
 	s->router->widened -= s->window - ECI_STREAM_WINDOW;
 	eci_mem_free(s);
@@ -127,7 +127,7 @@ static bool crowded(const struct eci_stream *s)
 	const struct eci_router *r = s->router;
 	if (r->local_bytes > ECI_LOCAL_MAX / 2)
 		return true;
-	return r->parent && r->parent->local_bulk > ECI_STREAM_BACKLOG && !eci_route_find(r, s->peer);
+	return ECI_HAS(r->parent) && r->parent->local_bulk > ECI_STREAM_BACKLOG && !eci_route_find(r, s->peer);
 }
 
 size_t eci_stream_room(struct eci_stream *s)
@@ -219,7 +219,7 @@ static bool all_gone(const struct eci_stream *s)
 	struct eci_frame f = {.cls = ECI_BULK, .src = s->router->id, .dst = s->peer, .handle = s->far, .reply_to = 1};
 	struct eci_link *l = eci_route_find(s->router, s->peer);
 	l = l ? l : s->router->parent;
-	return l && !eci_flow_find(l, &f, false);
+	return ECI_HAS(l) && !eci_flow_find(l, &f, false);
 }
 
 bool eci_stream_credit(struct eci_router *r, const struct eci_frame *f)
@@ -229,7 +229,7 @@ bool eci_stream_credit(struct eci_router *r, const struct eci_frame *f)
 	if (!s)
 		return false;
 	if (!n) {
-		if (s->near_ended && s->ops->settled)
+		if (ECI_MASTER_TOO && s->near_ended && s->ops->settled)
 			s->ops->settled(s->arg);
 		return true;
 	}
@@ -300,7 +300,7 @@ void eci_stream_fail(struct eci_stream *s, const char *reason, const char *text)
 	eci_slot_close(s->router, s->near);
 	s->near = 0;
 	unstall(s);
-	if (s->ops->dead)
+	if (ECI_HAS(s->ops->dead))
 		s->ops->dead(s->arg, &a);
 }
 
@@ -310,7 +310,7 @@ static void on_slot(void *arg, const struct eci_answer *a)
 	if (a->dead) {
 		s->near = 0; /* the slot is gone */
 		unstall(s);
-		if (s->ops->dead)
+		if (ECI_HAS(s->ops->dead))
 			s->ops->dead(s->arg, a);
 		return;
 	}
@@ -333,11 +333,11 @@ static void on_slot(void *arg, const struct eci_answer *a)
 	s->untried -= f->len < s->untried ? f->len : s->untried;
 	if (!f->len && !(f->flags & ECI_F_END) && !first)
 		widen(s);
-	if (f->len && s->ops->data)
+	if (f->len && ECI_HAS(s->ops->data))
 		s->ops->data(s->arg, f->body, f->len);
 	if (f->flags & ECI_F_END && eci_stream_find(r, near) == s && !s->far_ended) {
 		s->far_ended = true;
-		if (s->ops->ended)
+		if (ECI_HAS(s->ops->ended))
 			s->ops->ended(s->arg);
 	}
 	if (first && eci_stream_find(r, near) == s && has_room(s) && !s->near_ended) /* it may be freed by now */
