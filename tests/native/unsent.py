@@ -68,11 +68,13 @@ def last_words(s, command, work):
     agent.send('SPAWN', {0: ME + 8, 1: 8, 2: ['sh', '-c', 'read x <$0; head -c 65536 /dev/zero; echo why >&2', fifo], 3: {}, 4: 0}, reply=slot)
     pid = agent.value(slot)[1]
     os.kill(agent.pid, signal.SIGSTOP)  # so that it finds the end and the output at once
-    through(fifo, 'w')
-    end = time.monotonic() + LIMIT
-    while text_of('/proc/%d/stat' % pid).rpartition(b')')[2].split()[0] != b'Z' and time.monotonic() < end:
-        time.sleep(.01)
-    os.kill(agent.pid, signal.SIGCONT)
+    try:
+        through(fifo, 'w')
+        end = time.monotonic() + LIMIT
+        while text_of('/proc/%d/stat' % pid).rpartition(b')')[2].split()[0] != b'Z' and time.monotonic() < end:
+            time.sleep(.01)
+    finally:
+        os.kill(agent.pid, signal.SIGCONT)
     said = [agent.value(slot)]
     while said[-1][0] != 5:
         said.append(agent.value(slot))
