@@ -42,7 +42,7 @@ LISTEN_REST_S = 1               # of a listening socket, once there was no descr
 
 STREAM_WINDOW_MAX = 16777216
 STREAM_WIDENED_MAX = (1 << 26)  # by how much all windows together are widened
-RELAY_HELD = 131072             # bulk that waits for the parent, above which nobody here adds to it ...
+RELAY_HELD = 131072             # own bulk that waits for a link, above which nobody here adds to it ...
 RELAY_PUMP_AT = 49152           # ... and above which who adds to it writes some
 LISTEN_BACKLOG = 128
 SUN_PATH = 108                  # sizeof sun_path

@@ -48,6 +48,7 @@ class Output:
         self.first = []         # bytes, and how many of them to report as written
         self.queues = [[], [], []]
         self.held = [0, 0, 0]
+        self.own = 0            # of the bulk that waits: what came from no child, and counts for nobody else
         self.now = EMPTY        # what is being written
         self.after = None       # child whose bulk frame that is, and its bytes
         self.run = 0            # bytes of calls since the last bulk frame
@@ -84,6 +85,8 @@ class Output:
         x = s, rest, origin, n
         v = self.queues[kind]
         if kind == 2:
+            if origin is None:
+                self.own += n
             # Flows take turns, by bytes (self-clocked fair queueing, Golestani 1994): a frame's tag is how far its flow has come,
             # and the smallest goes first.
             if not v or len(self.tags) > 4096 + 2 * len(v):
@@ -124,6 +127,8 @@ class Output:
         if m:
             self.tags[self.flow] = tag
             self.held[2] += m * n
+            if origin is None:
+                self.own += m * n
             if self.child:
                 self.child.frames_out += m
                 self.child.bytes_out += m * n
@@ -253,6 +258,7 @@ class Output:
                 self.now = EMPTY
                 self.queues = [[], [], []]
                 self.held = [0, 0, 0]
+                self.own = 0
                 self.first = []
                 BUSY[0] = 1
                 if c.linked:
@@ -268,6 +274,8 @@ class Output:
                         continue
                     self.queues[2].remove(x)
                     self.held[2] -= x[3]
+                    if x[2] is None:
+                        self.own -= x[3]
                     self.tag = x[4]
                     if n < x[3]:
                         self.now = (x[0] + x[1])[n:]
@@ -293,7 +301,7 @@ class Output:
                 if x:
                     x.owed += n
                     BUSY[0] = 1
-        if CREDIT.locked() and self.held[2] < RELAY_HELD:
+        if CREDIT.locked() and self.own < RELAY_HELD:
             CREDIT.release()
         want = full
         if self.now or self.first or self.held[0] + self.held[1]:
@@ -335,19 +343,20 @@ def relay_up(kind, s):
 
 
 def relay_large(kind, dst, handle, reply, body):
-    # Not in the I/O thread. Waits while much bulk is queued: credit makes room.
+    # Not in the I/O thread. Waits while much bulk of our own is queued: credit makes room. (With that of the children counted, busy
+    # ones would keep it from ever sending.)
     LARGE.acquire()
     try:
         c = child_of(dst)
         out = c and c.out or UP
         for i in range(0, len(body) or 1, BULK_BODY_MAX):
-            while out.held[2] > RELAY_HELD:
+            while out.own > RELAY_HELD:
                 CREDIT.acquire()
             s = EMPTY + body[i:i + BULK_BODY_MAX]
             more = i + BULK_BODY_MAX < len(body)
             LOCK.acquire()
             out.put(2, pack('>4B6I', 236, 1, bulk_kind(kind, more), HOPS, dst, ME, ME, handle, reply, len(s)), None, s)
-            if not more or out.held[2] > RELAY_PUMP_AT:
+            if not more or out.own > RELAY_PUMP_AT:
                 out.pump()
             LOCK.release()
             wake()

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Part `relay` of the Python agent: what it says itself beside what its children say."""
+import os
+import sys
+import time
+
+import driver
+import support
+
+# A child that speaks frames: it answers HELLO, and does what `then` says with `send(kind, handle, body)` and `read(n)`.
+CHILD = '''
+import os, select, struct
+def read(n):
+    s = b''
+    while len(s) < n:
+        s += os.read(0, n - len(s)) or os._exit(0)
+    return s
+def frame():
+    h = struct.unpack('>4B6I', read(28))
+    return h, read(h[9])
+def write(s):
+    while s:
+        s = s[os.write(1, s):]
+def made(kind, handle, body):
+    return struct.pack('>4B6I', 236, 1, kind, 64, %d, ME, ME, handle, 0, len(body)) + body
+hello = frame()
+ME = hello[0][4]
+write(struct.pack('>4B6I', 236, 1, 0, 64, hello[0][5], ME, ME, 1, 0, 3) + b'\\xa1\\0\\1')
+'''
+# It keeps as much under way as it may, and says at each MiB how much it has sent.
+MOST, LEFT = 12 << 20, 8 << 20
+BUSY = CHILD % 0 + '''
+sent = said = acked = 0
+piece = made(2, 5000, b'x' * 16384)
+while 1:
+    while sent - acked < %d:
+        write(piece)
+        sent += len(piece)
+    if sent - said > 1 << 20:
+        said = sent
+        os.write(2, b'%%d ' %% sent)
+    h, s = frame()
+    if h[7] == 4:
+        acked += int.from_bytes(s[1:], 'big') if s[0] > 23 else s[0]
+''' % MOST
+
+
+class Relay(support.Case):
+    def spawn(self, c, *argv):
+        """(slot, pid) of a child with the first id behind the relay's own."""
+        slot = c.request(16, {0: c.me + 1, 1: 1, 2: [os.fsencode(x) for x in argv]})
+        code, pid = c.answer(slot).value()
+        self.assertEqual(code, 0)
+        return slot, pid
+
+    def link(self, c, slot):
+        c.send(driver.CALL, 18, 0, [c.me + 1, driver.enc({0: 1, 1: [c.me + 1, 1], 2: 0})])
+        self.assertEqual(c.answer(slot, 30).value()[0], 6)
+
+    def test_busy_children(self):
+        """A relay sends what is its own while more than it keeps itself waits of its children's. (What the child has sent is acknowledged
+        but for LEFT, of which a link's window, 4 MiB at most, may be under way: the rest waits, however fast each of them is.)"""
+        c = self.boot()
+        c.part('relay')
+        c.serve('big', 'def get():\n    return "x" * 400000\n')
+        slot, pid = self.spawn(c, sys.executable, '-c', BUSY)
+        c.auto_ack = False
+        self.link(c, slot)
+        asked, got, said, sent, came, acked, end = 0, b'', b'', 0, 0, 0, time.monotonic() + 30
+        while time.monotonic() < end:
+            f = c.link.frame(30)
+            if c.handle(f):
+                continue
+            if f.handle == 5000:
+                came += 28 + len(f.body)
+            elif f.handle == slot:
+                code, s = f.value()
+                self.assertEqual(code, 2)
+                said += s
+                sent = int(said.split(b' ')[-2])
+                asked = asked or c.request(25, ['big', 'get', [], {}])
+            elif f.handle == asked:
+                got += f.body
+                c.link.write(driver.frame(driver.CONTROL, c.me, 4, 0, driver.enc(len(f.body) + 28)))
+                if not f.kind & driver.MORE:
+                    break
+            n = min(came, sent - LEFT) - acked
+            if n > 0:
+                acked += n
+                c.link.write(driver.frame(driver.CONTROL, c.me, 4, 0, driver.enc(n)))
+        self.assertEqual(len(got), 400007, 'what is of the relay itself')
+
+
+if __name__ == '__main__':
+    sys.exit(support.main(__name__))
