@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Part `relay` of the Python agent: what it says itself beside what its children say."""
+"""Part `relay` of the Python agent: what it says itself beside what its children say, and the ends of their processes."""
 import os
+import signal
 import sys
 import time
 
@@ -43,6 +44,17 @@ while 1:
     if h[7] == 4:
         acked += int.from_bytes(s[1:], 'big') if s[0] > 23 else s[0]
 ''' % MOST
+# It ends, and one that left its session and its group still has its output.
+HELD = ['sh', '-c', 'setsid sleep 1000 & echo $!; exit 3']
+HELD_LINK = CHILD % 0 + '''
+p = os.fork()
+if not p:
+    os.setsid()
+    os.close(2)
+    os.execvp('sleep', ['sleep', '1000'])
+os.write(2, b'%d' % p)
+os._exit(3)
+'''
 
 
 class Relay(support.Case):
@@ -89,6 +101,35 @@ class Relay(support.Case):
                 acked += n
                 c.link.write(driver.frame(driver.CONTROL, c.me, 4, 0, driver.enc(n)))
         self.assertEqual(len(got), 400007, 'what is of the relay itself')
+
+    def held(self, c, slot, pid):
+        """The events behind that which says the number of who holds on, which is ended."""
+        v = c.answer(slot, 30).value()
+        self.addCleanup(os.kill, int(v[1]), signal.SIGKILL)
+        v = c.answer(slot, 30).value()
+        self.assertFalse(os.path.exists('/proc/%d' % pid), 'waited for')
+        return v
+
+    def test_output_that_is_held(self):
+        """A child whose process has ended is said to be over, though what it started still has its output."""
+        c = self.boot()
+        c.part('relay')
+        slot, pid = self.spawn(c, *HELD)
+        self.assertEqual(self.held(c, slot, pid), [5, 3 << 8])
+        slot, pid = self.spawn(c, sys.executable, '-c', HELD_LINK)
+        self.link(c, slot)
+        self.assertEqual(self.held(c, slot, pid)[:3], [8, 'eof', 3 << 8])
+
+    def test_all_that_was_printed(self):
+        """What an ended process leaves in its pipe comes, also when what came before is acknowledged late or never."""
+        c = self.boot()
+        c.part('relay')
+        slot, pid = self.spawn(c, 'sh', '-c', 'head -c 65536 /dev/zero; head -c 60000 /dev/zero; exit 3')
+        n, v = 0, [1, b'']
+        while v[0] == 1:
+            n += len(v[1])
+            v = c.answer(slot, 30).value()
+        self.assertEqual((v, n), ([5, 3 << 8], 125536))
 
 
 if __name__ == '__main__':

@@ -90,7 +90,7 @@ class Child:
             self.event(which, byte_string(s[:BULK_BODY_MAX]))
             self.unacked += len(s[:BULK_BODY_MAX])
             s = s[BULK_BODY_MAX:]
-        if not self.linked and self.unacked >= RAW_WINDOW:
+        if not self.linked and self.status is None and self.unacked >= RAW_WINDOW:
             for fd in self.fds:
                 watch(fd, 0)
 

@@ -303,10 +303,14 @@ def finish(c):
 
 
 LEFT = []                       # processes whose end nobody asks for any more
+LOOKED = [0]                    # when all were looked at: the stdout of one that has ended may stay open, held by a program of its
 
 
 def reap(now):
     SOON[0] = 0
+    all_now = now - LOOKED[0] > .4
+    if all_now:
+        LOOKED[0] = now
     for x in LEFT[:]:
         try:
             if os.waitpid(x, 1)[0]:
@@ -316,7 +320,7 @@ def reap(now):
     for c in list(CHILDREN.values()):
         if c.deaf and not c.ended:
             c.end('eof')
-        if c.status is None and (c.ended or c.gone or c.reason):
+        if c.status is None and (c.ended or c.gone or c.reason or all_now and c.later is None):
             try:
                 pid, status = os.waitpid(c.pid, 1)
             except OSError:
@@ -327,6 +331,8 @@ def reap(now):
                     os.close(c.slave)
                     c.slave = -1
                 c.ended = now + END_GRACE_S
+                for fd in c.fds:
+                    watch(fd, 1)        # what is in its pipes comes, whatever was acknowledged
             elif c.ended and now > c.ended + 2:
                 # Not ours to kill, and frozen: the master has its answer, and we wait for the process beside.
                 LEFT.append(c.pid)
