@@ -222,9 +222,14 @@ class Incoming:
             if not offset:
                 os.ftruncate(self.fd, 0)
         except:
-            os.close(self.fd)
-            self.fd = -1
+            self.close()
             raise
+
+    def close(self):
+        """(A close that says an error, as of a full server, has closed it: a second one would be of another's, or of nothing.)"""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def nameless(self, folder):
         """A file without a name (open(2), O_TMPFILE): one that is cut off by force leaves nothing. -1: not here."""
@@ -274,8 +279,7 @@ class Incoming:
             self.named = True
         lock = os.dup(self.fd)          # it is held until the part has its place: who has it then may empty what it is of
         try:
-            os.close(self.fd)
-            self.fd = -1
+            self.close()
             os.chmod(self.part, self.mode & 4095)
             os.utime(self.part, (self.mtime, self.mtime))
             os.rename(self.part, self.place)
@@ -290,9 +294,10 @@ class Incoming:
                 os.unlink(self.part)
             except OSError:
                 pass
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        try:
+            self.close()
+        except OSError:             # it is dropped, and why was said
+            pass
 
 
 class Receiver:

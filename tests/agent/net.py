@@ -1,9 +1,7 @@
 """The asker's side of streams and channels (docs/protocol.md sections 4, 9.1, 9.2), for the tests of part `stream`."""
 import os
 import select
-import shutil
 import socket
-import tempfile
 import threading
 
 import driver
@@ -255,8 +253,3 @@ class StreamCase(support.Case):
         s = Server(f, *args, **kw)
         self.addCleanup(s.close)
         return s
-
-    def folder(self):
-        path = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, path)
-        return path

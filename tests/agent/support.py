@@ -3,6 +3,7 @@ is booted anew for each test."""
 import concurrent.futures
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +55,11 @@ class Case(unittest.TestCase):
         except OSError:
             pass
         c.proc.wait()
+
+    def folder(self):
+        path = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, path)
+        return path
 
     def newest_only(self):
         if self.version != newest():
