@@ -16,7 +16,7 @@ class Far(object):
     def __init__(self, net, handle, give=True):
         self.net, self.handle, self.give = net, handle, give
         self.got, self.room, self.near = bytearray(), WINDOW, None
-        self.ended, self.dead, self.frames = False, None, 0
+        self.ended, self.dead, self.frames, self.settled = False, None, 0, False
         net.streams[handle] = self
 
     def take(self, f):
@@ -113,6 +113,7 @@ class Net(object):
         elif f.handle == 34:
             handle, n = f.value()
             self.streams[handle].room += n
+            self.streams[handle].settled |= n == 0
         elif f.handle in self.events:
             self.events[f.handle].append(f)
         else:

@@ -125,6 +125,31 @@ class Streams(StreamCase):
         n.until(x.over)
         self.assertEqual(x.dead, ['reset', n.c.me, n.c.me, 'Connection reset by peer'])
 
+    def test_reset_behind_both_ends(self):
+        """What came is not with the peer then: that is said, behind what the peer had sent, and that all is with the socket is not."""
+        n = self.ready()
+        go, gone = threading.Event(), threading.Semaphore(0)
+
+        def resets(x):
+            x.sendall(b'bye')
+            x.shutdown(socket.SHUT_WR)
+            go.wait(60)
+            x.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
+            x.close()
+            gone.release()
+        path = os.path.join(self.folder(), 's')
+        for x in n.open('tcp', *self.serve(resets).address), n.open('unix', self.serve(resets, path, socket.AF_UNIX).address):
+            if not go.is_set():
+                x.fill()        # some of it waits for the socket
+                x.end()
+            n.until(lambda: x.ended)
+            if go.is_set():     # it is written at once
+                self.assertTrue(gone.acquire(timeout=60) and gone.acquire(timeout=60))
+                x.put(b'lost', driver.END)
+            go.set()
+            n.until(lambda: x.dead or x.settled)
+            self.assertEqual((x.dead, x.settled, x.got), (['reset', n.c.me, n.c.me, 'Broken pipe'], False, b'bye'))
+
     def test_reset_by_us(self):
         n = self.ready()
         seen = []

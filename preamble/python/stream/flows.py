@@ -140,7 +140,8 @@ class Flow:
         self.fail()
 
     def reset(self, why, reason='reset'):
-        # Out of the table first: what comes meanwhile must not find it and be the cause of a second notice.
+        # Out of the table first: what comes meanwhile must not find it and be the cause of a second notice. True: it was there.
         if H.pop(self.near, 0):
             send(4, self.dst, self.far, 0, pack_value([reason, ME, ME, why]))
             self.lost(why or reason)
+            return 1

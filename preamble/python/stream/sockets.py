@@ -11,7 +11,7 @@ class Connection(Flow):
         keep(self.fd)
         self.queue = []
         self.fresh = []
-        self.gone = 0
+        self.gone = self.bad = 0
         Flow.__init__(self, dst, far)
 
     def take(self, s):
@@ -71,7 +71,11 @@ class Connection(Flow):
         changed(self)
 
     def broken(self, why):
-        self.reset(os.strerror(why))
+        why = os.strerror(why)
+        if not self.reset(why):
+            # Both ends were said, and what came is lost all the same. Any thread: the mover says so.
+            self.bad = why
+            changed(self)
 
     def wants(self):
         return (self.free_room() > 0 and not self.over and 1 or 0) | (self.queue and 4 or 0)
@@ -99,6 +103,10 @@ class Connection(Flow):
 
     def tidy(self):
         # In the mover, after anything has changed. True: the socket is closed.
+        if self.bad and self.over and not self.gone:
+            # Behind what was sent: it has all come, and is not to be dropped.
+            self.gone = 1
+            large(4, self.dst, self.far, self.near, pack_value(['reset', ME, ME, self.bad]))
         if self.far_over == 1 and not self.fresh and not self.queue and not self.gone:
             self.far_over = 2
             try:
