@@ -121,6 +121,13 @@ static void open_part(struct eci_incoming *f)
 	}
 }
 
+const char *eci_incoming_over(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) || S_ISLNK(st->st_mode) || S_ISDIR(st->st_mode)
+		       ? NULL
+		       : "what is there is neither a file nor a link";
+}
+
 void eci_incoming_begin(struct eci_incoming *f)
 {
 	char extra[32] = "part";
@@ -132,8 +139,8 @@ void eci_incoming_begin(struct eci_incoming *f)
 	bool there = lstat(f->place, &st) == 0;
 	if (there && S_ISDIR(st.st_mode))
 		f->error = EISDIR;
-	else if (there && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
-		f->why = "what is there is neither a file nor a link";
+	else if (there)
+		f->why = eci_incoming_over(&st);
 	if (!f->keep)
 		(void)snprintf(extra, sizeof extra, "%ld", (long)getpid());
 	if (!f->error && !f->why)

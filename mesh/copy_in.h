@@ -27,6 +27,10 @@ char *eci_incoming_dest(const char *dest, bool contents, bool *folder);
 /* What it is called before it is renamed: beside `place`, and no longer than a name may be. 0 or an errno. */
 int eci_incoming_part(char part[ECI_PLACE_LONGEST], const char *place, const char *extra);
 
+/* Why nothing may come in the place of what is there: a pipe, a socket and a device stay. NULL: it may, or it is a
+ * folder, of which the system says so. */
+const char *eci_incoming_over(const struct stat *st);
+
 /* For a file whose place, size, mode, mtime, algorithm and keep are set. What goes wrong is kept in `error`. */
 void eci_incoming_begin(struct eci_incoming *f);
 /* What is here of it already: bytes and their digest, or 0. */

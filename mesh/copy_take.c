@@ -250,12 +250,20 @@ static void take_folder(struct eci_fetch *f, const ectx_value *v)
 static void take_link(struct eci_fetch *f, const ectx_value *v)
 {
 	char target[ECI_PLACE_LONGEST], part[ECI_PLACE_LONGEST], extra[32];
+	const char *why = NULL;
+	struct stat st;
 	size_t n = 0;
 	const char *p = ectx_value_bytes(ectx_array_at(v, 2), &n);
 	int error = place_of(f, ectx_array_at(v, 1));
 	(void)snprintf(target, sizeof target, "%.*s", (int)n, p ? p : "");
 	(void)snprintf(extra, sizeof extra, "%ld", (long)getpid());
 	error = error ? error : eci_incoming_part(part, f->place, extra);
+	if (!error && lstat(f->place, &st) == 0)
+		why = eci_incoming_over(&st);
+	if (why) {
+		failed(f, f->place, why);
+		return;
+	}
 	if (!error && symlink(target, part)) {
 		error = errno;
 	} else if (!error && rename(part, f->place)) {

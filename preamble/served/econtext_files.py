@@ -149,6 +149,12 @@ def size_of(path):
     return os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) or -1
 
 
+def replaceable(place):
+    """A pipe, a socket and a device stay."""
+    if os.path.lexists(place) and not os.path.isfile(place) and not os.path.islink(place):
+        raise Refused('what is there is neither a file nor a link')
+
+
 def alone(fd, part):
     """A part is one copy's, or what another writes into it would be in the file: it is locked, and still has its name then."""
     try:
@@ -186,8 +192,7 @@ class Incoming:
         folder = os.path.dirname(place)
         if os.path.isdir(place):
             raise OSError(errno.EISDIR, 'is a folder')
-        if os.path.lexists(place) and not os.path.isfile(place) and not os.path.islink(place):
-            raise Refused('what is there is neither a file nor a link')
+        replaceable(place)
         self.part = part_name(place, keep and PART or own_extra(self))
         self.sum = hasher(algorithm)
         self.at = 0
@@ -353,6 +358,7 @@ class Receiver:
                     raise
             self.times.append((place, x[2], x[3]))
         elif what == 'link':
+            os.path.isdir(place) or replaceable(place)
             part = part_name(place, own_extra(self))
             os.symlink(x[2], part)
             try:

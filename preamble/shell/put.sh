@@ -362,6 +362,8 @@ link() { # PATH TARGET
 	plain "$2"
 	if [ ! "$bad" ] && [ -d "$place" ] && [ ! -L "$place" ]; then
 		bad='0 Is a directory'
+	elif [ ! "$bad" ] && [ -e "$place" ] && [ ! -f "$place" ] && [ ! -L "$place" ]; then
+		bad='0 what is there is neither a file nor a link'
 	elif [ ! "$bad" ]; then
 		find_part $$
 		watch "$part"

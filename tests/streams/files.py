@@ -2,7 +2,9 @@
 import json
 import math
 import os
+import shutil
 import signal
+import socket
 import stat
 import time
 
@@ -137,6 +139,26 @@ def test_what_fails_is_named_and_leaves_nothing(place):
         expect(status == 1 and pattern + ': Too many levels of symbolic links' in err, pattern, status, err)
     status, out, err = place.run('cp', 'f', 'leaf1:' + place.path('loop/d/f'))
     expect(status == 1 and 'loop/d: Too many levels of symbolic links' in err, status, err)
+
+
+def test_pipes_and_sockets_stay(place):
+    """Neither a file nor a link comes in their place."""
+    write(place.path('file/f'), b'1')
+    os.mkdir(place.path('link'))
+    os.symlink('file', place.path('link/f'))
+    for source in 'file/.', 'link/.':
+        for i, args in enumerate([(source, 'leaf1:' + place.path('d/')), ('leaf1:' + place.path(source), 'd/')] * 2):
+            os.mkdir(place.path('d'))
+            if i < 2:
+                os.mkfifo(place.path('d/f'))
+            else:
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.bind(place.path('d/f'))
+            kind = os.lstat(place.path('d/f')).st_mode
+            status, out, err = place.run('cp', *args)
+            expect(status == 1 and 'd/f: what is there is neither a file nor a link' in err, args, i, status, err)
+            expect(os.lstat(place.path('d/f')).st_mode == kind and os.listdir(place.path('d')) == ['f'], args, i)
+            shutil.rmtree(place.path('d'))
 
 
 def test_resume(place):
