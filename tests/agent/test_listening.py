@@ -14,6 +14,19 @@ WAITING_MAX = 64
 BACKLOG = 128
 
 
+SLOW = '''
+import os, socket, time
+def f(begun, go):
+    class Slow(socket.socket):
+        def listen(self, n):
+            open(begun, 'w').close()
+            while not os.path.exists(go):
+                time.sleep(.02)
+            plain.listen(self, n)
+    plain, socket.socket = socket.socket, Slow
+'''
+
+
 class Listening(StreamCase):
     def test_listen(self):
         n = self.ready()
@@ -121,6 +134,22 @@ class Listening(StreamCase):
         y.connect('\0' + name[1:])
         n.until(lambda: n.events[handle])
         y.close()
+
+    def test_cancelled_under_way(self):
+        """What was bound already leaves no file."""
+        n = self.ready()
+        path, begun, go = [os.path.join(self.folder(), name) for name in ('s', 'begun', 'go')]
+        n.c.serve('slow', SLOW)
+        n.answer(n.c.request(25, ['slow', 'f', [begun, go], {}]))
+        slot, x = n.ask('listen', path)
+        self.until('it is bound', lambda: os.path.exists(begun), 30)
+        self.assertTrue(os.path.exists(path))
+        n.cancel(slot)
+        n.answer(n.c.request(7, b'echo', raw=True))
+        open(go, 'w').close()
+        self.until('the file is gone', lambda: not os.path.exists(path), 30)
+        n.idle(.2)
+        self.assertNotIn(slot, n.answers)
 
     def test_no_descriptors(self):
         n = self.ready()

@@ -87,6 +87,8 @@ def open_thread(src, slot, what, args, far, flag):
             if len(args) < 2:
                 text = said(path_of(args[0]))
         if OPENING.pop((src, slot), flag) is not flag or flag:
+            if what == 'listen' and path:
+                os.unlink(path)         # while it is ours
             return sock.close()
         if what == 'listen':
             x = Listener(src, far, sock, path)
