@@ -2,7 +2,8 @@
  *
  * It has no name until it is whole (open(2), O_TMPFILE), where the file system can do that: then not even kill -9
  * leaves half of it. With resume it has one from the start, and what is there of an earlier time is offered to the
- * other end, which says where it goes on; a whole file of the right size in its place is such a beginning too.
+ * other end, which says where it goes on; a whole file of the right size in its place is such a beginning too, unless
+ * the part is newer: that is what it was to replace, then.
  *
  * Modes and times are set by descriptor, never by name: what lies at a name the other end may have made a link of
  * since.
@@ -151,6 +152,11 @@ void eci_incoming_begin(struct eci_incoming *f)
 
 /* ---- resume ---- */
 
+static bool later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
 static bool count(struct eci_incoming *f, int fd, uint64_t n, uint8_t sum[ECI_DIGEST_SIZE])
 {
 	uint8_t *piece = malloc(ECI_COPY_PIECE);
@@ -173,12 +179,16 @@ static bool count(struct eci_incoming *f, int fd, uint64_t n, uint8_t sum[ECI_DI
 
 uint64_t eci_incoming_have(struct eci_incoming *f, uint8_t sum[ECI_DIGEST_SIZE])
 {
-	struct stat st;
+	struct stat st, part;
 	if (f->fd < 0 || !f->digest)
 		return 0;
 	int there = open(f->place, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	f->whole = there >= 0 && fstat(there, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == f->size;
-	uint64_t n = f->whole ? f->size : fstat(f->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	uint64_t n = fstat(f->fd, &part) == 0 ? (uint64_t)part.st_size : 0;
+	if (f->whole && n && later(&part.st_ctim, &st.st_ctim))
+		f->whole = false;
+	else if (f->whole)
+		n = f->size;
 	n = n < f->size ? n : f->size;
 	if (!n || !count(f, f->whole ? there : f->fd, n, sum)) {
 		again(f);

@@ -168,6 +168,20 @@ def alone(fd, part):
         return False
 
 
+def goes_on(part, place):
+    """Whether a part that nobody writes is newer than what has its place: that is what it was to replace, then."""
+    try:
+        if os.lstat(part).st_ctime <= os.lstat(place).st_ctime:
+            return False
+        fd = os.open(part, AGAIN)
+        try:
+            return alone(fd, part)
+        finally:
+            os.close(fd)
+    except EnvironmentError:
+        return False
+
+
 def forget(part):
     """What is left of an earlier time, if nobody goes on with it."""
     try:
@@ -427,10 +441,13 @@ def have(dest, single, entries, algorithm):
         got = [0, None]
         try:
             place = target.place(path)
-            for f, whole in ((place, 1), (part_name(place, PART), 0)):
-                n = size_of(f)
-                if n > 0 and (n == size or not whole):
-                    n = min(n, size)
+            part = part_name(place, PART)
+            both = [(place, 1, size), (part, 0, size - (size_of(place) == size))]     # all of it would be what has its place
+            if goes_on(part, place):
+                both.reverse()
+            for f, whole, most in both:
+                n = min(size_of(f), most)
+                if n > 0 and (not whole or size_of(f) == size):
                     fd = os.open(f, os.O_RDONLY)
                     try:
                         got = [whole and -1 or n, digest_of(fd, n, algorithm)]

@@ -168,12 +168,21 @@ truncate_at() { # FILE N
 	err=$(dd if=/dev/null of="$1" bs=1 count=0 seek="$2" 2>&1) || { why "$err" && bad="0 $text"; }
 }
 
+goes_on() { # a part that nobody writes is newer than what has its place: that is what it was to replace, then
+	[ -f "$part" ] && [ ! -L "$part" ] &&
+		([ "$(stat -c %Z "$part")" -gt "$(stat -c %Z "$place")" ] && own && [ ! "$bad" ]) 2>/dev/null
+}
+
 have() { # SIZE PATH
 	bad=
 	find_place "$2"
 	if [ ! "$bad" ]; then
 		find_part part
-		for there in "$place" "$part"; do
+		size_of "$place"
+		most=$1 first=$place second=$part
+		[ "$size" -ne "$1" ] || most=$(($1 - 1)) # all of it would be what has its place
+		if goes_on; then first=$part second=$place; fi
+		for there in "$first" "$second"; do
 			if [ ! -f "$there" ] || [ -L "$there" ]; then continue; fi
 			size_of "$there"
 			[ "$size" -gt 0 ] || continue
@@ -182,7 +191,8 @@ have() { # SIZE PATH
 				sum_of "$there" "$1"
 				echo "= -1 $sum" >&3
 			else
-				[ "$size" -le "$1" ] || size=$1
+				[ "$size" -le "$most" ] || size=$most
+				[ "$size" -gt 0 ] || continue
 				sum_of "$there" "$size"
 				echo "= $size $sum" >&3
 			fi

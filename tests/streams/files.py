@@ -201,6 +201,23 @@ def test_resume_of_what_is_there(place):
     expect(status == 0 and read(place.path('d/f')) == DATA[:3 * MIB], status, err)
 
 
+def test_resume_over_what_is_as_long(place):
+    """What has come of the new one is gone on from, though the old one has its size; all of it but the last byte at most."""
+    write(place.path('f'), DATA[:3 * MIB])
+    for args in ('f', 'leaf1:' + place.path('d/')), ('leaf1:' + place.path('f'), 'd/'):
+        for part, most in (DATA[:2 * MIB], 1.2 * MIB), (DATA[:3 * MIB], MIB / 4), (b'x' + DATA[1:2 * MIB], 4 * MIB):
+            write(place.path('d/f'), DATA[1:3 * MIB + 1])
+            old = os.stat(place.path('d/f')).st_ctime
+            while not os.path.exists(place.path('d/.f.econtext-part')) or os.stat(place.path('d/.f.econtext-part')).st_ctime < old + (1 if place.shell else .05):
+                write(place.path('d/.f.econtext-part'), part)   # stat(1) says whole seconds
+                time.sleep(.05)
+            status, out, err = place.run('cp', '--resume', '--stats', place.path('stats'), *args)
+            expect((status, err) == (0, '') and read(place.path('d/f')) == DATA[:3 * MIB], args, len(part), status, err)
+            stats = json.loads(read(place.path('stats')).split(b'\n')[0])
+            expect(max(stats['bytes_in'], stats['bytes_out']) < most, args, len(part), stats)
+            expect(os.listdir(place.path('d')) == ['f'], os.listdir(place.path('d')))
+
+
 def test_limit_and_interrupt(place):
     write(place.path('f'), DATA[:3 * MIB])
     os.mkdir(place.path('d'))
