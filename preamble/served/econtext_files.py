@@ -227,6 +227,8 @@ class Incoming:
                 if not s:
                     raise Refused('the part that was there is shorter now')
                 self.count(s)
+            if keep and not self.whole:
+                os.ftruncate(self.fd, offset)       # or a hole would have in it what was there
         except:
             self.drop()
             raise

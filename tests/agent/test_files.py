@@ -75,6 +75,18 @@ expect(put([['file', b('f'), 420, 1.0, 9, 0], b('short'), ['done', b('')]] + a_f
 expect('shorter' in answers[0][1] and answers[1] is None and content('g') == 'third' and not bad, answers)
 ''')
 
+    def test_a_hole_where_something_was(self):
+        """What a part has behind the place where it goes on is not in a hole that comes there."""
+        self.there('''
+f = open('.f.econtext-part', 'w')
+f.write('abXXXXXX')
+f.close()
+h = files.hasher('sha256')
+h.update(b('ab' + chr(0) * 4))
+expect(put([['file', b('f'), 420, 1.0, 6, 2], ['hole', 4], ['done', h.digest()]], True) == 0, answers)
+expect(content('f') == 'ab' + chr(0) * 4, content('f'))
+''')
+
 
 if __name__ == '__main__':
     sys.exit(support.main(__name__))
