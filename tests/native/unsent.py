@@ -1,14 +1,17 @@
 """What a native agent does when what it is to say finds no room: nobody is left waiting, and nothing is left behind."""
+import fcntl
 import os
 import signal
 import socket
+import struct
+import termios
 import time
 
 from agent import BULK, DEAD, END, LIMIT, ME, Agent, decode, text_of, through
 from limits import made
 
 WINDOW = 262144     # of a stream, and more than a unix socket takes unread
-QUEUED = (290, 60000), (70, 1000), (70, 100), (9, 1)    # ECHOs whose answers are the 16 MiB that wait for a parent, to the last bytes
+QUEUED = (340, 60000), (70, 1000), (70, 100), (9, 1)    # ECHOs whose answers are the 16 MiB that wait for a parent, to the last bytes
 
 
 def connection(s, command, work):
@@ -34,6 +37,10 @@ def connection(s, command, work):
     s.equal('its end', agent.close(), 0)
 
 
+def unread(fd):
+    return struct.unpack('i', fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
+
+
 def opening(s, command, work):
     """OPEN whose answer finds no room: nobody knows of that socket, and it is closed."""
     agent, path = Agent(command), os.path.join(work, 'listens')
@@ -42,6 +49,8 @@ def opening(s, command, work):
         for _ in range(count):
             agent.send('ECHO', reply=900, body=b'\x5a' + (size - 5).to_bytes(4, 'big') + bytes(size - 5) if size > 5 else b'\0')
     agent.send(29, ['listen', [path], slot + 1], reply=slot)
+    while unread(agent.link.wfd):       # nothing of ours is read before, or there would be room again
+        time.sleep(.01)
     s.equal('OPEN whose answer finds no room', agent.value(slot)[:2], ['dead', 'busy'])
     agent.echo()
     s.check('and its socket is gone', not os.path.exists(path), path)

@@ -123,7 +123,7 @@ def test_a_command_that_takes_no_input(place):
             expect(program.said() == '', program.said())
         else:
             seen = time.monotonic()
-            program.says('econtext: a: nothing has moved for 15 s: it takes no input')
+            program.says(r'econtext: a: nothing has moved for 1\d s: it takes no input')
             place.in_time(began, STALL_S, program.said(), seen=seen)
             program.says(r'econtext: a: nothing has moved for 3\d s: it takes no input')
             place.in_time(began, 2 * STALL_S, program.said(), seen=seen)

@@ -240,7 +240,7 @@ def test_what_stands_still(place):
     for args, name, why in ((['src', 'a:' + place.path('dst')], 'a', 'it takes no more'), (['a:' + place.path('src'), 'dst'], 'a', 'nothing more comes')):
         program = place.start('cp', '--resume', '--limit', '1M', *args)
         began = under_way(place, program, 'dst')
-        program.says('econtext: %s: nothing has moved for 15 s: %s' % (name, why))
+        program.says(r'econtext: %s: nothing has moved for 1\d s: %s' % (name, why))
         place.in_time(began, STALL_S, program.said())
         program.says('econtext: %s: nothing has moved for 3\d s: %s' % (name, why))
         place.go_on()
@@ -251,7 +251,7 @@ def test_what_stands_still(place):
     under_way(place, program, 'dst')
     line = next(x for x in iter(program.process.stdout.readline, b'') if b'"stalled"' in x and b'not answered yet' not in x)
     said = json.loads(line)
-    expect((said['event'], said['node'], said['why'], said['seconds']) == ('stalled', 'a', 'it takes no more', 15), line)
+    expect((said['event'], said['node'], said['why']) == ('stalled', 'a', 'it takes no more') and 15 <= said['seconds'] < 20, line)
 
 
 def test_a_copy_with_a_limit(place):
@@ -312,7 +312,7 @@ def test_a_far_end_that_asks_what_is_here_and_does_not_listen(place):
     for how in 'limit', '^C':
         place.write('dst', 'x')
         program = place.start('cp', '--resume', 'a:src', 'dst')
-        program.says('econtext: a: nothing has moved for 15 s: it takes no more')
+        program.says(r'econtext: a: nothing has moved for 1\d s: it takes no more')
         seen = time.monotonic()
         if how == '^C':
             program.process.send_signal(signal.SIGINT)
