@@ -79,7 +79,7 @@ expect('shorter' in answers[0][1] and answers[1] is None and content('g') == 'th
         """What a part has behind the place where it goes on is not in a hole that comes there."""
         self.there('''
 f = open('.f.econtext-part', 'w')
-f.write('abXXXXXX')
+f.write('ab was here')
 f.close()
 h = files.hasher('sha256')
 h.update(b('ab' + chr(0) * 4))

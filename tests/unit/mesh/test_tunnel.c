@@ -192,7 +192,41 @@ Test(tunnel, each_address_is_tried)
 	client = dial_there(&w);
 	says(w.mesh, "Connection refused");
 	(void)close(client);
+	eci_lock(w.mesh);
+	t->targets[0] = t->targets[1];
+	t->ntargets = 1; /* and where there is no socket for any */
+	eci_unlock(w.mesh);
+	client = dial_there(&w);
+	says(w.mesh, "a connection was not taken: Address family not supported by protocol");
+	(void)close(client);
 	(void)close(none);
+	(void)close(server);
+	ectx_tunnel_close(t);
+	world_close(&w);
+}
+
+/* Of the exit's as of those that come here there are ECI_TUNNEL_CONNS_MAX at once. */
+Test(tunnel, as_many_as_a_tunnel_has)
+{
+	struct world w = world_open();
+	struct sockaddr_un here = un(&w, "here");
+	int server = socket(AF_UNIX, SOCK_STREAM, 0), clients[2];
+	cr_assert(bind(server, (struct sockaddr *)&here, sizeof here) == 0 && listen(server, 4) == 0);
+	ectx_tunnel *t = remote(&w);
+	eci_lock(w.mesh);
+	t->nconns = ECI_TUNNEL_CONNS_MAX - 1; /* as if */
+	eci_unlock(w.mesh);
+	clients[0] = dial_there(&w);
+	int came = accept(server, NULL, NULL);
+	cr_expect(came >= 0);
+	clients[1] = dial_there(&w);
+	says(w.mesh, "a connection was not taken: there are as many as a tunnel has");
+	eci_lock(w.mesh);
+	t->nconns = 1;
+	eci_unlock(w.mesh);
+	for (int i = 0; i < 2; i++)
+		(void)close(clients[i]);
+	(void)close(came);
 	(void)close(server);
 	ectx_tunnel_close(t);
 	world_close(&w);

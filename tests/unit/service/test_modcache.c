@@ -113,11 +113,25 @@ static size_t put_head(struct eci_buf *b, size_t n)
 	return left;
 }
 
+/* What b has, which is freed, and behind it a byte string of zeros that takes n bytes with its head, in fragments. */
+static void feed_padded(struct eci_link *from, struct eci_frame f, struct eci_buf *b, size_t n)
+{
+	static const uint8_t zeros[ECI_BULK_BODY_MAX];
+	size_t left = put_head(b, n);
+	f.flags = ECI_F_MORE;
+	feed(from, f, eci_buf_data(b), eci_buf_len(b));
+	eci_buf_deinit(b);
+	for (; f.flags; left -= n) {
+		n = left < sizeof zeros ? left : sizeof zeros;
+		f.flags = left > n ? ECI_F_MORE : 0;
+		feed(from, f, zeros, n);
+	}
+}
+
 /* The parent sends an entry of so many bytes for a name that the child asked for; the child is gone before, so that
  * nobody takes a copy of it. */
 static void fetch(const char *name, size_t bytes)
 {
-	static const uint8_t zeros[ECI_BULK_BODY_MAX];
 	uint32_t slot = ask(name, strlen(name));
 	struct eci_frame f = {.cls = ECI_BULK, .flags = ECI_F_MORE, .dst = ME, .handle = slot};
 	struct eci_buf b = ECI_BUF_NULL;
@@ -126,14 +140,7 @@ static void fetch(const char *name, size_t bytes)
 	eci_cbor_put_array(&b, 1);
 	eci_cbor_put_array(&b, 2);
 	eci_cbor_put_str(&b, name);
-	size_t left = put_head(&b, bytes - (eci_buf_len(&b) - 1));
-	feed(up, f, eci_buf_data(&b), eci_buf_len(&b));
-	eci_buf_deinit(&b);
-	for (size_t n; f.flags; left -= n) {
-		n = left < sizeof zeros ? left : sizeof zeros;
-		f.flags = left > n ? ECI_F_MORE : 0;
-		feed(up, f, zeros, n);
-	}
+	feed_padded(up, f, &b, bytes - (eci_buf_len(&b) - 1));
 }
 
 /* Answered without the parent. */
@@ -304,20 +311,12 @@ Test(modcache, names_of_255_bytes_and_not_a_byte_more)
 
 static void ask_much(uint32_t reply_to, const char *name, size_t padding)
 {
-	static const uint8_t zeros[ECI_BULK_BODY_MAX];
-	struct eci_frame f = {.cls = ECI_BULK, .flags = ECI_F_MORE, .dst = ME, .src = KID, .handle = ECI_H_GET_MODULE};
+	struct eci_frame f = {.cls = ECI_BULK, .dst = ME, .src = KID, .handle = ECI_H_GET_MODULE};
 	struct eci_buf b = ECI_BUF_NULL;
 	f.reply_to = reply_to;
 	eci_cbor_put_array(&b, 2);
 	eci_cbor_put_str(&b, name);
-	size_t left = put_head(&b, padding);
-	feed(kid, f, eci_buf_data(&b), eci_buf_len(&b));
-	eci_buf_deinit(&b);
-	for (size_t n; f.flags; left -= n) {
-		n = left < sizeof zeros ? left : sizeof zeros;
-		f.flags = left > n ? ECI_F_MORE : 0;
-		feed(kid, f, zeros, n);
-	}
+	feed_padded(kid, f, &b, padding);
 }
 
 /* It is passed on as it came, and the parent's link is not for what a child pads it with. */
