@@ -95,8 +95,9 @@ void eci_link_lost(struct eci_link *l, const char *reason, const char *evidence,
 /* ---- sending ---- */
 /* From this context to dst (itself included: delivered from eci_router_tick() or before return, never re-entrantly
  * inside a deliver callback of the same frame). src, auth, hops are filled in. Bodies above ECI_FRAME_BODY_MAX are cut
- * into fragments (section 1.1). Body is copied. 0; -1 no memory; -2 too big; -3 no route (also when dst's link is
- * gone); -4 busy (queue full). When it fails nothing was sent. */
+ * into fragments (section 1.1). Body is copied. 0 (also when dst's link has failed and was not yet taken away: then it
+ * ends the slots behind it); -1 no memory; -2 too big; -3 no route; -4 busy (queue full). When it fails nothing was
+ * sent. */
 int eci_router_send(struct eci_router *r, uint8_t cls, uint8_t flags, uint32_t dst, uint32_t handle, uint32_t reply_to,
 		    const void *body, size_t len, uint64_t now_ms);
 /* The same as a call frame without flags, of a body that was written and is freed, whatever comes of it. -1 if it could

@@ -12,6 +12,10 @@
  * leaves the other side waiting for ever; past that the link itself is the failure. Call frames that wait behind a
  * large message count as queued call frames.
  *
+ * What this router sends itself into a link that has failed is lost with it, and not refused: who waits for an answer
+ * is told when the link is taken away (eci_link_lost()), and then why; a refusal now could only say that there is no
+ * route.
+ *
  * Memory: a refused allocation is treated as a full queue for call and bulk; a control frame that cannot be stored ends
  * its link for the reason above. */
 #include "router/internal.h"
@@ -201,7 +205,7 @@ static struct eci_link *way_to(struct eci_router *r, uint32_t dst)
 	struct eci_link *l = eci_route_find(r, dst);
 	if (!l && !eci_iv_has(r->own, r->nown, dst))
 		l = r->parent;
-	return l && !l->broken ? l : NULL;
+	return l;
 }
 
 int eci_group_send(struct eci_router *r, const struct eci_frame *f)
@@ -251,6 +255,8 @@ int eci_route_put(struct eci_router *r, const struct eci_frame *f)
 	struct eci_link *l = way_to(r, f->dst);
 	if (!l || (eci_handle_local(f->handle) && f->dst != l->peer))
 		return -3;
+	if (l->broken)
+		return 0;
 	if (!eci_is_large(f))
 		return put_own(l, f, NULL);
 	if (r->blob_bytes + f->len > ECI_LOCAL_MAX)

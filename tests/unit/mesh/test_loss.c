@@ -1,6 +1,9 @@
 /* Losses: what a call is told when a process on its way ends, freezes or never answers, and that the next call boots a
  * new one. Processes are ended with signals, as nothing in them would do it. */
+#include "mesh/internal.h"
 #include "shell_support.h"
+
+void eci_link_break(struct eci_link *l, const char *reason, const char *detail); /* router/internal.h */
 
 static ectx_future *running(struct world *w, ectx_context *c)
 {
@@ -122,6 +125,23 @@ Test(loss, a_carrier_that_takes_no_more_is_ended)
 {
 	struct world w = world_open();
 	call_the_deaf(&w, false);
+	world_close(&w);
+}
+
+/* Between the failure of a link and the end of what carried it a call is told why too. */
+Test(loss, a_call_into_a_link_that_has_just_failed)
+{
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	struct eci_fail fail = {0};
+	(void)call_int(d, "work:add", "[1]");
+	ectx_future *f = eci_future_new(w.mesh, d, ECI_OP_CALL, WITHIN);
+	cr_assert(f && eci_call_prepare(f, "work:leave", NULL, NULL, &fail) == 0);
+	eci_lock(w.mesh);
+	eci_link_break(eci_router_link_to(w.mesh->router, d->id), "silent", "as if no byte had come");
+	eci_future_begin(f);
+	eci_unlock(w.mesh);
+	expect(f, ECTX_E_SILENT, ECTX_PHASE_LOST, "d");
 	world_close(&w);
 }
 

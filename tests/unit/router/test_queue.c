@@ -394,7 +394,7 @@ Test(queue, control_past_2_mib_ends_the_link)
 	cr_assert(w->broken == 1 && w->broken_link == w->kid[0]);
 	cr_assert_str_eq(w->reason, "queue-overflow");
 	cr_assert(take(w, w->up, &f) && is_dead(w, &f, 0, 300, "lost", 72));
-	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 72, ECI_H_CALL, 0, NULL, 0, w->now), -3);
+	cr_assert_eq(eci_router_send(w->r, ECI_CONTROL, 0, 72, ECI_H_KILL, 0, NULL, 0, w->now), 0);
 	cr_assert_eq(w->broken, 1, "told once");
 	world_free(w);
 }

@@ -50,6 +50,32 @@ Test(send, what_is_lost_is_said_up_to_the_bound_of_answers)
 	}
 }
 
+static void on_loss(void *arg, const struct eci_answer *a)
+{
+	cr_assert(a->dead && !strcmp(a->reason, "lost"));
+	cr_expect_str_eq(a->evidence, "no byte came");
+	++*(int *)arg;
+}
+
+/* It cannot be said yet why; who waits for the answer is told when it can. Nothing is queued, however much it is. */
+Test(send, into_a_link_that_failed_is_lost_with_it)
+{
+	struct world *w = world_master();
+	int told = 0;
+	uint32_t slot = eci_slot_open(w->r, 73, ECI_SLOT_ONCE, on_loss, &told);
+	eci_link_break(w->kid[0], "silent", "no byte came");
+	for (int i = 0; i < 40; i++)
+		cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 73, ECI_H_CALL, slot, zeros, sizeof zeros, w->now), 0);
+	struct eci_link_stats s;
+	eci_link_get_stats(w->kid[0], &s);
+	cr_expect(s.queued_bytes == 0 && w->r->blob_bytes == 0 && told == 0);
+	eci_link_lost(w->kid[0], "silent", "no byte came", w->now);
+	w->kid[0] = NULL;
+	cr_expect_eq(told, 1);
+	cr_expect_eq(call(w, 73, ONE), -3);
+	world_free(w);
+}
+
 /* A notice that cannot be queued would leave the other side waiting for ever. */
 Test(send, no_memory_for_control_is_the_links_end)
 {
