@@ -70,12 +70,11 @@ static void answer(const struct eci_frame *f)
 
 static void become_agent(void)
 {
-	uint64_t limit[2], chld = (uint64_t)1 << (SYS_SIGCHLD - 1);
+	uint64_t chld = (uint64_t)1 << (SYS_SIGCHLD - 1);
 	native_watcher_start();
-	if (SYS4(NR_prlimit64, 0, 7, 0, limit) == 0) { /* RLIMIT_NOFILE */
-		limit[0] = limit[1];
-		(void)SYS4(NR_prlimit64, 0, 7, limit, 0);
-	}
+	(void)SYS4(NR_prlimit64, 0, SYS_NOFILE, 0, native.nofile);
+	native.nofile[2] = native.nofile[1];
+	(void)SYS4(NR_prlimit64, 0, SYS_NOFILE, native.nofile + 1, 0);
 	(void)SYS4(NR_sigprocmask, 0, &chld, 0, 8); /* SIG_BLOCK */
 	native_ignore(SYS_SIGPIPE);
 	native.signals = (int)SYS4(NR_signalfd4, -1, &chld, 8, SYS_CLOEXEC | SYS_NONBLOCK);

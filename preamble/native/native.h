@@ -51,8 +51,10 @@ struct native_state {
 	uint64_t now;       /* ms, of this turn */
 	uint32_t unread_us; /* since the clock was read, about */
 	int watcher_pid;
-	int watcher; /* pipe to the watcher; -1 before there is one */
-	int signals; /* signalfd for SIGCHLD */
+	int watcher;        /* pipe to the watcher; -1 before there is one */
+	int signals;        /* signalfd for SIGCHLD */
+	uint64_t nofile[3]; /* the limit of descriptors as it was, for what we start (some walk through them all), and
+			     * its upper bound again: the last two are ours */
 	int npoll, poll_cap;
 	struct native_poll *poll;
 	int info[32]; /* a siginfo_t, as waitid(2) left it */

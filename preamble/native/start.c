@@ -157,6 +157,7 @@ static int become(struct native_plan *plan, int pipes[NATIVE_FDS][2], const char
 	(void)SYS3(NR_dup3, pipes[SAID][1], 3, SYS_CLOEXEC);
 	pipes[SAID][1] = 3;
 	(void)SYS3(NR_close_range, 4, -1, 0);
+	(void)SYS4(NR_prlimit64, 0, SYS_NOFILE, native.nofile, 0);
 	if (plan->cwd) {
 		*what = plan->cwd[0];
 		long err = -SYS1(NR_chdir, *what);
@@ -289,10 +290,9 @@ const char *native_explain(void *ctx, int err)
 		return "Error";
 	/* The limit is what the user has to raise. */
 	static char text[64];
-	uint64_t limit[2] = {0, 0};
-	(void)SYS4(NR_prlimit64, 0, 7, 0, limit); /* RLIMIT_NOFILE */
+	uint64_t limit = native.nofile[2];
 	static const char lead[] = "Too many open files: the limit is ";
 	memcpy(text, lead, sizeof lead - 1);
-	*native_digits(text + sizeof lead - 1, limit[0] > UINT32_MAX ? UINT32_MAX : (uint32_t)limit[0], false) = 0;
+	*native_digits(text + sizeof lead - 1, limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit, false) = 0;
 	return text;
 }

@@ -220,6 +220,7 @@ def descriptors(s, command):
         resource.setrlimit(resource.RLIMIT_NOFILE, (24, 40))
     agent = Agent(command, before=few)
     slots, refused = [], None
+    s.equal('a command has the limit that the agent came with', agent.run(['sh', '-c', 'ulimit -Sn; ulimit -Hn'])[1], b'24\n40\n')
     while len(slots) < 40 and not refused:
         slot = agent.start(SLEEP)
         agent.echo()
