@@ -48,25 +48,45 @@ static void lines_cut(ectx_context *c)
 		lines_cut(s);
 }
 
+/* Python 2 takes surrogates (ED A0 80 to ED BF BF) for characters where a program prints such bytes. Each becomes
+ * "???", in place of the record's loss. */
+static void mend_surrogates(uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i + 2 < n; i++)
+		if (p[i] == 0xED && p[i + 1] >= 0xA0 && p[i + 1] < 0xC0 && p[i + 2] >= 0x80 && p[i + 2] < 0xC0)
+			memset(p + i, '?', 3);
+}
+
+/* What can be read of a record: f's body, or a mended copy in *copy. NULL: nothing. */
+static const uint8_t *log_body(const struct eci_frame *f, struct eci_buf *copy)
+{
+	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) == 0)
+		return f->body;
+	if (eci_buf_append(copy, f->body, f->len))
+		return NULL;
+	mend_surrogates(copy->mem, f->len);
+	return eci_cbor_check(copy->mem, f->len, ECI_CBOR_ITEMS_MAX) == 0 ? copy->mem : NULL;
+}
+
 static void log_record(ectx_mesh *m, const struct eci_frame *f)
 {
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	const char *logger, *text;
-	size_t nl, nt;
-	if (eci_cbor_check(f->body, f->len, ECI_CBOR_ITEMS_MAX) != 0)
-		return;
+	struct eci_buf copy = ECI_BUF_NULL;
+	const uint8_t *body = log_body(f, &copy);
+	ectx_context *from = eci_context_of_id(m, f->src);
+	const char *logger = "", *text = "";
+	size_t nl = 0, nt = 0;
+	struct eci_cbor c = eci_cbor_open(body, body ? f->len : 0);
 	(void)eci_cbor_get_array(&c);
 	int64_t level = eci_cbor_get_int(&c);
-	if (!eci_cbor_get_text(&c, &logger, &nl) || !eci_cbor_get_text(&c, &text, &nt))
-		return;
-	uint64_t dropped = eci_cbor_get_uint(&c);
-	ectx_context *from = eci_context_of_id(m, f->src);
+	bool good = eci_cbor_get_text(&c, &logger, &nl) && eci_cbor_get_text(&c, &text, &nt);
+	uint64_t dropped = good ? eci_cbor_get_uint(&c) : 1; /* what cannot be read is lost too */
 	if (dropped && from)
 		lines_cut(from);
 	if (dropped)
 		eci_event_dropped(m, from, dropped);
-	if (!printed(m, from, logger, nl, text, nt) && nl)
+	if (good && !printed(m, from, logger, nl, text, nt) && nl)
 		eci_event_log(m, from, (int)level, logger, nl, text, nt);
+	eci_buf_deinit(&copy);
 }
 
 bool eci_serve(ectx_mesh *m, struct eci_link *link, const struct eci_frame *f)

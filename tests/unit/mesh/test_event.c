@@ -214,6 +214,21 @@ static void comes(ectx_mesh *m, const char *name, const char *logger, const char
 	ectx_event_free(e);
 }
 
+/* Python 2's surrogates cost three characters each and not the record; what nobody can read is said to be lost. */
+Test(event, a_record_that_is_no_utf8)
+{
+	struct world w = world_open();
+	(void)call_int(get(w.mesh, "c"), "work:add", "[1]");
+	says(w.mesh, "c", "stdout", "a\xED\xA0\x80\xED\xBF\xBFz\xED\x9F\xBF\n", 0);
+	comes(w.mesh, "c", "stdout", "a??????z\xED\x9F\xBF");
+	says(w.mesh, "c", "stdout", "a\xED\n", 0);
+	says_dropped(w.mesh, "c", 1);
+	says(w.mesh, "c", "stdout", "a\xED\xA0", 0);
+	says_dropped(w.mesh, "c", 1);
+	cr_expect(ectx_event_next(w.mesh, 0) == NULL);
+	world_close(&w);
+}
+
 /* What a relay has lost is somebody's below it: the beginning of a line is joined to nothing that came after. */
 Test(event, a_line_that_a_hole_cuts_ends_there)
 {
