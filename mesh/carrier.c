@@ -63,12 +63,25 @@ static void on_poll(struct ev_loop *loop, ev_timer *w, int events)
 		ev_timer_stop(loop, w);
 		close_outputs(c);
 		eci_carrier_check_end(c);
-	} else if (c->proc.out < 0 || (c->link && c->in_dead)) {
-		eci_proc_kill(&c->proc);
-		reap(c);
 	} else {
+		if (c->grace_ms && eci_now_ms() >= c->grace_ms)
+			eci_proc_kill(&c->proc);
 		reap(c);
 	}
+}
+
+void eci_carrier_grace(struct eci_carrier *c, double seconds)
+{
+	struct ev_loop *loop = c->mesh->loop;
+	if (c->exited || c->grace_ms)
+		return;
+	c->grace_ms = eci_now_ms() + (uint64_t)(seconds * 1000);
+	if (ev_is_active(&c->poll)) /* no pidfd: it looks all the time */
+		return;
+	ev_now_update(loop); /* which may have slept */
+	ev_timer_set(&c->poll, seconds, ECI_REAP_POLL_S);
+	ev_timer_start(loop, &c->poll);
+	eci_mesh_wake(c->mesh);
 }
 
 /* ---- the host of service/spawn.c ---- */

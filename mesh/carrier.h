@@ -5,7 +5,7 @@
 #include "io/proc.h"
 #include "mesh/internal.h"
 
-#define ECI_END_GRACE_S 0.25
+#define ECI_END_GRACE_S 0.25 /* once: see eci_carrier_grace() */
 #define ECI_REAP_POLL_S 0.05 /* where pidfd_open(2) is missing */
 
 struct eci_carrier {
@@ -16,6 +16,7 @@ struct eci_carrier {
 	struct eci_buf in_q, tty_q;
 	ev_io out, err, tty, in_w, tty_w, pid;
 	ev_timer poll;
+	uint64_t grace_ms; /* when it has had its time to exit by itself; 0: nothing says that it ought to */
 	bool exited, in_dead, is_dirty, stdin_done, wide;
 	enum { DEAF, BY_LOOP, BY_LINKS, BORROWED } out_is; /* who hears its stdout */
 	struct eci_waiter *borrower;                       /* BORROWED */
@@ -31,5 +32,7 @@ void eci_carrier_eof(struct eci_carrier *c, ev_io *w,
 void eci_carrier_readable(struct ev_loop *loop, ev_io *w, int events);
 void eci_carrier_check_end(struct eci_carrier *c); /* reports its end when all of it is over; frees c then */
 void eci_carrier_close_stdin(struct eci_carrier *c);
+/* It has so long to exit by itself from now on, if it had no such time yet; then it is ended. */
+void eci_carrier_grace(struct eci_carrier *c, double seconds);
 
 #endif

@@ -54,12 +54,7 @@ static bool flush_link(struct eci_carrier *c, uint64_t now)
 		}
 		if (w < 0) { /* its end is on its way; if not, it is ended */
 			c->in_dead = true;
-			if (!c->exited && !ev_is_active(&c->poll)) {
-				ev_now_update(c->mesh->loop); /* which may have slept */
-				ev_timer_set(&c->poll, ECI_END_GRACE_S, ECI_REAP_POLL_S);
-				ev_timer_start(c->mesh->loop, &c->poll);
-				eci_mesh_wake(c->mesh);
-			}
+			eci_carrier_grace(c, ECI_END_GRACE_S);
 			break;
 		}
 		eci_link_wrote(c->link, (size_t)w, now);

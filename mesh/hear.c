@@ -68,11 +68,8 @@ void eci_carrier_eof(struct eci_carrier *c, ev_io *w, int *fd)
 	*fd = -1;
 	if (w == &c->out && c->link) /* a link ends with its carrier's output: do not wait for a process that lingers */
 		eci_carrier_close_stdin(c);
-	if (w == &c->out && !c->exited &&
-	    !ev_is_active(&c->poll)) { /* it gets the grace to exit by itself, then it is ended */
-		ev_timer_set(&c->poll, c->link ? ECI_END_GRACE_S : ECI_END_GRACE_S * 8, ECI_REAP_POLL_S);
-		ev_timer_start(c->mesh->loop, &c->poll);
-	}
+	if (w == &c->out)
+		eci_carrier_grace(c, c->link ? ECI_END_GRACE_S : ECI_END_GRACE_S * 8);
 }
 
 static void feed(struct eci_carrier *c, size_t n, uint64_t now)

@@ -3,6 +3,12 @@
 #include "mesh/internal.h"
 #include "shell_support.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
 void eci_link_break(struct eci_link *l, const char *reason, const char *detail); /* router/internal.h */
 
 static ectx_future *running(struct world *w, ectx_context *c)
@@ -75,6 +81,36 @@ Test(loss, a_leaf_killed_during_a_tree)
 	}
 	ectx_future_free(f);
 	world_close(&w);
+}
+
+/* As before Linux 5.3: pidfd_open(2) is not there. For this process, and what it starts; false: it cannot be done. */
+static bool without_pidfd(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = {.len = sizeof code / sizeof *code, .filter = code};
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+/* What ends by itself has a quarter of a second to say how, whether its end is heard or looked for. */
+Test(loss, a_carrier_has_time_to_end)
+{
+	for (int pidfd = 1; pidfd >= 0; pidfd--) {
+		if (!pidfd && !without_pidfd())
+			cr_skip_test("no seccomp(2)");
+		struct world w = world_open();
+		put_file(w.dir, "deaf", "#!/bin/sh\npython3 \"$@\"\nexec sleep 1000 >&-\n", 0755);
+		ectx_context *c = get(w.mesh, "deaf");
+		(void)call_int(c, "work:add", "[1]");
+		struct timespec from = now();
+		expect(start(c, "work:leave", NULL, WITHIN), ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "deaf");
+		cr_expect(ms_since(&from) >= 250, "%ld ms", ms_since(&from));
+		world_close(&w);
+	}
 }
 
 /* Calls that are written to a pipe which nobody reads any more. */
