@@ -20,11 +20,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -80,6 +82,24 @@ static void close_from(int lowest)
 		(void)close(fd);
 }
 
+static atomic_ulong limit_files; /* 0: as it is */
+
+void eci_proc_limit_files(unsigned long soft)
+{
+	atomic_store(&limit_files, soft);
+}
+
+/* Behind close_from(): no descriptor that is still wanted is above it. */
+static void set_limit(void)
+{
+	struct rlimit r;
+	unsigned long soft = atomic_load(&limit_files);
+	if (!soft || getrlimit(RLIMIT_NOFILE, &r))
+		return;
+	r.rlim_cur = soft < r.rlim_max ? soft : r.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+}
+
 static _Noreturn void give_up(int fd)
 {
 	int err = errno;
@@ -118,6 +138,7 @@ static _Noreturn void become(struct plan *p)
 	if (dup3(report, 3, O_CLOEXEC) < 0 && report != 3)
 		give_up(report);
 	close_from(4);
+	set_limit();
 	for (int sig = 1; sig < NSIG; sig++)
 		(void)signal(sig, SIG_DFL);
 	sigset_t none;

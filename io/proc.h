@@ -26,6 +26,8 @@ struct eci_proc {
  * ECI_PROC_SURVIVES: it sees that its stdin has ended, and has more to end than itself. 0, or an errno: of fork and
  * friends, or of exec itself. */
 int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *const *env, unsigned mode);
+/* Has what is started from now on have this soft limit of descriptors (RLIMIT_NOFILE), and not this process's. */
+void eci_proc_limit_files(unsigned long soft);
 /* True once it has ended: *wait_status is set, the pid is gone. Never blocks. */
 bool eci_proc_reap(struct eci_proc *p, int *wait_status);
 /* SIGKILL to its process group (and to it). Harmless once reaped, by whomever. */

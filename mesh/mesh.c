@@ -11,6 +11,7 @@
 #include "mesh/tunnel.h"
 #include "mesh/secret.h"
 #include "preamble/preamble.h"
+#include "io/proc.h"
 #include "io/random.h"
 #include "io/roots.h"
 
@@ -198,6 +199,8 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 		return -1;
 	}
 	ectx_mesh *m = eci_random_init() < 0 ? NULL : calloc(1, sizeof *m);
+	if (o->files)
+		eci_proc_limit_files(o->files);
 	if (m) {
 		make_locks(m);
 		atomic_init(&m->refs, 1);

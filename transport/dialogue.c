@@ -272,7 +272,7 @@ void eci_dialogue_exited(struct eci_dialogue *d, int wait_status, uint64_t now_m
 
 void eci_dialogue_spawn_failed(struct eci_dialogue *d, int err, const char *text, uint64_t now_ms)
 {
-	enum { NOT_FOUND = 2 }; /* ENOENT on every system; the number is the relay's, not ours */
+	enum { NOT_FOUND = 2, TOO_MANY = 24 }; /* ENOENT, EMFILE on every system; the number is the relay's, not ours */
 	char saw[256];
 	const char *program = d->recipe.argv ? d->recipe.argv[0] : "";
 	if (d->state != ECI_DLG_SPAWNING || try_without_image(d, now_ms))
@@ -283,7 +283,11 @@ void eci_dialogue_spawn_failed(struct eci_dialogue *d, int err, const char *text
 		n = (size_t)snprintf(saw, sizeof saw, "%.100s: ", program);
 	eci_escape(saw + n, sizeof saw - n, (const uint8_t *)text, strlen(text));
 	enum ectx_phase phase = d->t->method == ECI_SSH ? ECTX_PHASE_CONNECT : eci_login_phase(d->t);
-	eci_verdict_set(d, phase, err == NOT_FOUND ? ECTX_E_NO_PROGRAM : ECTX_E_SPAWN_FAILED, saw, NULL, now_ms);
+	const char *hint = err == TOO_MANY
+				   ? "each host takes four descriptors of the hop before it: raise its limit there "
+				     "(ulimit -n), or put a relay in between (via)"
+				   : NULL;
+	eci_verdict_set(d, phase, err == NOT_FOUND ? ECTX_E_NO_PROGRAM : ECTX_E_SPAWN_FAILED, saw, hint, now_ms);
 	over(d);
 }
 

@@ -40,6 +40,10 @@ typedef struct ectx_options {
 	int (*give_up)(void *ask_arg);
 	unsigned event_limit; /* log records kept while nobody takes them, beyond it (or beyond 16 MiB of their text)
 				 the oldest are dropped, counted; 0: 65,536 */
+	/* A context without `via` holds four descriptors of this process, so a program of many raises its limit
+	 * (RLIMIT_NOFILE, setrlimit(2)). This is the soft limit that what is started here gets then: some programs walk
+	 * through all that they may have. Of the process: the last mesh that says one counts. 0: this program's own. */
+	unsigned long files;
 } ectx_options;
 
 /* Makes a mesh and starts its thread; connects to nothing. Does not block. options NULL: the defaults. 0 with *out,

@@ -257,6 +257,36 @@ Test(proc, or_not_until_its_stdin_ends)
 	eci_proc_close(&p);
 }
 
+/* Of a program that has raised its own, with many open. */
+Test(proc, the_limit_of_descriptors_that_was_said)
+{
+	const char *argv[] = {"sh", "-c", "ulimit -Sn; ulimit -Hn", NULL};
+	char out[64], wanted[64];
+	struct rlimit r;
+	cr_assert(getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_max >= 200);
+	r.rlim_cur = r.rlim_max = 200;
+	cr_assert(setrlimit(RLIMIT_NOFILE, &r) == 0);
+	while (dup(0) < 150)
+		;
+	static const struct {
+		unsigned long said;
+		int gets;
+	} cases[] = {{0, 200}, {64, 64}, {200, 200}, {201, 200}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct eci_proc p;
+		eci_proc_limit_files(cases[i].said);
+		for (int mode = 0; mode < 3; mode++) {
+			cr_assert(eci_proc_start(&p, argv, NULL, (unsigned)mode) == 0);
+			int n = snprintf(wanted, sizeof wanted, mode == 1 ? "%d\r\n200\r\n" : "%d\n200\n",
+					 cases[i].gets);
+			cr_expect(read_all(p.out, out, (size_t)n + 1) == (size_t)n && !memcmp(out, wanted, (size_t)n),
+				  "%s", wanted);
+			ended(&p);
+			eci_proc_close(&p);
+		}
+	}
+}
+
 /* Each number of free descriptors up to one that is enough: an errno, or a process with all that it should have; and
  * none is lost. */
 Test(proc, at_the_limit_of_descriptors)
