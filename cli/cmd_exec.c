@@ -5,6 +5,7 @@
  * of shell syntax is run by `sh -c`. A program whose path holds such characters is reached by giving it an argument, or
  * through sh -c oneself. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,7 @@
 
 #include "cli/fan.h"
 
+#define SCRIPT_MAX (16u << 20) /* of ectx_run_with_start() */
 #define SHELL_SYNTAX " \t\n|&;<>()$`\\\"'*?[]{}#~!"
 
 static ectx_future *start_exec(struct eci_fan *fan, struct eci_job *job, long timeout_ms)
@@ -72,20 +74,38 @@ int eci_cmd_exec(const struct eci_opts *o)
 	return status;
 }
 
+/* Read once, for all: a pipe can be, and a file may be another one soon. One byte more than may be is read. */
+static char *read_script(const char *path, size_t *n)
+{
+	FILE *in = fopen(path, "re");
+	char *text = in ? eci_alloc(SCRIPT_MAX + 1) : NULL;
+	if (in) {
+		*n = fread(text, 1, SCRIPT_MAX + 1, in);
+		if (ferror(in)) {
+			free(text);
+			text = NULL;
+		}
+		(void)fclose(in);
+	}
+	return text;
+}
+
 int eci_cmd_run(const struct eci_opts *o)
 {
 	if (!o->nargs)
 		return eci_usage("run needs a script");
 	const char *script = o->args[0];
 	struct stat st;
-	if (access(script, R_OK) || stat(script, &st))
-		return eci_usage("run: %s cannot be read: %s", script, strerror(errno));
-	if (S_ISDIR(st.st_mode))
+	size_t n = 0;
+	if (stat(script, &st) == 0 && S_ISDIR(st.st_mode))
 		return eci_usage("run: %s is a folder", script);
+	char *text = read_script(script, &n);
+	if (!text)
+		return eci_usage("run: %s cannot be read: %s", script, strerror(errno));
 	const char *slash = strrchr(script, '/');
 	char *root = slash ? eci_copy(script, slash == script ? 1 : (size_t)(slash - script)) : eci_copy(".", 1);
 	struct eci_session s = {0};
-	ectx_exec x = {.argv = (const char *const *)o->args, .env = o->env.v};
+	ectx_exec x = {.argv = (const char *const *)o->args, .env = o->env.v, .script = text, .script_len = n};
 	struct eci_fan fan = {.start = start_run, .arg = &x};
 	int status = eci_session_open(&s, &fan, o, root);
 	if (!status)
@@ -94,5 +114,6 @@ int eci_cmd_run(const struct eci_opts *o)
 		status = (int)eci_fan_run(&fan);
 	status = eci_session_close(&s, &fan, status);
 	free(root);
+	free(text);
 	return status;
 }

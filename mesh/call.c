@@ -248,7 +248,14 @@ ectx_future *ectx_run_with_start(ectx_context *c, const ectx_exec *x, long timeo
 	struct eci_fail fail = {0};
 	size_t n = 0;
 	ectx_exec shell = *x;
-	uint8_t *text = x->argv && x->argv[0] ? eci_file_read(x->argv[0], &n, &fail) : NULL;
+	bool named = x->argv && x->argv[0];
+	uint8_t *file = named && !x->script ? eci_file_read(x->argv[0], &n, &fail) : NULL;
+	const uint8_t *text = named && x->script ? x->script : file;
+	n = x->script ? x->script_len : n;
+	if (n > ECI_MODULE_BYTES_MAX) {
+		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: larger than 16 MiB", x->argv[0]);
+		text = NULL;
+	}
 	const char **command = text ? eci_script_command(text, n, x->argv, &fail) : NULL;
 	shell.argv = command;
 	if (!text && !fail.code)
@@ -261,7 +268,7 @@ ectx_future *ectx_run_with_start(ectx_context *c, const ectx_exec *x, long timeo
 	struct ectx_future *f =
 		command ? ectx_exec_start(c, &shell, timeout_ms) : run_python(c, x->argv, text, n, &fail, timeout_ms);
 	free(command);
-	free(text);
+	free(file);
 	return f;
 }
 

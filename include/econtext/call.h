@@ -51,6 +51,8 @@ typedef struct ectx_exec {
 	const char *cwd;         /* NULL: unchanged */
 	unsigned rows, cols;     /* both nonzero: on a pty of that size, 65,535 at most (all output is stdout) */
 	bool input;              /* stdin is what ectx_future_write() sends, up to ectx_future_end_input() */
+	const void *script;      /* of a run: script_len bytes that argv[0] is the name of; NULL: its file is read */
+	size_t script_len;
 } ectx_exec;
 
 /* Runs a command there, without a shell, stdin /dev/null unless x->input. Its output arrives as ECTX_EVENT_OUTPUT
