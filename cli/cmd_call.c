@@ -91,6 +91,7 @@ static void print_item(struct eci_fan *fan, struct eci_job *job, const ectx_valu
 	char *text = ectx_value_json(value);
 	if (fan->opts->fold) {
 		eci_kept_add(&job->kept[0], text ? text : "null", strlen(text ? text : "null"));
+		eci_kept_add(&job->kept[0], "\n", 1);
 	} else {
 		eci_out_printf(1, "%s: ", job->name);
 		eci_out_text(1, text ? text : "null");

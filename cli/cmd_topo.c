@@ -35,11 +35,15 @@ int eci_cmd_topo(const struct eci_opts *o)
 		return check(o);
 	if (o->nargs)
 		return eci_usage("%s takes no argument %s; targets follow -w", eci_cmd_text(o->cmd)->name, o->args[0]);
+	char everything[] = "@*";
 	struct eci_session s = {0};
 	int status = eci_session_topology(&s, o);
 	/* without targets: all of them, which the library knows by NULL */
-	if (!status && (o->targets || o->groups))
-		status = eci_session_names(&s, o);
+	struct eci_opts all = *o;
+	if (o->except && !o->targets && !o->groups)
+		all.targets = everything;
+	if (!status && (all.targets || all.groups))
+		status = eci_session_names(&s, &all);
 	if (!status) {
 		ectx_error e = {0};
 		const char *const *names = (const char *const *)s.names;

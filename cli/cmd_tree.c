@@ -169,7 +169,7 @@ int eci_cmd_trace(const struct eci_opts *o)
 	/* A limit of its own makes the connecting a step apart: the boot is no part of the last hop's time. */
 	struct eci_opts apart = *o;
 	if (apart.command_ms < 0)
-		apart.command_ms = TREE_LIMIT_MS;
+		apart.command_ms = o->command_said ? ECI_DURATION_MAX_MS : TREE_LIMIT_MS;
 	int status = eci_session_open(&s, &fan, &apart, NULL);
 	if (!status)
 		status = (int)eci_fan_run(&fan);

@@ -11,21 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/fan.h"
 #include "cli/signals.h"
-
-/* A stream, or a tunnel's every connection, is a descriptor: as many as the system lets us. */
-static void raise_files(void)
-{
-	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-		r.rlim_cur = r.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &r);
-	}
-}
 
 /* ---- the grammar ---- */
 
@@ -114,8 +103,10 @@ static void print_events(ectx_mesh *m, const struct eci_opts *o)
 static void serve(ectx_mesh *m, const struct eci_opts *o, ectx_future *f)
 {
 	struct pollfd p[2] = {{.fd = ectx_event_fd(m), .events = POLLIN}, {.fd = eci_signals_fd(), .events = POLLIN}};
-	while (!eci_signals_interrupts() && !eci_signals_ending() && !eci_out_error() && !(f && ectx_future_done(f))) {
-		print_events(m, o);
+	for (;;) {
+		print_events(m, o); /* f's end may be among them: it is looked at behind them */
+		if (eci_signals_interrupts() || eci_signals_ending() || eci_out_error() || (f && ectx_future_done(f)))
+			break;
 		poll(p, 2, -1);
 		eci_signals_drain();
 	}
@@ -124,7 +115,6 @@ static void serve(ectx_mesh *m, const struct eci_opts *o, ectx_future *f)
 
 static int open_session(struct eci_session *s, const struct eci_opts *o)
 {
-	raise_files();
 	int rc = eci_session_topology(s, o);
 	return rc ? rc : eci_session_mesh(s, o, NULL);
 }

@@ -109,6 +109,7 @@ static void begin(struct eci_fan *fan, struct eci_job *job, enum eci_job_state s
 										  : (fan->start ? -1 : o->command_ms));
 	else
 		job->future = fan->start(fan, job, o->command_ms);
+	job->until = o->command_ms >= 0 ? eci_clock() + (double)o->command_ms / 1000 : 0;
 	if (!job->future) {
 		finish_error(fan, job, &(ectx_error){.status = ECTX_INTERNAL, .code = ECTX_E_NO_MEMORY});
 		return;
@@ -256,7 +257,8 @@ static void progress(struct eci_fan *fan, bool force)
 	char text[96];
 	size_t waiting = fan->n - fan->next;
 	/* what tree and trace print is one object a context or hop, and nothing else */
-	if (fan->opts->json && (fan->opts->cmd == ECI_CMD_TREE || fan->opts->cmd == ECI_CMD_TRACE))
+	if (fan->opts->quiet ||
+	    (fan->opts->json && (fan->opts->cmd == ECI_CMD_TREE || fan->opts->cmd == ECI_CMD_TRACE)))
 		return;
 	if (fan->opts->json) {
 		static double last;
@@ -273,7 +275,7 @@ static void progress(struct eci_fan *fan, bool force)
 		eci_json_end();
 		return;
 	}
-	if (fan->n < 2 || fan->opts->quiet || !eci_out_terminal())
+	if (fan->n < 2 || !eci_out_terminal())
 		return;
 	snprintf(text, sizeof text, "econtext: %zu of %zu done, %zu running, %zu waiting", fan->ended, fan->n,
 		 fan->running, waiting);

@@ -33,6 +33,7 @@ struct eci_job {
 	struct eci_listen *listens; /* call: its @channels */
 	size_t nlistens;
 	bool answered; /* its future is done; a channel is not */
+	double until;  /* of its channels: as eci_clock(); 0: for ever */
 };
 
 /* How one target ended. */

@@ -1,8 +1,8 @@
 /* cli: exec --stdin: what comes on stdin goes to every target.
  *
  * One chunk at a time is read and offered to all; the next is read when all have taken it, so the slowest command sets
- * the pace and nothing is kept for it. A target that has ended takes anything. Nobody waits: a command that takes no
- * more says so with an event when it does again. */
+ * the pace and nothing is kept for it. A target that has ended, or will not be started, takes anything. Nobody waits: a
+ * command that takes no more says so with an event when it does again. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +14,11 @@
 /* As for copies (mesh/copy_watch.c): who takes nothing for so long is told, then after twice as long each time. */
 #define STALL_S 15
 
-/* True: it has all of the chunk, and knows of the end. */
-static bool give(struct eci_feed *feed, struct eci_job *job)
+/* True: it has all of the chunk, and knows of the end; or nobody will ask it to. */
+static bool give(const struct eci_fan *fan, struct eci_job *job)
 {
-	if (job->state == ECI_JOB_ENDED || job->input_ended)
+	struct eci_feed *feed = fan->feed;
+	if (job->state == ECI_JOB_ENDED || job->input_ended || (job->state == ECI_JOB_WAITING && fan->stop))
 		return true;
 	if (job->state != ECI_JOB_RUNNING)
 		return false;
@@ -42,7 +43,7 @@ bool eci_feed_wants(struct eci_fan *fan)
 		return false;
 	bool all = true;
 	for (size_t i = 0; i < fan->n; i++)
-		all &= give(feed, &fan->jobs[i]);
+		all &= give(fan, &fan->jobs[i]);
 	return all && !feed->over;
 }
 

@@ -7,9 +7,11 @@
 
 #include "cli/fan.h"
 
-static void listen_on(struct eci_listen *l)
+/* Within the limit of the call: what it began may go on sending for ever. */
+static void listen_on(const struct eci_job *job, struct eci_listen *l)
 {
-	l->next = ectx_channel_receive_start(l->channel, -1);
+	double left = job->until > 0 ? (job->until - eci_clock()) * 1000 : -1;
+	l->next = ectx_channel_receive_start(l->channel, job->until > 0 && left < 0 ? 0 : (long)left);
 	if (l->next)
 		ectx_future_set_user(l->next, l);
 	else
@@ -17,10 +19,12 @@ static void listen_on(struct eci_listen *l)
 }
 
 /* Whoever sends there learns that nobody listens any more. */
-static void broken(struct eci_job *job, struct eci_listen *l)
+static void broken(const struct eci_fan *fan, struct eci_job *job, struct eci_listen *l)
 {
 	l->broke = *ectx_future_error(l->next);
 	l->broke.detail = NULL;
+	if (l->broke.code == ECTX_E_DEADLINE) /* the user's limit, and not what was left of it */
+		l->broke.after_ms = l->broke.limit_ms = (uint32_t)fan->opts->command_ms;
 	if (!*l->broke.path)
 		snprintf(l->broke.path, sizeof l->broke.path, "%s", job->name);
 	ectx_channel_free(l->channel);
@@ -31,7 +35,7 @@ void eci_listen_all(struct eci_job *job)
 {
 	for (size_t i = 0; i < job->nlistens; i++)
 		if (!job->listens[i].next)
-			listen_on(&job->listens[i]);
+			listen_on(job, &job->listens[i]);
 }
 
 bool eci_listen_over(const struct eci_job *job)
@@ -72,11 +76,11 @@ bool eci_listen_heard(struct eci_fan *fan, struct eci_job *job, const ectx_event
 			fan->item(fan, job, value);
 		bool more = value != NULL;
 		if (ectx_future_error(l->next)->status != ECTX_OK)
-			broken(job, l);
+			broken(fan, job, l);
 		ectx_future_free(l->next);
 		l->next = NULL;
 		if (more)
-			listen_on(l);
+			listen_on(job, l);
 		return true;
 	}
 	return false;

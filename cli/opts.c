@@ -25,8 +25,6 @@
 #define FANOUT_DEFAULT 64
 /* Each one under way may hold a carrier, pipes and buffers: more than this is a typing error. */
 #define FANOUT_MAX 16384
-/* Thirty days: a longer limit is a typing error, and milliseconds stay far inside a 32-bit long. */
-#define DURATION_MAX_MS 2147483000.0
 
 #define BIT(c) (1u << ECI_CMD_##c)
 #define FANNED (BIT(EXEC) | BIT(CALL) | BIT(RUN) | BIT(TREE) | BIT(TRACE))
@@ -117,7 +115,7 @@ long eci_duration_ms(const char *text)
 		v *= 60000;
 	else if (strcmp(end, "ms"))
 		return -2;
-	if (!(v <= DURATION_MAX_MS))
+	if (!(v <= ECI_DURATION_MAX_MS))
 		return -2;
 	if (v == 0)
 		return -1;
@@ -181,6 +179,9 @@ static int apply(struct eci_opts *o, const struct option *opt, const char *name,
 	for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
 		if (strcmp(w, plain[i].word))
 			continue;
+		bool way = !strcmp(w, "local") || !strcmp(w, "remote") || !strcmp(w, "dynamic") || !strcmp(w, "exit");
+		if (way && *plain[i].text)
+			return eci_usage("%s stands twice: one tunnel at a time", name);
 		if (plain[i].flag)
 			*plain[i].flag = true;
 		else if (plain[i].text)
@@ -195,8 +196,10 @@ static int apply(struct eci_opts *o, const struct option *opt, const char *name,
 		return set_fanout(o, name, value);
 	if (!strcmp(w, "connect-timeout"))
 		return set_duration(&o->connect_ms, name, value);
-	if (!strcmp(w, "command-timeout"))
+	if (!strcmp(w, "command-timeout")) {
+		o->command_said = true;
 		return set_duration(&o->command_ms, name, value);
+	}
 	if (!strcmp(w, "env"))
 		return set_env(o, name, value);
 	o->quiet = !strcmp(w, "quiet");

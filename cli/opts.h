@@ -29,11 +29,15 @@ struct eci_strings {
 };
 void eci_strings_add(struct eci_strings *s, const char *text);
 
+/* Thirty days: a longer limit is a typing error, and milliseconds stay far inside a 32-bit long. */
+#define ECI_DURATION_MAX_MS 2147483000L
+
 struct eci_opts {
 	enum eci_cmd cmd;
 	char *targets, *except, *groups; /* several of one option are joined with commas; NULL: not given */
 	size_t fanout;
-	long connect_ms, command_ms; /* -1: no limit given */
+	long connect_ms, command_ms; /* -1: no limit */
+	bool command_said;           /* -u was given */
 	bool fold, json, raw, size, pty, input, quiet, help;
 	int log_level;
 	const char *topology, *title, *cwd, *stats;

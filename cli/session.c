@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,6 +94,17 @@ static int interrupted(void *arg)
 	return eci_signals_interrupts() || eci_signals_ending();
 }
 
+/* A host that is reached from here is four descriptors, a connection of a tunnel one: as many as the system lets us.
+ * Returns how many there were, for what is started here. */
+static unsigned long raise_files(void)
+{
+	struct rlimit r, most;
+	if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur >= r.rlim_max)
+		return 0;
+	most = (struct rlimit){r.rlim_max, r.rlim_max};
+	return setrlimit(RLIMIT_NOFILE, &most) ? 0 : (unsigned long)r.rlim_cur;
+}
+
 int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char *default_root)
 {
 	if (check_roots(o->roots.v))
@@ -108,7 +120,8 @@ int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char
 				.log_level = o->log_level,
 				.title = o->title,
 				.ask = eci_ask,
-				.give_up = interrupted};
+				.give_up = interrupted,
+				.files = raise_files()};
 	ectx_error e = {0};
 	if (eci_signals_init())
 		return eci_usage("signals: %s", strerror(errno)), ECTX_INTERNAL;
@@ -152,7 +165,9 @@ static int write_stats(ectx_mesh *mesh, const char *path)
 	ectx_future *f = ectx_tree_start(mesh, STATS_LIMIT_MS);
 	int rc = 0;
 	FILE *to = NULL;
-	if (f && eci_session_wait(f) && ectx_future_error(f)->status == ECTX_OK) {
+	while (f && !eci_signals_must_end() && !ectx_future_wait(f, LOOK_EVERY_MS))
+		; /* one ^C is why it ends in order, and no reason to give up */
+	if (f && ectx_future_done(f) && ectx_future_error(f)->status == ECTX_OK) {
 		const ectx_value *tree = ectx_future_value(f);
 		to = fopen(path, "we");
 		for (size_t i = 0; to && i < ectx_value_count(tree); i++) {

@@ -184,6 +184,19 @@ def text(folder, count, size):
             self.assertEqual(end.err, 'econtext: --stats %s: %s\n' % (path, why))
             self.assertFalse(os.path.exists(self.path('ran')))
 
+    def test_folded_channel(self):
+        self.write('ch.py', 'def say(ch):\n    for x in 0, "a", None: ch.send(x)\n    return 7\n')
+        end = self.ends(0, 'call', '-b', '-w', 'n[1-2]', './ch.py:say', '@channel')
+        self.assertEqual(end.out, '---------------\nn[1-2] (2)\n---------------\n0\n"a"\nnull\n7\n')
+
+    def test_a_channel_beyond_the_call(self):
+        """What the function has begun sends on: the limit is its, too."""
+        self.write('ch.py', 'import threading, time\ndef begin(ch):\n    def go():\n        while 1:\n            ch.send(1)\n            time.sleep(.05)\n'
+                            '    t = threading.Thread(target=go)\n    t.daemon = True\n    t.start()\n')
+        end = self.ends(5, 'call', '-u', '2s', '-w', 'n1', './ch.py:begin', '@channel')
+        self.assertIn('DEADLINE n1\n', end.err)
+        self.assertIn('after 2 s of 2 s', end.err)
+
     def test_a_call_that_stops_the_interpreter(self):
         """Longer than timeout.idle: of its node, and of what is reached through it, that is said to be looked at."""
         self.topology('econtext: 1\ndefaults: {native: never, timeout: {idle: 2s}}\nnodes:\n  r: {local: {}}\n  leaf: {via: r, local: {}}\n')

@@ -1,5 +1,6 @@
 """exec and run: output by line, both streams, statuses, folding, JSON; commands of one word and of several; scripts."""
 import os
+import resource
 import shutil
 import sys
 import termios
@@ -214,6 +215,22 @@ class Exec(Case):
         end = self.ends(0, 'exec', '--json', '-w', 'n1', 'sleep 0.7; echo out; sleep 0.7')
         self.assertEqual([e['event'] for e in end.events()][-2:], ['result', 'summary'])
 
+    def test_quiet_json(self):
+        end = self.ends(0, 'exec', '-q', '--json', '-w', 'n1', 'sleep 2')
+        self.assertEqual([e['event'] for e in end.events()], ['result', 'summary'])
+
+    def test_more_targets_than_the_soft_limit_of_descriptors(self):
+        """It is raised here; what is started here and there has that which this program was started with."""
+        self.topology('econtext: 1\nnodes:\n  n[1-8]: {local: {}}\n  py: {local: {}, native: never}\n  below: {via: n1, local: {}}\n')
+
+        def few(hard):
+            return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (24, hard))
+        end = self.ends(0, 'exec', '-b', '-w', '@*', 'ulimit -Sn; ulimit -Hn', preexec_fn=few(200))
+        self.assertEqual(end.out, '---------------\nbelow,n[1-8],py (10)\n---------------\n24\n200\n')
+        end = self.ends(3, 'exec', '-w', 'n[1-8]', 'true', preexec_fn=few(24))
+        self.assertIn('Too many open files', end.err)
+        self.assertIn('  hint     each host takes four descriptors of the hop before it: raise its limit there (ulimit -n)', end.err)
+
     def test_pty(self):
         end = self.ends(0, 'exec', '--pty', '-w', 'n1', 'test -t 1 && test -t 2 && stty size <&1; cat; echo err >&2')
         self.assertEqual(end.out, 'n1: 24 80\nn1: err\n')
@@ -278,6 +295,19 @@ class Run(Case):
         end = self.ends(0, 'run', '-w', 'n1', 's/script.py', '-b', '--json', 'a b', '0')
         self.assertEqual(end.out, 'n1: -B --JSON A B 0\nn1: __main__\n')
         self.assertEqual(end.err, 'n1: err\n')
+
+    def test_from_a_pipe(self):
+        """Which is read once, for all."""
+        for text, out in ('#!/bin/sh\necho $1; exit 3\n', 'a'), ('import sys\nprint(sys.argv[1])\nsys.exit(3)\n', 'a'):
+            child = self.start('run', '-b', '-w', 'n[1-2]', '/dev/stdin', 'a', stdin=subprocess.PIPE)
+            said, err = child.communicate(text.encode(), timeout=LIMIT)
+            self.assertEqual((child.returncode, said), (1, b'---------------\nn[1-2] (2)\n---------------\na\n'), err)
+
+    def test_the_size_of_a_script(self):
+        for more, status in (0, 0), (1, 2):
+            self.write('big.py', '#' * ((16 << 20) - 1 + more) + '\n')
+            end = self.ends(status, 'run', '-w', 'n1', 'big.py')
+            self.assertEqual('big.py: larger than 16 MiB' in end.err, more == 1, end)
 
     def test_status(self):
         end = self.ends(1, 'run', '--json', '-w', 'n1', 's/script.py', '3')

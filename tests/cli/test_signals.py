@@ -45,6 +45,31 @@ class Signals(Case):
         events = [json.loads(line) for line in out.decode().splitlines()]
         self.assertEqual((events[-1]['event'], events[-1]['ok'], events[-1]['not_started']), ('summary', 1, 2))
 
+    def test_once_with_input(self):
+        """The end of standard input is not kept from those that run because of one that will not be started."""
+        self.topology('econtext: 1\nsecrets: {pw: {command: [sh, -c, "echo >%s; exec sleep 600"]}}\nnodes:\n  a: {local: {}}\n'
+                      '  s: {local: {}, become: [{as: root, password: pw}]}\n  b: {local: {}}\n' % self.up)
+        child = self.start('exec', '-w', 'a,s:root,b', '--stdin', 'cat; echo end')
+        with open(self.up):
+            child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=LIMIT)
+        self.assertEqual((child.returncode, out), (130, b'a: end\n'), err)
+
+    def test_once_with_stats(self):
+        """Of a context that needs a moment to answer."""
+        self.write('late.py', 'import re, threading, time, prog\ndef busy():\n    time.sleep(.003)\n    re.match("(a+)+$", "a" * 26 + "b")\n'
+                              'def hold(up, go):\n    prog.hold(up, go)\n    threading.Thread(target=busy).start()\n')
+        child = self.start('call', '--stats', 'stats.json', '-w', 'n1', './late.py:hold', self.up, self.go)
+        with open(self.up) as f:
+            f.read()
+        child.send_signal(signal.SIGINT)
+        read_until(child.stderr.fileno(), b'not started')
+        self.let_go('free')
+        out, err = child.communicate(timeout=LIMIT)
+        self.assertEqual(child.returncode, 130, err)
+        with open(self.path('stats.json')) as f:
+            self.assertEqual([line.split('"')[3] for line in f if '"name"' in line[:9]], ['master', 'top', 'n1'])
+
     def test_twice(self):
         child, pid = self.held()
         child.send_signal(signal.SIGINT)

@@ -74,6 +74,14 @@ class Usage(Case):
         self.refused('exec', '--env', '=x', '-w', 'top', 'true', says='--env =x: write K=V, or K to remove it')
         self.refused('exec', '--env', '', '-w', 'top', 'true', says='write K=V')
 
+        self.ends(0, 'trace', '-w', 'top', '-u', '0')
+        for a, b in ('-L', '--local'), ('-R', '-R'), ('--exit', '--exit'):
+            self.refused('tunnel', a, '1:a:1', b, '2:b:2', says='%s stands twice: one tunnel at a time' % b)
+
+    def test_everything_but(self):
+        self.assertEqual(self.ends(0, 'topo', 'show', '-x', 'n[1-4]').out, self.ends(0, 'topo', 'show', '-w', '@*,!n[1-4]').out)
+        self.assertNotIn('> n2', self.ends(0, 'topo', 'plan', '-x', 'n[1-4]').out)
+
     def test_title(self):
         for bad in 'a\nb', '\t', 'x\x7f', '\udcff':
             self.refused('call', '-w', 'top', '--title', bad, 'os:getpid', says='title: it is UTF-8 without control characters')
