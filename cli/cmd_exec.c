@@ -14,7 +14,7 @@
 
 #include "cli/fan.h"
 
-#define SCRIPT_MAX (16u << 20) /* of ectx_run_with_start() */
+#define SCRIPT_BYTES_MAX (16u << 20) /* of ectx_run_with_start() */
 #define SHELL_SYNTAX " \t\n|&;<>()$`\\\"'*?[]{}#~!"
 
 static ectx_future *start_exec(struct eci_fan *fan, struct eci_job *job, long timeout_ms)
@@ -78,9 +78,9 @@ int eci_cmd_exec(const struct eci_opts *o)
 static char *read_script(const char *path, size_t *n)
 {
 	FILE *in = fopen(path, "re");
-	char *text = in ? eci_alloc(SCRIPT_MAX + 1) : NULL;
+	char *text = in ? eci_alloc(SCRIPT_BYTES_MAX + 1) : NULL;
 	if (in) {
-		*n = fread(text, 1, SCRIPT_MAX + 1, in);
+		*n = fread(text, 1, SCRIPT_BYTES_MAX + 1, in);
 		if (ferror(in)) {
 			free(text);
 			text = NULL;
