@@ -3,7 +3,10 @@
  * /dev/tty, not stdin: stdin may be a pipe. Echo is off from before the prompt until the answer, a signal or the end;
  * suspending and quitting by key are off meanwhile, because both would leave the terminal without echo. Reading waits
  * in poll() beside the signal pipe, so ^C is never lost between a check and the read. The answer goes into the caller's
- * buffer only; the library wipes it. */
+ * buffer only; the library wipes it.
+ *
+ * The thread that asks may be one of several (cp fetches from many at once). One asks at a time, which is the library's
+ * part; the others go on meanwhile, and the output sees to it that they leave the question alone. */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -13,18 +16,6 @@
 
 #include "cli/fan.h"
 #include "cli/signals.h"
-
-static void say(int tty, const char *text)
-{
-	size_t n = strlen(text);
-	while (n) {
-		ssize_t w = write(tty, text, n);
-		if (w <= 0)
-			return;
-		text += w;
-		n -= (size_t)w;
-	}
-}
 
 /* Length of the line read into buf, or -1: end of file, signal, too long. */
 static long read_line(int tty, char *buf, size_t cap)
@@ -52,15 +43,16 @@ static long read_line(int tty, char *buf, size_t cap)
 int eci_ask(void *arg, const char *prompt, char *buf, size_t cap)
 {
 	(void)arg;
-	eci_out_clear();
 	if (eci_signals_interrupts() || eci_signals_ending())
 		return -1;
 	char *text = ectx_escape(prompt, strlen(prompt));
 	int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	struct termios was;
 	if (tty < 0 || tcgetattr(tty, &was)) {
+		eci_out_hold();
 		eci_out_printf(2, "econtext: no terminal to ask for \"%s\" on\n", text ? text : "");
 		eci_out_flush();
+		eci_out_release();
 		free(text);
 		if (tty >= 0)
 			close(tty);
@@ -71,11 +63,15 @@ int eci_ask(void *arg, const char *prompt, char *buf, size_t cap)
 	quiet.c_lflag |= ICANON | ISIG;
 	quiet.c_cc[VSUSP] = quiet.c_cc[VQUIT] = _POSIX_VDISABLE;
 	tcsetattr(tty, TCSAFLUSH, &quiet); /* what was typed before the question is not its answer */
-	say(tty, text ? text : "");
-	say(tty, ": ");
+	eci_out_hold();
+	eci_out_clear();
+	eci_out_question(tty, text ? text : "");
+	eci_out_release();
 	long n = read_line(tty, buf, cap);
 	tcsetattr(tty, TCSANOW, &was);
-	say(tty, "\n");
+	eci_out_hold();
+	eci_out_answered();
+	eci_out_release();
 	close(tty);
 	free(text);
 	if (n >= 0)

@@ -3,7 +3,10 @@
  * `cp SRC... TARGETS:DST` goes there, `cp TARGETS:SRC... DST` comes here. TARGETS is what -w takes and may hold colons
  * (NODE:USER) as a path may; so the colon that divides is the first with a path behind it ("/", "./", "~", or nothing),
  * else the last. A name here that holds a colon is written with a slash before it, as for scp(1): ./a:b; what
- * begins with "/", "." or "~" is always here. */
+ * begins with "/", "." or "~" is always here.
+ *
+ * From several there is a thread for each, and the callbacks of all of them come in here: what they share, this struct
+ * and the output, is one's who holds the output. */
 #include <stdatomic.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -32,7 +35,6 @@ struct cp {
 	ectx_copy_options options;
 	struct eci_causes causes; /* of files */
 	struct eci_failures failures;
-	pthread_mutex_t lock;
 	ectx_copy_result sum;
 	enum ectx_status worst;
 	double started, shown;
@@ -70,7 +72,7 @@ static const char *divide(const char *text)
 
 /* ---- what is told ---- */
 
-/* What all of them have come to; total 0 unless each knows its own. cp->lock is held. */
+/* What all of them have come to; total 0 unless each knows its own. The output is held. */
 static struct way sum_of(const struct cp *cp)
 {
 	struct way sum = {0};
@@ -107,7 +109,7 @@ static void show(struct cp *cp, double now)
 	}
 }
 
-/* One line for all that stand still for one reason. cp->lock is held. */
+/* One line for all that stand still for one reason. The output is held. */
 static void say_still(struct cp *cp)
 {
 	struct eci_strings *names = &cp->still.names;
@@ -136,7 +138,7 @@ static void on_stalled(void *arg, ectx_context *c, uint64_t ms, const char *why)
 	struct cp *cp = piece->cp;
 	if (cp->o->quiet)
 		return;
-	(void)pthread_mutex_lock(&cp->lock);
+	eci_out_hold();
 	if (cp->o->json) {
 		eci_json_begin("stalled");
 		eci_json_text("node", ectx_context_name(c), strlen(ectx_context_name(c)));
@@ -154,7 +156,7 @@ static void on_stalled(void *arg, ectx_context *c, uint64_t ms, const char *why)
 		}
 		eci_strings_add(&cp->still.names, ectx_context_name(c));
 	}
-	(void)pthread_mutex_unlock(&cp->lock);
+	eci_out_release();
 }
 
 static int on_progress(void *arg, uint64_t done, uint64_t total)
@@ -164,13 +166,13 @@ static int on_progress(void *arg, uint64_t done, uint64_t total)
 	double now = eci_clock();
 	if (eci_signals_interrupts() || eci_signals_ending())
 		return 1;
-	(void)pthread_mutex_lock(&cp->lock);
+	eci_out_hold();
 	cp->ways[piece->node] = (struct way){done, total};
 	if (now - cp->still.since >= STILL_S)
 		say_still(cp);
 	if (!cp->o->quiet && now - cp->shown >= 0.2 && (cp->o->json || eci_out_terminal()))
 		show(cp, now);
-	(void)pthread_mutex_unlock(&cp->lock);
+	eci_out_release();
 	return 0;
 }
 
@@ -178,7 +180,7 @@ static void on_failed(void *arg, ectx_context *c, const char *path, const ectx_e
 {
 	struct cp *cp = ((const struct piece *)arg)->cp;
 	const char *node = c ? ectx_context_name(c) : "here";
-	(void)pthread_mutex_lock(&cp->lock);
+	eci_out_hold();
 	if (cp->o->json) {
 		eci_json_begin("result");
 		eci_json_text("node", node, strlen(node));
@@ -192,17 +194,17 @@ static void on_failed(void *arg, ectx_context *c, const char *path, const ectx_e
 	} else {
 		eci_failures_add(&cp->failures, node, 0, e);
 	}
-	(void)pthread_mutex_unlock(&cp->lock);
+	eci_out_release();
 }
 
 static void add(struct cp *cp, enum ectx_status status, const ectx_copy_result *r)
 {
-	(void)pthread_mutex_lock(&cp->lock);
+	eci_out_hold();
 	cp->sum.entries += r->entries;
 	cp->sum.bytes += r->bytes;
 	cp->sum.failed += r->failed;
 	cp->worst = eci_fan_worse(cp->worst, status);
-	(void)pthread_mutex_unlock(&cp->lock);
+	eci_out_release();
 }
 
 /* ---- to there ---- */
@@ -340,8 +342,6 @@ int eci_cmd_cp(const struct eci_opts *o)
 		return eci_usage("cp takes SRC... TARGETS:DST, or TARGETS:SRC... DST");
 	if (o->limit && !(cp.options.limit = rate_of(o->limit)))
 		return eci_usage("--limit %s: not a rate; write bytes a second, or 500k, 2M, 1.5G", o->limit);
-	if (pthread_mutex_init(&cp.lock, NULL))
-		return ECTX_INTERNAL;
 	size_t last = o->nargs - 1;
 	const char *to = divide(o->args[last]), *from = divide(o->args[0]);
 	if (to && from)
@@ -372,6 +372,5 @@ int eci_cmd_cp(const struct eci_opts *o)
 		status = run(&cp, names, sources, to ? (to[1] ? to + 1 : ".") : o->args[last], to != NULL);
 	free(names);
 	free(sources);
-	(void)pthread_mutex_destroy(&cp.lock);
 	return status;
 }

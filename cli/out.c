@@ -6,12 +6,17 @@
  * tell EPIPE from the rest.
  *
  * A write that blocks blocks the only thread that takes events, and that is wanted: events not taken give no credit
- * back, so the far ends stop reading their commands and nothing piles up anywhere. */
+ * back, so the far ends stop reading their commands and nothing piles up anywhere.
+ *
+ * Nothing here locks: most commands have one thread that writes. Where there are several (cp), each holds the output
+ * for as long as its words belong together. The one question that may stand is not waited for with the output held: the
+ * others would wait for the answer too, and a record that says why it is asked would not be seen. */
 #include "cli/out.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +44,24 @@ static struct {
 	bool drawn; /* a progress line stands on the terminal */
 	double drawn_at;
 } out;
+
+static struct {
+	const char *text; /* NULL: none stands */
+	int tty;
+	bool shown;
+} question;
+
+static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+
+void eci_out_hold(void)
+{
+	(void)pthread_mutex_lock(&held);
+}
+
+void eci_out_release(void)
+{
+	(void)pthread_mutex_unlock(&held);
+}
 
 static double seconds(clockid_t clock)
 {
@@ -94,12 +117,57 @@ static void erase(void)
 	write_all(2, "\r\033[K", 4);
 }
 
+/* To the terminal of the question. That it fails is no error of the output. */
+static void tell(const char *text)
+{
+	size_t n = strlen(text);
+	while (n) {
+		ssize_t w = write(question.tty, text, n);
+		if (w <= 0)
+			return;
+		text += w;
+		n -= (size_t)w;
+	}
+}
+
+static void ask(void)
+{
+	tell(question.text);
+	tell(": ");
+	question.shown = true;
+}
+
+void eci_out_question(int tty, const char *text)
+{
+	question.tty = tty;
+	question.text = text;
+	ask();
+}
+
+void eci_out_answered(void)
+{
+	tell("\n");
+	question.text = NULL;
+}
+
+/* Writes above what stands on the terminal: a line of progress goes for good, a question is asked again below. */
+static void put(const char *p, size_t n)
+{
+	bool above = question.text && isatty(out.fd);
+	erase();
+	if (above && question.shown) {
+		tell(eci_out_terminal() ? "\r\033[K" : "\n");
+		question.shown = false;
+	}
+	write_all(out.fd, p, n);
+	if (above && p[n - 1] == '\n')
+		ask();
+}
+
 void eci_out_flush(void)
 {
-	if (out.len) {
-		erase();
-		write_all(out.fd, out.bytes, out.len);
-	}
+	if (out.len)
+		put(out.bytes, out.len);
 	out.len = 0;
 }
 
@@ -115,8 +183,7 @@ void eci_out_bytes(int fd, const char *p, size_t n)
 		eci_out_flush();
 	out.fd = fd;
 	if (n > BUFFER_MAX) {
-		erase();
-		write_all(fd, p, n);
+		put(p, n);
 		return;
 	}
 	memcpy(out.bytes + out.len, p, n);
@@ -191,7 +258,7 @@ bool eci_out_colour(void)
 void eci_out_progress(const char *text, bool force)
 {
 	double now = eci_clock();
-	if (!force && now - out.drawn_at < PROGRESS_EVERY_S)
+	if (question.text || (!force && now - out.drawn_at < PROGRESS_EVERY_S))
 		return;
 	eci_out_flush();
 	out.drawn_at = now;

@@ -22,8 +22,15 @@ bool eci_out_terminal(void);
 /* One line on stderr that the next output removes; only on a terminal, a few times a second. force: draw it now. */
 void eci_out_progress(const char *text, bool force);
 void eci_out_clear(void); /* flushes, and removes that line */
-double eci_now(void);     /* seconds since the epoch */
-double eci_clock(void);   /* seconds, of a clock that nobody sets */
+/* Where several threads write or draw: each for as long as what it has to say belongs together. Not twice by one. */
+void eci_out_hold(void);
+void eci_out_release(void);
+/* A question stands on the terminal from here until it is answered, with nothing drawn over it; what must be said
+ * meanwhile stands above it. text is kept until then. Both while the output is held, but not between. */
+void eci_out_question(int tty, const char *text);
+void eci_out_answered(void);
+double eci_now(void);   /* seconds since the epoch */
+double eci_clock(void); /* seconds, of a clock that nobody sets */
 
 /* Bytes of one stream of one node until they make a line. */
 struct eci_split {

@@ -1,0 +1,109 @@
+"""cp as one program: a question while bytes come. Files are tests/streams'."""
+import json
+import os
+import select
+import shutil
+import signal
+import termios
+import threading
+import time
+
+from support import Case, HERE, LIMIT, own_terminal, read_until, terminal
+
+BIG = 700000
+FILE = """\
+econtext: 1
+defaults: {ssh: {program: %s}}
+secrets: {word: {prompt: "the word"}}
+nodes:
+  pw-1: {ssh: {password: word}}
+  n[1-3]: {local: {}}
+"""
+
+
+class Question(Case):
+    """One of several that are fetched at once wants a password."""
+
+    def setUp(self):
+        super().setUp()
+        self.env.update(FAKE_PW='right word', FAKE_LOG=self.path('answers'), TERM='xterm')
+        self.topology(FILE % os.path.join(HERE, 'data', 'fake-ssh'))
+        self.write('big', 'x' * BIG)
+
+    def until(self, what):
+        end = time.monotonic() + LIMIT
+        while not what():
+            self.assertLess(time.monotonic(), end, 'it does not come')
+            time.sleep(.02)
+
+    def asked(self, *args, **how):
+        """The program, once it has asked: (child, our side of its terminal)."""
+        ours, theirs = terminal()
+        self.addCleanup(os.close, ours)
+        child = self.start('cp', *args, preexec_fn=lambda: own_terminal(theirs), **dict({'stderr': theirs}, **how))
+        os.close(theirs)
+        read_until(ours, b'the word: ')
+        return child, ours
+
+    def drained(self, child, ours):
+        """All that its terminal shows until it ends; its stdout."""
+        shown = []
+
+        def read():
+            while True:
+                try:
+                    more = os.read(ours, 4096)
+                except OSError:
+                    more = b''
+                if not more:
+                    return
+                shown.append(more)
+        reader = threading.Thread(target=read)
+        reader.start()
+        out = child.communicate(timeout=LIMIT)[0]
+        reader.join(LIMIT)
+        return b''.join(shown).decode(), out.decode()
+
+    def test_it_is_not_drawn_over(self):
+        """The others go on meanwhile."""
+        for options in (), ('--json',):
+            shutil.rmtree(self.path('to'), True)
+            child, ours = self.asked(*options + ('--limit', '400k', 'n1,pw-1:' + self.path('big'), 'to'))
+            self.until(lambda: os.path.exists(self.path('to/n1/big')))
+            self.assertEqual(select.select([ours], [], [], 0)[0], [], 'something is written over the question')
+            os.write(ours, b'right word\n')
+            shown, out = self.drained(child, ours)
+            self.assertEqual(child.returncode, 0, shown)
+            with open(self.path('to/pw-1/big')) as f:
+                self.assertEqual(f.read(), 'x' * BIG)
+            if options:
+                told = [json.loads(line) for line in out.splitlines()]
+                self.assertEqual(told[-1]['bytes'], 2 * BIG, out)
+            else:
+                self.assertIn('MB/s', shown)    # and it is drawn again
+
+    def test_interrupted(self):
+        """The terminal is as it was; nobody is asked again, and the others are given up."""
+        ours, theirs = terminal()
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, theirs)
+        was = termios.tcgetattr(theirs)
+        for status, what in (130, b'\x03'), (-signal.SIGTERM, None):
+            child = self.start('cp', '--limit', '10k', 'n1,pw-1,n2:' + self.path('big'), 'to', stderr=theirs,
+                               preexec_fn=lambda: own_terminal(theirs))
+            read_until(ours, b'the word: ')
+            self.assertFalse(termios.tcgetattr(theirs)[3] & termios.ECHO)
+            if what:
+                os.write(ours, what)
+            else:
+                child.send_signal(signal.SIGTERM)
+            child.communicate(timeout=LIMIT)
+            self.assertEqual(child.returncode, status)
+            self.assertEqual(termios.tcgetattr(theirs), was)
+            self.assertEqual(os.path.exists(self.path('answers')), False)
+            self.assertFalse([x for _, _, v in os.walk(self.path('to')) for x in v])
+            while select.select([ours], [], [], 0)[0]:
+                self.assertNotIn(b'the word', os.read(ours, 65536))
+
+
+del Case
