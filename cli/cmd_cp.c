@@ -35,6 +35,7 @@ struct cp {
 	ectx_copy_options options;
 	struct eci_causes causes; /* of files */
 	struct eci_failures failures;
+	struct eci_report report; /* of log records only */
 	ectx_copy_result sum;
 	enum ectx_status worst;
 	double started, shown;
@@ -85,6 +86,15 @@ static struct way sum_of(const struct cp *cp)
 	if (!known)
 		sum.total = 0;
 	return sum;
+}
+
+/* What was logged there, or lost. The output is held: one thread at a time takes events. */
+static void take_records(struct cp *cp)
+{
+	for (ectx_event *e; (e = ectx_event_next(cp->s.mesh, 0)) != NULL; ectx_event_free(e))
+		if (e->kind == ECTX_EVENT_LOG || e->kind == ECTX_EVENT_DROPPED)
+			eci_report_log(&cp->report, e);
+	eci_out_flush();
 }
 
 static void show(struct cp *cp, double now)
@@ -168,6 +178,7 @@ static int on_progress(void *arg, uint64_t done, uint64_t total)
 		return 1;
 	eci_out_hold();
 	cp->ways[piece->node] = (struct way){done, total};
+	take_records(cp);
 	if (now - cp->still.since >= STILL_S)
 		say_still(cp);
 	if (!cp->o->quiet && now - cp->shown >= 0.2 && (cp->o->json || eci_out_terminal()))
@@ -297,7 +308,7 @@ static int run(struct cp *cp, const char *targets, const char *const *sources, c
 	char *copy = eci_copy(targets, strlen(targets));
 	o.targets = copy;
 	struct eci_fan fan = {0};
-	cp->o = &o;
+	cp->o = cp->report.opts = &o;
 	int status = eci_session_open(&cp->s, &fan, &o, NULL);
 	if (!status) {
 		cp->started = eci_clock();
@@ -309,6 +320,7 @@ static int run(struct cp *cp, const char *targets, const char *const *sources, c
 			send_all(cp, sources, dest);
 		else
 			fetch_all(cp);
+		take_records(cp);
 		say_still(cp);
 		eci_out_clear();
 		eci_causes_move(&cp->causes, &cp->failures);

@@ -1,4 +1,4 @@
-"""cp as one program: a question while bytes come. Files are tests/streams'."""
+"""cp as one program: a question while bytes come, and what is logged meanwhile. Files are tests/streams'."""
 import json
 import os
 import select
@@ -19,6 +19,15 @@ nodes:
   pw-1: {ssh: {password: word}}
   n[1-3]: {local: {}}
 """
+GLOB = """\
+import logging, sys
+logging.getLogger('mine').warning('warned')
+logging.getLogger('mine').debug('debugged')
+logging.getLogger('mine').error('wrong')
+sys.path.remove(%r)
+del sys.modules['glob']
+from glob import *
+"""
 
 
 class Question(Case):
@@ -29,6 +38,7 @@ class Question(Case):
         self.env.update(FAKE_PW='right word', FAKE_LOG=self.path('answers'), TERM='xterm')
         self.topology(FILE % os.path.join(HERE, 'data', 'fake-ssh'))
         self.write('big', 'x' * BIG)
+        self.write('small', 'y')
 
     def until(self, what):
         end = time.monotonic() + LIMIT
@@ -82,6 +92,18 @@ class Question(Case):
             else:
                 self.assertIn('MB/s', shown)    # and it is drawn again
 
+    def test_what_must_be_said_stands_above_it(self):
+        """A record is no progress: the question is repeated below."""
+        os.mkdir(self.path('lib'))
+        self.write('lib/glob.py', GLOB % self.path('lib'))
+        self.env['PYTHONPATH'] = self.path('lib')
+        child, ours = self.asked('-f', '3', 'n1,pw-1:' + self.path('smal*'), 'to')
+        shown = read_until(ours, b'wrong\r\nthe word: ')
+        self.assertIn(b' W econtext.n1: mine: warned\r\n', shown)
+        os.write(ours, b'right word\n')
+        shown, _ = self.drained(child, ours)
+        self.assertEqual(child.returncode, 0, shown)
+
     def test_interrupted(self):
         """The terminal is as it was; nobody is asked again, and the others are given up."""
         ours, theirs = terminal()
@@ -104,6 +126,33 @@ class Question(Case):
             self.assertFalse([x for _, _, v in os.walk(self.path('to')) for x in v])
             while select.select([ours], [], [], 0)[0]:
                 self.assertNotIn(b'the word', os.read(ours, 65536))
+
+
+class Records(Case):
+    """What the far end logs, as with the other commands."""
+
+    def setUp(self):
+        super().setUp()
+        self.topology('econtext: 1\nnodes:\n  n[1-2]: {local: {}}\n')
+        os.mkdir(self.path('lib'))
+        self.write('lib/glob.py', GLOB % self.path('lib'))
+        self.write('small', 'y')
+        self.env['PYTHONPATH'] = self.path('lib')
+
+    def test_they_are_printed(self):
+        for option, letters in (None, 'WE'), ('-q', 'E'), ('-v', 'WDE'):
+            for node in 'n1', 'n[1-2]':
+                end = self.ends(0, 'cp', *[option] * bool(option) + [node + ':' + self.path('smal*'), 'to-' + node])
+                for n in ['n1', 'n2'][:1 if node == 'n1' else 2]:
+                    mine = [line.split()[1] for line in end.err.splitlines() if ' econtext.%s: mine: ' % n in line]
+                    self.assertEqual(''.join(mine), letters, end)
+
+    def test_json(self):
+        end = self.ends(0, 'cp', '--json', 'n1:' + self.path('smal*'), 'to')
+        told = [e for e in end.events() if e['event'] == 'log']
+        self.assertEqual([(e['node'], e['logger'], e['level'], e['text']) for e in told],
+                         [('n1', 'mine', 30, 'warned'), ('n1', 'mine', 40, 'wrong')])
+        self.assertEqual(end.events()[-1]['event'], 'summary')
 
 
 del Case

@@ -75,7 +75,7 @@ class Man(Case):
             self.assertRegex(text, r'\.Ic %s\n\.Pq %s' % (key, value))
 
     def test_json_of_cp(self):
-        """What is printed, and no more: of what arrived, what did not, and a node that is not there. (Who stands still is tests/patience's.)"""
+        """What is printed, and no more: of what arrived, what did not, and a node that is not there. (Who stands still is tests/patience's, what is logged test_cp's.)"""
         self.topology('econtext: 1\nnodes:\n  n: {local: {}}\n  gone: {local: {}, python: /nosuch, native: never}\n')
         self.write('f', 'text')
         printed = {}
@@ -87,7 +87,7 @@ class Man(Case):
         text = page('econtext.1')
         part = text[text.index('.Cm cp\nhas event and t'):]
         written = re.findall(r'(?m)^\.It (\w+)\n(.*)\n\.br$', part[:part.index('.El')])
-        printed['stalled'] = {'node', 'seconds', 'why'}
+        printed['stalled'], printed['log'] = {'node', 'seconds', 'why'}, {'node', 'logger', 'level', 'text'}
         self.assertEqual({event: set(fields.split(', ')) for event, fields in written}, printed)
 
     def test_they_are_formatted_without_complaint(self):
