@@ -352,7 +352,8 @@ int eci_cmd_cp(const struct eci_opts *o)
 	cp.options.stalled = on_stalled;
 	if (o->nargs < 2)
 		return eci_usage("cp takes SRC... TARGETS:DST, or TARGETS:SRC... DST");
-	if (o->limit && !(cp.options.limit = rate_of(o->limit)))
+	uint64_t limit = o->limit ? rate_of(o->limit) : 0;
+	if (o->limit && !limit)
 		return eci_usage("--limit %s: not a rate; write bytes a second, or 500k, 2M, 1.5G", o->limit);
 	size_t last = o->nargs - 1;
 	const char *to = divide(o->args[last]), *from = divide(o->args[0]);
@@ -380,8 +381,12 @@ int eci_cmd_cp(const struct eci_opts *o)
 	char *names = eci_copy(targets, n);
 	if (!status && !n)
 		status = eci_usage("cp: no targets before the colon of %s", targets);
+	cp.options.pace = ectx_pace_new(limit); /* of all together, however many are fetched from at once */
+	if (!status && !cp.options.pace)
+		status = ECTX_INTERNAL;
 	if (!status)
 		status = run(&cp, names, sources, to ? (to[1] ? to + 1 : ".") : o->args[last], to != NULL);
+	ectx_pace_free(cp.options.pace);
 	free(names);
 	free(sources);
 	return status;

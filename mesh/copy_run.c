@@ -1,4 +1,4 @@
-/* A copy while it runs: its threads, what they count, how fast they may be.
+/* A copy while it runs: its threads, what they count.
  *
  * A copy blocks its caller, whose thread does nothing but tell the progress; the work is done in threads, one a stream
  * (a group is one), because it is reading, hashing and waiting for room, in turn. Whoever gives up (progress said so)
@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TELL_MS 200u
 #define PATH_SHOWN \
@@ -34,10 +33,16 @@ int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_context 
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		k->watches[i].c = contexts[i];
+	if (!k->o->pace && k->o->limit && !(k->own = ectx_pace_new(k->o->limit))) {
+		free(k->watches);
+		return -1;
+	}
+	k->pace = k->o->pace ? k->o->pace : k->own;
 	eci_cond_init(&k->ended);
 	(void)sem_init(&k->opening, 0, ECI_COPY_OPENING_MAX);
 	if (pthread_mutex_init(&k->lock, NULL) == 0)
 		return 0;
+	ectx_pace_free(k->own);
 	free(k->watches);
 	return -1;
 }
@@ -158,6 +163,7 @@ enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, e
 	(void)pthread_cond_destroy(&k->ended);
 	(void)pthread_mutex_destroy(&k->lock);
 	(void)sem_destroy(&k->opening);
+	ectx_pace_free(k->own);
 	free(k->watches);
 	return k->worst.status;
 }
@@ -243,24 +249,4 @@ bool eci_copy_say(struct eci_copy *k, struct ectx_stream *x, const void *p, size
 		n -= w > 0 ? (size_t)w : 0;
 	}
 	return !n;
-}
-
-bool eci_copy_pace(struct eci_copy *k, size_t n)
-{
-	if (!k->o->limit)
-		return !k->stop;
-	(void)pthread_mutex_lock(&k->lock);
-	uint64_t now = eci_now_ms();
-	if (!k->pace_from)
-		k->pace_from = now;
-	uint64_t due = k->pace_from + k->paced * 1000 / k->o->limit;
-	k->paced += n;
-	(void)pthread_mutex_unlock(&k->lock);
-	while (now < due && !eci_copy_stopped(k)) {
-		uint64_t ms = due - now < TELL_MS ? due - now : TELL_MS;
-		const struct timespec t = {.tv_nsec = (long)ms * 1000000};
-		(void)nanosleep(&t, NULL);
-		now = eci_now_ms();
-	}
-	return !k->stop;
 }

@@ -48,9 +48,9 @@ struct eci_copy {
 	sem_t opening;                  /* how many more may ask for their far end, see ECI_COPY_OPENING_MAX */
 	struct eci_copy_watch *watches; /* of each context */
 	size_t nwatches;
-	uint64_t connected_ms;     /* all are: the limit counts from here; 0: not yet */
-	bool late;                 /* the limit is over */
-	uint64_t pace_from, paced; /* --limit: when the first byte went, how many since */
+	uint64_t connected_ms; /* all are: the limit counts from here; 0: not yet */
+	bool late;             /* the limit is over */
+	ectx_pace *pace, *own; /* what it keeps to, NULL: nothing; that if it is nobody else's */
 };
 
 /* Of n contexts. 0 or -1: memory. */
@@ -79,7 +79,7 @@ void eci_copy_late(struct eci_copy *k);  /* if it is: what was not done fails */
 /* A few bytes to a far end that waits for them; of a copy from one. false: it took them not in time, it is gone, or the
  * copy is to stop. */
 bool eci_copy_say(struct eci_copy *k, struct ectx_stream *x, const void *p, size_t n);
-/* Waits as long as the limit wants before n more bytes; false: give up. */
+/* Waits as long as the limit wants before n more bytes; false: give up (copy_pace.c). */
 bool eci_copy_pace(struct eci_copy *k, size_t n);
 
 /* Whom a copy is with. */

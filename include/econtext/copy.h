@@ -18,11 +18,20 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
+/* A rate that several copies share, of one mesh or of several. */
+typedef struct ectx_pace ectx_pace;
+
+/* limit: bytes a second, 0 for none. NULL: out of memory. The caller frees it, when no copy that has it is under way;
+ * NULL-safe. Neither blocks. */
+ectx_pace *ectx_pace_new(uint64_t limit);
+void ectx_pace_free(ectx_pace *p);
+
 /* Zero-initialise it and set what is wanted. The functions are called in the thread that called, or (failed) in a
  * thread of the copy, one at a time. */
 typedef struct ectx_copy_options {
-	bool resume;    /* keep what has come of a file that fails, and go on from there next time; either way */
-	uint64_t limit; /* bytes a second, of all together, what goes to many at once counted once; 0: none */
+	bool resume;     /* keep what has come of a file that fails, and go on from there next time; either way */
+	uint64_t limit;  /* bytes a second, of all together, what goes to many at once counted once; 0: none */
+	ectx_pace *pace; /* instead of limit: what all copies that have it keep to together; NULL: none */
 	long connect_timeout_ms; /* to reach the contexts; 0 or below: no limit but those of the way */
 	/* About five times a second while it connects and copies: bytes done, of total (0: not known). Not 0: give up.
 	 */
@@ -58,7 +67,7 @@ enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const cha
 
 /* Fetches sources (NULL-terminated paths or patterns there) from one context to dest here, by the same rules; a pattern
  * that stands for several is several sources. Modes come without set-user-id, set-group-id and sticky. Several
- * threads may fetch from several contexts at once. */
+ * threads may fetch from several contexts at once, each with a limit of its own or all with one pace. */
 enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, const char *dest,
 				const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err);
 

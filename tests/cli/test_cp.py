@@ -1,4 +1,4 @@
-"""cp as one program: a question while bytes come, and what is logged meanwhile. Files are tests/streams'."""
+"""cp as one program: a question while bytes come, a rate that all share, and what is logged meanwhile. Files are tests/streams'."""
 import json
 import os
 import select
@@ -10,6 +10,7 @@ import time
 
 from support import Case, HERE, LIMIT, own_terminal, read_until, terminal
 
+MB = 1000000
 BIG = 700000
 FILE = """\
 econtext: 1
@@ -126,6 +127,17 @@ class Question(Case):
             self.assertFalse([x for _, _, v in os.walk(self.path('to')) for x in v])
             while select.select([ours], [], [], 0)[0]:
                 self.assertNotIn(b'the word', os.read(ours, 65536))
+
+
+class Rate(Case):
+    def test_it_is_that_of_all_together(self):
+        """However many there are: so many bytes take so long at least, but for one piece of them."""
+        self.topology()
+        self.write('big', 'x' * (2 * MB))
+        for fanout in '1', '3':
+            began = time.monotonic()
+            self.ends(0, 'cp', '-f', fanout, '--limit', '1M', 'n[1-3]:' + self.path('big'), 'to' + fanout)
+            self.assertGreater(time.monotonic() - began, 5.8, fanout)
 
 
 class Records(Case):

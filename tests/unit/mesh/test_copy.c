@@ -161,6 +161,40 @@ Test(copy, who_is_done_when_the_limit_is_looked_at_is_not_late)
 	world_close(&w);
 }
 
+/* ---- how fast ---- */
+
+/* What could have gone while nothing did is not sent all at once by the next, but for a second's worth: else the link
+ * is full for as long as it was empty. */
+Test(copy, a_pace_does_not_make_up_for_a_pause)
+{
+	enum { TAKES_MS = 1500, PIECE_MS = 50 };
+	struct world w = world_open();
+	ectx_context *to = get(w.mesh, "d");
+	ectx_pace *pace = ectx_pace_new(SIZE * UINT64_C(1000) / TAKES_MS);
+	for (int i = 0; i < 2; i++) {
+		uint64_t began = eci_now_ms();
+		cr_expect(copy(&w, &to, 1, &(ectx_copy_options){.pace = pace, .limit = 1}) == ECTX_E_NONE);
+		uint64_t took = eci_now_ms() - began;
+		cr_expect(took >= (uint64_t)(TAKES_MS - PIECE_MS - i * 1000), "%llu ms", (unsigned long long)took);
+		if (i == 0)
+			nap_ms(TAKES_MS + 500);
+	}
+	ectx_pace_free(pace);
+	world_close(&w);
+}
+
+/* One of no rate holds nobody up. */
+Test(copy, a_pace_of_nothing_is_none)
+{
+	struct world w = world_open();
+	ectx_context *to = get(w.mesh, "d");
+	ectx_pace *pace = ectx_pace_new(0);
+	cr_expect(copy(&w, &to, 1, &(ectx_copy_options){.pace = pace, .limit = 1}) == ECTX_E_NONE);
+	ectx_pace_free(pace);
+	ectx_pace_free(NULL);
+	world_close(&w);
+}
+
 /* ---- signals ---- */
 static pthread_t ours;
 static volatile sig_atomic_t here, elsewhere;
