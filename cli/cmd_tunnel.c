@@ -88,14 +88,10 @@ static int split(const char *option, const char *text, char **from, char **to)
 
 static void print_events(ectx_mesh *m, const struct eci_opts *o)
 {
-	for (ectx_event *e; (e = ectx_event_next(m, 0)) != NULL; ectx_event_free(e)) {
-		if (e->kind != ECTX_EVENT_LOG && e->kind != ECTX_EVENT_DROPPED)
-			continue;
-		if (o->json)
-			eci_log_json(e);
-		else
-			eci_log_line(e);
-	}
+	struct eci_report report = {.opts = o};
+	for (ectx_event *e; (e = ectx_event_next(m, 0)) != NULL; ectx_event_free(e))
+		if (e->kind == ECTX_EVENT_LOG || e->kind == ECTX_EVENT_DROPPED)
+			eci_report_log(&report, e);
 	eci_out_flush();
 }
 

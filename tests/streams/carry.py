@@ -352,6 +352,19 @@ def test_refused(place):
             carries(server, lambda: dial(at), (1,))
 
 
+def test_quiet(place):
+    """A connection that is refused is a warning: -q says nothing of it, as the man page has it."""
+    port = free_port()
+    for options, says in ((), True), (('-q',), False):
+        program = place.start('tunnel', *options, '-L', '0:127.0.0.1:%d' % port, '--exit', 'leaf1')
+        try:
+            expect(False, 'a refused connection is an end:', read_all(dial(program.at())))
+        except ConnectionResetError:
+            pass
+        program.process.send_signal(signal.SIGINT)  # what it has to say is printed before it ends
+        expect(program.wait() == 130 and ('Connection refused' in program.said()) == says, options, program.said())
+
+
 def server_says_and_ends(sock):
     sock.sendall(theirs(W + 1, 0))
     sock.shutdown(socket.SHUT_WR)
