@@ -146,6 +146,7 @@ static void begin_file(struct eci_feeder *f, struct eci_entry_here *e)
 	uint64_t from = f->offsets ? f->offsets[f->at] : 0;
 	f->offset = 0;
 	f->size = (uint64_t)e->st.st_size;
+	from = from < f->size ? from : f->size; /* it may have grown since its size was said */
 	f->data_until = (uint64_t)e->st.st_blocks * 512 < f->size ? 0 : f->size;
 	eci_buf_clear(&f->ahead);
 	int error = !from && f->size <= ECI_COPY_PIECE ? read_ahead(f) : 0;
@@ -165,7 +166,7 @@ static void begin_file(struct eci_feeder *f, struct eci_entry_here *e)
 
 static void go_on(struct eci_feeder *f)
 {
-	uint64_t left = f->size - f->offset, hole = 0;
+	uint64_t left = f->offset < f->size ? f->size - f->offset : 0, hole = 0;
 	size_t ready = eci_buf_len(&f->ahead);
 	ssize_t n = 0;
 	if (ready) {

@@ -15,7 +15,7 @@
 enum { MIB = 1 << 20 };
 
 struct said {
-	uint64_t size; /* in its head */
+	uint64_t size, offset; /* in its head */
 	size_t pieces, holes, words;
 	uint64_t bytes, hole_bytes, longest;
 	bool whole; /* `done` has the digest of what was said */
@@ -56,12 +56,14 @@ static void take(struct said *s, struct eci_digest *d, const uint8_t *p, size_t 
 		(void)eci_cbor_skip(&c);
 		(void)eci_cbor_skip(&c);
 		s->size = eci_cbor_get_uint(&c);
+		s->offset = eci_cbor_get_uint(&c);
 	} else if (!memcmp(what, "hole", len)) {
 		uint64_t hole = eci_cbor_get_uint(&c);
 		zeros(d, hole);
 		s->holes++;
 		s->hole_bytes += hole;
 		s->longest = hole > s->longest ? hole : s->longest;
+		cr_assert(s->hole_bytes <= s->size, "holes without an end");
 	} else if (!eci_cbor_get_null(&c)) {
 		uint8_t mine[ECI_DIGEST_SIZE];
 		cr_assert(eci_cbor_get_bytes(&c, &bytes, &len) && len == sizeof mine);
@@ -75,7 +77,7 @@ static void take(struct said *s, struct eci_digest *d, const uint8_t *p, size_t 
 }
 
 /* Of the file fd, that says it has `size` bytes and is on no more of the disk than it is. */
-static struct said feed(int fd, uint64_t size)
+static struct said feed_from(int fd, uint64_t size, const uint64_t *offset)
 {
 	static struct eci_feeder f;
 	char full[40], path[] = "f";
@@ -90,6 +92,7 @@ static struct said feed(int fd, uint64_t size)
 	eci_feeder_init(&f, &sources, 0, "blake2b", &eci_form_values);
 	f.failed = on_failed;
 	f.arg = &s;
+	f.offsets = offset;
 	while (eci_feeder_more(&f))
 		while (eci_buf_len(&f.out)) {
 			const uint8_t *p = eci_buf_data(&f.out);
@@ -102,6 +105,11 @@ static struct said feed(int fd, uint64_t size)
 	eci_feeder_deinit(&f);
 	(void)close(fd);
 	return s;
+}
+
+static struct said feed(int fd, uint64_t size)
+{
+	return feed_from(fd, size, NULL);
 }
 
 static int file(uint64_t size)
@@ -172,6 +180,24 @@ Test(feed, what_became_shorter_is_no_hole)
 	struct said s = feed(file(10), 2 * MIB);
 	cr_assert(!s.whole && s.size == 2 * MIB && s.bytes + s.hole_bytes <= 10, "%llu",
 		  (unsigned long long)s.hole_bytes);
+}
+
+/* All of it is there, as it was when its size was said: a log goes on to grow. */
+Test(feed, what_has_grown_is_gone_on_from_where_it_ended)
+{
+	static const uint64_t all = UINT64_MAX, some = 100;
+	for (uint64_t size = 1; size <= 2 * MIB; size *= 2 * MIB) {
+		int fd = file(0);
+		put(fd, 0, 1);
+		put(fd, 2 * MIB, 5);
+		struct said s = feed_from(fd, size, &all);
+		cr_expect(s.size == size && s.offset == size && !s.bytes && !s.holes, "%llu, %llu",
+			  (unsigned long long)s.offset, (unsigned long long)s.bytes);
+	}
+	int fd = file(0);
+	put(fd, 0, 300);
+	struct said s = feed_from(fd, 200, &some);
+	cr_expect(s.size == 200 && s.offset == 100 && s.bytes == 100);
 }
 
 /* Of two targets one may be told of a file before it is gone: what each was told is its own, the failure is said once.
