@@ -106,7 +106,7 @@ static void alone(void *arg)
 	if (t->watch->what == ECI_COPY_FOR_THREAD)
 		eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING);
 	struct eci_copy_job *j = t->job;
-	struct eci_feeder *f = malloc(sizeof *f);
+	struct eci_feeder *f = calloc(1, sizeof *f);
 	bool resume = f && j->k.o->resume;
 	uint64_t *offsets = resume && !t->by_shell ? eci_target_have(t) : NULL;
 	if (f && begin_alone(t)) {
@@ -121,6 +121,8 @@ static void alone(void *arg)
 			ectx_stream_end(eci_target_stream(t));
 		eci_target_conclude(t);
 		eci_feeder_deinit(f);
+	} else if (!f) {
+		eci_target_fail(t, ECTX_E_NO_MEMORY, "");
 	}
 	free(f);
 	free(offsets);

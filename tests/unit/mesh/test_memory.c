@@ -321,8 +321,8 @@ Test(memory, a_channel_of_a_call_that_failed)
 	world_close(&w);
 }
 
-/* A group for which there is no memory has failed, each of it: it is no copy of nothing. */
-Test(memory, a_copy_to_a_group)
+/* To the first n of two, where calloc() has none of so many bytes. */
+static void copy_without(size_t n, size_t bytes)
 {
 	struct world w = world_open();
 	ectx_context *v[] = {get(w.mesh, "d"), get(w.mesh, "e")};
@@ -333,11 +333,22 @@ Test(memory, a_copy_to_a_group)
 	(void)snprintf(from, sizeof from, "%s/file", w.dir);
 	(void)snprintf(to, sizeof to, "%s/copy", w.dir);
 	const char *sources[] = {from, NULL};
-	atomic_store(&no_calloc_of, 2 * sizeof(struct eci_cast_member));
-	enum ectx_status status = ectx_copy_to(v, 2, sources, to, NULL, &r, &err);
+	atomic_store(&no_calloc_of, bytes);
+	enum ectx_status status = ectx_copy_to(v, n, sources, to, NULL, &r, &err);
 	atomic_store(&no_calloc_of, 0);
 	cr_expect(status == ECTX_INTERNAL && err.code == ECTX_E_NO_MEMORY, "%d %s", (int)status,
 		  ectx_code_name(err.code));
-	cr_expect(access(to, F_OK) != 0);
+	cr_expect(r.failed == n && access(to, F_OK) != 0, "%llu", (unsigned long long)r.failed);
 	world_close(&w);
+}
+
+/* A group for which there is no memory has failed, each of it: it is no copy of nothing. */
+Test(memory, a_copy_to_a_group)
+{
+	copy_without(2, 2 * sizeof(struct eci_cast_member));
+}
+
+Test(memory, a_copy_to_one)
+{
+	copy_without(1, sizeof(struct eci_feeder));
 }
