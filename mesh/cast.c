@@ -48,14 +48,20 @@ static int announce(struct eci_cast *c)
 	return r;
 }
 
-/* The same; where that fails nobody is in: each is its caller's to send to. */
+/* Each is its caller's to send to. */
+static void none_is_in(struct eci_cast *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		c->v[i].in = false;
+	c->ins = 0;
+}
+
+/* The same as announce(); where that fails nobody is in. */
 static int announce_or_none(struct eci_cast *c)
 {
 	int r = c->ins ? announce(c) : 0;
-	for (size_t i = 0; r && i < c->n; i++)
-		c->v[i].in = false;
 	if (r)
-		c->ins = 0;
+		none_is_in(c);
 	return r;
 }
 
@@ -148,7 +154,7 @@ static void send_all(struct eci_cast *c, uint8_t flags, const uint8_t *p, size_t
 		if (c->v[i].in && c->v[i].x->s)
 			eci_stream_spent(c->v[i].x->s, n);
 	if (r)
-		c->ins = 0; /* bytes are missing: nobody can go on */
+		none_is_in(c); /* bytes are missing: nobody can go on */
 }
 
 /* Credit comes in quarters of the first window, and of a wide one in eighths: what takes longer is waited for longer.

@@ -107,7 +107,7 @@ int eci_cast_init(struct eci_cast *c, ectx_mesh *m, uint32_t gid, struct eci_cas
 int eci_cast_write(struct eci_cast *c, const uint8_t *p, size_t n, unsigned wait_ms);
 void eci_cast_leave(struct eci_cast *c, size_t i);  /* one that is in is not any more */
 void eci_cast_forget(struct eci_cast *c, size_t i); /* one that is not in; the last takes its place */
-void eci_cast_end(struct eci_cast *c);              /* END to all that are in */
+void eci_cast_end(struct eci_cast *c);              /* END to all that are in; who is not afterwards has not heard it */
 void eci_cast_deinit(struct eci_cast *c);
 
 /* ---- a channel from within ---- */

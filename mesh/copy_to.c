@@ -244,9 +244,9 @@ static void together(void *arg)
 		for (size_t i = 0; i < n; i++)
 			of[i]->left_out = f->left_out;
 		cast_all(j, &cast, of, f);
-		cast_rest(j, &cast, of);
 		if (!j->k.stop)
 			eci_cast_end(&cast);
+		cast_rest(j, &cast, of); /* those too who could not be told the end */
 		for (size_t i = 0; i < cast.n; i++)
 			if (of[i])
 				eci_target_conclude(of[i]);

@@ -72,7 +72,11 @@ static const char work_py[] = "import os, time, threading, logging, sys\n"
 			      "def say(n):\n"
 			      "    for i in range(n): print('line %d' % i)\n"
 			      "    sys.stdout.flush()\n"
-			      "def leave(): os._exit(3)\n";
+			      "def leave(): os._exit(3)\n"
+			      "def go_to(d):\n"
+			      "    os.mkdir(d)\n"
+			      "    os.chdir(d)\n"
+			      "    return 0\n";
 
 struct world {
 	char dir[64];

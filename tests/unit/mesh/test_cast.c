@@ -207,6 +207,23 @@ Test(cast, one_that_takes_nothing_while_others_do)
 	three_close(t);
 }
 
+/* Bytes that no router took, or the end: nobody can go on with the group, nor waits for an answer to what was not sent.
+ */
+Test(cast, what_cannot_be_sent)
+{
+	for (int end = 0; end < 2; end++) {
+		struct three *t = three_open();
+		cr_expect(writes(t) == 1 && in(&t->cast) == 3);
+		eci_router_ungroup(t->m.router, 1, 0);
+		if (end)
+			eci_cast_end(&t->cast);
+		else
+			cr_expect(writes(t) == -1);
+		cr_expect(in(&t->cast) == 0, "%zu", in(&t->cast));
+		three_close(t);
+	}
+}
+
 /* ---- windows ---- */
 
 /* What the link has to say, all of it; whom it asks, a bit each. */

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 static atomic_long countdown = -1, failures;
+static atomic_size_t least, most = SIZE_MAX; /* bytes: no other allocation is counted down */
 static atomic_bool no_calloc;
 static atomic_size_t no_calloc_of; /* bytes: nor of so many */
 
@@ -19,6 +20,8 @@ static atomic_size_t no_calloc_of; /* bytes: nor of so many */
 void *eci_mem_alloc(size_t size)
 {
 	long left = atomic_load(&countdown);
+	if (size < atomic_load(&least) || size > atomic_load(&most))
+		left = -1;
 	while (left >= 0 && !atomic_compare_exchange_weak(&countdown, &left, left - 1))
 		;
 	if (left == 0) {
@@ -346,6 +349,48 @@ static void copy_without(size_t n, size_t bytes)
 Test(memory, a_copy_to_a_group)
 {
 	copy_without(2, 2 * sizeof(struct eci_cast_member));
+}
+
+/* Of what goes to a group one chunk cannot be sent: each is served alone from then on. */
+Test(memory, a_copy_to_a_group_that_fails_on_its_way)
+{
+	enum { SIZE = 3 << 20 };
+	static char bytes[SIZE], got[SIZE];
+	struct world w = world_open();
+	ectx_context *v[] = {get(w.mesh, "d"), get(w.mesh, "e")};
+	char from[96], to[96], command[256];
+	for (int i = 0; i < 2; i++) { /* each has its own place: its folder */
+		(void)snprintf(to, sizeof to, "[\"%s/%c\"]", w.dir, "de"[i]);
+		cr_assert(call_int(v[i], "work:go_to", to) == 0);
+	}
+	for (size_t i = 0; i < SIZE; i++)
+		bytes[i] = (char)(i >> 12 ^ i);
+	(void)snprintf(from, sizeof from, "%s/file", w.dir);
+	FILE *f = fopen(from, "w");
+	cr_assert(f && fwrite(bytes, 1, SIZE, f) == SIZE && fclose(f) == 0);
+	const char *sources[] = {from, NULL};
+	atomic_store(&least, ECI_CAST_CHUNK + 1);
+	atomic_store(&most, ECI_CAST_CHUNK + 64);
+	long before = atomic_load(&failures);
+	atomic_store(&countdown, 20);
+	ectx_error err = {0};
+	ectx_copy_options o = {.timeout_ms = WITHIN};
+	enum ectx_status status = ectx_copy_to(v, 2, sources, "copy", &o, NULL, &err);
+	atomic_store(&countdown, -1);
+	atomic_store(&least, 0);
+	atomic_store(&most, SIZE_MAX);
+	cr_expect(status == ECTX_OK && atomic_load(&failures) == before + 1, "%s %s, %ld", ectx_code_name(err.code),
+		  err.saw, atomic_load(&failures));
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(to, sizeof to, "%s/%c/copy", w.dir, "de"[i]);
+		f = fopen(to, "r");
+		cr_expect(f && fread(got, 1, SIZE, f) == SIZE && !memcmp(bytes, got, SIZE), "%s", to);
+		if (f)
+			(void)fclose(f);
+	}
+	(void)snprintf(command, sizeof command, "rm -r %s/d %s/e", w.dir, w.dir);
+	cr_expect(system(command) == 0);
+	world_close(&w);
 }
 
 Test(memory, a_copy_to_one)
