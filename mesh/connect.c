@@ -33,6 +33,16 @@
 
 /* ---- places among a parent's dials ---- */
 
+/* One that waits for a place beside c. As one place wakes one, whoever does not use it wakes the next. */
+static void wake_next(ectx_context *c)
+{
+	for (ectx_context *s = c->parent ? c->parent->children : c->mesh->roots_of_tree; s; s = s->next_sibling)
+		if (s->state == ECI_WANTED) {
+			eci_work(s);
+			break;
+		}
+}
+
 static void leave_dialing(ectx_context *c)
 {
 	if (c->state != ECI_DIALING)
@@ -41,11 +51,7 @@ static void leave_dialing(ectx_context *c)
 		c->parent->dials--;
 	else
 		c->mesh->dials--;
-	for (ectx_context *s = c->parent ? c->parent->children : c->mesh->roots_of_tree; s; s = s->next_sibling)
-		if (s->state == ECI_WANTED) {
-			eci_work(s);
-			break;
-		}
+	wake_next(c);
 }
 
 static void run_waiting(ectx_context *c)
@@ -186,6 +192,12 @@ static bool has_native(const char *machine)
 	return eci_preamble_native_for(machine) != NULL;
 }
 
+static void cannot_dial(ectx_context *c, const struct eci_fail *fail)
+{
+	eci_context_down(c, fail);
+	wake_next(c);
+}
+
 static void dial(ectx_context *c)
 {
 	char nonce[9], stage[ECI_STAGE_MAX];
@@ -197,7 +209,7 @@ static void dial(ectx_context *c)
 		eci_fail_set(&fail, ECTX_PHASE_ROUTE, r == -4 ? ECTX_E_BUSY : ECTX_E_BLOCK_EXHAUSTED,
 			     "no block of %u ids %s", (unsigned)eci_ids_wanted(c),
 			     r == -4 ? "could be granted: the queue to the first hop is full" : "left");
-		eci_context_down(c, &fail);
+		cannot_dial(c, &fail);
 		return;
 	}
 	c->has_relay = c->has_exec = c->has_stats = c->has_stream = c->has_cancel = c->has_program = c->native = false;
@@ -209,7 +221,7 @@ static void dial(ectx_context *c)
 	c->dialogue = made < 0 ? NULL : eci_dialogue_new(&c->target, nonce, stage, now);
 	if (!c->dialogue || !c->event_slot) {
 		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "first stage of %s", c->name);
-		eci_context_down(c, &fail);
+		cannot_dial(c, &fail);
 		return;
 	}
 	eci_dialogue_natives(c->dialogue, has_native);
