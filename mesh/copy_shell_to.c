@@ -123,6 +123,7 @@ uint64_t *eci_shell_have_there(struct eci_copy_target *t)
 	int r = 0;
 	if (!offsets || !t->algorithm)
 		return offsets;
+	eci_copy_moved(t->watch, ECI_COPY_FOR_ANSWER);
 	while (r >= 0 && next_file(t, &answered) && !eci_copy_stopped(&t->job->k)) {
 		if (!eci_buf_len(&out) && next_file(t, &asked))
 			put_question(&out, &s->v[asked++]);
@@ -135,9 +136,13 @@ uint64_t *eci_shell_have_there(struct eci_copy_target *t)
 		}
 		bool all_said = !eci_buf_len(&out) && !next_file(t, &asked);
 		while ((r = eci_shell_line(t->shell, '\n', all_said || eci_buf_len(&out) ? ECI_COPY_LOOK_MS : 0)) > 0 &&
-		       next_file(t, &answered))
+		       next_file(t, &answered)) {
+			eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING); /* it is hashed here */
 			had(t, offsets, answered++);
+			eci_copy_moved(t->watch, ECI_COPY_FOR_ANSWER);
+		}
 	}
+	eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING);
 	eci_buf_deinit(&out);
 	return offsets;
 }

@@ -178,7 +178,8 @@ have() { # SIZE PATH
 	find_place "$2"
 	if [ ! "$bad" ]; then
 		find_part part
-		size_of "$place"
+		size=0
+		[ ! -f "$place" ] || size_of "$place" # a pipe would be waited for
 		most=$1 first=$place second=$part
 		[ "$size" -ne "$1" ] || most=$(($1 - 1)) # all of it would be what has its place
 		if goes_on; then first=$part second=$place; fi

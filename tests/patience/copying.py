@@ -173,6 +173,15 @@ def test_a_shell_that_does_not_begin_and_a_limit(place):
         os.unlink(other.path('asked'))
 
 
+def test_a_shell_that_does_not_say_what_is_there(place):
+    other = shell_that(place, "echo 'econtext-put sha256'")
+    other.write('src', 'x')
+    program = other.start('cp', '--resume', '-u', '30', 'src', 'a:' + other.path('dst'))
+    other.await_file('asked')
+    program.says(r'econtext: a: nothing has moved for \d+ s: it does not say what has arrived')
+    expect(other.gives_up(program, 30) == 5 and 'DEADLINE a\n' in program.said(), program.said())
+
+
 def test_a_shell_that_stops_within_a_word(place):
     other = shell_that(place, "printf 'econtext-get -\\nf 644'")
     other.hurry(4)

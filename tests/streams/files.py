@@ -174,6 +174,19 @@ def test_resume(place):
     expect(os.listdir(place.path('d')) == ['f'], os.listdir(place.path('d')))
 
 
+def test_resume_over_what_is_no_file(place):
+    """A pipe and a link to one: nobody may wait there for what comes out of it."""
+    os.mkdir(place.path('d'))
+    write(place.path('f'), DATA[:W])
+    write(place.path('g'), DATA[:W])
+    os.mkfifo(place.path('d/f'))
+    os.mkfifo(place.path('pipe'))
+    os.symlink(place.path('pipe'), place.path('d/g'))
+    status, out, err = place.run('cp', '--resume', 'f', 'g', 'leaf1:' + place.path('d/'))
+    expect(status == 1 and 'd/f' in err and ': what is there is neither a file nor a link' in err, status, err)
+    expect(stat.S_ISFIFO(os.stat(place.path('d/f')).st_mode) and stat.S_ISFIFO(os.stat(place.path('pipe')).st_mode), 'a pipe is gone')
+
+
 def test_resume_of_what_is_there(place):
     """Whole files are not sent again, in a folder and under another name; mode and time are set."""
     os.mkdir(place.path('src'))
