@@ -58,8 +58,9 @@ static void run(void *arg)
 		if (r != ECTX_OK || !v)
 			break;
 		eci_copy_moved(f->k.watches, ECI_COPY_FOR_NOTHING);
-		bool go_on = eci_copy_pace(&f->k, ectx_value_kind(v) == ECTX_BYTES ? ECI_COPY_PIECE : 1);
-		if (go_on)
+		size_t n = 0;
+		(void)ectx_value_bytes(v, &n); /* text, too: Python 2 tells no difference */
+		if (eci_copy_pace(&f->k, n ? n : 1))
 			eci_fetch_take(f, v);
 		ectx_value_free(v);
 		eci_copy_moved(f->k.watches, ECI_COPY_FOR_BYTES);

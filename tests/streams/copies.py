@@ -6,12 +6,11 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
 import sys
 import time
 
 from files import THREE, listing, read, same, write
-from support import DATA, MIB, W, alive, below, expect, until
+from support import DATA, MIB, W, alive, below, expect, old_python, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -239,18 +238,6 @@ def carried(place):
     """Bytes that came to this end."""
     with open(place.path('stats')) as f:
         return [x for x in map(json.loads, f) if x['name'] == 'master'][0]['bytes_in']
-
-
-def old_python(place):
-    """A node `old` with Python 2.7, where there is one."""
-    if place.shell:
-        return []
-    found = subprocess.run([os.path.join(HERE, '../../scripts/pythons')], stdout=subprocess.PIPE, text=True).stdout.split()
-    if '2.7' not in found:
-        return []
-    with open(place.path('topology.yaml'), 'a') as f:
-        f.write('  old: {local: {}, python: %s}\n' % found[found.index('2.7') + 1])
-    return ['old']
 
 
 def sent(place, *args):

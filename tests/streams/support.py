@@ -228,6 +228,18 @@ class Program:
                     f.close()
 
 
+def old_python(place):
+    """A node `old` with Python 2.7, where there is one."""
+    if place.shell:
+        return []
+    found = subprocess.run([os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../scripts/pythons')], stdout=subprocess.PIPE, text=True).stdout.split()
+    if '2.7' not in found:
+        return []
+    with open(place.path('topology.yaml'), 'a') as f:
+        f.write('  old: {local: {}, python: %s}\n' % found[found.index('2.7') + 1])
+    return ['old']
+
+
 # ---- servers and clients ----
 
 def read_all(sock):
