@@ -72,6 +72,8 @@ struct eci_feeder {
 	struct eci_buf out;      /* encoded, not taken */
 	const uint64_t *offsets; /* by entry: go on from here; NULL: all from the start */
 	eci_source_failed failed;
+	bool (*stopped)(void *arg); /* asked between pieces that are only hashed; true: what is said then is not to be
+				       sent. NULL: never */
 	void *arg;
 	uint8_t piece[ECI_COPY_PIECE];
 };

@@ -154,7 +154,7 @@ static void begin_file(struct eci_feeder *f, struct eci_entry_here *e)
 		leave_out(f, e, error);
 		return;
 	}
-	while (f->offset < from) { /* what is there already: for the digest only */
+	while (f->offset < from && !(f->stopped && f->stopped(f->arg))) { /* what is there already: for the digest */
 		ssize_t n = read_some(f, from - f->offset);
 		if (n <= 0)
 			break;

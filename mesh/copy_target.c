@@ -252,6 +252,7 @@ uint64_t *eci_target_have(struct eci_copy_target *t)
 	eci_copy_moved(t->watch, ECI_COPY_FOR_ANSWER);
 	while (f && !eci_copy_stopped(&t->job->k) && !ectx_future_wait(f, ECI_COPY_LOOK_MS))
 		;
+	eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING); /* what it has is hashed here */
 	if (f && ectx_future_done(f)) {
 		const ectx_value *v = ectx_future_value(f); /* NULL, and so nothing in it, of one that failed */
 		for (size_t i = t->next; i < s->n && i - t->next < ectx_value_count(v); i++) {

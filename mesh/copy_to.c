@@ -48,6 +48,12 @@ static void unreadable(void *arg, const char *full, int error)
 							  : strerror(error));
 }
 
+static bool stopped(void *arg)
+{
+	struct eci_copy_job *j = arg;
+	return eci_copy_stopped(&j->k);
+}
+
 /* Sends what the feeder has; false: the channel is closed, or the user has given up. */
 static bool pour(struct eci_copy_target *t, struct eci_feeder *f)
 {
@@ -115,6 +121,7 @@ static void alone(void *arg)
 		eci_feeder_init(f, &j->s, t->next, t->algorithm, t->by_shell ? &eci_form_lines : &eci_form_values);
 		f->offsets = offsets;
 		f->failed = unreadable;
+		f->stopped = stopped;
 		f->arg = j;
 		t->left_out = f->left_out;
 		if (pour(t, f))

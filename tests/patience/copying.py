@@ -225,6 +225,26 @@ def test_no_threads(place):
         place.again()
 
 
+def test_what_is_read_here_is_not_waited_for_there(place):
+    """It has said what is there, and that is compared: here a pipe is in the place of what is read."""
+    leaves(place, 1)
+    os.mkdir(place.path('d'))
+    place.write('d/.src.econtext-part', 'x')
+    place.write('src', 'xyz')
+    place.write('kept', 'xyz')
+    place.busy('have')
+    program = asks(place, 1, 'cp', '--resume', 'src', 'leaf1:' + place.path('d/'))
+    program.says(r'econtext: leaf1: nothing has moved for \d+ s: it does not say what has arrived')
+    os.unlink(place.path('src'))
+    os.mkfifo(place.path('src'))
+    place.go()
+    program.says('econtext: leaf1: goes on')
+    fd = os.open(place.path('src'), os.O_WRONLY)
+    os.rename(place.path('kept'), place.path('src'))
+    os.close(fd)
+    expect(program.wait() == 0 and os.path.getsize(place.path('d/src')) == 3, program.said())
+
+
 def one(place):
     """a, which can be stopped; a file that does not fit into what is on its way."""
     place.hurry(5)

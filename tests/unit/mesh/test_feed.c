@@ -200,6 +200,30 @@ Test(feed, what_has_grown_is_gone_on_from_where_it_ended)
 	cr_expect(s.size == 200 && s.offset == 100 && s.bytes == 100);
 }
 
+static bool at_once(void *arg)
+{
+	return ++*(int *)arg > 3;
+}
+
+/* Whoever gives up does not wait until gigabytes have been read again. */
+Test(feed, what_is_there_is_read_only_until_it_is_to_stop)
+{
+	static struct eci_feeder f;
+	static const uint64_t all = UINT64_MAX;
+	char full[40], path[] = "f";
+	int fd = file(64 * MIB), asked = 0;
+	(void)snprintf(full, sizeof full, "/proc/self/fd/%d", fd);
+	struct eci_entry_here e = {.kind = ECI_ENTRY_FILE, .full = full, .path = path};
+	cr_assert(fstat(fd, &e.st) == 0);
+	eci_feeder_init(&f, &(struct eci_sources){.v = &e, .n = 1}, 0, NULL, &eci_form_values);
+	f.offsets = &all;
+	f.stopped = at_once;
+	f.arg = &asked;
+	cr_expect(eci_feeder_more(&f) && f.offset == 3 * ECI_COPY_PIECE, "%llu", (unsigned long long)f.offset);
+	eci_feeder_deinit(&f);
+	(void)close(fd);
+}
+
 /* Of two targets one may be told of a file before it is gone: what each was told is its own, the failure is said once.
  */
 Test(feed, what_is_left_out_is_left_out_for_one)
