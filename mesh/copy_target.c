@@ -189,17 +189,22 @@ void eci_target_conclude(struct eci_copy_target *t)
 
 /* ---- resume ---- */
 
-static ectx_value *have_args(const struct eci_copy_target *t)
+ectx_value *eci_target_have_args(const struct eci_copy_target *t, size_t first, size_t *end)
 {
-	ectx_value *a = put_args(t, false), *out = ectx_array(), *list = ectx_array();
-	bool good = a && out && list;
-	for (size_t i = t->next; good && i < t->job->s.n; i++) {
-		const struct eci_entry_here *e = &t->job->s.v[i];
+	const struct eci_sources *s = &t->job->s;
+	ectx_value *out = ectx_array(), *list = ectx_array();
+	bool good = out && list;
+	size_t i = first, bytes = 0;
+	for (; good && i < s->n && i - first < ECI_HAVE_ENTRIES && bytes < ECI_HAVE_BYTES; i++) {
+		const struct eci_entry_here *e = &s->v[i];
+		size_t n = strlen(e->path);
 		ectx_value *pair = ectx_array();
-		good = pair && ectx_array_push(pair, ectx_bytes(e->path, strlen(e->path))) &&
+		good = pair && ectx_array_push(pair, ectx_bytes(e->path, n)) &&
 		       ectx_array_push(pair, ectx_int(e->kind == ECI_ENTRY_FILE ? (int64_t)e->st.st_size : -2));
 		good = ectx_array_push(list, pair) && good;
+		bytes += n;
 	}
+	*end = i;
 	if (good) {
 		const char *dest = t->job->dest;
 		bool text = eci_utf8_valid((const uint8_t *)dest, strlen(dest));
@@ -208,7 +213,6 @@ static ectx_value *have_args(const struct eci_copy_target *t)
 		list = NULL;
 		good = good && ectx_array_push(out, t->algorithm ? ectx_text(t->algorithm) : ectx_null());
 	}
-	ectx_value_free(a);
 	ectx_value_free(list);
 	if (good)
 		return out;
@@ -243,28 +247,54 @@ void eci_target_had(const struct eci_copy_target *t, uint64_t *offsets, size_t i
 		offsets[i] = n < 0 ? UINT64_MAX : part;
 }
 
-uint64_t *eci_target_have(struct eci_copy_target *t)
+/* What was answered of entries [first, end). */
+static void take_slice(const struct eci_copy_target *t, uint64_t *offsets, size_t first, size_t end,
+		       const ectx_value *v)
 {
-	struct eci_sources *s = &t->job->s;
-	uint64_t *offsets = calloc(s->n ? s->n : 1, sizeof *offsets);
-	ectx_value *args = have_args(t);
-	ectx_future *f = offsets && args ? ectx_call_start(t->c, "econtext_files:have", args, NULL, -1) : NULL;
+	for (size_t i = first; i < end && i - first < ectx_value_count(v); i++) {
+		const ectx_value *pair = ectx_array_at(v, i - first);
+		int64_t n = 0;
+		size_t len = 0;
+		const uint8_t *sum = ectx_value_bytes(ectx_array_at(pair, 1), &len);
+		(void)ectx_value_int(ectx_array_at(pair, 0), &n);
+		eci_target_had(t, offsets, i, n, len == ECI_DIGEST_SIZE ? sum : NULL);
+	}
+}
+
+/* Asks for entries from first on; where the next ones begin, or 0: it has failed, and that is told. Else `put` would
+ * empty what has come of them before. */
+static size_t have_slice(struct eci_copy_target *t, uint64_t *offsets, size_t first)
+{
+	size_t end = 0;
+	ectx_value *args = eci_target_have_args(t, first, &end);
+	ectx_future *f = args ? ectx_call_start(t->c, "econtext_files:have", args, NULL, -1) : NULL;
 	eci_copy_moved(t->watch, ECI_COPY_FOR_ANSWER);
 	while (f && !eci_copy_stopped(&t->job->k) && !ectx_future_wait(f, ECI_COPY_LOOK_MS))
 		;
 	eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING); /* what it has is hashed here */
-	if (f && ectx_future_done(f)) {
-		const ectx_value *v = ectx_future_value(f); /* NULL, and so nothing in it, of one that failed */
-		for (size_t i = t->next; i < s->n && i - t->next < ectx_value_count(v); i++) {
-			const ectx_value *pair = ectx_array_at(v, i - t->next);
-			int64_t n = 0;
-			size_t len = 0;
-			const uint8_t *sum = ectx_value_bytes(ectx_array_at(pair, 1), &len);
-			(void)ectx_value_int(ectx_array_at(pair, 0), &n);
-			eci_target_had(t, offsets, i, n, len == ECI_DIGEST_SIZE ? sum : NULL);
-		}
+	if (!f) {
+		eci_target_fail(t, ECTX_E_NO_MEMORY, "");
+		end = 0;
+	} else if (ectx_future_done(f) && ectx_future_error(f)->status != ECTX_OK) {
+		failed(t, ectx_future_error(f));
+		t->watch->over = true;
+		t->gone = true;
+		end = 0;
+	} else if (ectx_future_done(f)) {
+		take_slice(t, offsets, first, end, ectx_future_value(f));
 	}
 	ectx_future_free(f);
 	ectx_value_free(args);
+	return end;
+}
+
+uint64_t *eci_target_have(struct eci_copy_target *t)
+{
+	struct eci_sources *s = &t->job->s;
+	uint64_t *offsets = calloc(s->n ? s->n : 1, sizeof *offsets);
+	if (!offsets)
+		eci_target_fail(t, ECTX_E_NO_MEMORY, "");
+	for (size_t at = t->next; !t->gone && at < s->n && !eci_copy_stopped(&t->job->k);)
+		at = have_slice(t, offsets, at);
 	return offsets;
 }

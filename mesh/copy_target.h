@@ -42,9 +42,13 @@ bool eci_target_answers(struct eci_copy_target *t, long wait_ms);
 void eci_target_conclude(struct eci_copy_target *t);
 void eci_target_let_go(struct eci_copy_target *t);
 struct ectx_stream *eci_target_stream(const struct eci_copy_target *t);
-/* What is there already, for resume: offsets by entry; UINT64_MAX: all of it. NULL: nothing known. Before `put`
- * begins; a shell is asked when it has begun. */
+/* What is there already, for resume: offsets by entry; UINT64_MAX: all of it. Before `put` begins; a shell is asked
+ * when it has begun. Where t is gone then, it could not be asked, and that is told. */
 uint64_t *eci_target_have(struct eci_copy_target *t);
+/* What one call of `have` names, and its arguments for entries from first on: up to *end. NULL: memory. */
+#define ECI_HAVE_ENTRIES 20000u   /* three items each, and no call has more than ECI_CBOR_VALUE_ITEMS_MAX */
+#define ECI_HAVE_BYTES (4u << 20) /* of paths, until when one more is named; a call has room for ECI_MESSAGE_MAX */
+ectx_value *eci_target_have_args(const struct eci_copy_target *t, size_t first, size_t *end);
 /* Says of entry i that n bytes (< 0: all) are there, with this digest (NULL: none): what can be gone on from, as above.
  */
 void eci_target_had(const struct eci_copy_target *t, uint64_t *offsets, size_t i, int64_t n, const uint8_t *sum);

@@ -115,7 +115,7 @@ static void alone(void *arg)
 	struct eci_feeder *f = calloc(1, sizeof *f);
 	bool resume = f && j->k.o->resume;
 	uint64_t *offsets = resume && !t->by_shell ? eci_target_have(t) : NULL;
-	if (f && begin_alone(t)) {
+	if (f && !t->gone && begin_alone(t)) {
 		if (resume && t->by_shell)
 			offsets = eci_shell_have_there(t);
 		eci_feeder_init(f, &j->s, t->next, t->algorithm, t->by_shell ? &eci_form_lines : &eci_form_values);

@@ -1,6 +1,7 @@
 /* Copies as a program asks for them: its options and arguments, giving up, and the signals that are its own. What
  * arrives, and how, is tried by tests/cli and tests/streams. */
 #include "mesh/copy_in.h"
+#include "mesh/copy_target.h"
 #include "mesh_support.h"
 
 #include <fcntl.h>
@@ -78,6 +79,91 @@ Test(copy, a_time_that_no_calendar_has_is_not_set)
 		eci_dress(path, 0600, none[i] + (i ? 1 : -1));
 		cr_expect(stat(path, &st) == 0 && st.st_mtime != 1000000000, "%g", none[i]);
 	}
+	world_close(&w);
+}
+
+/* ---- what is there ---- */
+
+/* n entries of one path, with nothing there. */
+static struct eci_copy_job asks_about(size_t n, char *path)
+{
+	struct eci_copy_job j = {.dest = "/nowhere", .s = {.v = calloc(n, sizeof *j.s.v), .n = n}};
+	cr_assert(j.s.v);
+	for (size_t i = 0; i < n; i++)
+		j.s.v[i] = (struct eci_entry_here){.full = path, .path = path, .st.st_size = 3};
+	return j;
+}
+
+static size_t slices(size_t n, char *path)
+{
+	struct eci_copy_job j = asks_about(n, path);
+	struct eci_copy_target t = {.job = &j};
+	size_t count = 0;
+	for (size_t at = 0, end; at < n; at = end, count++) {
+		ectx_value *v = eci_target_have_args(&t, at, &end);
+		cr_assert(v && end > at && end <= n && ectx_value_count(ectx_array_at(v, 2)) == end - at);
+		cr_assert(end - at <= ECI_HAVE_ENTRIES);
+		ectx_value_free(v);
+	}
+	free(j.s.v);
+	return count;
+}
+
+Test(copy, what_is_there_is_asked_for_in_slices)
+{
+	static char path[4097], some[] = "x";
+	memset(path, 'x', sizeof path - 1);
+	cr_expect_eq(slices(ECI_HAVE_ENTRIES, some), 1);
+	cr_expect_eq(slices(ECI_HAVE_ENTRIES + 1, some), 2);
+	cr_expect_eq(slices(400000, some), 20);
+	cr_expect_eq(slices(ECI_HAVE_BYTES / 4096, path), 1);
+	cr_expect_eq(slices(ECI_HAVE_BYTES / 4096 + 1, path), 2);
+}
+
+/* Of the last of many, too. */
+Test(copy, each_has_the_answer_that_is_its_own)
+{
+	enum { N = ECI_HAVE_ENTRIES + 2 };
+	struct world w = world_open();
+	ectx_context *to = get(w.mesh, "d");
+	char none[] = "none", file[] = "file", full[96];
+	struct eci_copy_job j = asks_about(N, none);
+	cr_assert(eci_copy_begin(&j.k, NULL, &to, 1) == 0);
+	struct eci_copy_target t = {.job = &j, .c = to, .watch = j.k.watches, .algorithm = "sha256"};
+	put_file(w.dir, "file", "abc", 0644);
+	(void)snprintf(full, sizeof full, "%s/file", w.dir);
+	j.dest = w.dir;
+	for (size_t i = 0; i < N; i += N - 1)
+		j.s.v[i].path = file, j.s.v[i].full = full;
+	uint64_t *offsets = eci_target_have(&t);
+	cr_assert(offsets && !t.gone);
+	for (size_t i = 0; i < N; i++)
+		cr_assert(offsets[i] == (i % (N - 1) ? 0 : UINT64_MAX), "%zu: %llu", i, (unsigned long long)offsets[i]);
+	ectx_error err = {0};
+	cr_expect(eci_copy_finish(&j.k, NULL, &err) == ECTX_OK);
+	free(offsets);
+	free(j.s.v);
+	world_close(&w);
+}
+
+/* All would be sent again, and what had come before would be gone. */
+Test(copy, where_it_cannot_be_asked_nothing_is_resumed)
+{
+	struct world w = world_open();
+	char path[96];
+	ectx_context *to = get(w.mesh, "d");
+	put_file(w.dir, "spoil.py",
+		 "import econtext_files\n"
+		 "def have(*args): raise ValueError('spoiled')\n"
+		 "def it():\n"
+		 "    econtext_files.have = have\n"
+		 "    return 0\n",
+		 0644);
+	cr_assert(call_int(to, "spoil:it", NULL) == 0);
+	(void)snprintf(path, sizeof path, "%s/copied", w.dir);
+	cr_expect(copy(&w, &to, 1, &(ectx_copy_options){.resume = true}) == ECTX_E_EXCEPTION);
+	cr_expect(access(path, F_OK) != 0);
+	cr_expect(copy(&w, &to, 1, NULL) == ECTX_E_NONE);
 	world_close(&w);
 }
 
