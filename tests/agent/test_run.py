@@ -150,6 +150,94 @@ sys.stdout.write('main\\n')
         j = self.run_program(c, 'import helper, sys\nfor i in range(100000): sys.stdout.write("%s %d\\n" % (helper.NAME, i))\n')
         self.assertEqual(hashlib.md5(j.out).digest(), hashlib.md5(b''.join(b'helped %d\n' % i for i in range(100000))).digest())
 
+    def test_run_with_executors(self):
+        """Their workers end with the program that left them, and no other's: neither does it wait for what calls have left, nor does the
+        next one find executors shut."""
+        c = self.ready()
+        have = c.call('importlib', 'import_module', 'concurrent.futures')
+        if have[1] == 'ImportError':
+            self.skipTest('no executors')
+        for what in 'ThreadPoolExecutor', 'ProcessPoolExecutor':
+            for i in range(2):
+                j = self.run_program(c, '''
+import atexit, sys, time
+from concurrent.futures import %s
+atexit.register(sys.stdout.write, 'end\\n')
+x = %s(2)
+sys.stdout.write('%%d\\n' %% x.submit(abs, -3).result())
+f = x.submit(time.sleep, .2)
+f.add_done_callback(lambda f: sys.stdout.write('done\\n'))
+''' % (what, what))
+                lines = j.out.split(b'\n')
+                if self.version < (3, 9):
+                    lines[1:] = sorted(lines[1:], key=[b'done', b'end', b''].index)     # there they end behind the exit functions
+                self.assertEqual((lines, j.err, j.answer), ([b'3', b'done', b'end', b''], b'', [0, 0]), (what, i))
+
+    def test_run_waits_for_its_own_threads_only(self):
+        c = self.ready()
+        c.serve('other', '''
+import threading
+go = threading.Event()
+def work():
+    go.wait(60)
+def start():
+    threading.Thread(target=work).start()
+def end():
+    go.set()
+def pool():
+    from concurrent.futures import ThreadPoolExecutor
+    global x
+    x = ThreadPoolExecutor(1)
+    return use()
+def use():
+    return x.submit(abs, -3).result(30)
+''')
+        self.assertEqual(c.call('other', 'start'), [0, None])
+        if c.call('importlib', 'import_module', 'concurrent.futures')[1] != 'ImportError':
+            self.assertEqual(c.call('other', 'pool'), [0, 3])
+        self.assertEqual(self.run_program(c, 'x = 1').answer, [0, 0])
+        if c.call('importlib', 'import_module', 'concurrent.futures')[1] != 'ImportError':
+            self.assertEqual(c.call('other', 'use', timeout_=40), [0, 3])
+        self.assertEqual(c.call('other', 'end'), [0, None])
+
+    def test_run_forks(self):
+        """A fork of it ends with the status that a process of its own would have."""
+        c = self.ready()
+        j = self.run_program(c, '''
+import os, sys
+def end(how):
+    sys.stdout.flush()
+    pid = os.fork()
+    if not pid:
+        sys.stdout.write('child\\n')
+        exec(how)
+        sys.exit()
+    sys.stdout.write('%r\\n' % (os.waitpid(pid, 0)[1] >> 8,))
+end('sys.exit(3)')
+end('raise ValueError("why")')
+end('pass')
+''')
+        self.assertEqual((j.out, j.answer), (b'child\n3\nchild\n1\nchild\n0\n', [0, 0]))
+        self.assertEqual(j.err.split(b'\n')[-2:], [b'ValueError: why', b''])
+        self.assertEqual(c.call('os', 'getpid'), [0, c.hello.value()[4]])
+
+    def test_run_takes_exit_functions_back(self):
+        c = self.ready()
+        for i in range(2):
+            j = self.run_program(c, '''
+import atexit, sys
+def first(): sys.stdout.write('first\\n')
+def second(): sys.stdout.write('second\\n')
+for f in first, second, first:
+    atexit.register(f)
+getattr(atexit, 'unregister', int)(first if hasattr(atexit, 'unregister') else 0)
+''')
+            self.assertEqual((j.out, j.answer), (self.version > (3,) and b'second\n' or b'first\nsecond\nfirst\n', [0, 0]))
+
+    def test_run_empty_argument(self):
+        j = self.run_program(self.ready(), 'import sys\nsys.stdout.write("%r %s\\n" % (sys.argv[1:], type(sys.argv[1]) is str))\n', '', 'b')
+        self.assertEqual((j.out, j.err, j.answer), (b"['', 'b'] True\n", b'', [0, 0]))
+
 
 if __name__ == '__main__':
     sys.exit(support.main(__name__))

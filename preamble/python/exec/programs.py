@@ -31,12 +31,42 @@ def reopened(x, name):
     return H[name]
 
 
+def argument(x):
+    # Text and bytes as this Python has them in sys.argv.
+    if isinstance(x, str):
+        return x
+    if BYTES is str:
+        return x.encode('utf8')
+    return os.fsdecode(x)
+
+
+def end_pools(before):
+    # The workers of executors that the program has left end as with a process: from 3.9 on only the end of threading tells them
+    # to, earlier an exit function of the first import. Those of the threads `before` are of calls, and do not hear of it; and
+    # the next one that wants executors finds them open.
+    for name in 'thread', 'process':
+        m = sys.modules.get('concurrent.futures.' + name)
+        for v in getattr(m, '_threads_queues', None), getattr(m, '_threads_wakeups', None):
+            if v is not None:
+                kept = [(x, v.pop(x)) for x in list(v) if x in before or not x.is_alive()]
+                try:
+                    m._python_exit()
+                except:
+                    complain()
+                v.update(kept)
+        for x in '_shutdown', '_global_shutdown':
+            if hasattr(m, x):
+                setattr(m, x, False)
+
+
 def run(name, argv, out, err):
     # A program as __main__, in the main thread; what it and its children write goes to the streams. It ends as it would in
     # a process of its own: threads are waited for, exit functions run. The streams end when the last child closes them, so
-    # the answer does not wait for that.
+    # the answer does not wait for that. What calls have left here, threads and executors, is none of its.
     atexit = __import__('atexit')
+    unregister = getattr(atexit, 'unregister', None)        # Python 3
     before = [sys.stdout, sys.stderr, sys.argv, atexit.register]
+    threads = 'threading' in sys.modules and sys.modules['threading'].enumerate() or []
     ends = [Stream(0, out), Stream(0, err)]
     fds = []
     exits = []
@@ -45,6 +75,10 @@ def run(name, argv, out, err):
     def register(f, *args, **kw):
         exits.append((f, args, kw))
         return f
+
+    def take_back(f):
+        exits[:] = [x for x in exits if x[0] != f]
+        unregister(f)
 
     try:
         for x in 1, 2:
@@ -75,7 +109,9 @@ def run(name, argv, out, err):
             if not find_module(name):
                 raise ImportError(name)
             setattr(atexit, 'register', register)
-            argv = [isinstance(x, str) and x or BYTES is str and x.encode('utf8') or os.fsdecode(x) for x in argv]
+            if unregister:
+                setattr(atexit, 'unregister', take_back)
+            argv = [argument(x) for x in argv]
             setattr(sys, 'argv', argv)
             m = sys.modules['__main__'] = sys.modules[name] = type(sys)('__main__')
             m.__file__ = 'econtext:/' + os.path.basename(argv[0])
@@ -86,9 +122,11 @@ def run(name, argv, out, err):
             exec(compile(zlib.decompress(ENTRIES[name][6]), m.__file__, 'exec', 0, 1), m.__dict__)
         except:
             status = complain()
-        x = sys.modules.get('threading')
-        for x in x and x.enumerate() or ():
-            if not getattr(x, 'daemon', 1) and getattr(x, 'ident', 0) != thread.get_ident():
+        m = sys.modules.get('threading')
+        if hasattr(m, '_register_atexit'):
+            end_pools(threads)
+        for x in m and m.enumerate() or ():
+            if x not in threads and not getattr(x, 'daemon', 1) and getattr(x, 'ident', 0) != thread.get_ident():
                 x.join()
         while exits:
             f, args, kw = exits.pop()
@@ -96,12 +134,15 @@ def run(name, argv, out, err):
                 f(*args, **kw)
             except:
                 complain()
+        end_pools(threads)
     finally:
         for f in [sys.stdout, sys.stderr] + before[:2]:
             try:
                 f.flush()
             except:
                 pass
+        if PID - os.getpid():
+            os._exit(status)    # a fork of the program: all this is not its, nor the answer
         for x in 1, 2:
             os.dup2(fds[x * 2 - 1], x)
             os.close(fds[x * 2 - 1])
@@ -110,6 +151,8 @@ def run(name, argv, out, err):
                 before[x - 1] = reopened(x, name)
         for i in range(4):
             setattr((sys, sys, sys, atexit)[i], ('stdout', 'stderr', 'argv', 'register')[i], before[i])
+        if unregister:
+            setattr(atexit, 'unregister', unregister)
     return status
 
 
