@@ -429,6 +429,18 @@ class Exec(support.Case):
         self.assertEqual(self.sh(c, 'exit 0').answer, [0, 0, 0])
         self.assertEqual(c.call('kids', 'none'), [0, 1])
 
+    def test_end_that_called_code_has_taken(self):
+        """It ran, and is not said to have not begun."""
+        c = self.ready()
+        c.serve('kids', 'import signal\ndef ignore(how):\n signal.signal(signal.SIGCHLD, how and signal.SIG_IGN or signal.SIG_DFL)\n')
+        self.assertEqual(c.call('kids', 'ignore', 1), [0, None])
+        j = self.start(c, ['sh', '-c', 'echo ran; echo too >&2; exit 3'])
+        self.wait(j, until=lambda: j.answer or j.dead)
+        self.assertEqual((j.answer, j.dead and j.dead[0], j.out, j.err, len(j.ended)), (None, 'lost', b'ran\n', b'too\n', 2))
+        self.assertIn('how it ended is not known', j.dead[3])
+        self.assertEqual(c.call('kids', 'ignore', 0), [0, None])
+        self.assertEqual(self.sh(c, 'exit 3').answer, [0, 3, 0])
+
     # ---- with the other parts, and large values ----
 
     def test_with_relay(self):

@@ -240,15 +240,21 @@ class Job:
             if isinstance(v, EnvironmentError):
                 n = v.args[0]
             body = [1, text(v, REASON_TEXT), n]
-            if n:
-                body[1] = '%s: %s' % (v.args[1], os.strerror(n))
-            if not begun:
+            if begun:
+                # It ran: who asked must not hear that it did not. (Called code may ignore SIGCHLD, or have waited for it.)
+                body = ['lost', ME, ME, 'how it ended is not known: ' + body[1]]
+            else:
+                if n:
+                    body[1] = '%s: %s' % (v.args[1], os.strerror(n))
                 for x in self.outs:
                     x.forget()
         late = not self.ending.acquire(0)
         late or self.bury(1)
         del JOBS[self.src, self.slot]
-        send(1, self.src, self.slot, 0, pack_value(body))
+        if len(body) > 3:
+            large(4, self.src, self.slot, 0, pack_value(body))      # behind its output
+        else:
+            send(1, self.src, self.slot, 0, pack_value(body))
         if late:
             self.ending.acquire()
             self.bury(1)
