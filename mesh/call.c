@@ -113,11 +113,11 @@ void eci_call_run(struct ectx_future *f)
 int eci_call_prepare(struct ectx_future *f, const char *function, const ectx_value *args, const ectx_value *kwargs,
 		     struct eci_fail *fail)
 {
-	char *module = NULL, *name = NULL, *file = NULL;
+	char *module = NULL, *name = NULL, *file = NULL, served[2 + ECI_MODULE_NAME_MAX + 1] = "./";
 	int r = eci_call_parse(function, &module, &name, &file, fail);
 	if (r == 0 && file)
-		r = eci_program_add(f->mesh, module + 2, file, fail); /* "./STEM" */
-	if (r == 0 && eci_call_encode(&f->request, module, name, args, kwargs) < 0) {
+		r = eci_program_add(f->mesh, module + 2, file, served + 2, fail); /* of "./STEM" */
+	if (r == 0 && eci_call_encode(&f->request, file ? served : module, name, args, kwargs) < 0) {
 		eci_fail_set(fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT, "the arguments of %s cannot be encoded",
 			     function);
 		(void)snprintf(fail->hint, sizeof fail->hint, "%s",

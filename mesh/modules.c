@@ -123,26 +123,39 @@ uint8_t *eci_file_read(const char *file, size_t *n, struct eci_fail *fail)
 	return bytes;
 }
 
-int eci_program_serve(ectx_mesh *m, const char *name, const char *file, const uint8_t *bytes, size_t n,
-		      struct eci_fail *fail)
+static const char *base_of(const char *file)
 {
-	const char *base = strrchr(file, '/');
-	eci_lock(m);
-	int r = eci_responder_add(m->responder, name, base ? base + 1 : file, bytes, n);
-	eci_unlock(m);
+	const char *slash = strrchr(file, '/');
+	return slash ? slash + 1 : file;
+}
+
+static int served(int r, const char *name, const char *file, struct eci_fail *fail)
+{
 	if (r < 0)
 		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s cannot be served as module %s", file,
 			     name);
 	return r;
 }
 
-int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail)
+int eci_program_serve(ectx_mesh *m, const char *name, const char *file, const uint8_t *bytes, size_t n,
+		      struct eci_fail *fail)
+{
+	eci_lock(m);
+	int r = eci_responder_add(m->responder, name, base_of(file), bytes, n);
+	eci_unlock(m);
+	return served(r, name, file, fail);
+}
+
+int eci_program_add(ectx_mesh *m, const char *stem, const char *file, char name[ECI_MODULE_NAME_MAX + 1],
+		    struct eci_fail *fail)
 {
 	size_t n = 0;
 	uint8_t *bytes = eci_file_read(file, &n, fail);
 	if (!bytes)
 		return -1;
-	int r = eci_program_serve(m, name, file, bytes, n, fail);
+	eci_lock(m);
+	int r = eci_responder_add_program(m->responder, stem, base_of(file), bytes, n, name);
+	eci_unlock(m);
 	free(bytes);
-	return r;
+	return served(r, stem, file, fail);
 }

@@ -8,7 +8,9 @@ uint8_t *eci_file_read(const char *file, size_t *n, struct eci_fail *fail); /* m
 /* Serves n bytes of `file` as `name`. 0 or -1 with *fail. Takes the lock. */
 int eci_program_serve(ectx_mesh *m, const char *name, const char *file, const uint8_t *bytes, size_t n,
 		      struct eci_fail *fail);
-int eci_program_add(ectx_mesh *m, const char *name, const char *file, struct eci_fail *fail); /* both */
+/* Reads and serves what a call names; name: as what, see service.h. 0 or -1 with *fail. Takes the lock. */
+int eci_program_add(ectx_mesh *m, const char *stem, const char *file, char name[ECI_MODULE_NAME_MAX + 1],
+		    struct eci_fail *fail);
 
 /* The command that runs this script, when its first line names a shell: one malloc'd block; else NULL, and *fail is set
  * if it is one that cannot be sent. argv: what stands for $0 and its arguments; it must live as long as the result. */

@@ -24,8 +24,16 @@ struct sent {
 	size_t bytes;
 };
 
+/* A program that calls have named: what was served under its stem first. */
+struct program {
+	UT_hash_handle hh;
+	uint8_t sum[16];
+	char stem[];
+};
+
 struct eci_responder {
 	struct eci_records records;
+	struct program *programs;
 	struct sent *links;
 	uint32_t round;
 	struct eci_entry making; /* data that is being compressed, for a link; its name is NULL if none is */
@@ -56,9 +64,15 @@ struct eci_responder *eci_responder_new(const struct eci_source_ops *ops, void *
 void eci_responder_free(struct eci_responder *r)
 {
 	struct sent *s, *next;
+	struct program *p, *after;
 
 	if (!r)
 		return;
+	HASH_ITER(hh, r->programs, p, after)
+	{
+		HASH_DEL(r->programs, p);
+		free(p);
+	}
 	HASH_ITER(hh, r->links, s, next)
 	{
 		HASH_DEL(r->links, s);
@@ -143,6 +157,60 @@ int eci_responder_add(struct eci_responder *r, const char *name, const char *pat
 		return -1;
 	/* What stands there was perhaps sent; its index dies with it, so the new one counts as not sent. */
 	return eci_records_put(&r->records, &entry);
+}
+
+/* The entry of stem, made with this sum if there was none, and with one that nothing has where that is a module of the
+ * roots which may have been sent. NULL: no memory. */
+static const struct program *program_of(struct eci_responder *r, const char *stem, const uint8_t sum[16])
+{
+	size_t n = strlen(stem);
+	struct program *p;
+
+	HASH_FIND_STR(r->programs, stem, p);
+	if (p)
+		return p;
+	p = calloc(1, sizeof(*p) + n + 1);
+	if (!p)
+		return NULL;
+	if (!eci_records_known(&r->records, stem))
+		memcpy(p->sum, sum, sizeof(p->sum));
+	memcpy(p->stem, stem, n);
+	HASH_ADD_KEYPTR(hh, r->programs, p->stem, n, p);
+	if (!p->hh.tbl) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+/* Contexts load a name once, and relays keep what they have of it: other bytes have another name, whether of another
+ * file or of the same one since it was edited. */
+int eci_responder_add_program(struct eci_responder *r, const char *stem, const char *path, const uint8_t *source,
+			      size_t len, char name[ECI_MODULE_NAME_MAX + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t n = strlen(stem), i;
+	uint8_t sum[16];
+	const struct program *p;
+
+	r->records.ops->digest(r->records.ctx, source, len, sum);
+	p = program_of(r, stem, sum);
+	if (!p || n > ECI_MODULE_NAME_MAX)
+		return -1;
+	memcpy(name, stem, n + 1);
+	if (memcmp(p->sum, sum, sizeof(sum)) != 0) {
+		if (n + 1 + 2 * sizeof(sum) > ECI_MODULE_NAME_MAX)
+			return -1;
+		name[n++] = '_';
+		for (i = 0; i < sizeof(sum); i++) {
+			name[n++] = digits[sum[i] >> 4];
+			name[n++] = digits[sum[i] & 15];
+		}
+		name[n] = '\0';
+		if (eci_records_known(&r->records, name))
+			return 0;
+	}
+	return eci_responder_add(r, name, path, source, len);
 }
 
 /* ---- answers ---- */

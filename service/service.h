@@ -67,6 +67,10 @@ void eci_responder_free(struct eci_responder *r);
 /* A program served under a name of our own choice (./p.py -> its stem; scripts of `run` -> "econtext:main/NAME"):
  * source is copied, path is what __file__ shows. It shadows roots. 0 or -1. */
 int eci_responder_add(struct eci_responder *r, const char *name, const char *path, const uint8_t *source, size_t len);
+/* The same for a program that a call names by its file. name: under what it is served, which is its stem, or where that
+ * was served with other bytes before, the stem and a digest of these. */
+int eci_responder_add_program(struct eci_responder *r, const char *stem, const char *path, const uint8_t *source,
+			      size_t len, char name[ECI_MODULE_NAME_MAX + 1]);
 /* Answer to GET_MODULE `name` from the child link whose key is `link`: the entry and what it imports, recursively, that
  * was not sent over that link before (docs/protocol.md section 11). Appends the CBOR body to out. 0; -1 no memory; -2
  * malformed name (answer `bad-body`); 1: some of it is still being compressed, or another link's is: nothing was

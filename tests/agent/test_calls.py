@@ -164,6 +164,21 @@ class Calls(support.Case):
         self.assertEqual(c.asked, ['prog'])
         self.assertEqual(c.call('./none', 'g')[0], 1)
 
+    def test_programs_of_one_stem(self):
+        """Each is itself: its code, what it has kept, its lines in a traceback; and who was called last has the name."""
+        c = self.boot()
+        c.part('program')
+        text = ('import sys\ncount = []\nclass Own(object):\n    pass\ndef f():\n    count.append(1)\n    return ["%s", len(count), __name__, '
+                'sys.modules["prog"].Own is Own is sys.modules["__main__"].Own]\ndef g():\n    return 1 / 0   # of %s\n')
+        c.serve('prog', text % ('one', 'one'))
+        c.serve('prog_00ff', text % ('two', 'two'), path='prog.py')
+        c.serve('prog_11ff', 'raise ValueError("mine")    # of three\n', path='prog.py')
+        for n in 1, 2:
+            for name, what in ('./prog', 'one'), ('./prog_00ff', 'two'):
+                self.assertEqual(c.call(name, 'f'), [0, [what, n, 'prog', True]])
+                self.assertIn('prog.py", line 9, in g\n    return 1 / 0   # of %s\n' % what, c.call(name, 'g')[3])
+            self.assertIn('of three', c.call('./prog_11ff', 'f')[3])
+
     def test_errors(self):
         c = self.boot()
         c.serve('w', WRONG)

@@ -114,6 +114,45 @@ Test(call, failures_say_what_they_are)
 	world_close(&w);
 }
 
+/* A context loads a name once: another file of one stem, and a file that was edited, are not what it has. */
+Test(call, a_file_is_read_anew_and_no_other_file_of_its_name)
+{
+	struct world w = world_open();
+	ectx_context *c = get(w.mesh, "c");
+	static const char *const texts[] = {"def f(): return 1\n", "def f(): return 2\n", "def f(): return 3\n"};
+	static const struct {
+		int folder, text, value; /* text -1: as it is */
+	} t[] = {{0, 0, 1}, {1, 1, 2}, {0, -1, 1}, {1, -1, 2}, {0, 2, 3}, {1, -1, 2}, {0, 0, 1}};
+	char name[2][128];
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(name[i], sizeof name[i], "%s/%d", w.dir, i);
+		cr_assert(mkdir(name[i], 0755) == 0);
+	}
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		char place[16], function[160];
+		(void)snprintf(place, sizeof place, "%d/same.py", t[i].folder);
+		if (t[i].text >= 0)
+			put_file(w.dir, place, texts[t[i].text], 0644);
+		(void)snprintf(function, sizeof function, "%s/same.py:f", name[t[i].folder]);
+		cr_expect(call_int(c, function, NULL) == t[i].value, "%zu", i);
+	}
+	/* A module of the roots that was imported is none of it either: the context has that under the name. */
+	cr_expect(call_int(c, "work:add", "[1]") == 1);
+	put_file(w.dir, "0/work.py", "def add(x): return x + 10\n", 0644);
+	char function[160];
+	(void)snprintf(function, sizeof function, "%s/work.py:add", name[0]);
+	cr_expect(call_int(c, function, "[1]") == 11);
+	for (int i = 0; i < 2; i++) {
+		char place[320];
+		(void)snprintf(place, sizeof place, "%s/same.py", name[i]);
+		(void)unlink(place);
+		(void)snprintf(place, sizeof place, "%s/work.py", name[i]);
+		(void)unlink(place);
+		(void)rmdir(name[i]);
+	}
+	world_close(&w);
+}
+
 Test(call, a_thousand_pipelined_calls_are_answered_each_with_its_own)
 {
 	enum { N = 1000 };
