@@ -56,6 +56,7 @@ class Channel(object):
     def __init__(self, dst, far, shared):
         self.flow = ChannelFlow(dst, far)
         self.shared = shared
+        self.kept = 0               # bytes of the first pieces that were taken and put back
         if shared:
             H[shared] = self.flow.frame
 
@@ -70,35 +71,50 @@ class Channel(object):
             raise StopIteration
 
     def receive(self):
+        s = self.taking(self.value)
+        if not s:
+            raise EOFError
+        return decode(s)
+
+    def taking(self, f, *args):
+        # What f takes, one thread at a time. What raises in it, as a time limit of called code's own, leaves what was taken where
+        # it was.
         x = self.flow
         x.ours()
         x.reading.acquire()
+        parts = []
         try:
-            s = self.exactly(4, 1)
-            if not s:
-                raise EOFError
-            n, = unpack('>I', s)
-            if n > MESSAGE_MAX:
-                x.reset('a value of more than 64 MiB')
-            return decode(self.exactly(n, 0))
+            s = f(parts, *args)
+            parts = []
+            return s
         finally:
+            if parts:
+                self.kept += sum([len(s) for s in parts])
+                x.pieces[:0] = parts
             x.reading.release()
 
-    def exactly(self, n, may_end):
-        got = EMPTY
-        parts = []
-        while n:
-            got = self.some(n)
-            if not got:
-                if may_end and not parts:
-                    return got
-                raise ChannelClosed('it ended in the middle of a value')
-            parts.append(got)
-            n -= len(got)
-        return EMPTY.join(parts)
+    def value(self, parts):
+        self.exactly(parts, 4)
+        if not parts:
+            return EMPTY
+        n, = unpack('>I', EMPTY.join(parts))
+        if n > MESSAGE_MAX:
+            self.flow.reset('a value of more than 64 MiB')
+        i = len(parts)
+        self.exactly(parts, n)
+        return EMPTY.join(parts[i:])
 
-    def some(self, n):
-        # 1 to n bytes; nothing at the end. Waits.
+    def exactly(self, parts, n):
+        while n:
+            s = self.some(parts, n)
+            if not s and parts:
+                raise ChannelClosed('it ended in the middle of a value')
+            if not s:
+                break
+            n -= len(s)
+
+    def some(self, parts, n):
+        # 1 to n bytes, which are the last of parts; nothing at the end. Waits.
         x = self.flow
         while not x.pieces:
             x.check()
@@ -111,18 +127,26 @@ class Channel(object):
             s = s[:n]
         else:
             del x.pieces[0]
-        x.consumed(len(s))
+        parts.append(s)
+        # What was here before has had its credit.
+        n = min(len(s), self.kept)
+        self.kept -= n
+        if len(s) > n:
+            x.consumed(len(s) - n)
         if x.pieces or x.far_over:
             rouse(x.can_read)
         return s
 
-    def some_locked(self, n):
-        self.flow.ours()
-        self.flow.reading.acquire()
-        try:
-            return self.some(n)
-        finally:
-            self.flow.reading.release()
+    def raw(self, parts, n):
+        # As of a file: fewer than n where there are no more at the moment; all to the end with no n, or one below 0.
+        if n is None or n < 0:
+            while self.some(parts, STREAM_ROOM):
+                pass
+            return EMPTY.join(parts)
+        return n and self.some(parts, n) or EMPTY
+
+    def raw_bytes_of(self, n=None):
+        return self.taking(self.raw, n)
 
     def put_value(self, value):
         s = pack_value(value)
@@ -183,7 +207,7 @@ class Channel(object):
         changed(self.flow)
 
 
-for f, name in ((Channel.put_value, 'send'), (Channel.put_bytes, 'write'), (Channel.some_locked, 'read'), (Channel.receive, 'recv'),
+for f, name in ((Channel.put_value, 'send'), (Channel.put_bytes, 'write'), (Channel.raw_bytes_of, 'read'), (Channel.receive, 'recv'),
                 (Channel.finish_sending, 'end'), (Channel.abandon, 'close'), (Channel.itself, 'open'), (Channel.__next__, 'next'),
                 (Channel.itself, '__enter__'), (Channel.abandon, '__exit__')):
     setattr(Channel, name, getattr(f, 'im_func', f))

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Channels of the Python agent (docs/protocol.md section 9.2): what called code reads of one, whole or interrupted."""
+import os
+import signal
+import struct
+import sys
+import time
+
+import driver
+import support
+from net import Far, StreamCase
+
+M = r'''
+import signal, sys
+class Late(Exception):
+    pass
+def late(*rest):
+    raise Late
+def twice(channel, how, *args):
+    """What is read, at the second try if a signal ends the first, and what comes next."""
+    signal.signal(signal.SIGALRM, late)
+    got = []
+    for i in range(3):
+        try:
+            got.append(getattr(channel, how)(*args))
+        except Late:
+            got.append('late')
+            sys.stdout.write('late\n')
+    return [len(x) > 8 and [len(x), x.count(x[-1:])] or x for x in got]
+def read(channel, *sizes):
+    return [channel.read(*n) for n in sizes]
+'''
+
+
+class Channels(StreamCase):
+    def started(self, f, *args):
+        n = self.ready()
+        n.c.serve('m', M)
+        x = Far(n, n.handle())
+        slot = n.c.request(25, ['m', f, [None] + list(args), {}, [[0, x.handle, 0]]])
+        n.until(lambda: x.near)
+        return n, x, slot
+
+    def waits(self, pid):
+        """Whether the main thread sleeps, whenever it is looked at."""
+        for i in range(20):
+            with open('/proc/%d/task/%d/stat' % (pid, pid)) as f:
+                if f.read().rsplit(')', 1)[1].split()[0] != 'S':
+                    return False
+            time.sleep(.02)
+        return True
+
+    def test_interrupted(self):
+        """What ends a wait in the middle of a value, as a time limit of called code's own, takes nothing of it; nor is there credit for
+        anything twice."""
+        for how, args in ('recv', []), ('read', [-1]):
+            n, x, slot = self.started('twice', how, *args)
+            value = driver.enc('a' * 300000)
+            s = value if how == 'read' else struct.pack('>I', len(value)) + value
+            more = b'' if how == 'read' else struct.pack('>I', 4) + driver.enc('two')
+            before = x.room
+            x.send(s[:100000])
+            n.until(lambda: x.room > before - 100000)           # it has taken them: there is credit
+            pid = n.c.hello.value()[4]
+            self.until('it waits for more', lambda: self.waits(pid), 60)
+            os.kill(pid, signal.SIGALRM)
+            if self.version >= (3, 2):                          # before, no signal ends a wait for a lock
+                n.until(lambda: 'late' in n.c.text('stdout'))
+            x.send(s[100000:] + more)
+            x.end()
+            got = n.answer(slot).value()
+            self.assertEqual(got[0], 0, got)
+            want = [300000, 300000], 'two'
+            if how == 'read':
+                want = [300005, 300000], self.own('')
+            self.assertEqual(got[1], ['late'] + list(want))
+            self.assertLessEqual(x.room, before)
+
+    def own(self, s):
+        """Bytes of called code, as they travel."""
+        return s.encode() if self.version >= (3,) else s
+
+    def test_read(self):
+        n, x, slot = self.started('read', [0], [2], [None], [1], [-1], [])
+        x.put(b'abcdef')
+        x.end()
+        self.assertEqual(n.answer(slot).value(), [0, [self.own(s) for s in ('', 'ab', 'cdef', '', '', '')]])
+        n, x, slot = self.started('read', [-1], [1])
+        x.put(b'hello')
+        x.end()
+        self.assertEqual(n.answer(slot).value(), [0, [self.own('hello'), self.own('')]])
+
+
+if __name__ == '__main__':
+    sys.exit(support.main(__name__))
