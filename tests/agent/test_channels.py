@@ -11,7 +11,7 @@ import support
 from net import Far, StreamCase
 
 M = r'''
-import signal, sys
+import logging, select, signal, sys, threading
 class Late(Exception):
     pass
 def late(*rest):
@@ -27,17 +27,37 @@ def twice(channel, how, *args):
             got.append('late')
             sys.stdout.write('late\n')
     return [len(x) > 8 and [len(x), x.count(x[-1:])] or x for x in got]
+def interrupted(how, channel):
+    """What a signal handler would do, or a __del__, in the middle of what is written: where this thread writes next."""
+    real = select.select
+    ident = getattr(threading, 'get_ident', None) or threading._get_ident
+    main = ident()
+    def once(*v):
+        if v[1] and ident() == main:
+            select.select = real
+            if how == 'raises':
+                raise Late
+            logging.warning('within')
+        return real(*v)
+    channel.write(b'first')
+    select.select = once
+    try:
+        channel.send('x' * 50000)
+        return 'sent'
+    except Late:
+        return 'late'
 def read(channel, *sizes):
     return [channel.read(*n) for n in sizes]
 '''
 
 
 class Channels(StreamCase):
-    def started(self, f, *args):
+    def started(self, f, *args, **kw):
         n = self.ready()
         n.c.serve('m', M)
         x = Far(n, n.handle())
-        slot = n.c.request(25, ['m', f, [None] + list(args), {}, [[0, x.handle, 0]]])
+        args, at = list(args), kw.get('at', 0)
+        slot = n.c.request(25, ['m', f, args[:at] + [None] + args[at:], {}, [[at, x.handle, 0]]])
         n.until(lambda: x.near)
         return n, x, slot
 
@@ -75,6 +95,19 @@ class Channels(StreamCase):
                 want = [300005, 300000], self.own('')
             self.assertEqual(got[1], ['late'] + list(want))
             self.assertLessEqual(x.room, before)
+
+    def test_interrupted_writer(self):
+        """What is under way stays whole; a record goes behind it, and what is raised is raised then, and ends the channel only."""
+        n, x, slot = self.started('interrupted', 'logs', at=1)
+        self.assertEqual(n.answer(slot).value(), [0, 'sent'])
+        value = driver.enc('x' * 50000)
+        n.until(lambda: len(x.got) == 9 + len(value))
+        self.assertEqual(bytes(x.got), b'first' + struct.pack('>I', len(value)) + value)
+        n.until(lambda: [r[2] for r in n.c.logs if r[1] == 'root'] == ['within'])
+        n, x, slot = self.started('interrupted', 'raises', at=1)
+        self.assertEqual(n.answer(slot).value(), [0, 'late'])
+        n.until(lambda: x.dead)
+        self.assertEqual(n.c.call('os', 'getpid'), [0, n.c.hello.value()[4]])
 
     def own(self, s):
         """Bytes of called code, as they travel."""

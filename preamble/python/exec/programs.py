@@ -157,3 +157,5 @@ def run(name, argv, out, err):
 
 
 H.update({8: die, 26: cancel_job, 27: exec_job, 34: take_credit})
+if 16 not in H:
+    up = bulk_up

@@ -7,6 +7,9 @@ pack('600000x')                 # Once so much was freed, glibc keeps twice that
 FRESH = H.setdefault('fresh', [])   # connections with something to write, once all that was read with it has been parsed
 
 
+LATE = H.setdefault('late', {})     # thread that writes -> what it has sent meanwhile: see bulk_up
+
+
 stamp = getattr(time, 'monotonic', time.time)   # finer than `now`; the first, of 3.3 and later, is never set
 
 
@@ -113,25 +116,61 @@ def bulk_kind(kind, more):
     return more and (kind & 128 and 2 or 18) or kind & 36 | 2
 
 
-def up_all(v):
-    # As `up`, of several frames in pieces, which are taken out of v as they are written and never joined. They count as sent from
-    # here on, with the lock held: what `relay` (which comes with the lock held) finds counted was written, and it counts the rest.
+def write_all(v, bulk):
+    # All of v, pieces of frames, which are taken out of it as they are written and never joined. What interrupts this thread
+    # meanwhile, a signal handler of called code or a __del__, may log: see bulk_up (from before the lock is had, lest it be waited
+    # for by who has it). What it raises, as a time limit of called code's own, is raised here once nothing is half written. (A sum
+    # in place is not lost when the signal came during the write: the list has it.)
     global SENT
-    LOCK.acquire()
-    relayed = 16 in H
-    if not relayed:
-        SENT += sum([len(s) for s in v])
-    while v and not relayed:
-        try:
-            select.select([], [OUT], [], IDLE)[1] or die()
-            n = writev(OUT, v)
+    me = thread.get_ident()
+    raised = None
+    LATE[me] = []
+    try:
+        LOCK.acquire()
+        ours = not bulk or 16 not in H
+        if bulk and ours:
+            SENT += sum([len(s) for s in v])
+        while v and ours:
+            n = []
+            try:
+                select.select([], [OUT], [], IDLE)[1] or die()
+                n += map(writev, [OUT], [v])
+            except:
+                tb = sys.exc_info()[2]
+                while tb.tb_next:
+                    tb = tb.tb_next
+                if tb.tb_frame.f_globals is globals():
+                    again()
+                else:
+                    raised = sys.exc_info()[1]
+                tb = None
+            n = sum(n)
             while v and n >= len(v[0]):
                 n -= len(v.pop(0))
             if n:
                 v[0] = v[0][n:]
-        except:
-            again()
-    LOCK.release()
+        LOCK.release()
+    finally:
+        late = LATE.pop(me)
+    for s in late:
+        up(1, s)
+    if raised:
+        raise raised
+
+
+def bulk_up(kind, s):
+    # As the core's; but what this thread sends while it writes already (interrupted, see write_all) goes behind that.
+    late = LATE.get(thread.get_ident())
+    if late is None:
+        write_all([s], 0)
+    else:
+        late.append(s)
+
+
+def up_all(v):
+    # As `up`, of several frames in pieces. They count as sent from here on, with the lock held: what `relay` (which comes with the
+    # lock held) finds counted was written, and it counts the rest.
+    write_all(v, 1)
     for i in range(0, len(v), 2):
         up(130, EMPTY.join(v[i:i + 2]))
 

@@ -228,3 +228,5 @@ def stream_call(kind, src, reply, body):
 
 
 H.update({8: die, 25: stream_call, 26: cancel_stream, 29: open_stream, 34: stream_credit})
+if 16 not in H:
+    up = bulk_up
