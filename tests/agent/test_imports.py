@@ -215,6 +215,16 @@ def resources():
         self.assertEqual([c.answer(child).value() for i in range(3)][1:], [[1, b'out\n'], [5, 0]])
         self.assertEqual(c.answer(slot).value(), [0, 1])
 
+    def test_safe_path(self):
+        """The folders of PYTHONPATH are all there, where the working directory is none of them (3.11) and where it is."""
+        for safe in '', '1':
+            place = self.folder()
+            with open(os.path.join(place, 'only_there.py'), 'w') as f:
+                f.write('def f():\n    return 7\n')
+            c = self.boot(env=dict(os.environ, PYTHONSAFEPATH=safe), login='export PYTHONPATH=%s;' % place)
+            self.assertEqual(c.call('only_there', 'f'), [0, 7], safe)
+            self.assertEqual(c.call('sys', 'path.count', ''), [0, 0])
+
     def test_gone_at_import(self):
         """A module that took itself out of sys.modules, and then fails, fails as it says."""
         c = self.boot()
