@@ -10,7 +10,8 @@
  *    has not asked yet, would eat it.
  *  - Another attempt is made in three cases, each bounded: a connection dropped before a password was given (three
  *    times), a tool that wants a terminal (once), and a login that gives no marker (once, fed; only ssh and su start a
- *    login shell, which could ignore our command).
+ *    login shell, which could ignore our command, and su has not if it says nothing once it has the password: that may
+ *    be a refusal, after which it is not given again).
  *  - A target with an image needs no dialogue: once started it is the agent. If it does not start, a shell is tried.
  *  - Silence is measured from the last byte, so that a slow profile is not cut short; but not for ever, as a shell may
  *    print for ever.
@@ -211,6 +212,7 @@ static bool try_terminal(struct eci_dialogue *d)
 static void exited_without_marker(struct eci_dialogue *d, int wait_status, uint64_t now_ms)
 {
 	bool ssh = d->t->method == ECI_SSH, ssh_failed = ssh && wait_status != 0 && (wait_status & 0xff00) == 0xff00;
+	bool su_may_refuse = d->t->method == ECI_SU && d->answered && d->state == ECI_DLG_LOGIN;
 	/* Words of a tool that did its work are noise: ssh says 255 for its own failures and else the remote status. */
 	bool has_cause = d->cause && (!ssh || ssh_failed || (wait_status & 0x7f) || d->cause->act == ECI_MSG_STATUS);
 	if (has_cause && d->cause->act == ECI_MSG_TTY && try_terminal(d)) {
@@ -224,7 +226,7 @@ static void exited_without_marker(struct eci_dialogue *d, int wait_status, uint6
 		eci_verdict_exit(d, ECTX_PHASE_CONNECT, ECTX_E_CONN_DROPPED, wait_status,
 				 "ssh gave up before it had logged in: its last words are above", now_ms);
 		over(d);
-	} else if (!ssh_failed && try_fed(d)) {
+	} else if (!ssh_failed && !su_may_refuse && try_fed(d)) {
 		spawn(d, now_ms);
 	} else {
 		eci_verdict_exit(d, ECTX_PHASE_SHELL, ECTX_E_SHELL_EXITED, wait_status, NULL, now_ms);

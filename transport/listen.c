@@ -5,7 +5,9 @@
  *  - A prompt counts only where the tool itself speaks: stderr for sudo and su, the controlling terminal for ssh and
  *    doas, the pty when su insisted on one. Never stdout of pipes, where a user's rc files may print what they like.
  *  - A secret is given once. A second prompt, or words of refusal, end the attempt at once; asking again would lock
- *    accounts. Nor does the next attempt give what was refused to this one (target.refused).
+ *    accounts. Nor does the next attempt give what was refused to this one (target.refused). So such an end is
+ *    password-wrong whatever else was said, but that the password was right (ECI_MSG_TAKEN); and what was said before
+ *    the question is not why the answer is no good.
  *  - Bytes are looked at one by one, so what is done does not depend on how they were cut on their way.
  *  - Nothing is looked for behind the marker: from there on it is protocol, and bytes that come before their time are
  *    an error.
@@ -36,14 +38,18 @@ static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, 
 		return;
 	}
 	if (d->answered) {
-		if (d->cause)
+		if (d->cause && d->cause->act == ECI_MSG_TAKEN) {
 			eci_verdict_cause(d, now_ms);
-		else
+		} else {
+			if (d->cause)
+				eci_escape(saw, sizeof saw, (const uint8_t *)d->cause_line, strlen(d->cause_line));
 			eci_verdict_set(d, phase, ECTX_E_PASSWORD_WRONG, saw, NULL, now_ms);
+		}
 		eci_dlg_end(d, false, now_ms);
 		return;
 	}
 	d->answered = true;
+	d->cause = NULL;
 	if (d->state == ECI_DLG_SHELL)
 		d->state = ECI_DLG_LOGIN; /* what looked like the shell was the tool */
 	eci_dlg_push(d, (struct eci_action){.kind = ECI_ACT_ANSWER, .to = to, .secret = d->t->secret});
@@ -109,8 +115,9 @@ void eci_dlg_line(struct eci_dialogue *d, const char *line, uint64_t now_ms)
 		memcpy(d->also_line, line, strlen(line) + 1);
 		return;
 	}
-	/* Entries stand in the order of what they tell. */
-	if (!d->cause || m < d->cause) {
+	/* Entries stand in the order of what they tell; a refusal of the password tells most. */
+	bool refused = m->act == ECI_MSG_NOW && d->answered && d->cause && d->cause->act != ECI_MSG_TAKEN;
+	if (!d->cause || m < d->cause || refused) {
 		d->cause = m;
 		memcpy(d->cause_line, line, strlen(line) + 1);
 	}

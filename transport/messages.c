@@ -3,14 +3,15 @@
  * Tools say why they failed in words only (ssh exits 255 for everything), so the words are matched, one line at a time,
  * against one table that can be read from top to bottom: of all the lines of a failed attempt the one whose entry
  * stands first is the cause. Specific entries therefore stand before general ones, and a tool's own prefix ("su: *") is
- * last.
+ * last. What su says of a wrong password stands without it: it gives its own name there, which may be another.
  *
  * Matching never decides that something works: an entry is used when the tool has exited without a marker (or, MSG_NOW,
  * when it is about to ask for the password again). So a banner that happens to contain these words costs at most a less
  * exact error. Entries of ssh are dropped once it has logged in, as from then on its stderr is the remote side's too.
  *
  * Where a wording differs between versions the shortest common part is the pattern. Checked against OpenSSH 9.2, sudo
- * 1.9.13, util-linux su 2.38, opendoas 6.8.2; the others are from their sources' messages.
+ * 1.9.13, util-linux su 2.38, opendoas 6.8.2; the others, and sudo-rs (the sudo of Ubuntu since 25.10), are from their
+ * sources' messages.
  */
 #include "transport/messages.h"
 #include <string.h>
@@ -78,11 +79,11 @@ static const struct eci_message messages[] = {
 	SAYS(SSH, CAUSE, "host key is known for", HOSTKEY, HOSTKEY_UNKNOWN, NULL),
 	SAYS(SSH, CAUSE, "^Host key verification failed", HOSTKEY, HOSTKEY_UNKNOWN, NULL),
 	SAYS(SSH, NOW, "^Permission denied, please try again", AUTH, PASSWORD_WRONG, NULL),
-	SAYS(SSH, CAUSE, "password has expired", AUTH, AUTH_REFUSED, expired_hint),
+	SAYS(SSH, TAKEN, "password has expired", AUTH, AUTH_REFUSED, expired_hint),
 	SAYS(SSH, CAUSE, "Too many authentication failures", AUTH, AUTH_REFUSED,
 	     "ssh offered more keys than the server looks at: set ssh.identity"),
 	SAYS(SSH, CAUSE, "Permission denied (", AUTH, AUTH_REFUSED, NULL),
-	SAYS(SSH, CAUSE, "^Your account has expired", AUTH, AUTH_REFUSED, renew_hint),
+	SAYS(SSH, TAKEN, "^Your account has expired", AUTH, AUTH_REFUSED, renew_hint),
 	SAYS(SSH, CAUSE, "^No supported authentication methods", AUTH, AUTH_REFUSED, NULL),
 	SAYS(SSH, CAUSE, "timed out during banner exchange", BANNER, CONNECT_TIMEOUT,
 	     "it accepts connections but does not speak: an overloaded or frozen host"),
@@ -116,27 +117,36 @@ static const struct eci_message messages[] = {
 
 	SAYS(SUDO, NOW, "^Sorry, try again", BECOME, PASSWORD_WRONG, NULL),
 	SAYS(SUDO, NOW, "incorrect password attempt", BECOME, PASSWORD_WRONG, NULL),
+	SAYS(SUDO, NOW, "^sudo: Authentication failed", BECOME, PASSWORD_WRONG, NULL),
+	SAYS(SUDO, NOW, "ncorrect authentication attempt", BECOME, PASSWORD_WRONG, NULL),
 	SAYS(SUDO, TTY, "sudo: sorry, you must have a tty", BECOME, NO_TTY, NULL),
 	SAYS(SUDO, TTY, "sudo: no tty present", BECOME, NO_TTY, NULL),
-	SAYS(SUDO, TTY, "sudo: a terminal is required", BECOME, NO_TTY, NULL),
+	SAYS(SUDO, TTY, "sudo: ? terminal is required", BECOME, NO_TTY, NULL),
 	SAYS(SUDO, CAUSE, "unknown user", BECOME, BECOME_REFUSED, no_user_hint),
+	SAYS(SUDO, CAUSE, "^sudo: user '*' not found", BECOME, BECOME_REFUSED, no_user_hint),
 	SAYS(SUDO, CAUSE, "is not in the sudoers file", BECOME, BECOME_REFUSED, rules_hint),
 	SAYS(SUDO, CAUSE, "not allowed to execute", BECOME, BECOME_REFUSED, rules_hint),
-	SAYS(SUDO, CAUSE, "may not run sudo", BECOME, BECOME_REFUSED, rules_hint),
+	SAYS(SUDO, CAUSE, "not allowed to authenticate", BECOME, BECOME_REFUSED, rules_hint),
+	SAYS(SUDO, CAUSE, "I'm afraid I can't do that", BECOME, BECOME_REFUSED, rules_hint),
+	SAYS(SUDO, CAUSE, "may not run ", BECOME, BECOME_REFUSED, rules_hint),
 	SAYS(SUDO, CAUSE, "not allowed to run sudo", BECOME, BECOME_REFUSED, rules_hint),
 	SAYS(SUDO, CAUSE, "no new privileges", BECOME, BECOME_REFUSED,
 	     "the process on the hop before it may not gain privileges (a container or a systemd unit)"),
 	SAYS(SUDO, CAUSE, "password is required", BECOME, PASSWORD_MISSING, NULL),
+	SAYS(SUDO, CAUSE, "^sudo: interactive authentication is required", BECOME, PASSWORD_MISSING, NULL),
+	SAYS(SUDO, CAUSE, "^sudo: Interaction is required", BECOME, PASSWORD_MISSING, NULL),
+	SAYS(SUDO, CAUSE, "^sudo: Authentication required", BECOME, PASSWORD_MISSING, NULL),
 	SAYS(SUDO, CAUSE, "no password was provided", BECOME, PASSWORD_MISSING, NULL),
 	SAYS(SUDO, CAUSE, "command not found", SHELL, SHELL_EXITED, "sudo finds no sh in its secure_path"),
-	SAYS(SUDO, CAUSE, "^sudo: Account or password is expired", BECOME, BECOME_REFUSED, expired_hint),
-	SAYS(SUDO, CAUSE, "^sudo: Account expired", BECOME, BECOME_REFUSED, renew_hint),
+	SAYS(SUDO, TAKEN, "^sudo: Account or password is expired", BECOME, BECOME_REFUSED, expired_hint),
+	SAYS(SUDO, TAKEN, "^sudo: Password expired", BECOME, BECOME_REFUSED, expired_hint),
+	SAYS(SUDO, TAKEN, "^sudo: Account expired", BECOME, BECOME_REFUSED, renew_hint),
 	SAYS(SUDO, CAUSE, "^sudo: ", BECOME, BECOME_REFUSED, NULL),
 
-	SAYS(SU, CAUSE, "^You are required to change your password", BECOME, BECOME_REFUSED, expired_hint),
-	SAYS(SU, CAUSE, "^Your account has expired", BECOME, BECOME_REFUSED, renew_hint),
-	SAYS(SU, NOW, "^su: Authentication failure", BECOME, PASSWORD_WRONG, NULL),
-	SAYS(SU, NOW, "^su: incorrect password", BECOME, PASSWORD_WRONG, NULL),
+	SAYS(SU, TAKEN, "^You are required to change your password", BECOME, BECOME_REFUSED, expired_hint),
+	SAYS(SU, TAKEN, "^Your account has expired", BECOME, BECOME_REFUSED, renew_hint),
+	SAYS(SU, NOW, ": Authentication failure", BECOME, PASSWORD_WRONG, NULL),
+	SAYS(SU, NOW, ": incorrect password", BECOME, PASSWORD_WRONG, NULL),
 	SAYS(SU, NOW, "^su: Sorry", BECOME, PASSWORD_WRONG, NULL),
 	SAYS(SU, TTY, "must be run from a terminal", BECOME, NO_TTY, NULL),
 	SAYS(SU, TTY, "standard in must be a tty", BECOME, NO_TTY, NULL),

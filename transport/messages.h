@@ -12,6 +12,7 @@ enum eci_message_act {
 	ECI_MSG_DROPPED, /* the same; worth dialling again */
 	ECI_MSG_STATUS,  /* the same; whatever status ssh passes on */
 	ECI_MSG_TTY,     /* the same; on a terminal it would work */
+	ECI_MSG_TAKEN,   /* the same; the password was right, whatever is said or asked for then */
 	ECI_MSG_NOW      /* the cause; do not wait for the tool to ask again */
 };
 
