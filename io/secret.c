@@ -31,6 +31,14 @@ void eci_secret_free(char *value)
 	sodium_free(value);
 }
 
+#define LINE_ENDS "\r\n" /* as on a terminal */
+
+void eci_secret_cut(char *value)
+{
+	size_t n = strcspn(value, LINE_ENDS);
+	eci_wipe(value + n, strlen(value + n));
+}
+
 void eci_wipe(void *p, size_t n)
 {
 	if (p)
@@ -101,6 +109,7 @@ static const char *read_line(int fd, char *buf, size_t cap, const struct eci_sec
 		buf[n++] = c;
 	}
 	buf[n] = 0;
+	eci_secret_cut(buf);
 	return NULL;
 }
 
@@ -194,12 +203,14 @@ int eci_secret_read(const struct eci_secret *s, char *buf, size_t cap, const str
 {
 	if (s->kind == ECI_SECRET_ENV) {
 		const char *v = getenv(s->text);
-		if (!v || strlen(v) >= cap) {
+		size_t n = v ? strcspn(v, LINE_ENDS) : 0;
+		if (!v || n >= cap) {
 			(void)snprintf(why, why_cap, "secret %s: environment variable %s is %s", s->name, s->text,
 				       v ? "too long" : "not set");
 			return -1;
 		}
-		memcpy(buf, v, strlen(v) + 1);
+		memcpy(buf, v, n);
+		buf[n] = 0;
 		return 0;
 	}
 	if (s->kind == ECI_SECRET_FD)

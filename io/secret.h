@@ -15,8 +15,11 @@ struct eci_secret_wait {
 	int (*give_up)(void *arg);
 	void *arg;
 };
-/* Reads an env, fd, file or command secret; a final newline is taken off. Blocks on the file or command (30 s at most,
- * or until it is given up). 0, or -1 with why. A file must be ours and not readable by others (0600). */
+/* Of a secret the first line counts, wherever it comes from: given whole, the rest would be typed to whatever runs
+ * behind the prompt, as the one whom one became. Ends value behind its first line, and wipes the rest. */
+void eci_secret_cut(char *value);
+/* Reads the first line of an env, fd, file or command secret, without its end. Blocks on the file or command (30 s at
+ * most, or until it is given up). 0, or -1 with why. A file must be ours and not readable by others (0600). */
 int eci_secret_read(const struct eci_secret *decl, char *buf, size_t cap, const struct eci_secret_wait *wait, char *why,
 		    size_t why_cap);
 

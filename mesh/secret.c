@@ -26,6 +26,7 @@ static int ask(ectx_mesh *m, const struct eci_secret *decl, char *buf, size_t ca
 		(void)snprintf(why, why_cap, "nobody to ask for secret %s", decl->name);
 		return -1;
 	}
+	eci_secret_cut(buf);
 	return 0;
 }
 

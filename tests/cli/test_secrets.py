@@ -113,11 +113,21 @@ class Secrets(Case):
     def test_empty(self):
         """None that is given: an account may be locked after a few wrong ones, on every host that asks."""
         self.write('pw.txt', '\nsecond\n', 0o600)
-        self.env['WORD'] = ''
+        self.env['WORD'] = '\nsecond'
         for source in '{env: WORD}', '{file: pw.txt}', '{command: [true]}':
             self.declare(source)
             self.assertIn('"secret word: it is empty"', self.call(4, 'pw-1').err)
         self.assertEqual(self.answers(), [])
+
+    def test_first_line(self):
+        """The rest of it would be typed to whatever runs behind the prompt."""
+        self.write('pw.txt', 'right word\nsecond\n', 0o600)
+        self.env['WORD'] = 'right word\nsecond'
+        for source in '{env: WORD}', '{file: pw.txt}', '{command: [cat, pw.txt]}':
+            self.declare(source)
+            end = self.call(0, 'pw-1')
+            self.assertNotIn('second', end.out + end.err)
+        self.assertEqual(self.answers(), ['right word'] * 3)
 
     def test_longest(self):
         """1,023 bytes, wherever they come from; one more is refused before anything is answered."""

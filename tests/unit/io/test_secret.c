@@ -121,3 +121,37 @@ Test(secret, is_given_up, .timeout = 25)
 	(void)close(fd[0]);
 	(void)close(fd[1]);
 }
+
+static void first_line_is(const struct eci_secret *s, const char *expected)
+{
+	char why[256] = "", value[ECI_SECRET_MAX];
+	memset(value, '!', sizeof value);
+	cr_expect(eci_secret_read(s, value, sizeof value, &NOBODY, why, sizeof why) == 0, "%s", why);
+	cr_expect_str_eq(value, expected);
+}
+
+/* What stands behind it would be the next thing that is typed there: to the shell of who one became. */
+Test(secret, of_a_variable_the_first_line_counts)
+{
+	const struct eci_secret s = {.name = (char[]){"s"}, .kind = ECI_SECRET_ENV, .text = (char[]){"ECTX_TEST_PW"}};
+	static const char *const lines[][2] = {
+		{"right", "right"},     {"right\n", "right"}, {"right\nhunter2", "right"},
+		{"right\r\n", "right"}, {"\n", ""},           {"\nright", ""},
+	};
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		cr_assert(setenv("ECTX_TEST_PW", lines[i][0], 1) == 0);
+		first_line_is(&s, lines[i][1]);
+	}
+	char text[2 * ECI_SECRET_MAX], why[256];
+	memset(text, 'w', sizeof text - 1);
+	text[sizeof text - 1] = 0;
+	text[ECI_SECRET_MAX - 1] = '\n';
+	cr_assert(setenv("ECTX_TEST_PW", text, 1) == 0);
+	text[ECI_SECRET_MAX - 1] = 0;
+	first_line_is(&s, text);
+	memset(text, 'w', ECI_SECRET_MAX);
+	text[ECI_SECRET_MAX] = '\n';
+	cr_assert(setenv("ECTX_TEST_PW", text, 1) == 0);
+	cr_expect(eci_secret_read(&s, text, ECI_SECRET_MAX, &NOBODY, why, sizeof why) < 0 && strstr(why, "too long"),
+		  "%s", why);
+}

@@ -127,7 +127,7 @@ static int once(void *arg, const char *prompt, char *buf, size_t cap)
 	cr_expect(!strcmp(prompt, "the pw") && cap == ECI_SECRET_MAX, "%s, %zu", prompt, cap);
 	if (h->asked++ || h->takes_ms)
 		return -1;
-	(void)snprintf(buf, cap, "said");
+	(void)snprintf(buf, cap, "said\nand more"); /* of which the first line counts */
 	return 0;
 }
 
