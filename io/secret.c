@@ -135,13 +135,40 @@ static int from_file(const struct eci_secret *s, char *buf, size_t cap, const st
 	return r;
 }
 
-/* How the command failed, with the last line that it wrote to its stderr: "gpg: decryption failed" is what helps. */
-static void say_failed(int err_fd, const char *wrong, int status, char *what, size_t cap)
-{
+/* The last of what a command wrote to its stderr. */
+struct words {
+	size_t n;
 	char said[4096];
-	ssize_t n = read(err_fd, said, sizeof said - 1);
-	said[n > 0 ? n : 0] = 0;
-	for (n = (ssize_t)strlen(said); n > 0 && strchr("\r\n\t ", said[n - 1]);)
+};
+
+/* Takes what is there, but not for ever: it may write faster than it is read. Else it would wait for room in its pipe,
+ * and not end. Behind the first line of stdout nothing is wanted (to NULL). */
+static void drain(int fd, struct words *to)
+{
+	char piece[2048];
+	ssize_t r;
+	for (int i = 0; i < 64 && (r = read(fd, piece, sizeof piece)) > 0; i++) {
+		if (!to)
+			continue;
+		size_t n = (size_t)r, room = sizeof to->said - 1;
+		if (to->n + n > room) {
+			size_t keep = room - n < to->n ? room - n : to->n;
+			memmove(to->said, to->said + to->n - keep, keep);
+			to->n = keep;
+		}
+		memcpy(to->said + to->n, piece, n);
+		to->n += n;
+	}
+	eci_wipe(piece, sizeof piece);
+}
+
+/* How the command failed, with the last line that it wrote to its stderr: "gpg: decryption failed" is what helps. */
+static void say_failed(struct words *words, const char *wrong, int status, char *what, size_t cap)
+{
+	char *said = words->said;
+	size_t n;
+	said[words->n] = 0;
+	for (n = strlen(said); n > 0 && strchr("\r\n\t ", said[n - 1]);)
 		said[--n] = 0;
 	const char *last = strrchr(said, '\n') ? strrchr(said, '\n') + 1 : said;
 	char how[64];
@@ -164,17 +191,23 @@ static int from_command(const struct eci_secret *s, char *buf, size_t cap, const
 	(void)close(p.in);
 	p.in = -1;
 	const char *wrong = read_line(p.out, buf, cap, w);
+	struct words words = {.n = 0};
 	bool ended = false;
-	for (int i = 0; i < COMMAND_MS / 10 && !wrong && !(ended = eci_proc_reap(&p, &status)) && !given_up(w); i++)
+	for (int i = 0; i < COMMAND_MS / 10 && !wrong && !(ended = eci_proc_reap(&p, &status)) && !given_up(w); i++) {
+		drain(p.out, NULL);
+		drain(p.err, &words);
 		(void)poll(NULL, 0, 10);
+	}
 	if (!wrong && !ended)
 		wrong = given_up(w) ? "it was given up" : "it did not end within 30 s";
 	eci_proc_kill(&p);
 	for (int i = 0; i < 100 && !ended && !(ended = eci_proc_reap(&p, &status)); i++)
 		(void)poll(NULL, 0, 10);
 	char what[512];
-	if (wrong || status != 0)
-		say_failed(p.err, wrong, status, what, sizeof what);
+	if (wrong || status != 0) {
+		drain(p.err, &words);
+		say_failed(&words, wrong, status, what, sizeof what);
+	}
 	eci_proc_close(&p);
 	if (wrong || status != 0) {
 		eci_wipe(buf, cap);

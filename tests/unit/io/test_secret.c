@@ -155,3 +155,11 @@ Test(secret, of_a_variable_the_first_line_counts)
 	cr_expect(eci_secret_read(&s, text, ECI_SECRET_MAX, &NOBODY, why, sizeof why) < 0 && strstr(why, "too long"),
 		  "%s", why);
 }
+
+Test(secret, of_a_command_the_first_line_counts_however_much_it_says)
+{
+	const char *command[] = {"sh", "-c",
+				 "printf 'right\\r\\n'; head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2", NULL};
+	first_line_is(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_COMMAND, .command = command},
+		      "right");
+}
