@@ -9,7 +9,9 @@
  * and what the child writes is its own part of `struct plan`. A fork would share each page until it is written, so that
  * the parent takes a page fault for all that it touches after every start: 1,000 local contexts took three times as
  * long. The result of exec comes back through a close-on-exec pipe: end of file means it worked, an errno means it did
- * not; so "no such program" is an answer of this function and not an exit status 127 to guess at.
+ * not; so "no such program" is an answer of this function and not an exit status 127 to guess at. Nor is that end
+ * waited for: a process that another thread forks meanwhile holds the pipe open for its life, and vfork returns when
+ * exec is over, so that what is not there by then does not come.
  *
  * posix_spawn(3) would be shorter, but cannot make a controlling terminal or set the parent-death signal.
  *
@@ -43,6 +45,7 @@ struct plan {
 	int stdio[3]; /* the child's own */
 	enum eci_proc_mode mode;
 	bool survives;
+	volatile bool shared; /* the child ran in our memory: vfork was none that is a fork, as under some tools */
 	pid_t parent;
 };
 
@@ -186,13 +189,17 @@ static int run(struct eci_proc *p, struct plan *plan)
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid_t pid = vfork(); /* NOLINT: it is what is wanted; become() never returns */
-	if (pid == 0)
+	if (pid == 0) {
+		plan->shared = true;
 		become(plan); /* NOLINT(clang-analyzer-unix.Vfork): it calls what signal-safety(7) allows */
+	}
 	int err = errno;
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)
 		return err;
 	shut(&plan->pipe[EXEC][1]);
+	if (plan->shared)
+		(void)unblock(plan->pipe[EXEC][0]);
 	int child_err = 0;
 	ssize_t n;
 	do

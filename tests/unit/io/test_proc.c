@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -335,4 +336,45 @@ Test(proc, a_full_pipe_holds_more)
 	close(p[0]);
 	close(p[1]);
 	eci_proc_widen(-1); /* nothing */
+}
+
+static pid_t holder;
+
+/* In place of libc's, which eci_proc_start calls when the pipe that tells of exec is there: as if another thread of the
+ * program forked just then. */
+int posix_openpt(int flags)
+{
+	if (holder == -1) {
+		holder = fork();
+		if (holder == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* of a test that fails nothing is left */
+			(void)alarm(60);
+			for (;;)
+				pause();
+		}
+	}
+	return open("/dev/ptmx", flags);
+}
+
+/* It holds all that was open, for as long as it likes. */
+Test(proc, a_process_forked_meanwhile_holds_nothing_up, .timeout = 40)
+{
+	struct eci_proc p;
+	int status;
+	const char *sleeps[] = {"sleep", "100", NULL}, *none[] = {"/no/such/program", NULL};
+
+	holder = -1;
+	cr_expect_eq(eci_proc_start(&p, sleeps, NULL, ECI_PROC_PTY), 0);
+	cr_assert_gt(holder, 0);
+	eci_proc_kill(&p);
+	status = ended(&p);
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%d", status);
+	eci_proc_close(&p);
+	pid_t first = holder;
+	holder = -1;
+	cr_expect_eq(eci_proc_start(&p, none, NULL, ECI_PROC_PTY), ENOENT);
+	for (int i = 0; i < 2; i++) {
+		pid_t one = i ? holder : first;
+		cr_expect(kill(one, SIGKILL) == 0 && waitpid(one, NULL, 0) == one);
+	}
 }
