@@ -29,6 +29,16 @@ static int take_groups(const ectx_topology *t, const char *groups, struct eci_se
 	return 0;
 }
 
+/* Named so, or one who is become on a host that is. */
+static bool excluded(struct eci_names *minus, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	for (const char *p = strchr(slash ? slash : name, ':'); p; p = strchr(p + 1, ':'))
+		if (eci_names_find(minus, name, (size_t)(p - name)))
+			return true;
+	return eci_names_find(minus, name, strlen(name));
+}
+
 static int collect(const ectx_topology *t, const struct eci_selection *plus, const struct eci_selection *minus,
 		   struct eci_list *l)
 {
@@ -40,7 +50,7 @@ static int collect(const ectx_topology *t, const struct eci_selection *plus, con
 		if (plus->items[i] & ECI_SELECT_NAMED) {
 			name = eci_names_name(next); /* both are in order of addition */
 			next = eci_names_next(next);
-			if (eci_names_find(minus->names, name, strlen(name)))
+			if (excluded(minus->names, name))
 				continue;
 		} else {
 			if (eci_selection_has(t, minus, plus->items[i]))

@@ -48,6 +48,15 @@ class Sets(Case):
         self.are(['-w', '@racks', '-x', 'r[1-2]n1,r2n[1-3]'], 'r1n2 r1n3')
         self.are(['-w', '@web,!@prod'], 'web020 web030')
 
+    def test_excluded_ad_hoc(self):
+        """A host without who one becomes there, with a file and without; a host behind it is another."""
+        way = 'r1n1/h1:root,r1n1/h2:root,r1n1/h1:a:b'
+        self.are(['-w', way, '-x', 'r1n1/h1'], 'r1n1/h2:root')
+        self.are(['-w', way, '-x', 'r1n1/h1:a'], 'r1n1/h1:root r1n1/h2:root')
+        self.are(['-w', '!r1n1/h1,' + way], 'r1n1/h2:root')
+        self.are(['-w', 'r1n1/h1:root/h3,r1n1/h1', '-x', 'r1n1/h1'], 'r1n1/h1:root/h3')
+        self.refused('topo', 'plan', '-w', 'r1n1/h1:root', '-x', 'r1n1/h1', says='everything that is selected is excluded')
+
     def test_steps(self):
         self.are(['-w', 'db1:app'], 'db1:app')
         self.are(['-w', 'db1:root,db1'], 'db1:root db1')

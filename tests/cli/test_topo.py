@@ -167,6 +167,11 @@ class SshConfig(Case):
         for bad in ('-oProxyCommand=x', 'a b', '$(id)', 'a;b'):
             self.refused('topo', 'plan', '-w', bad, says='econtext: ')
 
+    def test_excluded(self):
+        """A host, and who one becomes there."""
+        for args in (['-w', 'jump:root,inner1:root', '-x', 'jump'], ['-w', 'jump:root,inner1:root,!jump']):
+            self.assertEqual(json.loads(self.ends(0, 'topo', 'plan', '--json', *args).out)['name'], 'inner1:root')
+
     def test_a_file_hides_ssh_config(self):
         self.topology(CHAIN)
         self.refused('topo', 'plan', '-w', 'jump', says='no node named "jump"')
