@@ -30,7 +30,9 @@ static void put(char *dst, size_t cap, size_t at, const char *src)
 static void start(ectx_error *err, enum ectx_code code)
 {
 	memset(err, 0, sizeof *err);
-	err->status = code == ECTX_E_NO_MEMORY || code == ECTX_E_SYSTEM ? ECTX_INTERNAL : ECTX_USAGE;
+	err->status = code == ECTX_E_NO_MEMORY || code == ECTX_E_SYSTEM ? ECTX_INTERNAL
+		      : code == ECTX_E_CANCELLED                        ? ECTX_INTERRUPTED
+									: ECTX_USAGE;
 	err->code = code;
 }
 

@@ -124,6 +124,11 @@ static int run(char *const argv[], char *buf, size_t cap, ectx_error *err)
 		return eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: an answer of more than 64 KiB", argv[4]);
 	if (status == 0)
 		return 0;
+	if (WIFSIGNALED(status)) { /* ^C, which all of the terminal's programs are sent, is one who wants it no more */
+		bool ours = WTERMSIG(status) == SIGINT;
+		return eci_fail_arg(err, ours ? ECTX_E_CANCELLED : ECTX_E_SYSTEM, "ssh -G %s: ended by signal %d",
+				    argv[4], WTERMSIG(status));
+	}
 	eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: %.300s", argv[4], buf);
 	return eci_fail_hint(err, "ssh cannot read its configuration: try ssh -G %s", argv[4]);
 }

@@ -60,7 +60,7 @@ void ectx_mesh_free(ectx_mesh *m);
 /* The declared context of this name: NODE, NODE:USER (after the node's become steps), or what an ad-hoc path names.
  * Does not connect; the same name gives the same context always, connected or not. Blocks only without a topology file,
  * where ssh -G is asked about a name that is new. Owned by the mesh. NULL with *err: unknown-target, bad-argument (an
- * ad-hoc path that is none), topology (its way cannot be made). */
+ * ad-hoc path that is none), topology (its way cannot be made), cancelled (ssh -G was ended by ^C). */
 ectx_context *ectx_context_get(ectx_mesh *m, const char *name, ectx_error *err);
 
 /* Its name, as declared. Does not block. Owned by the context. */

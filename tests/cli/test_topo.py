@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 
 from support import Case, PROGRAM
 
@@ -166,6 +167,24 @@ class SshConfig(Case):
     def test_option_is_no_host(self):
         for bad in ('-oProxyCommand=x', 'a b', '$(id)', 'a;b'):
             self.refused('topo', 'plan', '-w', bad, says='econtext: ')
+
+    def test_ssh_that_is_killed(self):
+        """That is no fault of its configuration."""
+        self.write('bin/ssh', '#!/bin/sh\nkill -TERM $$\n', 0o755)
+        end = self.ends(7, 'topo', 'plan', '-w', 'h1')
+        self.assertEqual(end.err, 'econtext: ssh -G h1: ended by signal 15\n')
+
+    def test_interrupted(self):
+        """^C goes to all programs of the terminal: nor is it a fault of its configuration that it ends by that."""
+        there = self.fifo('there')
+        self.write('bin/ssh', '#!/bin/sh\necho >%s\nexec sleep 100\n' % there, 0o755)
+        child = self.start('exec', '-w', 'h1', '--', 'true', start_new_session=True)
+        with open(there) as f:
+            f.read()
+        os.killpg(child.pid, signal.SIGINT)
+        err = child.communicate(timeout=60)[1].decode()
+        self.assertEqual(child.returncode, 130, err)
+        self.assertIn('INTERRUPTED h1\n  saw      "ssh -G h1: ended by signal 2"\n', err)
 
     def test_excluded(self):
         """A host, and who one becomes there."""
