@@ -50,6 +50,7 @@ struct eci_guess eci_guess_for(const char *word);
 void eci_guess_try(struct eci_guess *g, const char *candidate);
 
 /* ---- nodeset.c ---- */
+#define ECI_SET_ITEMS_MAX 4096 /* comma-separated items of one item's brackets together */
 /* Calls each(name) for every name of one item ("web[1-3]", no comma outside brackets). each returns 0, or -1 to stop.
  * On malformed input *why says what is wrong and *fix how to write it; both static text. Returns 0 or -1 (why NULL:
  * each stopped it). */

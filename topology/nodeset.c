@@ -11,9 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BRACKETS_MAX 8  /* dimensions of one name: racks, chassis, slots ... */
-#define RANGES_MAX 4096 /* comma-separated items of one item's brackets together */
-#define DIGITS_MAX 18   /* fits 63 bits; longer digit runs are no counters */
+#define BRACKETS_MAX 8 /* dimensions of one name: racks, chassis, slots ... */
+#define DIGITS_MAX 18  /* fits 63 bits; longer digit runs are no counters */
 
 struct range {
 	const char *name; /* a name; else NULL and a range of numbers */
@@ -107,7 +106,7 @@ static int parse_range(const char *s, size_t len, struct range *r, struct eci_se
 
 static int add_range(struct pattern *p, const char *s, size_t len, struct eci_set_fault *f)
 {
-	if (p->range_count == RANGES_MAX)
+	if (p->range_count == ECI_SET_ITEMS_MAX)
 		return fault(f, "more than 4,096 items in brackets", "split the set");
 	if (p->range_count == p->range_cap) {
 		size_t cap = p->range_cap ? p->range_cap * 2 : 8;

@@ -3,9 +3,9 @@
  * A name is literal text and numbers in turn; every number is a dimension. Folding goes dimension by dimension, the
  * last first: names that are equal but for this number become one, with the list of its values as ranges. So "r1n1 r1n2
  * r2n1 r2n2" first becomes "r1n[1-2] r2n[1-2]" and then "r[1-2]n[1-2]". Numbers at one distance are a range as well,
- * "a[1-7/2]": nodes that are spread over several relays fail so. Invariant: at every step the sets written stand
- * for exactly the names given, so that expanding gives them back (a property test with random sets). Sorting makes
- * equals neighbours; hence n log n for any input. */
+ * "a[1-7/2]": nodes that are spread over several relays fail so. Where a set would be larger than what is read, a new
+ * one begins. Invariant: at every step the sets written stand for exactly the names given, so that expanding gives them
+ * back (a property test with random sets). Sorting makes equals neighbours; hence n log n for any input. */
 #include "topology/base.h"
 
 #include <stdlib.h>
@@ -20,7 +20,8 @@
 struct set {
 	const char *part[2 * DIMS_MAX + 1];
 	size_t parts;
-	const char *first; /* the name by which it is ordered */
+	size_t items, names; /* in its brackets together; that it stands for */
+	const char *first;   /* the name by which it is ordered */
 };
 
 static bool digit(char c)
@@ -121,20 +122,23 @@ static bool follows(const char *start, const char *a, const char *b, unsigned lo
 	return step && strcmp(next, b) == 0;
 }
 
-/* The values of one dimension of n sets, in order, as ranges. */
-static char *ranges(struct eci_arena *a, struct set *const *sets, size_t n, size_t dim)
+/* The values of one dimension of n sets, in order, as ranges: at most `most` of them. *n becomes how many sets that
+ * are, *count the ranges. */
+static char *ranges(struct eci_arena *a, struct set *const *sets, size_t *n, size_t dim, size_t most, size_t *count)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 	if (!f)
 		return NULL;
-	for (size_t i = 0, k; i < n; i = k) {
+	size_t i = 0;
+	*count = 0;
+	for (size_t k; i < *n && *count < most; i = k, ++*count) {
 		const char *start = sets[i]->part[dim];
 		unsigned long long step = 0;
-		if (i + 1 < n)
+		if (i + 1 < *n)
 			step = strtoull(sets[i + 1]->part[dim], NULL, 10) - strtoull(start, NULL, 10);
-		for (k = i + 1; k < n && follows(start, sets[k - 1]->part[dim], sets[k]->part[dim], step); k++)
+		for (k = i + 1; k < *n && follows(start, sets[k - 1]->part[dim], sets[k]->part[dim], step); k++)
 			;
 		if (step != 1 && k - i < STEPPED_MIN)
 			k = i + 1;
@@ -144,6 +148,7 @@ static char *ranges(struct eci_arena *a, struct set *const *sets, size_t n, size
 		if (k > i + 1 && step > 1)
 			fprintf(f, "/%llu", step);
 	}
+	*n = i;
 	char *kept = fclose(f) == 0 ? eci_arena_strn(a, text, len) : NULL;
 	free(text);
 	return kept;
@@ -156,11 +161,17 @@ static size_t fold_dim(struct eci_arena *a, struct set **sets, size_t n, size_t 
 	qsort_r(sets, n, sizeof *sets, by_rest, &dim);
 	for (size_t i = 0, k; i < n; i = k) {
 		struct set *s = sets[i];
-		for (k = i + 1; k < n && s->parts > dim && but_for(s, sets[k], dim) == 0; k++)
+		size_t same = 1, most = ECI_CONTEXTS_MAX / s->names, items = 0;
+		while (s->items < ECI_SET_ITEMS_MAX && same < most && i + same < n && s->parts > dim &&
+		       but_for(s, sets[i + same], dim) == 0)
+			same++;
+		if (same > 1 && !(s->part[dim] = ranges(a, sets + i, &same, dim, ECI_SET_ITEMS_MAX - s->items, &items)))
+			return SIZE_MAX;
+		for (k = i + 1; k < i + same; k++)
 			if (natural(sets[k]->first, s->first) < 0)
 				s->first = sets[k]->first;
-		if (k > i + 1 && !(s->part[dim] = ranges(a, sets + i, k - i, dim)))
-			return SIZE_MAX;
+		s->items += items;
+		s->names *= same;
 		sets[left++] = s;
 	}
 	return left;
@@ -197,6 +208,7 @@ static char *fold(struct eci_arena *a, const char **names, size_t n)
 		if (i && strcmp(names[i], names[i - 1]) == 0)
 			continue;
 		sets[count] = &all[count];
+		all[count].names = 1;
 		if (split(a, names[i], sets[count++]))
 			return NULL;
 	}

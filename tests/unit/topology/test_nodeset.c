@@ -222,29 +222,77 @@ static void random_name(struct eci_random *r, char *out, size_t cap)
 		snprintf(out + n, cap - n, "%s", eci_random_below(r, 2) ? ":root" : "x");
 }
 
+static void comes_back(char **names, size_t n)
+{
+	char *set = ectx_nodeset_fold((const char *const *)names, n);
+	ectx_error e = {0};
+	char **back = set ? ectx_nodeset_expand(set, &e) : NULL;
+	size_t got = 0;
+	cr_assert(back, "%.2000s: %s", set, e.saw);
+	while (back[got])
+		got++;
+	n = normal(names, n);
+	cr_assert_eq(normal(back, got), got, "%.2000s names something twice", set);
+	cr_assert_eq(got, n, "%.2000s", set);
+	for (size_t i = 0; i < n; i++)
+		cr_assert_str_eq(back[i], names[i], "%.2000s", set);
+	free(back);
+	free(set);
+}
+
 Test(nodeset, fold_then_expand_gives_the_same_names)
 {
 	struct eci_random r = eci_random_open("fold", (uint64_t)time(NULL));
 	for (int round = 0; round < 300; round++) {
-		size_t n = 1 + eci_random_below(&r, 200), got = 0;
+		size_t n = 1 + eci_random_below(&r, 200);
 		static char text[200][64];
 		char *names[200];
 		for (size_t i = 0; i < n; i++) {
 			random_name(&r, text[i], sizeof text[i]);
 			names[i] = text[i];
 		}
-		char *set = ectx_nodeset_fold((const char *const *)names, n);
-		ectx_error e = {0};
-		char **back = set ? ectx_nodeset_expand(set, &e) : NULL;
-		cr_assert(back, "%s: %s", set, e.saw);
-		while (back[got])
-			got++;
-		n = normal(names, n);
-		cr_assert_eq(normal(back, got), got, "%s names something twice", set);
-		cr_assert_eq(got, n, "%s", set);
-		for (size_t i = 0; i < n; i++)
-			cr_assert_str_eq(back[i], names[i], "%s", set);
-		free(back);
-		free(set);
+		comes_back(names, n);
 	}
+}
+
+static void folds_many(unsigned count, unsigned of, unsigned places)
+{
+	static char text[40000][24];
+	static char *names[40000];
+	struct eci_random r = eci_random_open("fold many", (uint64_t)time(NULL));
+	for (unsigned i = 0; i < count; i++) {
+		unsigned which = (unsigned)eci_random_below(&r, of), place = (unsigned)eci_random_below(&r, places);
+		(void)snprintf(text[i], sizeof text[i], "r%un%06u", 2 * place + place / 5, which);
+		names[i] = text[i];
+	}
+	comes_back(names, count);
+}
+
+/* One item of a set has no more than 4,096 in its brackets together. */
+Test(nodeset, what_folds_to_more_than_one_item_takes)
+{
+	static char text[4093 * 5][24];
+	static char *names[4093 * 5];
+	for (unsigned n = 4096; n <= 4098; n++) { /* no two are neighbours, nor more at one distance */
+		for (unsigned i = 0; i < n; i++) {
+			(void)snprintf(text[i], sizeof text[i], "a%u", 3 * i + (i % 2));
+			names[i] = text[i];
+		}
+		char *set = ectx_nodeset_fold((const char *const *)names, n);
+		unsigned sets = 0;
+		for (const char *p = set; (p = strchr(p, '[')); p++)
+			sets++;
+		cr_expect_eq(sets + (n == 4097), n > 4096 ? 2 : 1, "%u: %u", n, sets);
+		free(set);
+		comes_back(names, n);
+	}
+	for (unsigned n = 4092; n <= 4093; n++) { /* so many in one bracket, and in the other the four of 0-1,4,9,16 */
+		for (unsigned i = 0; i < n * 5; i++) {
+			(void)snprintf(text[i], sizeof text[i], "a%ub%u", i % 5 * (i % 5), i / 5 * 3 + i / 5 % 2);
+			names[i] = text[i];
+		}
+		comes_back(names, n * 5);
+	}
+	folds_many(12000, 30000, 1);
+	folds_many(40000, 5000, 12);
 }
