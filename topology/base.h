@@ -40,6 +40,7 @@ int eci_fail_arg(ectx_error *err, enum ectx_code code, const char *fmt, ...) __a
 int eci_fail_hint(ectx_error *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3))); /* after one of the above */
 int eci_fail_memory(ectx_error *err);
+bool eci_is_c1(const char *s); /* a control character of two bytes, U+0080 to U+009F, which a terminal obeys as well */
 
 /* The candidate nearest to word, if it is near enough to be a slip: fed one by one, so that no list is needed. */
 struct eci_guess {

@@ -1,18 +1,26 @@
 /* Failures of a topology: where (FILE:LINE:COL), what, and what to do about it. Text from the file is quoted in them,
- * so control characters are made visible: a file may come from elsewhere, and the text ends on a terminal. Suggestions
- * are the nearest known word by edit distance, at most a third of the word away: farther ones mislead. */
+ * so control characters (in UTF-8 those of 0x80 to 0x9f too) are made visible: a file may come from elsewhere, and the
+ * text ends on a terminal. Suggestions are the nearest known word by edit distance, at most a third of the word away:
+ * farther ones mislead. */
 #include "topology/base.h"
 
 #include <string.h>
 
 #define GUESS_MAX 64 /* bytes of a word that is compared: longer ones are no slips of a key */
 
+bool eci_is_c1(const char *s)
+{
+	return (unsigned char)s[0] == 0xc2 && ((unsigned char)s[1] & 0xe0) == 0x80;
+}
+
 static void put(char *dst, size_t cap, size_t at, const char *src)
 {
 	for (; *src; src++) {
 		unsigned char c = (unsigned char)*src;
-		char hex[5];
-		if (c < 0x20 || c == 0x7f) {
+		char hex[8];
+		if (eci_is_c1(src)) {
+			snprintf(hex, sizeof hex, "\\u{%x}", (unsigned)(unsigned char)*++src);
+		} else if (c < 0x20 || c == 0x7f) {
 			snprintf(hex, sizeof hex, "\\x%02x", (unsigned)c);
 		} else {
 			hex[0] = (char)c;

@@ -78,7 +78,7 @@ static int wrong(struct eci_load *l, const char *path, const struct eci_yaml *v,
 static bool control(const char *s)
 {
 	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f || eci_is_c1(s))
 			return true;
 	return false;
 }

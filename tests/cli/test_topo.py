@@ -69,6 +69,10 @@ class Check(Case):
         err = self.ends(2, 'topo', 'check', path).err
         self.assertNotIn('\033', err)
         self.assertIn('t.yaml:2:9: ', err)
+        path = self.write('t.yaml', 'econtext: 1\nnodes: {a: {"t\\x9b31m": 1}}\n')
+        err = self.ends(2, 'topo', 'check', path).err
+        self.assertNotIn('\x9b', err)
+        self.assertIn('t\\u{9b}31m', err)
 
 
 class Tell(Case):

@@ -26,6 +26,24 @@ Test(fail, text_is_cut_between_its_escapes)
 	}
 }
 
+/* U+0080 to U+009F are control characters of a terminal as well; other characters of two bytes are text. */
+Test(fail, text_from_a_file_cannot_speak_to_the_terminal)
+{
+	static const char *const cases[][2] = {
+		{"t\xc2\x9b"
+		 "31m",
+		 "t\\u{9b}31m"},
+		{"\xc2\x80\xc2\x9f\xc2\xa0", "\\u{80}\\u{9f}\xc2\xa0"},
+		{"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+		{"\x1b[\x7f", "\\x1b[\\x7f"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		ectx_error e;
+		cr_expect_eq(eci_fail_arg(&e, ECTX_E_BAD_ARGUMENT, "%s", cases[i][0]), -1);
+		cr_expect_str_eq(e.saw, cases[i][1]);
+	}
+}
+
 static const char *guess(const char *word, const char *const *candidates)
 {
 	struct eci_guess g = eci_guess_for(word);
