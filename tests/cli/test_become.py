@@ -1,9 +1,12 @@
 """Become steps on this machine: sudo and su, which root may do without a password; each step is a context of its own."""
+import contextlib
 import os
+import re
 import shutil
+import socket
 import subprocess
 
-from support import Case
+from support import Case, HERE, read_until
 
 CHAIN = """\
 econtext: 1
@@ -45,6 +48,41 @@ class Become(Case):
         self.topology(CHAIN % {'method': 'sudo', 'user': 'no-such-user'})
         end = self.ends(4, 'exec', '-w', 'here:no-such-user,here', '--', 'true')
         self.assertIn('REFUSED here:no-such-user\n  at hop   here > here:no-such-user\n  phase    become', end.err)
+
+
+class Played(Case):
+    """A sudo that wants a password (data/fake-sudo), found on PATH."""
+
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.path('bin'))
+        shutil.copy(os.path.join(HERE, 'data', 'fake-sudo'), self.path('bin/sudo'))
+        self.log = self.write('answers', '')
+        self.env.update(PATH=self.path('bin') + ':' + os.environ['PATH'], FAKE_PW='right', FAKE_LOG=self.log)
+        self.topology('econtext: 1\nsecrets: {w: {env: WORD}}\n'
+                      'nodes: {a: {local: {}, become: [{as: root, method: sudo, password: w}]}}\n')
+
+    def answers(self):
+        with open(self.log) as f:
+            return f.read().splitlines()
+
+    def test_first_line(self):
+        """The rest would be what the user whom one becomes is told to run."""
+        self.env['WORD'] = 'right\nhunter2'
+        end = self.ends(0, 'call', '-b', '-w', 'a:root', 'builtins:len', '[]')
+        self.assertNotIn('hunter2', end.out + end.err)
+        self.assertEqual(self.answers(), ['right'])
+
+    def test_wrong_is_given_once(self):
+        """However often a tunnel dials: an account may be locked after a few."""
+        self.env['WORD'] = 'wrong'
+        child = self.start('tunnel', '-L', '127.0.0.1:0:127.0.0.1:1', '--exit', 'a:root')
+        said = read_until(child.stderr.fileno(), b'\n')
+        port = int(re.search(rb'listening at 127.0.0.1:(\d+)', said).group(1))
+        for _ in range(3):
+            with socket.create_connection(('127.0.0.1', port), 60) as s, contextlib.suppress(ConnectionResetError):
+                self.assertEqual(s.recv(1), b'')    # it is ended when the way to its other side has failed
+        self.assertEqual(self.answers(), ['wrong'])
 
 
 del Case
