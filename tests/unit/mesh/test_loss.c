@@ -101,7 +101,7 @@ Test(loss, a_carrier_has_time_to_end)
 {
 	for (int pidfd = 1; pidfd >= 0; pidfd--) {
 		if (!pidfd && !without_pidfd())
-			cr_skip_test("no seccomp(2)");
+			return;
 		struct world w = world_open();
 		put_file(w.dir, "deaf", "#!/bin/sh\npython3 \"$@\"\nexec sleep 1000 >&-\n", 0755);
 		ectx_context *c = get(w.mesh, "deaf");
