@@ -170,7 +170,7 @@ static void go_on(struct eci_feeder *f)
 	size_t ready = eci_buf_len(&f->ahead);
 	ssize_t n = 0;
 	if (ready) {
-		n = ready < ECI_COPY_PIECE ? (ssize_t)ready : ECI_COPY_PIECE;
+		n = (ssize_t)(ready < ECI_COPY_PIECE ? ready : ECI_COPY_PIECE);
 		put_piece(f, eci_buf_data(&f->ahead), (size_t)n);
 		eci_buf_drain(&f->ahead, (size_t)n);
 	} else if (left && (hole = hole_here(f))) {

@@ -65,7 +65,7 @@ static int parse_range(const char *s, size_t len, struct range *r, struct eci_se
 	memset(r, 0, sizeof *r);
 	if (len == 0)
 		return fault(f, "an empty item in brackets", "write [1-3,5] or [a,b]");
-	uint64_t lo, hi, step = 1;
+	uint64_t lo, hi = 0, step = 1; /* hi: where there is no range gcc -O3 does not see that it is set below */
 	size_t n = digits(s, len, &lo), m = 0, k = 0;
 	bool range = n > 0 && n < len && s[n] == '-';
 	if (range)
