@@ -141,6 +141,20 @@ class Ci(unittest.TestCase):
         self.script('scripts/test', 'trap "echo 1 passed, 0 failed; exit 0" INT; kill -INT $$; echo 0 passed, 1 failed')
         self.assertEqual(self.run_ci(), (0, '1 passed, 0 failed'))
 
+    def test_what_outlives_its_part(self):
+        # It has left the session and holds what it was given as stdout: nobody waits for it.
+        self.script('scripts/test', 'setsid sleep 300 &\necho $! >%s/pid; echo 3 passed, 0 failed' % self.top)
+        try:
+            self.assertEqual(self.run_ci(), (0, '3 passed, 0 failed'))
+        finally:
+            with open(self.top + '/pid') as f:
+                os.kill(int(f.read()), signal.SIGKILL)
+
+    def test_all_of_it_is_shown(self):
+        self.script('scripts/test', 'seq 100000; echo 3 passed, 0 failed')
+        done = subprocess.run([self.main + '/.ci/run'], stdout=subprocess.PIPE, timeout=60)
+        self.assertEqual(done.stdout.split()[:100000], [b'%d' % i for i in range(1, 100001)])
+
     def test_interrupted(self):
         self.with_lab()
         self.script('tests/lab/run', 'echo $$ >%s/pid; exec sleep 50' % self.top)
