@@ -25,11 +25,15 @@ else()
     VERBATIM)
   # The native agent: freestanding, for every processor whose compiler is here, with flags of its own (never a sanitizer's).
   file(GLOB native_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/preamble/native/* ${CMAKE_SOURCE_DIR}/core/*.[ch]
-    ${CMAKE_SOURCE_DIR}/router/*.[ch] ${CMAKE_SOURCE_DIR}/service/*.[ch])
+    ${CMAKE_SOURCE_DIR}/router/*.[ch] ${CMAKE_SOURCE_DIR}/service/*.[ch] ${CMAKE_SOURCE_DIR}/include/econtext/*.h)
+  set(strict)
+  if(ECONTEXT_WERROR)
+    set(strict --werror)
+  endif()
   add_custom_command(
     OUTPUT ${ECONTEXT_GENERATED}/preamble_native.c
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/preamble/native/make.py --out ${ECONTEXT_GENERATED}/preamble_native.c
-      --dir ${CMAKE_BINARY_DIR}/native
+      --dir ${CMAKE_BINARY_DIR}/native ${strict}
     DEPENDS ${CMAKE_SOURCE_DIR}/preamble/build.py ${native_sources}
     VERBATIM)
 endif()

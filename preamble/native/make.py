@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the native agent for every processor whose compiler is here, and embeds it.
 
-    make.py [--out FILE.c] [--dir FOLDER] [--arch NAME]... [--sizes]
+    make.py [--out FILE.c] [--dir FOLDER] [--arch NAME]... [--sizes] [--werror]
 
 --out writes the C arrays of preamble.h's eci_native; --dir the files agent-NAME (the ELF) and agent-NAME.z (as sent). Two
 runs of one compiler over one source give the same bytes: nothing of the time, the folder or the order of a directory goes in.
@@ -11,6 +11,7 @@ time optimised as one program. Section headers are cut off: a kernel reads progr
 """
 import concurrent.futures
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -23,7 +24,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.dirname(HERE))
 from build import c_array, compress  # noqa: E402
 
-# name (see preamble.h), what the compiler's name begins with, its flags
+# name (see preamble.h), what a cross compiler's name begins with, its flags
 ARCHES = (
     ('x86_64', 'x86_64-linux-gnu-', ['-mforce-indirect-call', '-fno-gcse', '-mgeneral-regs-only', '-mpreferred-stack-boundary=3']),
     ('aarch64', 'aarch64-linux-gnu-', ['-mno-outline-atomics']),
@@ -31,9 +32,15 @@ ARCHES = (
     ('riscv64', 'riscv64-linux-gnu-', ['-march=rv64gc', '-mabi=lp64d', '-msmall-data-limit=0']),
     ('i686', 'i686-linux-gnu-', ['-march=i686', '-mforce-indirect-call']),
 )   # -mforce-indirect-call: a function is called by its address, the same bytes wherever; by its distance it never is
+# Whose agent the machine's own gcc makes, by what -dumpmachine says: each distribution names a vendor and a C library of its own, of
+# which nothing is used. 32-bit ARM is many machines; one with the registers for floating point is an armv7l.
+OWN = {
+    'x86_64': r'x86_64-.*linux', 'aarch64': r'aarch64-.*linux', 'armv7l': r'armv7[^-]*-.*linux|arm-.*linux-.*eabihf$',
+    'riscv64': r'riscv64-.*linux', 'i686': r'i[3-6]86-.*linux',
+}
 SOURCES = ('core/*.c', 'router/*.c', 'preamble/native/*.c')
 SERVICE = ('hello', 'modcache', 'spawn', 'stats', 'words')  # of service/: what needs no libc
-FLAGS = ('-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Oz -flto -flto-partition=one -fno-fat-lto-objects '
+FLAGS = ('-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Oz -flto -flto-partition=one -fno-fat-lto-objects '
          '-ffreestanding -nostdinc -nostdlib -static -fno-pic -no-pie -fno-plt -fno-stack-protector '
          '-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident -fmerge-all-constants -ffunction-sections '
          '-fdata-sections -fomit-frame-pointer -frandom-seed=econtext -DECI_NATIVE').split()
@@ -47,15 +54,25 @@ LINK = ('-Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,nosepar
         '-Wl,--hash-style=gnu -Wl,-s -Wl,--orphan-handling=error').split()
 
 
-def compiler(prefix):
-    """The compiler for this prefix: Debian's cross compiler, or gcc where it is the machine's own."""
+def compiler(name, prefix):
+    """The compiler for this processor: a cross compiler, as Debian names them, or gcc where it is the machine's own."""
     if shutil.which(prefix + 'gcc'):
         return prefix + 'gcc'
     try:
-        own = subprocess.run(['gcc', '-dumpmachine'], stdout=subprocess.PIPE).stdout.decode().strip() + '-'
+        own = subprocess.run(['gcc', '-dumpmachine'], stdout=subprocess.PIPE).stdout.decode().strip()
     except OSError:
         return None
-    return 'gcc' if own == prefix else None
+    return 'gcc' if re.match(OWN[name], own) else None
+
+
+def look_for(found):
+    """Says which agents are left out. None for this very machine is no build: nobody would notice before a host without Python."""
+    out = [prefix + 'gcc' for name, prefix, _ in ARCHES if name not in found]
+    if out:
+        print('native agents: %s; without %s there are no others' % (', '.join(found) or 'none', ', '.join(out)))
+    machine = os.uname()[4]
+    if machine in OWN and machine not in found and 'gcc' not in found.values():
+        sys.exit('make.py: no native agent for this machine, %s: it takes gcc' % machine)
 
 
 def sources():
@@ -86,11 +103,8 @@ def cut(elf):
     return bytes(out)
 
 
-def build(name, prefix, flags, folder):
-    """The ELF of this processor, or None where there is no compiler for it."""
-    cc = compiler(prefix)
-    if not cc:
-        return None
+def build(cc, name, flags, folder):
+    """The ELF of this processor."""
     out = os.path.join(folder, 'agent-' + name)
     include = subprocess.run([cc, '-print-file-name=include'], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
     command = [cc] + FLAGS + flags + ['-isystem', include, '-I.', '-Iinclude'] + LINK
@@ -117,11 +131,17 @@ def option(argv, name):
 
 def main(argv):
     wanted = [argv[i + 1] for i, a in enumerate(argv) if a == '--arch']
+    strict = ['-Werror'] if '--werror' in argv else []
+    arches = [a for a in ARCHES if not wanted or a[0] in wanted]
+    found = {name: cc for name, cc in ((name, compiler(name, prefix)) for name, prefix, _ in arches) if cc}
+    if not wanted:
+        look_for(found)
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         def one(arch):
-            elf = build(*arch, folder) if not wanted or arch[0] in wanted else None
-            return elf and (arch[0], elf, compress(elf))
-        made = [m for m in pool.map(one, ARCHES) if m]
+            name, _, flags = arch
+            elf = build(found[name], name, flags + strict, folder)
+            return name, elf, compress(elf)
+        made = list(pool.map(one, [a for a in arches if a[0] in found]))
     if '--sizes' in argv:
         for name, elf, packed in made:
             print('native %s %d (ELF %d)' % (name, len(packed), len(elf)))

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""scripts/tally counts what ran and forgets nothing; .ci/run sums, and takes its lab down on every way out."""
+"""scripts/tally counts what ran and forgets nothing; .ci/run sums, and takes its lab down on every way out; the native agent's
+compiler is found on each distribution."""
 import contextlib
 import importlib.machinery
 import importlib.util
@@ -166,6 +167,45 @@ class Ci(unittest.TestCase):
         ci.communicate(timeout=20)
         self.assertNotEqual(ci.returncode, 0)
         self.assertEqual(self.calls()[-1][0], 'down')
+
+
+class Compilers(unittest.TestCase):
+    """preamble/native/make.py finds the machine's own gcc under whatever name its distribution gives the machine."""
+
+    @classmethod
+    def setUpClass(cls):
+        loader = importlib.machinery.SourceFileLoader('make', TOP + '/preamble/native/make.py')
+        cls.make = importlib.util.module_from_spec(importlib.util.spec_from_loader('make', loader))
+        with mock.patch.object(sys, 'path', list(sys.path)):
+            loader.exec_module(cls.make)
+
+    def found(self, machine):
+        with tempfile.TemporaryDirectory() as folder:
+            write(folder + '/gcc', '#!/bin/sh\n[ "$1" = -dumpmachine ] && echo %s\n' % machine)
+            with mock.patch.dict(os.environ, PATH=folder):
+                return [name for name, prefix, _ in self.make.ARCHES if self.make.compiler(name, prefix)]
+
+    def test_names(self):
+        for want, machines in (
+                ('x86_64', 'x86_64-linux-gnu x86_64-pc-linux-gnu x86_64-redhat-linux x86_64-suse-linux x86_64-alpine-linux-musl'),
+                ('aarch64', 'aarch64-linux-gnu aarch64-unknown-linux-gnu aarch64-redhat-linux aarch64-alpine-linux-musl'),
+                ('armv7l', 'arm-linux-gnueabihf armv7l-unknown-linux-gnueabihf armv7hl-redhat-linux-gnueabi armv7-alpine-linux-musleabihf'),
+                ('riscv64', 'riscv64-linux-gnu riscv64-redhat-linux riscv64-alpine-linux-musl'),
+                ('i686', 'i686-linux-gnu i686-pc-linux-gnu i586-alpine-linux-musl')):
+            for machine in machines.split():
+                self.assertEqual(self.found(machine), [want], machine)
+        for machine in 'x86_64-apple-darwin22 x86_64-w64-mingw32 arm-linux-gnueabi s390x-linux-gnu'.split():
+            self.assertEqual(self.found(machine), [], machine)
+
+    def test_left_out(self):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), mock.patch.object(os, 'uname', lambda: ('Linux', '', '', '', 'x86_64')):
+            self.make.look_for({'x86_64': 'gcc'})
+            self.assertIn('x86_64; without aarch64-linux-gnu-gcc, ', out.getvalue())
+            self.make.look_for({'i686': 'gcc'})     # a userland of 32 bits
+            with self.assertRaises(SystemExit) as e:
+                self.make.look_for({'aarch64': 'aarch64-linux-gnu-gcc'})
+        self.assertIn('no native agent for this machine, x86_64', str(e.exception))
 
 
 if __name__ == '__main__':
