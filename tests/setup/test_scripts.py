@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""scripts/tally counts what ran and forgets nothing; .ci/run sums, and takes its lab down on every way out; the native agent's
-compiler is found on each distribution."""
+"""scripts/tally counts what ran and forgets nothing; .ci/run sums, and takes its lab down on every way out; scripts/need goes
+without what is only useful; scripts/build hands each word on as it is; the native agent's compiler is found on each distribution."""
 import contextlib
 import importlib.machinery
 import importlib.util
@@ -167,6 +167,91 @@ class Ci(unittest.TestCase):
         ci.communicate(timeout=20)
         self.assertNotEqual(ci.returncode, 0)
         self.assertEqual(self.calls()[-1][0], 'down')
+
+
+class Build(unittest.TestCase):
+    """scripts/build with a cmake that says what it was given."""
+
+    def setUp(self):
+        self.top = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.top)
+        os.mkdir(self.top + '/scripts')
+        shutil.copy(TOP + '/scripts/build', self.top + '/scripts/build')
+        write(self.top + '/scripts/need', '#!/bin/sh\necho "$@" >%s/need\n' % self.top)
+        write(self.top + '/bin/cmake', '#!/bin/sh\nprintf "%%s\\n" "$@" call >>%s/given\n' % self.top)
+
+    def build(self, *words):
+        done = subprocess.run([self.top + '/scripts/build'] + list(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=dict(os.environ, PATH=self.top + '/bin:' + os.environ['PATH'], ECONTEXT_JOBS='3'))
+        if done.returncode:
+            return done.returncode, done.stderr.decode()
+        with open(self.top + '/given') as f:
+            calls = [c.splitlines() for c in f.read().split('call\n')[:-1]]
+        os.unlink(self.top + '/given')
+        return calls
+
+    def needed(self):
+        with open(self.top + '/need') as f:
+            return f.read().strip()
+
+    def test_words(self):
+        configured, built = self.build('-DCMAKE_C_FLAGS=-O2 -g', '-D', 'X=a "b" $c', 'there', '-DY=')
+        self.assertEqual(configured[-3:], ['-DCMAKE_C_FLAGS=-O2 -g', '-DX=a "b" $c', '-DY='])
+        self.assertEqual(configured[:4], ['-S', os.path.realpath(self.top), '-B', os.path.realpath(self.top) + '/there'])
+        self.assertEqual(built[-2:], ['--target', 'all'])
+        self.assertEqual(self.build('--target', 'one', 'there')[1][-2:], ['--target', 'one'])
+
+    def test_usage(self):
+        for words in ('--target',), ('-D',), ('--tests', '--nonesuch'):
+            status, said = self.build(*words)
+            self.assertEqual((status, said[:7]), (2, 'build ['), words)
+
+    def test_strict(self):
+        """The tests want all there is, and no warning; who only builds is not stopped by a newer compiler, or by fewer."""
+        self.assertIn('-DECONTEXT_WERROR=OFF', self.build()[0])
+        self.assertEqual(self.needed(), 'build +useful')
+        self.assertIn('-DECONTEXT_WERROR=ON', self.build('--tests')[0])
+        self.assertEqual(self.needed(), 'build useful test')
+
+
+class Need(unittest.TestCase):
+    def setUp(self):
+        self.top = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.top)
+        os.mkdir(self.top + '/scripts')
+        shutil.copy(TOP + '/scripts/need', self.top + '/scripts/need')
+        for name in 'sh dirname id mktemp rm tail env'.split():
+            os.makedirs(self.top + '/bin', exist_ok=True)
+            os.symlink(shutil.which(name), self.top + '/bin/' + name)
+        self.list('here build cmd:sh', 'nonesuch useful cmd:nonesuch', 'other test cmd:other')
+
+    def list(self, *lines):
+        with open(self.top + '/scripts/packages', 'w') as f:
+            f.write('# a comment\n\n%s\n' % '\n'.join(line + ' why' for line in lines))
+
+    def need(self, *marks):
+        done = subprocess.run([self.top + '/scripts/need'] + list(marks), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env={'PATH': self.top + '/bin'})
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def test_without_apt(self):
+        self.assertEqual(self.need('build'), (0, '', ''))
+        self.assertEqual(self.need('build', '+useful'), (0, 'need: goes without: nonesuch\n', ''))
+        status, out, err = self.need('build', 'useful', 'test')
+        self.assertEqual((status, out, err.splitlines()[0]), (2, '', "need: missing: nonesuch other"))
+
+    def test_apt(self):
+        write(self.top + '/bin/sudo', '#!/bin/sh\nexec "$@"\n')
+        write(self.top + '/bin/apt-get', '#!/bin/sh\necho no such package\nexit 1\n')
+        status, out, err = self.need('build', '+useful')
+        self.assertEqual((status, out.splitlines()[-1]), (0, 'need: goes without: nonesuch'))
+        self.assertIn('no such package', err)
+        self.assertEqual(self.need('useful')[0], 2)
+        # One that puts the program there.
+        write(self.top + '/bin/apt-get', '#!/bin/sh\nfor i; do :; done; echo "#!/bin/sh" >%s/bin/$i; %s 755 %s/bin/$i\n'
+              % (self.top, shutil.which('chmod'), self.top))
+        self.assertEqual(self.need('build', '+useful'), (0, 'need: installing nonesuch\n', ''))
+        self.assertEqual(self.need('test'), (0, 'need: installing other\n', ''))
 
 
 class Compilers(unittest.TestCase):
