@@ -13,7 +13,8 @@
  *      transport/agents.c.
  *
  * The directories are those of feasibility 2.3, RAM first. A file gets its name with O_EXCL and mode 0700. sh makes a
- * ten-byte script first and runs that, as a file that fails to be executed ends the shell itself. It makes the file
+ * ten-byte script first and runs that, as a file that fails to be executed ends the shell itself. Behind it go as many
+ * zeros as the ELF has bytes: those come once, so what has no room for them is to be passed before. It makes the file
  * before it writes to it: where nothing fits, the empty file is its own to remove; where the name was taken, it is not.
  * The name is gone before the bytes come: that may take long, and a link that is lost meanwhile ends sh with SIGKILL.
  *
@@ -91,7 +92,9 @@ static const char sh[] =
 	"[ -d \"$d\" ]&&[ \"$d\" ]||continue;f=$d/.econtext-$$-%s;"
 	"{ true>\"$f\";} 2>/dev/null||{ f=;continue;};{ echo '#!/bin/sh'>>\"$f\";} 2>/dev/null||{ rm -f "
 	"\"$f\";f=;continue;};"
-	"chmod 700 \"$f\";\"$f\" </dev/null 2>/dev/null&&break;w=noexec;t=\"$t $d\";rm -f \"$f\";f=;done;"
+	"chmod 700 \"$f\";w=noexec;\"$f\" </dev/null 2>/dev/null&&w=no-space&&"
+	"{ [ ! -e /dev/zero ]||dd bs=%zu count=1 </dev/zero>>\"$f\";} 2>/dev/null&&break;"
+	"t=\"$t $d\";rm -f \"$f\";f=;done;"
 	"[ \"$f\" ]||no $w;rm -f \"$f\";t=\" $d\";o='bs=1 count=%zu';"
 	"dd bs=1 count=0 iflag=fullblock</dev/null>/dev/null 2>&1&&o='bs=%zu count=1 iflag=fullblock';"
 	"trap 'no no-space' 0;exec 8>\"$f\" 9<\"$f\"||no no-space;chmod 700 \"$f\";rm -f \"$f\";f=;"
@@ -128,7 +131,7 @@ int eci_preamble_loader(char *out, size_t cap, enum eci_loader kind, const struc
 		n = snprintf(out, cap, perl, elf, nr32, nr64, ECI_TITLE_ROOM, nonce);
 		break;
 	case ECI_LOADER_SH:
-		n = snprintf(out, cap, sh, nonce, elf, elf, (int)ECI_TITLE_ROOM, "");
+		n = snprintf(out, cap, sh, nonce, elf, elf, elf, (int)ECI_TITLE_ROOM, "");
 		break;
 	}
 	return n < 0 || (size_t)n >= cap ? -1 : n;
