@@ -139,7 +139,7 @@ _econtext_rest() {
 	[[ $options ]] || return # no such command
 	for ((i = $1; i < ${#typed[@]} - 1; i++)); do
 		if [[ $wants ]]; then
-			[[ ${typed[i - 1]} != --topology ]] || topology=${typed[i]}
+			[[ ${typed[i - 1]} != --topology ]] || topology=${typed[i]/#\~\//$HOME/}
 			wants=''
 		elif [[ $ended || ${typed[i]} != -?* ]]; then
 			ended=1

@@ -79,6 +79,9 @@ class Completion(Case):
         self.write('other.yaml', 'econtext: 1\nnodes: {elsewhere: {local: {}}}\n')
         self.answers('econtext exec --topology other.yaml -w ', 'elsewhere')
         self.answers('econtext exec --topology=other.yaml -w ', 'elsewhere')
+        self.env['HOME'] = self.place
+        self.answers('econtext exec --topology ~/other.yaml -w ', 'elsewhere')  # typed; expanded when it is run
+        self.answers('econtext exec --topology=~/other.yaml -w ')               # which this is not
         self.write('wrong.yaml', 'nodes: [')
         self.answers('econtext exec --topology wrong.yaml -w ')
         self.answers('econtext exec --topology ', 'other.yaml', 'wrong.yaml', 'topology.yaml')
