@@ -10,7 +10,9 @@
  *
  * Descriptors that are ours (accepted sockets) do not block. Those we were given (stdin, stdout) may be shared with
  * other programs, so their flags are left alone: reads follow a poll that said readable, and writes are of at most
- * PIPE_BUF bytes after one that said writable (pipe(7): such a write then does not block).
+ * PIPE_BUF bytes after one that said writable (pipe(7): such a write then does not block). Of a terminal that is not
+ * true: it waits until it has taken all, which is for ever where its reader has stopped, and the lock with it. splice.c
+ * opens a terminal anew, for us alone and non-blocking; where that cannot be, each byte is asked for.
  *
  * The loop has the lock while it reads, and 500 sockets that are ready are 30 MiB: in one turn of it pumps read
  * PUMPS_TURN, those that waited first. A round is over when nobody had to wait; nobody is read twice in one.
@@ -21,6 +23,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +31,7 @@
 
 #define READ_MAX 65536u
 #define PUMPS_TURN 262144u /* bytes */
+#define BYTEWISE_TURN 256u /* bytes: two calls each, with the lock */
 
 static void watch(struct eci_pump *p, ev_io *w, bool on)
 {
@@ -178,7 +182,16 @@ static ssize_t put(struct eci_pump *p, const uint8_t *bytes, size_t n)
 {
 	if (p->socket)
 		return send(p->out, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	return write(p->out, bytes, n < PIPE_BUF ? n : PIPE_BUF);
+	n = n < PIPE_BUF ? n : PIPE_BUF;
+	if (!p->bytewise)
+		return write(p->out, bytes, n);
+	struct pollfd ready = {.fd = p->out, .events = POLLOUT};
+	ssize_t w = 1;
+	size_t done = 0;
+	n = n < BYTEWISE_TURN ? n : BYTEWISE_TURN;
+	for (; done < n && w > 0 && (!done || poll(&ready, 1, 0) == 1); done += w > 0)
+		w = write(p->out, bytes + done, 1);
+	return done ? (ssize_t)done : w;
 }
 
 /* What waits, as far as it goes. */

@@ -10,6 +10,7 @@ struct eci_pump {
 	int in, out;               /* may be one socket; -1: closed */
 	bool owned;                /* descriptors are closed at the end */
 	bool socket;               /* in == out, and it is one: half-closed by shutdown(2) */
+	bool bytewise;             /* out may block at more than one byte */
 	ev_io rd, wr;
 	struct eci_buf q; /* for out */
 	bool in_over, far_over, out_over, over;

@@ -9,8 +9,10 @@
 #include "mesh/secret.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,6 +126,18 @@ static bool one_socket(int in, int out)
 	       a.st_ino == b.st_ino;
 }
 
+/* A terminal's descriptor that does not block and is ours, where the one that was given is shared and must stay as it
+ * is; -1: there is none. The master's side of a pty is no such: opened anew it would be another pty. */
+static int open_anew(int fd)
+{
+	char path[sizeof "/proc/self/fd/" + 12];
+	int number;
+	if (ioctl(fd, TIOCGPTN, &number) == 0)
+		return -1;
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int out, long timeout_ms)
 {
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
@@ -140,10 +154,16 @@ ectx_future *ectx_splice_start(ectx_context *c, const char *address, int in, int
 		(void)close(out);
 		out = in;
 	}
+	bool terminal = isatty(out) == 1;
+	int anew = terminal ? open_anew(out) : -1;
+	if (anew >= 0 && out != in)
+		(void)close(out);
+	out = anew >= 0 ? anew : out;
 	eci_lock(c->mesh);
 	struct eci_address to = s->to;
 	eci_pump_init(&s->pump, c->mesh, in, out, true, ended);
 	s->pump.far_ends_all = isatty(in) == 1;
+	s->pump.bytewise = terminal && anew < 0;
 	s->pump.wants_settled = true; /* the mesh, and with it the exit, may end right after */
 	s->to = to;
 	s->whose = f;

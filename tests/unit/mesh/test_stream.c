@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <termios.h>
 
 enum { THREADS = 8, ROUNDS = 6, LONG = 3 << 20 };
 
@@ -313,6 +315,76 @@ Test(stream, a_socket_of_ours_that_takes_nothing)
 		struct pollfd peer = {.fd = fd[1]};
 		cr_expect(poll(&peer, 1, WITHIN) == 1 && peer.revents & POLLHUP, "all of it is closed");
 		(void)close(fd[1]);
+	}
+	world_close(&w);
+}
+
+/* No deadline is kept by a loop that waits itself, so another thread asks. */
+struct asking {
+	ectx_context *context;
+	sem_t answered;
+};
+
+static void *ask_pid(void *arg)
+{
+	struct asking *a = arg;
+	(void)pid_of(a->context);
+	(void)sem_post(&a->answered);
+	return NULL;
+}
+
+/* A terminal, of which out is one side, that nobody reads until it takes nothing any more. The loop waited in its
+ * write, with the lock. Into a pty's master each byte goes by itself, so what is under way there is not waited for. */
+static void stopped_terminal(ectx_mesh *m, const char *address, int out, int far, bool master)
+{
+	ectx_context *c = get(m, "d");
+	int in[2];
+	char buf[4096];
+	size_t sent = 0, got = 0;
+	cr_assert(pipe2(in, O_CLOEXEC) == 0 && fcntl(in[1], F_SETFL, O_NONBLOCK) == 0);
+	memset(buf, 'x', sizeof buf);
+	buf[63] = '\n';
+	ectx_future *f = ectx_splice_start(c, address, in[0], out, WITHIN);
+	for (int stands = 0; stands < 500; stands++) { /* ms, most likely for good */
+		ssize_t n = write(in[1], buf, sizeof buf);
+		sent += n > 0 ? (size_t)n : 0;
+		stands = n > 0 ? 0 : stands;
+		nap_ms(1);
+	}
+	struct asking asking = {.context = c};
+	struct timespec until;
+	pthread_t id;
+	cr_assert(sem_init(&asking.answered, 0, 0) == 0 && pthread_create(&id, NULL, ask_pid, &asking) == 0);
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += WITHIN / 1000;
+	cr_expect(sem_timedwait(&asking.answered, &until) == 0, "a call has no answer");
+	(void)close(in[1]);
+	while (!master && got < sent) {
+		ssize_t n = read(far, buf, sizeof buf);
+		cr_assert(n > 0);
+		for (ssize_t i = 0; i < n; i++)
+			got += buf[i] != '\r';
+	}
+	cr_expect(master || (got == sent && error_of(f)->status == ECTX_OK), "%zu of %zu", got, sent);
+	(void)close(far);
+	cr_assert(pthread_join(id, NULL) == 0);
+	ectx_future_free(f);
+}
+
+Test(stream, a_terminal_that_nobody_reads_holds_up_nobody)
+{
+	struct world w = world_open();
+	struct server s;
+	struct termios raw;
+	server_open(&s, false);
+	for (int master = 0; master <= 1; master++) {
+		int side[2] = {posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
+		cr_assert(side[0] >= 0 && unlockpt(side[0]) == 0);
+		side[1] = open(ptsname(side[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+		cr_assert(tcgetattr(side[1], &raw) == 0);
+		cfmakeraw(&raw);
+		cr_assert(!master || tcsetattr(side[1], TCSANOW, &raw) == 0);
+		stopped_terminal(w.mesh, s.address, side[!master], side[master], master);
 	}
 	world_close(&w);
 }
