@@ -198,6 +198,7 @@ static ectx_value *as_bytes(ectx_value *map)
 	size_t n;
 
 	if (map->map.count != 1 || map->map.pairs[0].key->kind != ECTX_TEXT ||
+	    map->map.pairs[0].key->str.len != strlen("$bytes") ||
 	    strcmp(map->map.pairs[0].key->str.mem, "$bytes") != 0 || map->map.pairs[0].item->kind != ECTX_TEXT)
 		return map;
 	text = map->map.pairs[0].item;

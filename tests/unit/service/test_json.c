@@ -375,3 +375,13 @@ Test(json, mutations)
 		ectx_value_free(again);
 	}
 }
+
+Test(json, a_key_that_only_begins_as_bytes)
+{
+	const char text[] = "{\"$bytes\\u0000x\": \"AAAA\"}";
+	size_t at;
+	ectx_value *v = ectx_value_from_json(text, strlen(text), &at);
+	cr_assert(v);
+	cr_expect(ectx_value_kind(v) == ECTX_MAP);
+	ectx_value_free(v);
+}
