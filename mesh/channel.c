@@ -215,6 +215,8 @@ enum ectx_status ectx_channel_send(ectx_channel *ch, const ectx_value *value, lo
 	(void)eci_buf_append(&b, "\0\0\0\0", 4);
 	int r = eci_value_encode(&b, value) || !eci_value_suits_python(value);
 	size_t n = eci_buf_len(&b) - 4;
+	if (!r && !b.failed && n <= ECI_MESSAGE_MAX)
+		r = eci_cbor_check(eci_buf_data(&b) + 4, n, ECI_CBOR_VALUE_ITEMS_MAX);
 	if (b.failed) {
 		status = failed(err, ECTX_E_NO_MEMORY, "");
 	} else if (r || n > ECI_MESSAGE_MAX) {

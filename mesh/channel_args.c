@@ -23,8 +23,11 @@ int eci_channels_open(struct ectx_future *f)
 	for (size_t i = 0; i < f->nchannels; i++) {
 		struct eci_channel_place *p = &f->channels[i];
 		ectx_stream *x = p->channel ? p->channel->x : NULL;
-		if (!x)
-			return -1; /* it was freed before its call began */
+		if (!x) {
+			eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CHANNEL_CLOSED,
+					     "it was freed before the call began", f->context);
+			return -1;
+		}
 		x->s = x->dead ? NULL : eci_stream_new(f->mesh->router, f->at->id, 0, &eci_outside_ops, x);
 		x->waits = false;
 		if (!x->s)

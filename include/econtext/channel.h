@@ -52,8 +52,8 @@ enum ectx_status ectx_channel_receive(ectx_channel *ch, ectx_value **value, long
 
 /* Sends a value (encoded and copied). Blocks until there is room, up to timeout_ms; the call must have begun. ECTX_OK;
  * deadline (then part of it may have been sent: the channel should be freed), channel-closed, too-big (64 MiB),
- * cannot-travel (nested too deep, or a map whose keys are one in Python; nothing was sent). Any thread; values of
- * several threads are not mixed. */
+ * cannot-travel (nested too deep, more than 1,048,576 items, or a map whose keys are one in Python; nothing was sent).
+ * Any thread; values of several threads are not mixed. */
 enum ectx_status ectx_channel_send(ectx_channel *ch, const ectx_value *value, long timeout_ms, ectx_error *err);
 
 /* No more will be sent: the other side's iteration ends. It may go on sending. Does not block. */

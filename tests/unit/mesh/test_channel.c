@@ -237,6 +237,35 @@ Test(channel, what_cannot_travel_is_not_sent)
 	world_close(&w);
 }
 
+/* The other side takes no more, and had closed the channel at the end of a send that was well. */
+Test(channel, more_items_than_a_value_may_have_are_not_sent)
+{
+	struct world w = world_open();
+	ectx_channel *ch = ectx_channel_new(w.mesh);
+	ectx_value *v = ectx_array();
+	ectx_error err = {0};
+	for (int i = 0; i < 1048576; i++)
+		v = ectx_array_push(v, ectx_int(1));
+	cr_expect(ectx_channel_send(ch, v, 0, &err) != ECTX_OK && err.code == ECTX_E_CANNOT_TRAVEL, "%s",
+		  ectx_code_name(err.code));
+	ectx_error_clear(&err);
+	ectx_value_free(v);
+	ectx_channel_free(ch);
+	world_close(&w);
+}
+
+Test(channel, one_that_is_freed_before_its_call_began)
+{
+	struct world w = world_open();
+	ectx_channel *ch = ectx_channel_new(w.mesh);
+	ectx_future *f = call_with(get(w.mesh, "c"), "builtins:repr", "[null]", ch, 0);
+	ectx_channel_free(ch); /* c is not connected yet */
+	cr_expect(error_of(f)->code == ECTX_E_CHANNEL_CLOSED, "%s", ectx_code_name(error_of(f)->code));
+	cr_expect_str_eq(error_of(f)->saw, "it was freed before the call began");
+	ectx_future_free(f);
+	world_close(&w);
+}
+
 /* ---- a link that is full ---- */
 
 /* Calls with text of n bytes, until one is refused at once; how many are on their way. */
