@@ -70,11 +70,11 @@ void eci_future_begin(struct ectx_future *f)
 		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_CLOSED, "", NULL);
 		return;
 	}
-	if (f->deadline_ms != UINT64_MAX && f->deadline_ms <= eci_now_ms()) {
+	eci_future_proceed(f); /* with no time at all too: what is there already is had */
+	if (f->state != ECI_OP_DONE && f->deadline_ms <= eci_now_ms()) {
 		eci_future_expire(f);
 		return;
 	}
-	eci_future_proceed(f);
 	if (f->state != ECI_OP_DONE && f->deadline_ms != UINT64_MAX)
 		eci_wake_by(m, f->deadline_ms);
 }

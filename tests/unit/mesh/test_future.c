@@ -171,6 +171,19 @@ Test(future, tree_and_trace)
 	world_close(&w);
 }
 
+/* What is there already is had with no time at all. */
+Test(future, no_time_is_enough_for_what_is_up)
+{
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	ectx_error err = {0};
+	cr_expect(ectx_connect(d, 0, &err) == ECTX_DEADLINE);
+	ectx_error_clear(&err);
+	cr_assert(ectx_connect(d, WITHIN, &err) == ECTX_OK, "%s", err.saw);
+	cr_expect(ectx_connect(d, 0, &err) == ECTX_OK, "%s", err.saw);
+	world_close(&w);
+}
+
 /* What is pending ends with `closed`, within 3 s, and every future stays usable after the mesh. */
 Test(future, the_end_of_a_mesh_ends_what_is_pending)
 {
