@@ -214,13 +214,11 @@ static int prepare_run(struct ectx_future *f, const char *const *argv, const uin
 	uint64_t n = 0;
 	while (argv[n])
 		n++;
-	eci_lock(f->mesh);
-	unsigned number = f->mesh->programs++;
-	eci_unlock(f->mesh);
-	char name[64];
-	(void)snprintf(name, sizeof name, "econtext_program_%u", number);
+	char name[ECI_MODULE_NAME_MAX + 1];
+	if (eci_program_serve(f->mesh, "econtext_program", argv[0], text, len, name, fail) < 0)
+		return -1;
 	f->program = strdup(name);
-	if (!f->program || eci_program_serve(f->mesh, name, argv[0], text, len, fail) < 0)
+	if (!f->program)
 		return -1;
 	eci_cbor_put_array(&f->request, n);
 	for (uint64_t i = 0; i < n; i++) {

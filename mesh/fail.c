@@ -85,6 +85,10 @@ static void send_cancel(struct ectx_future *f)
 void eci_future_expire(struct ectx_future *f)
 {
 	struct eci_fail fail = {0};
+	if (f->state == ECI_OP_RUNNING && (f->kind == ECI_OP_TREE || f->kind == ECI_OP_TRACE)) {
+		eci_tree_expire(f);
+		return;
+	}
 	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_DEADLINE, "%s",
 		     f->state == ECI_OP_WAITING ? "still connecting" : "");
 	fail.after_ms = fail.limit_ms = (uint32_t)f->timeout_ms;

@@ -180,7 +180,6 @@ struct ectx_mesh {
 	unsigned booting;        /* contexts whose dialogue has time limits */
 	int image_fd;            /* image.c; -1: there is none */
 	char image[40], machine[32];
-	unsigned programs;
 	struct ectx_future *ops, *loose_ops, *hooked;
 	uint64_t ops_next_ms; /* no deadline is earlier than this */
 
@@ -235,6 +234,7 @@ int eci_call_prepare(struct ectx_future *f, const char *function, const ectx_val
 void eci_exec_run(struct ectx_future *f);
 void eci_run_run(struct ectx_future *f);
 void eci_tree_run(struct ectx_future *f);
+void eci_tree_expire(struct ectx_future *f); /* of a trace too: with what has come */
 void eci_trace_run(struct ectx_future *f);
 void eci_pending_free(struct ectx_future *f);
 

@@ -137,13 +137,13 @@ static int served(int r, const char *name, const char *file, struct eci_fail *fa
 	return r;
 }
 
-int eci_program_serve(ectx_mesh *m, const char *name, const char *file, const uint8_t *bytes, size_t n,
-		      struct eci_fail *fail)
+int eci_program_serve(ectx_mesh *m, const char *stem, const char *file, const uint8_t *bytes, size_t n,
+		      char name[ECI_MODULE_NAME_MAX + 1], struct eci_fail *fail)
 {
 	eci_lock(m);
-	int r = eci_responder_add(m->responder, name, base_of(file), bytes, n);
+	int r = eci_responder_add_program(m->responder, stem, base_of(file), bytes, n, name);
 	eci_unlock(m);
-	return served(r, name, file, fail);
+	return served(r, stem, file, fail);
 }
 
 int eci_program_add(ectx_mesh *m, const char *stem, const char *file, char name[ECI_MODULE_NAME_MAX + 1],
@@ -153,9 +153,7 @@ int eci_program_add(ectx_mesh *m, const char *stem, const char *file, char name[
 	uint8_t *bytes = eci_file_read(file, &n, fail);
 	if (!bytes)
 		return -1;
-	eci_lock(m);
-	int r = eci_responder_add_program(m->responder, stem, base_of(file), bytes, n, name);
-	eci_unlock(m);
+	int r = eci_program_serve(m, stem, file, bytes, n, name, fail);
 	free(bytes);
-	return served(r, stem, file, fail);
+	return r;
 }

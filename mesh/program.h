@@ -5,10 +5,11 @@
 #include "mesh/internal.h"
 
 uint8_t *eci_file_read(const char *file, size_t *n, struct eci_fail *fail); /* malloc'd; NULL with *fail. No lock */
-/* Serves n bytes of `file` as `name`. 0 or -1 with *fail. Takes the lock. */
-int eci_program_serve(ectx_mesh *m, const char *name, const char *file, const uint8_t *bytes, size_t n,
-		      struct eci_fail *fail);
-/* Reads and serves what a call names; name: as what, see service.h. 0 or -1 with *fail. Takes the lock. */
+/* Serves n bytes of `file` as `stem`, or what it is else called; name: as what, see service.h: the same bytes as the
+ * same, however often they are run. 0 or -1 with *fail. Takes the lock. */
+int eci_program_serve(ectx_mesh *m, const char *stem, const char *file, const uint8_t *bytes, size_t n,
+		      char name[ECI_MODULE_NAME_MAX + 1], struct eci_fail *fail);
+/* Reads and serves what a call names. 0 or -1 with *fail. Takes the lock. */
 int eci_program_add(ectx_mesh *m, const char *stem, const char *file, char name[ECI_MODULE_NAME_MAX + 1],
 		    struct eci_fail *fail);
 

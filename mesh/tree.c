@@ -1,7 +1,7 @@
 /* tree and trace: questions to many contexts, gathered into one value.
  *
- * A question is a slot of its own; the future is done when none is outstanding. A context that does not answer leaves
- * what is known here. */
+ * A question is a slot of its own; the future is done when none is outstanding, or when its time is over: one context
+ * that hangs must not hide the others. A context that does not answer leaves what is known here. */
 #include "mesh/ahead.h"
 
 #include <stdio.h>
@@ -55,6 +55,19 @@ static void one_less(struct ectx_future *f)
 		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "", NULL);
 }
 
+void eci_tree_expire(struct ectx_future *f)
+{
+	struct eci_pending *q;
+	DL_FOREACH(f->pending, q)
+	{
+		if (q->slot)
+			eci_slot_close(f->mesh->router, q->slot);
+		q->slot = 0;
+	}
+	f->outstanding = 1;
+	one_less(f);
+}
+
 /* What the parent counted on its link to context `id`: frames in and out, bytes in and out as the parent sees them. Of
  * another's child it has nothing to say. */
 static void seen_by_parent(struct ectx_future *f, const ectx_context *parent, uint64_t id, const uint64_t seen[4])
@@ -88,8 +101,9 @@ static void on_reply(void *arg, const struct eci_answer *a)
 {
 	struct eci_pending *q = arg;
 	q->slot = 0;
-	q->rtt_us = now_us() - q->sent_us;
 	q->answered = !a->dead;
+	if (q->answered)
+		q->rtt_us = now_us() - q->sent_us;
 	if (q->answered && q->future->kind == ECI_OP_TREE &&
 	    eci_cbor_check(a->f->body, a->f->len, ECI_CBOR_ITEMS_MAX) == 0) {
 		struct eci_cbor c = eci_cbor_open(a->f->body, a->f->len);
@@ -227,7 +241,10 @@ static ectx_value *row(ectx_mesh *m, struct eci_pending *q)
 	put_text(v, "arch", c ? c->arch : NULL);
 	put_text(v, "python", c && !c->native && c->python[0] ? c->python : NULL);
 	put_text(v, "state", !c || q->answered ? "up" : "silent");
-	put_uint(v, "rtt_us", q->rtt_us);
+	if (!c || q->answered)
+		put_uint(v, "rtt_us", q->rtt_us);
+	else
+		put_text(v, "rtt_us", NULL);
 	for (size_t i = 0; i < 8; i++)
 		put_uint(v, keys[i], q->figure[i]);
 	return v;

@@ -126,8 +126,10 @@ def run(name, argv, out, err):
         if hasattr(m, '_register_atexit'):
             end_pools(threads)
         for x in m and m.enumerate() or ():
-            if x not in threads and not getattr(x, 'daemon', 1) and getattr(x, 'ident', 0) != thread.get_ident():
-                x.join()
+            if x not in threads and getattr(x, 'ident', 0) != thread.get_ident():
+                # Python 2 empties a module that nobody has, and the next run of the same takes this one's place.
+                setattr(x, 'program', sys.modules.get(name))
+                getattr(x, 'daemon', 1) or x.join()
         while exits:
             f, args, kw = exits.pop()
             try:

@@ -206,3 +206,31 @@ Test(exec, a_script_with_arguments)
 	expect(w.mesh, f, ECTX_E_BAD_ARGUMENT, -1, "", "");
 	world_close(&w);
 }
+
+/* The same script, run again, is there already, and what the last run left open is closed; it was kept each time. */
+Test(exec, a_script_is_there_once_however_often_it_is_run)
+{
+	struct world w = world_open();
+	char path[128];
+	(void)snprintf(path, sizeof path, "%s/prog.py", w.dir);
+	put_file(w.dir, "prog.py", "f = open('/etc/passwd')\n", 0644);
+	char first[64] = "", text[64];
+	for (int i = 0; i < 4; i++) {
+		ectx_future *f = ectx_run_start(get(w.mesh, "d"), (const char *const[]){path, NULL}, WITHIN);
+		cr_assert(f && error_of(f)->status == ECTX_OK, "%s", ectx_future_error(f)->saw);
+		ectx_future_free(f);
+		f = start(get(w.mesh, "d"), "builtins:eval",
+			  "[\"len([x for x in __import__('sys').modules if 'program' in x]) * "
+			  "1000 + len(__import__('os').listdir('/proc/self/fd'))\"]",
+			  WITHIN);
+		cr_assert(error_of(f)->status == ECTX_OK, "%s", ectx_future_error(f)->saw);
+		char *said = ectx_value_json(ectx_future_value(f));
+		(void)snprintf(text, sizeof text, "%s", said);
+		free(said);
+		ectx_future_free(f);
+		if (i == 0)
+			(void)snprintf(first, sizeof first, "%s", text);
+		cr_expect(i == 0 || strcmp(text, first) == 0, "%s, and then %s", first, text);
+	}
+	world_close(&w);
+}

@@ -83,6 +83,28 @@ Test(loss, a_leaf_killed_during_a_tree)
 	world_close(&w);
 }
 
+/* One that hangs does not hide the others, and its time is not made up. */
+Test(loss, a_leaf_that_hangs_during_a_tree_or_a_trace)
+{
+	struct world w = world_open();
+	ectx_context *c = get(w.mesh, "c");
+	pid_t pid = pid_of(c);
+	cr_assert(kill(pid, SIGSTOP) == 0);
+	for (int trace = 0; trace <= 1; trace++) {
+		ectx_future *f = trace ? ectx_trace_start(c, 1500) : ectx_tree_start(w.mesh, 1500);
+		cr_assert(error_of(f)->status == ECTX_OK, "%s", ectx_code_name(error_of(f)->code));
+		const ectx_value *rows = ectx_future_value(f);
+		size_t n = ectx_value_count(rows);
+		cr_assert(n == (trace ? 3 : 4));
+		const ectx_value *last = ectx_array_at(rows, n - 1);
+		cr_expect(ectx_value_kind(ectx_map_get(last, "rtt_us")) == ECTX_NULL);
+		cr_expect(trace || strcmp(ectx_value_text(ectx_map_get(last, "state")), "silent") == 0);
+		ectx_future_free(f);
+	}
+	cr_assert(kill(pid, SIGKILL) == 0);
+	world_close(&w);
+}
+
 /* As before Linux 5.3: pidfd_open(2) is not there. For this process, and what it starts; false: it cannot be done. */
 static bool without_pidfd(void)
 {
