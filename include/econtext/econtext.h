@@ -13,9 +13,10 @@
  * end when that child does.
  *
  * The process: the library never calls exit(), prints nothing, installs no signal handler, changes no environment and
- * has no globals that change. SIGPIPE raised by its own writes is kept from the program, and its threads block all
- * signals. Its descriptors are close-on-exec. The processes it starts are its own: do not wait for them (waitpid(-1)
- * may take the exit status of one away; its end is noticed all the same), and do not set SIGCHLD to be ignored.
+ * has no globals that change, but what ectx_options.files says. SIGPIPE raised by its own writes is kept from the
+ * program, and its threads block all signals. Its descriptors are close-on-exec. The processes it starts are its own:
+ * do not wait for them (waitpid(-1) may take the exit status of one away; its end is noticed all the same), and do not
+ * set SIGCHLD to be ignored.
  *
  * Times are milliseconds. A timeout_ms below 0 means no limit: then only the liveness of the links bounds the wait; 0
  * means do not wait at all.

@@ -2,7 +2,8 @@
  * what holds for all functions.
  *
  * A program that runs commands must take its events; what is not taken is bounded: output stays at its source (each
- * stream has 256 KiB under way at most), log records push out the oldest (ectx_options.event_limit). */
+ * stream has 256 KiB under way, more where it is taken fast over a long way, up to 16 MiB and for all together 64 MiB
+ * more), log records push out the oldest (ectx_options.event_limit). */
 #ifndef ECONTEXT_EVENT_H
 #define ECONTEXT_EVENT_H
 
@@ -30,8 +31,8 @@ enum ectx_event_kind {
 typedef struct ectx_event {
 	enum ectx_event_kind kind;
 	ectx_context *context; /* OUTPUT, LOG, DONE, INPUT; NULL when it is not known any more, or a word of ours (LOG),
-				  or of a tree (DONE); DROPPED: where, or on whose way to its parent; NULL: here, as
-				  nobody took them */
+				  or of a tree or a channel (DONE); DROPPED: where, or on whose way to its parent; NULL:
+				  here, as nobody took them */
 	ectx_future *future;   /* OUTPUT, DONE, INPUT */
 	int stream;            /* OUTPUT: 1 stdout, 2 stderr */
 	int level;             /* LOG: 10 debug, 20 info, 30 warning, 40 error, 50 critical */
