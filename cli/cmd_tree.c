@@ -141,6 +141,9 @@ static ectx_future *start_trace(struct eci_fan *fan, struct eci_job *job, long t
 
 static void print_trace(struct eci_fan *fan, struct eci_job *job, const ectx_value *hops)
 {
+	size_t n = ectx_value_count(hops);
+	if (n && ectx_value_kind(ectx_map_get(ectx_array_at(hops, n - 1), "rtt_us")) == ECTX_NULL)
+		fan->worst = eci_fan_worse(fan->worst, ECTX_DEADLINE); /* which hops answered is shown all the same */
 	for (size_t i = 0; i < ectx_value_count(hops); i++) {
 		const ectx_value *hop = ectx_array_at(hops, i);
 		if (fan->opts->json) {

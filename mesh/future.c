@@ -56,6 +56,12 @@ struct ectx_future *eci_future_start(struct ectx_future *f, const struct eci_fai
 	return f;
 }
 
+/* What is asked for is here already. */
+static bool is_there(const struct ectx_future *f)
+{
+	return f->kind == ECI_OP_CONNECT && f->at->state == ECI_UP;
+}
+
 void eci_future_begin(struct ectx_future *f)
 {
 	ectx_mesh *m = f->mesh;
@@ -70,11 +76,11 @@ void eci_future_begin(struct ectx_future *f)
 		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_CLOSED, "", NULL);
 		return;
 	}
-	eci_future_proceed(f); /* with no time at all too: what is there already is had */
-	if (f->state != ECI_OP_DONE && f->deadline_ms <= eci_now_ms()) {
+	if (f->deadline_ms <= eci_now_ms() && !is_there(f)) { /* nothing is begun for one that has no time */
 		eci_future_expire(f);
 		return;
 	}
+	eci_future_proceed(f);
 	if (f->state != ECI_OP_DONE && f->deadline_ms != UINT64_MAX)
 		eci_wake_by(m, f->deadline_ms);
 }

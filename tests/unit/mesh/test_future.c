@@ -181,6 +181,14 @@ Test(future, no_time_is_enough_for_what_is_up)
 	ectx_error_clear(&err);
 	cr_assert(ectx_connect(d, WITHIN, &err) == ECTX_OK, "%s", err.saw);
 	cr_expect(ectx_connect(d, 0, &err) == ECTX_OK, "%s", err.saw);
+	char args[128], mark[96];
+	(void)snprintf(mark, sizeof mark, "%s/mark", w.dir);
+	(void)snprintf(args, sizeof args, "[\"%s\"]", mark);
+	ectx_future *f = start(d, "work:touch", args, 0);
+	cr_expect(error_of(f)->code == ECTX_E_DEADLINE);
+	ectx_future_free(f);
+	cr_assert(call_int(d, "work:add", "[1]") == 1);
+	cr_expect(access(mark, F_OK) != 0, "nothing is begun that has no time");
 	world_close(&w);
 }
 
