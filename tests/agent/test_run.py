@@ -234,6 +234,16 @@ getattr(atexit, 'unregister', int)(first if hasattr(atexit, 'unregister') else 0
 ''')
             self.assertEqual((j.out, j.answer), (self.version > (3,) and b'second\n' or b'first\nsecond\nfirst\n', [0, 0]))
 
+    def test_run_leaves_no_signals(self):
+        """Neither how it takes them, nor one that it wanted later."""
+        c = self.ready()
+        c.serve('took', 'import signal, time\ndef f():\n    time.sleep(1.2)\n'
+                        '    return [int(signal.getsignal(x) is y) for x, y in ((13, signal.SIG_IGN), (14, signal.SIG_DFL), (10, signal.SIG_DFL))]\n')
+        j = self.run_program(c, 'import signal\nsignal.signal(signal.SIGPIPE, signal.SIG_DFL)\n'
+                                'signal.signal(signal.SIGUSR1, lambda *x: 0)\nsignal.alarm(1)\n')
+        self.assertEqual(j.answer, [0, 0])
+        self.assertEqual(c.call('took', 'f'), [0, [1, 1, 1]])
+
     def test_run_empty_argument(self):
         j = self.run_program(self.ready(), 'import sys\nsys.stdout.write("%r %s\\n" % (sys.argv[1:], type(sys.argv[1]) is str))\n', '', 'b')
         self.assertEqual((j.out, j.err, j.answer), (b"['', 'b'] True\n", b'', [0, 0]))

@@ -62,8 +62,12 @@ def end_pools(before):
 def run(name, argv, out, err):
     # A program as __main__, in the main thread; what it and its children write goes to the streams. It ends as it would in
     # a process of its own: threads are waited for, exit functions run. The streams end when the last child closes them, so
-    # the answer does not wait for that. What calls have left here, threads and executors, is none of its.
+    # the answer does not wait for that. What calls have left here, threads and executors, is none of its, and handlers of
+    # signals and an alarm of its own are gone with it (SIGPIPE as it is for a filter would end the context later).
     atexit = __import__('atexit')
+    signal = __import__('signal')
+    alarm = signal.alarm(0)
+    handlers = [(x, signal.getsignal(x)) for x in range(1, signal.NSIG)]
     unregister = getattr(atexit, 'unregister', None)        # Python 3
     before = [sys.stdout, sys.stderr, sys.argv, atexit.register]
     threads = 'threading' in sys.modules and sys.modules['threading'].enumerate() or []
@@ -155,6 +159,11 @@ def run(name, argv, out, err):
             setattr((sys, sys, sys, atexit)[i], ('stdout', 'stderr', 'argv', 'register')[i], before[i])
         if unregister:
             setattr(atexit, 'unregister', unregister)
+        signal.alarm(0)
+        for x, f in handlers:
+            if f is not None and signal.getsignal(x) != f:
+                signal.signal(x, f)
+        signal.alarm(alarm)
     return status
 
 
