@@ -13,6 +13,7 @@ uint32_t eci_ids_wanted(const ectx_context *c); /* size of the block that a new 
 int eci_ids_take(ectx_context *c);
 
 /* hello.c */
+void eci_user_name(char *out, size_t cap);                     /* who runs this program, by the name he goes by */
 bool eci_title_fits(const char *title);                        /* as in a topology; NULL: none */
 bool eci_overrides_fit(const char *const *prefixes);           /* in a HELLO; NULL: none */
 void eci_hello_put(const ectx_context *c, struct eci_buf *b);  /* what c is told first */

@@ -15,8 +15,8 @@
 #define NAME_MAX_SENT 40u
 #define OVERRIDES_MAX 80u /* a prefix and 2 for its head, all of them together */
 
-/* Who runs this program, by the name he goes by. */
-static void user_name(char *out, size_t cap)
+/* Asks the system's lists where $USER is not set, which may take long: never with the lock. */
+void eci_user_name(char *out, size_t cap)
 {
 	struct passwd entry, *found = NULL;
 	char mem[4096];
@@ -34,8 +34,7 @@ static void user_name(char *out, size_t cap)
 static void title_of(const ectx_context *c, char *out, size_t cap)
 {
 	const char *title = c->target.title ? c->target.title : c->mesh->title;
-	char user[33], host[65] = "?";
-	user_name(user, sizeof user);
+	char host[65] = "?";
 	(void)gethostname(host, sizeof host - 1);
 	if (!title)
 		title = "econtext:%u@%h:%p";
@@ -43,7 +42,7 @@ static void title_of(const ectx_context *c, char *out, size_t cap)
 	for (const char *p = title; *p && n + 1 < cap; p++) {
 		char pid[16];
 		(void)snprintf(pid, sizeof pid, "%ld", (long)getpid());
-		const char *put = p[0] == '%' && p[1] == 'u'   ? user
+		const char *put = p[0] == '%' && p[1] == 'u'   ? c->mesh->user
 				  : p[0] == '%' && p[1] == 'h' ? host
 				  : p[0] == '%' && p[1] == 'p' ? pid
 							       : NULL;

@@ -176,10 +176,10 @@ struct ectx_mesh {
 	ectx_context *contexts, *by_name, *by_id, *roots_of_tree, *asked_next;
 	ectx_context *work;
 	uint32_t last_gid, cast_widened;
-	uint32_t next_id, dials; /* dials: children of the master in DIALING */
-	unsigned booting;        /* contexts whose dialogue has time limits */
-	int image_fd;            /* image.c; -1: there is none */
-	char image[40], machine[32];
+	uint32_t next_id, dials;               /* dials: children of the master in DIALING */
+	unsigned booting;                      /* contexts whose dialogue has time limits */
+	int image_fd;                          /* image.c; -1: there is none */
+	char image[40], machine[32], user[33]; /* of titles */
 	struct ectx_future *ops, *loose_ops, *hooked;
 	uint64_t ops_next_ms; /* no deadline is earlier than this */
 

@@ -203,6 +203,7 @@ int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err)
 		eci_proc_limit_files(o->files);
 	if (m) {
 		make_locks(m);
+		eci_user_name(m->user, sizeof m->user);
 		atomic_init(&m->refs, 1);
 		atomic_init(&m->lock_wanted, 0);
 		m->topology = o->topology;
