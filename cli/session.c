@@ -164,6 +164,7 @@ static int write_stats(ectx_mesh *mesh, const char *path)
 {
 	ectx_future *f = ectx_tree_start(mesh, STATS_LIMIT_MS);
 	int rc = 0;
+	size_t silent = 0;
 	FILE *to = NULL;
 	while (f && !eci_signals_must_end() && !ectx_future_wait(f, LOOK_EVERY_MS))
 		; /* one ^C is why it ends in order, and no reason to give up */
@@ -171,6 +172,8 @@ static int write_stats(ectx_mesh *mesh, const char *path)
 		const ectx_value *tree = ectx_future_value(f);
 		to = fopen(path, "we");
 		for (size_t i = 0; to && i < ectx_value_count(tree); i++) {
+			const char *state = ectx_value_text(ectx_map_get(ectx_array_at(tree, i), "state"));
+			silent += state && !strcmp(state, "silent");
 			char *text = ectx_value_json(ectx_array_at(tree, i));
 			fprintf(to, "%s\n", text ? text : "null");
 			free(text);
@@ -182,6 +185,8 @@ static int write_stats(ectx_mesh *mesh, const char *path)
 	}
 	if (to && fclose(to) && !rc)
 		rc = eci_usage("--stats %s: %s", path, strerror(errno));
+	if (silent && !rc)
+		rc = eci_usage("--stats %s: %zu of the contexts did not answer", path, silent);
 	ectx_future_free(f);
 	return rc ? ECTX_INTERNAL : 0;
 }

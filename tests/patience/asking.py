@@ -76,7 +76,9 @@ def test_a_context_that_says_nothing_of_itself(place):
     time.sleep(0.5)     # until it has been told of below's end
     place.stop_python('a')
     place.open_gate()
-    expect(place.gives_up(program, TREE_S) and 'econtext: deadline' in program.said(), program.said())
+    expect(place.gives_up(program, TREE_S) == 3, program.said())
+    rows = {x.split()[0]: x for x in program.process.stdout.read().decode().splitlines()}
+    expect(' silent ' in rows['a'] and ' up ' in rows['b'], rows)
 
 
 def test_statistics_that_do_not_come(place):
@@ -88,7 +90,7 @@ def test_statistics_that_do_not_come(place):
     expect(until(lambda: os.path.getsize(place.path('out'))), program.said())
     place.stop_python('a')
     place.open_gate()
-    expect(place.gives_up(program, STATS_S) == 7 and 'the contexts did not answer' in program.said(), program.said())
+    expect(place.gives_up(program, STATS_S) == 7 and '1 of the contexts did not answer' in program.said(), program.said())
 
 
 def test_a_failure_beside_what_runs_on(place):
