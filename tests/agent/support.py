@@ -61,6 +61,15 @@ class Case(unittest.TestCase):
         self.addCleanup(shutil.rmtree, path)
         return path
 
+    def waits(self, pid):
+        """Whether the main thread sleeps, whenever it is looked at."""
+        for i in range(20):
+            with open('/proc/%d/task/%d/stat' % (pid, pid)) as f:
+                if f.read().rsplit(')', 1)[1].split()[0] != 'S':
+                    return False
+            time.sleep(.02)
+        return True
+
     def newest_only(self):
         if self.version != newest():
             self.skipTest('long: with the newest only')

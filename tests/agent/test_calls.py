@@ -353,15 +353,6 @@ class Calls(support.Case):
                 for n, slot in zip(sizes, slots):
                     self.assertEqual(len(c.answer(slot, 30).value()[1]), n, parts)
 
-    def waits(self, pid):
-        """Whether the main thread sleeps, whenever it is looked at."""
-        for i in range(20):
-            with open('/proc/%d/task/%d/stat' % (pid, pid)) as f:
-                if f.read().rsplit(')', 1)[1].split()[0] != 'S':
-                    return False
-            time.sleep(.02)
-        return True
-
     def test_handler_that_raises(self):
         """What ends a wait for the link's credit, as a time limit of called code's own, ends that channel and nothing else."""
         for parts in ('stream',), ('stream', 'relay'):

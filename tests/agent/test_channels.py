@@ -4,7 +4,6 @@ import os
 import signal
 import struct
 import sys
-import time
 
 import driver
 import support
@@ -60,15 +59,6 @@ class Channels(StreamCase):
         slot = n.c.request(25, ['m', f, args[:at] + [None] + args[at:], {}, [[at, x.handle, 0]]])
         n.until(lambda: x.near)
         return n, x, slot
-
-    def waits(self, pid):
-        """Whether the main thread sleeps, whenever it is looked at."""
-        for i in range(20):
-            with open('/proc/%d/task/%d/stat' % (pid, pid)) as f:
-                if f.read().rsplit(')', 1)[1].split()[0] != 'S':
-                    return False
-            time.sleep(.02)
-        return True
 
     def test_interrupted(self):
         """What ends a wait in the middle of a value, as a time limit of called code's own, takes nothing of it; nor is there credit for
