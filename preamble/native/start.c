@@ -148,6 +148,8 @@ static int become(struct native_plan *plan, int pipes[NATIVE_FDS][2], const char
 	}
 	if (!plan->input)
 		v[0] = (int)open_at("/dev/null", SYS_RDWR);
+	if (v[0] < 0)
+		return -v[0];
 	for (int i = 0; i < 3; i++) {
 		long got = SYS3(NR_dup3, v[i], i, 0);
 		if (got < 0)

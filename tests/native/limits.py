@@ -230,8 +230,9 @@ def descriptors(s, command):
             slots.append(slot)
     s.equal('without descriptors', refused, [1, 'sleep: Too many open files: the limit is 40', 24])
     s.check('after as many as there are', len(slots) >= 8, len(slots))
-    agent.cancel(slots[0])
-    s.equal('one ends', agent.value(slots[0]), [0, 0, 15])
+    for slot in slots[:2]:      # a start wants more for a moment, and the one before may have had some of that still
+        agent.cancel(slot)
+    s.equal('two end', [agent.value(x) for x in slots[:2]], [[0, 0, 15]] * 2)
     s.equal('and one more has room', agent.run(['true'])[0], [0, 0, 0])
     agent.close()
     s.check('nothing is left', vanish(agent.mark), marked(agent.mark))
