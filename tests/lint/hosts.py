@@ -2,7 +2,7 @@
 """hosts.py release|32bit BUILD-DIR [FILE...]: the master compiles, without a warning, where nobody builds every day.
 
 release: with -O3, as -DCMAKE_BUILD_TYPE=Release has it. 32bit: for i386, and there off_t and time_t have 64 bits; no code is made,
-so this wants no library of that machine, and takes the headers of x86_64, which are the same but for a list of stubs.
+so this wants no library of that machine, and takes the headers of x86_64, which are the same but for one that lists what the C library lacks.
 
 Each file is compiled with the flags that BUILD-DIR has for it, from compile_commands.json; without FILEs all of the layers and the
 program. 77 where the compiler cannot do it.

@@ -66,7 +66,6 @@ def run(name, argv, out, err):
     # signals and an alarm of its own are gone with it (SIGPIPE as it is for a filter would end the context later).
     atexit = __import__('atexit')
     signal = __import__('signal')
-    alarm = signal.alarm(0)
     handlers = [(x, signal.getsignal(x)) for x in range(1, signal.NSIG)]
     unregister = getattr(atexit, 'unregister', None)        # Python 3
     before = [sys.stdout, sys.stderr, sys.argv, atexit.register]
@@ -108,6 +107,7 @@ def run(name, argv, out, err):
             pass                # called code has put it there
         os.dup2(fds[x * 2 - 2], x)
         os.close(fds[x * 2 - 2])
+    alarm = signal.alarm(0)     # of a call before: it goes on behind the program
     try:
         try:
             if not find_module(name):
