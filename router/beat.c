@@ -43,15 +43,19 @@ void eci_link_set_idle(struct eci_link *l, uint32_t idle_ms)
 static void ping(struct eci_link *l)
 {
 	struct eci_router *r = l->router;
-	l->ping_sent = l->ping_last = r->now;
+	l->ping_last = r->now;
 	l->ping_next = (r->now + interval(l)) & ~(uint64_t)(ECI_PING_GRAIN - 1);
-	eci_tell(l, ECI_H_PING, 0, ++l->ping_n, 0);
+	if (!l->ping_sent) {
+		l->ping_sent = r->now;
+		l->ping_n++;
+	} /* else the same again: where the way is longer than the interval a new number would have no answer in time */
+	eci_tell(l, ECI_H_PING, 0, l->ping_n, 0);
 }
 
 void eci_beat_pong(struct eci_link *l, uint64_t n)
 {
 	if (!l->ping_sent || n != l->ping_n)
-		return; /* the answer to one that was followed by another already */
+		return; /* the second answer to one that was said again */
 	l->rtt_ms = (uint32_t)(l->router->now - l->ping_sent);
 	l->ping_sent = 0;
 	eci_credit_sample(l, l->rtt_ms);
@@ -60,17 +64,18 @@ void eci_beat_pong(struct eci_link *l, uint64_t n)
 void eci_beat_want(struct eci_link *l)
 {
 	struct eci_router *r = l->router;
-	if (l->window >= ECI_HOP_WINDOW_MAX || !l->up)
+	if (!l->up)
 		return;
-	if (l->parent) {
+	if (l->parent ||
+	    !l->idle) { /* also of the largest window, which a way that has become slow must make smaller */
 		if (!l->probe_left) {
 			l->probe_left = l->inflight;
 			l->probe_at = r->now;
 		}
 		return;
 	}
-	if (!l->idle || l->ping_sent)
-		return;
+	if (l->ping_sent || l->window >= ECI_HOP_WINDOW_MAX)
+		return; /* of the largest the PINGs that go anyway are enough */
 	uint64_t at = l->ping_last + ECI_PROBE_EVERY;
 	if (at < r->now)
 		at = r->now;

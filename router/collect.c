@@ -11,6 +11,9 @@
  * after 64 MiB. Marks are bounded too; a subtree that needs more of them than that loses the oldest, and harms its own
  * messages only.
  *
+ * What is not asked for is not kept at all: an answer for no slot of its sender's, and from below a request, all of
+ * which are small. So a child holds no more of what is shared than the answers it owes.
+ *
  * Bytes are collected in one growing buffer, since the reader wants them contiguous in the end. */
 #include "router/internal.h"
 
@@ -77,6 +80,14 @@ static void add(struct eci_router *r, struct eci_collect *c, const struct eci_fr
 	r->collect_bytes += f->len;
 }
 
+static const char *unasked(struct eci_router *r, enum eci_origin from, const struct eci_frame *f)
+{
+	if (f->handle < ECI_H_FIRST_SLOT)
+		return from == ECI_FROM_CHILD ? "too-big" : NULL;
+	struct eci_slot *s = eci_slot_find(r, f->handle);
+	return s && s->respondent == f->src ? NULL : "no-handle";
+}
+
 static void start(struct eci_router *r, enum eci_origin from, const struct eci_link *l, const struct eci_frame *f)
 {
 	struct eci_collect *c = eci_mem_alloc(sizeof *c);
@@ -92,6 +103,8 @@ static void start(struct eci_router *r, enum eci_origin from, const struct eci_l
 	const char *reason = f->flags & ECI_F_DEAD ? "no-handle" : eci_handle_refuse(r, from, l, f);
 	if (!reason && f->handle == ECI_H_CREDIT)
 		reason = "bad-body"; /* checked by its body, which is not there yet and never this long */
+	if (!reason)
+		reason = unasked(r, from, f);
 	if (reason)
 		give_up(r, c, f, reason);
 	else if (r->ncollect > sources_max(r))

@@ -15,7 +15,9 @@
  *
  * An agent adds nothing to a parent link that has ECI_STREAM_BACKLOG of own bulk in its queue: its streams wait where
  * they are read (those to a child of its own do not). The master does not do so (a child that is paused would stop its
- * siblings); its streams are held by their credit. */
+ * siblings); its streams are held by their credit, and where these are many, each by what all of them leave free of
+ * ECI_LOCAL_MAX / 2: n that stand still have an (n + 1)th of it each, and one more has as much (dynamic thresholds:
+ * Choudhury and Hahne, IEEE/ACM Trans. Networking 6(2), 1998). */
 #include "router/stream.h"
 
 #include "router/internal.h"
@@ -122,12 +124,26 @@ void eci_stream_free(struct eci_stream *s, const char *reason, const char *text,
 
 /* ---- sending ---- */
 
-static bool crowded(const struct eci_stream *s)
+/* Of its bytes, those that wait here. */
+static size_t queued(const struct eci_stream *s)
 {
 	const struct eci_router *r = s->router;
-	if (r->local_bytes > ECI_LOCAL_MAX / 2)
-		return true;
-	return ECI_HAS(r->parent) && r->parent->local_bulk > ECI_STREAM_BACKLOG && !eci_route_find(r, s->peer);
+	struct eci_frame f = {.src = r->id, .dst = s->peer, .handle = s->far, .reply_to = s->near};
+	struct eci_link *l = eci_route_find(r, s->peer);
+	struct eci_flow *w = l ? eci_flow_find(l, &f, false) : NULL;
+	return w ? w->own : 0;
+}
+
+/* How many more may. */
+static size_t share(const struct eci_stream *s)
+{
+	const struct eci_router *r = s->router;
+	size_t used = r->local_bytes + (ECI_HAS(r->parent) ? 0 : queued(s));
+	if (used + ECI_BULK_BODY_MAX > ECI_LOCAL_MAX / 2)
+		return 0;
+	if (ECI_HAS(r->parent) && r->parent->local_bulk > ECI_STREAM_BACKLOG && !eci_route_find(r, s->peer))
+		return 0;
+	return ECI_LOCAL_MAX / 2 - used;
 }
 
 size_t eci_stream_room(struct eci_stream *s)
@@ -135,8 +151,9 @@ size_t eci_stream_room(struct eci_stream *s)
 	if (!s->far || !s->near || s->near_ended)
 		return 0;
 	struct eci_router *r = s->router;
-	if (s->credit && !crowded(s))
-		return s->credit;
+	size_t most = share(s);
+	if (s->credit && most)
+		return s->credit < most ? s->credit : most;
 	s->wants = true;
 	if (has_room(s) && s->credit && !s->stalled) { /* no CREDIT will wake it: the clock does */
 		s->stalled = true;
@@ -157,7 +174,7 @@ void eci_streams_tick(struct eci_router *r)
 	struct eci_stream **at = &r->stalled;
 	while (ECI_MASTER_TOO && *at) {
 		struct eci_stream *s = *at;
-		if (crowded(s)) {
+		if (!share(s)) {
 			at = &s->next_stalled;
 			continue;
 		}

@@ -134,11 +134,14 @@ enum eci_type {
 	ECI_TYPE_SPECIAL, /* read by a function */
 	ECI_TYPE_LATER    /* designed, not built yet */
 };
+#define ECI_IDLE_MIN 1000u /* ms: twice the time between two signs of life at least, see ECI_PING_MIN */
+
 struct eci_key {
 	const char *name;
 	enum eci_type type;
 	enum eci_setting_id id;
 	uint32_t min, max;   /* numbers; durations: min 1 or 0 */
+	uint32_t least;      /* durations: of what is not 0 */
 	const char *choices; /* "strict|accept-new|off" */
 	const struct eci_key *sub;
 	int (*read)(struct eci_load *l, const struct eci_yaml *v);

@@ -18,7 +18,7 @@ static const struct eci_key timeout_keys[] = {{SET("connect", DURATION, T_CONNEC
 					      {SET("become", DURATION, T_BECOME), .min = 1},
 					      {SET("shell", DURATION, T_SHELL), .min = 1},
 					      {SET("boot", DURATION, T_BOOT), .min = 1},
-					      {SET("idle", DURATION, T_IDLE)},
+					      {SET("idle", DURATION, T_IDLE), .least = ECI_IDLE_MIN},
 					      {0}};
 static const struct eci_key ssh_keys[] = {{SET("host", HOST, HOST)},
 					  {SET("port", NUMBER, PORT), .min = 1, .max = 65535},

@@ -200,11 +200,12 @@ static int duration(struct eci_load *l, const struct eci_key *key, const char *p
 			    v->text);
 		return eci_fail_hint(l->err, "write 10s, 500ms or 2m; a bare number is seconds");
 	}
-	if (*out < key->min) {
-		eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" leaves no time", path, v->text);
+	if (*out >= key->min && (!*out || *out >= key->least))
+		return 0;
+	eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" leaves no time", path, v->text);
+	if (!*out)
 		return eci_fail_hint(l->err, "only timeout.idle can be switched off with 0");
-	}
-	return 0;
+	return eci_fail_hint(l->err, "at least %ums; 0 switches it off", key->least);
 }
 
 static int boolean(struct eci_load *l, const char *path, const struct eci_yaml *v, uint32_t *out)

@@ -45,6 +45,74 @@ Test(beat, pong_tells_the_round_trip)
 	world_free(w);
 }
 
+/* Where the way is longer than the time between two PINGs, each would else be forgotten before its answer is here. */
+Test(beat, a_long_way_has_a_round_trip_too)
+{
+	struct world *w = world_relay();
+	struct eci_frame f, again;
+	struct eci_link_stats st;
+	eci_link_set_idle(w->kid[0], 1500);
+	tick_at(w, 1500);
+	cr_assert(take(w, w->kid[0], &f) && f.handle == ECI_H_PING);
+	uint64_t n = read_uint(&f);
+	tick_at(w, 2000);
+	cr_assert(take(w, w->kid[0], &again) && again.handle == ECI_H_PING, "the child waits for a sign of life");
+	cr_assert_eq(read_uint(&again), n);
+	w->now = 2200;
+	feed_int(w, w->kid[0], 72, ECI_H_PONG, n);
+	eci_link_get_stats(w->kid[0], &st);
+	cr_assert_eq(st.rtt_us, 700000);
+	w->now = 2450;
+	feed_int(w, w->kid[0], 72, ECI_H_PONG, n); /* to the second: it says nothing */
+	tick_at(w, 2600);
+	cr_assert(take(w, w->kid[0], &f) && read_uint(&f) == n + 1);
+	eci_link_get_stats(w->kid[0], &st);
+	cr_assert_eq(st.rtt_us, 700000);
+	world_free(w);
+}
+
+/* Acknowledges all that is in flight, 100 ms later. */
+static void a_window_later(struct world *w, struct eci_link *l)
+{
+	struct eci_frame f;
+	uint64_t n = 0;
+	while (take(w, l, &f))
+		n += f.cls == ECI_BULK ? eci_wire(f.len) : 0;
+	tick_at(w, w->now + 100);
+	feed_int(w, l, eci_link_peer(l), ECI_H_ACK, n);
+}
+
+/* Without heartbeats the window of a child's link grows by the ACKs, as a parent's does. */
+Test(beat, idle_0_and_the_window)
+{
+	struct world *w = world_master();
+	static uint8_t zeros[ECI_BULK_BODY_MAX];
+	struct eci_link_stats st;
+	eci_link_set_idle(w->kid[0], 0);
+	for (int i = 0; i < 2000; i++)
+		cr_assert_eq(eci_router_send(w->r, ECI_BULK, 0, 73, 300, 300, zeros, sizeof zeros, w->now), 0);
+	for (int i = 0; i < 8; i++)
+		a_window_later(w, w->kid[0]);
+	eci_link_get_stats(w->kid[0], &st);
+	cr_assert_geq(st.hop_window, 16 * ECI_HOP_WINDOW_MIN, "%llu", (unsigned long long)st.hop_window);
+	world_free(w);
+}
+
+/* The largest is measured too: a way that becomes slow under it makes it smaller. */
+Test(beat, the_largest_window_shrinks)
+{
+	struct world *w = world_relay();
+	static uint8_t zeros[ECI_BULK_BODY_MAX];
+	for (int i = 0; i < 4000; i++)
+		cr_assert_eq(eci_router_send(w->r, ECI_BULK, 0, 0, 300, 300, zeros, sizeof zeros, w->now), 0);
+	w->up->window = ECI_HOP_WINDOW_MAX;
+	w->up->rtt_best = 10;
+	a_window_later(w, w->up);
+	a_window_later(w, w->up);
+	cr_assert_lt(w->up->window, ECI_HOP_WINDOW_MAX);
+	world_free(w);
+}
+
 Test(beat, a_child_answers)
 {
 	struct world *w = world_relay();

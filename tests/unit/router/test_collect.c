@@ -248,8 +248,8 @@ Test(collect, a_masters_four_thousand_and_ninety_six_sources)
 	struct answer a = {0};
 	cr_assert_eq(eci_router_grant(w->r, 72, 100000, 2 * ECI_COLLECT_SOURCES_MASTER, 0, w->now), 0);
 	for (uint32_t i = 0; i < ECI_COLLECT_SOURCES_MASTER; i++)
-		more(w, w->kid[0], 100000 + i, 5000, 0, 1);
-	cr_assert_eq(w->r->ncollect, ECI_COLLECT_SOURCES_MASTER);
+		more(w, w->kid[0], 100000 + i, eci_slot_open(w->r, 100000 + i, ECI_SLOT_ONCE, on_answer, &a), 0, 1);
+	cr_assert(w->r->ncollect == ECI_COLLECT_SOURCES_MASTER && !a.times);
 	uint32_t past = 100000 + ECI_COLLECT_SOURCES_MASTER,
 		 s = eci_slot_open(w->r, past, ECI_SLOT_ONCE, on_answer, &a);
 	more(w, w->kid[0], past, s, 0, 1);
@@ -288,6 +288,28 @@ Test(collect, refused_at_its_first_fragment)
 	last(w, w->kid[0], 72, ECI_H_CALL, 300, 1000);
 	cr_assert_not(noticed(w, w->kid[0], 72, 300, "no-authority"));
 	cr_assert(w->delivered == 0 && w->r->ndropping == 0);
+	world_free(w);
+}
+
+/* What a child says that nobody has asked it takes no place of what others are asked. */
+Test(collect, nothing_that_is_not_asked_for)
+{
+	struct world *w = world_master();
+	struct answer a = {0}, other = {0};
+	uint32_t s = eci_slot_open(w->r, 73, ECI_SLOT_ONCE, on_answer, &a),
+		 others = eci_slot_open(w->r, 74, ECI_SLOT_ONCE, on_answer, &other);
+	const uint32_t handles[] = {others, others + 1, 777777, UINT32_MAX, ECI_H_LOG};
+	for (size_t i = 0; i < sizeof handles / sizeof *handles; i++) {
+		more(w, w->kid[0], 73, handles[i], 300, 10);
+		cr_assert(noticed(w, w->kid[0], 73, 300, handles[i] == ECI_H_LOG ? "too-big" : "no-handle"));
+		cr_expect(!w->r->ncollect && !w->r->collect_bytes);
+		last(w, w->kid[0], 73, handles[i], 300, 10);
+	}
+	cr_expect(w->delivered == 0 && !a.times && !other.times && !w->r->ndropping);
+	more(w, w->kid[0], 73, s, 0, 10);
+	cr_expect_eq(w->r->collect_bytes, 10);
+	last(w, w->kid[0], 73, s, 0, 10);
+	cr_expect(a.times == 1 && !a.dead && !other.times);
 	world_free(w);
 }
 
@@ -375,7 +397,9 @@ Test(collect, a_lost_parent_takes_what_came_from_it)
 {
 	struct world *w = world_relay();
 	feed(w, w->up, ECI_BULK, ECI_F_MORE, ME, 0, ECI_H_CALL, 9, "abc", 3);
-	feed(w, w->kid[0], ECI_BULK, ECI_F_MORE, ME, 72, ECI_H_LOG, 0, "ab", 2);
+	struct answer a = {0};
+	feed(w, w->kid[0], ECI_BULK, ECI_F_MORE, ME, 72, eci_slot_open(w->r, 72, ECI_SLOT_ONCE, on_answer, &a), 0, "ab",
+	     2);
 	cr_assert(w->r->ncollect == 2 && w->r->collect_bytes == 5);
 	eci_link_lost(w->up, "eof", "", w->now);
 	cr_expect(w->r->ncollect == 1 && w->r->collect_bytes == 2);

@@ -359,9 +359,13 @@ Test(stream, waits_for_what_waits_here)
 {
 	struct end e;
 	struct world *w = begin(&e, FAR);
-	w->r->blob_bytes = ECI_LOCAL_MAX;       /* stands for large messages that somebody does not read */
-	w->r->local_bytes += ECI_LOCAL_MAX / 2; /* for other streams */
+	w->r->blob_bytes = ECI_LOCAL_MAX;           /* stands for large messages that somebody does not read */
+	w->r->local_bytes += ECI_LOCAL_MAX / 2 - W; /* for other streams */
 	cr_assert_eq(eci_stream_room(e.s), W);
+	w->r->local_bytes++;
+	cr_assert_eq(eci_stream_room(e.s), W - 1);
+	w->r->local_bytes = ECI_LOCAL_MAX / 2 - ECI_BULK_BODY_MAX;
+	cr_assert_eq(eci_stream_room(e.s), ECI_BULK_BODY_MAX);
 	w->r->local_bytes++;
 	cr_assert_eq(eci_stream_room(e.s), 0);
 	w->r->local_bytes = ECI_LOCAL_MAX - eci_wire(10);
@@ -370,13 +374,37 @@ Test(stream, waits_for_what_waits_here)
 	cr_assert_eq(w->r->local_bytes, ECI_LOCAL_MAX);
 	cr_assert_eq(eci_stream_end(e.s, w->now), 0, "END always fits");
 	for (size_t more = 0; more <= 1; more++) {
-		w->r->local_bytes = ECI_LOCAL_MAX / 2 + !more;
+		w->r->local_bytes = ECI_LOCAL_MAX / 2 - W - eci_wire(10) - eci_wire(0) + (more ? 0 : W);
 		w->now += 10;
 		(void)eci_router_tick(w->r, w->now);
 		cr_assert_eq(e.rooms, more);
 	}
 	w->r->blob_bytes = 0;
 	w->r->local_bytes = eci_wire(10) + eci_wire(0);
+	eci_stream_free(e.s, NULL, NULL, w->now);
+	world_free(w);
+}
+
+/* One that stands still, beside others that do, has no more than what all of them leave free; one that does not has as
+ * much. */
+Test(stream, leaves_room_to_others)
+{
+	struct end e, other = {0};
+	struct world *w = begin(&e, FAR);
+	other.s = eci_stream_new(w->r, 74, FAR, &ops, &other);
+	credit(&e, 8 * W);
+	w->r->local_bytes = ECI_LOCAL_MAX / 2 - 2 * W;
+	cr_assert_eq(eci_stream_room(e.s), 2 * W);
+	cr_assert_eq(eci_stream_send(e.s, zeros, W, w->now), 0);
+	cr_assert_eq(eci_stream_room(e.s), 0);
+	size_t heads = W / ECI_BULK_BODY_MAX * ECI_FRAME_HEADER;
+	cr_assert_eq(eci_stream_room(other.s), W - heads);
+	size_t frames;
+	bool end;
+	cr_assert_eq(flush(&e, &frames, &end), W);
+	cr_assert_eq(eci_stream_room(e.s), 2 * W);
+	w->r->local_bytes = 0;
+	eci_stream_free(other.s, NULL, NULL, w->now);
 	eci_stream_free(e.s, NULL, NULL, w->now);
 	world_free(w);
 }
@@ -459,9 +487,9 @@ Test(stream, waits_for_the_queues)
 	struct end e, gone = {0};
 	struct world *w = begin(&e, FAR);
 	gone.s = eci_stream_new(w->r, 74, FAR, &ops, &gone);
-	w->r->local_bytes = ECI_LOCAL_MAX / 2;
+	w->r->local_bytes = ECI_LOCAL_MAX / 2 - W;
 	cr_assert_eq(eci_stream_room(e.s), W, "half of it is room");
-	w->r->local_bytes++;
+	w->r->local_bytes = ECI_LOCAL_MAX / 2;
 	cr_assert_eq(eci_stream_room(e.s), 0);
 	cr_assert_eq(eci_stream_room(gone.s), 0);
 	cr_assert_eq(eci_stream_room(e.s), 0, "and asks again");
