@@ -42,6 +42,8 @@ int eci_sources_walk(struct eci_sources *s, const char *const *paths, eci_source
 void eci_sources_free(struct eci_sources *s);
 /* Whether a source is what is in a folder, not the folder: its last name is ".", and so is the path of its entry. */
 bool eci_source_contents(const char *path);
+/* Where its last name begins, which is *n long, without slashes behind it; 0: it is "/", or nothing. */
+const char *eci_source_last(const char *path, size_t *n);
 
 struct eci_feeder;
 /* How what is sent is written: as values of a channel (copy_values.c), or as lines for a shell (copy_lines.c). */

@@ -166,6 +166,7 @@ enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, con
 	}
 	f->c = c;
 	f->file.fd = -1;
+	f->sources = sources;
 	for (size_t i = 0; sources[i]; i++)
 		f->contents |= eci_source_contents(sources[i]);
 	struct eci_copy_peer peer = {.c = c};

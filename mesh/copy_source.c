@@ -80,8 +80,7 @@ static int add(struct eci_sources *s, char *full, char *path, bool follow, eci_s
 	return e->kind == ECI_ENTRY_DIR ? add_folder(s, full, path, failed, arg) : 0;
 }
 
-/* The last name in a path begins here, and is *n long; slashes behind it do not count. */
-static const char *last_of(const char *path, size_t *n)
+const char *eci_source_last(const char *path, size_t *n)
 {
 	size_t to = strlen(path);
 	while (to > 1 && path[to - 1] == '/')
@@ -96,7 +95,7 @@ static const char *last_of(const char *path, size_t *n)
 bool eci_source_contents(const char *path)
 {
 	size_t n;
-	const char *last = last_of(path, &n);
+	const char *last = eci_source_last(path, &n);
 	return n == 1 && *last == '.';
 }
 
@@ -104,7 +103,7 @@ bool eci_source_contents(const char *path)
 static char *last_name(const char *path)
 {
 	size_t n;
-	const char *last = last_of(path, &n);
+	const char *last = eci_source_last(path, &n);
 	if (n && (n != 2 || strncmp(last, "..", 2) != 0))
 		return strndup(last, n);
 	char *real = realpath(path, NULL);

@@ -51,8 +51,8 @@ static bool plain_way(const struct eci_fetch *f, const char *place)
 	return true;
 }
 
-/* 0 with f->place, or an errno. */
-static int place_of(struct eci_fetch *f, const ectx_value *v)
+/* NULL with f->place, or why there is none. folder: what comes is one. */
+static const char *place_of(struct eci_fetch *f, const ectx_value *v, bool folder)
 {
 	size_t n = 0;
 	const uint8_t *p = ectx_value_bytes(v, &n);
@@ -62,15 +62,17 @@ static int place_of(struct eci_fetch *f, const ectx_value *v)
 		memcpy(f->path, p, kept);
 	f->path[p ? kept : 0] = 0; /* whatever is wrong with it is said by this name */
 	if (!p || kept < n)
-		return ENAMETOOLONG;
+		return strerror(ENAMETOOLONG);
 	if (strlen(f->path) != n || !clean(f->path))
-		return EINVAL;
+		return strerror(EINVAL);
+	if (!eci_fetch_asked(f, f->path, folder))
+		return "it was not asked for";
 	const char *slash = strchr(f->path, '/');
 	int w = f->into ? snprintf(f->place, sizeof f->place, "%s/%s", f->dest, f->path)
 			: snprintf(f->place, sizeof f->place, "%s%s", f->dest, slash ? slash : "");
 	if (w < 0 || (size_t)w >= sizeof f->place)
-		return ENAMETOOLONG;
-	return plain_way(f, f->place) ? 0 : ELOOP;
+		return strerror(ENAMETOOLONG);
+	return plain_way(f, f->place) ? NULL : strerror(ELOOP);
 }
 
 /* ---- entries ---- */
@@ -134,7 +136,8 @@ static void begin_file(struct eci_fetch *f, const ectx_value *v)
 	int64_t mode = 0, size = 0;
 	eci_fetch_not_ended(f);
 	f->begun = true;
-	in->error = place_of(f, ectx_array_at(v, 1));
+	const char *why = place_of(f, ectx_array_at(v, 1), false);
+	in->error = why ? EINVAL : 0;
 	(void)ectx_value_int(ectx_array_at(v, 2), &mode);
 	(void)ectx_value_int(ectx_array_at(v, 4), &size);
 	in->mtime = ectx_value_float(ectx_array_at(v, 3));
@@ -147,6 +150,8 @@ static void begin_file(struct eci_fetch *f, const ectx_value *v)
 	in->stop = &f->k.stop;
 	memcpy(in->place, f->place, sizeof in->place);
 	eci_incoming_begin(in);
+	if (why)
+		in->why = why;
 	if (ectx_value_bool(ectx_array_at(v, 6)))
 		say_have(f);
 }
@@ -194,11 +199,11 @@ static bool is_dest(struct eci_fetch *f, const ectx_value *path)
 	return true;
 }
 
-static void folder_failed(struct eci_fetch *f, int error)
+static void folder_failed(struct eci_fetch *f, const char *why)
 {
 	if (said_of_its_folder(f))
 		return;
-	eci_copy_folder_failed(&f->k, f->c, *f->place ? f->place : f->path, strerror(error));
+	eci_copy_folder_failed(&f->k, f->c, *f->place ? f->place : f->path, why);
 	free(f->missing);
 	f->missing = malloc(strlen(f->path) + 2);
 	if (f->missing)
@@ -210,20 +215,21 @@ static void take_folder(struct eci_fetch *f, const ectx_value *v)
 	int64_t mode = 0;
 	struct stat st;
 	bool dest = is_dest(f, ectx_array_at(v, 1));
-	int error = dest ? 0 : place_of(f, ectx_array_at(v, 1));
+	const char *why = dest ? NULL : place_of(f, ectx_array_at(v, 1), true);
 	(void)ectx_value_int(ectx_array_at(v, 2), &mode);
-	if (!error && mkdir(f->place, 0700)) {
-		error = errno;
+	if (!why && mkdir(f->place, 0700)) {
+		int error = errno;
 		if (error == EEXIST)
 			error = lstat(f->place, &st) == 0 && S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+		why = error ? strerror(error) : NULL;
 	}
-	if (error && dest) {
-		eci_copy_refused(&f->k, f->c, f->place, strerror(error));
+	if (why && dest) {
+		eci_copy_refused(&f->k, f->c, f->place, why);
 		f->refused = true;
 		return;
 	}
-	if (error) {
-		folder_failed(f, error);
+	if (why) {
+		folder_failed(f, why);
 		return;
 	}
 	if (f->nfolders == f->cap) {
@@ -247,18 +253,31 @@ static void take_folder(struct eci_fetch *f, const ectx_value *v)
 	eci_copy_arrived(&f->k);
 }
 
+static bool contents_asked(const struct eci_fetch *f)
+{
+	size_t i = 0;
+	while (f->sources[i] && !eci_source_contents(f->sources[i]))
+		i++;
+	return f->sources[i] != NULL;
+}
+
 static void take_link(struct eci_fetch *f, const ectx_value *v)
 {
 	char target[ECI_PLACE_LONGEST], part[ECI_PLACE_LONGEST], extra[32];
-	const char *why = NULL;
 	struct stat st;
 	size_t n = 0;
+	int error = 0;
 	const char *p = ectx_value_bytes(ectx_array_at(v, 2), &n);
-	int error = place_of(f, ectx_array_at(v, 1));
+	const char *why = place_of(f, ectx_array_at(v, 1), false);
+	/* A source that is a link is followed there: who sends one in its place would have the next copy to that name
+	 * written where it leads. */
+	if (!why && !strchr(f->path, '/') && !contents_asked(f))
+		why = "it is a link there that leads nowhere";
 	(void)snprintf(target, sizeof target, "%.*s", (int)n, p ? p : "");
 	(void)snprintf(extra, sizeof extra, "%ld", (long)getpid());
-	error = error ? error : eci_incoming_part(part, f->place, extra);
-	if (!error && lstat(f->place, &st) == 0)
+	if (!why)
+		error = eci_incoming_part(part, f->place, extra);
+	if (!why && !error && lstat(f->place, &st) == 0)
 		why = eci_incoming_over(&st);
 	if (why) {
 		failed(f, f->place, why);
@@ -334,4 +353,5 @@ void eci_fetch_settle(struct eci_fetch *f)
 	}
 	free(f->folders);
 	free(f->missing);
+	eci_fetch_forget(f);
 }

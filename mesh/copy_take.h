@@ -1,4 +1,5 @@
-/* mesh: a copy from a context (copy_from.c), and what it does here with what is said (copy_take.c). */
+/* mesh: a copy from a context (copy_from.c), what it does here with what is said (copy_take.c), and whether that was
+ * asked for (copy_asked.c). */
 #ifndef ECI_MESH_COPY_TAKE_H
 #define ECI_MESH_COPY_TAKE_H
 
@@ -17,6 +18,8 @@ struct eci_fetch {
 	ectx_context *c;
 	ectx_channel *ch;
 	struct eci_copy_shell *shell; /* instead of ch */
+	const char *const *sources;   /* that were asked for */
+	char **given;                 /* by source: the name that the far end has for it; NULL: for none yet */
 	char *dest;
 	const char *algorithm;
 	bool into, folder; /* dest is one that things come into; it is there */
@@ -31,6 +34,9 @@ struct eci_fetch {
 	size_t nfolders, cap;
 };
 
+/* Whether the first part of a path is what one of the sources may be called; folder: it is one itself. */
+bool eci_fetch_asked(struct eci_fetch *f, const char *path, bool folder);
+void eci_fetch_forget(struct eci_fetch *f); /* the names that were given */
 /* One thing that the other end has said: an entry, a piece of a file, an end, an error. */
 void eci_fetch_take(struct eci_fetch *f, const ectx_value *v);
 void eci_fetch_not_ended(struct eci_fetch *f); /* no more comes of the file that has begun, if one has */

@@ -212,6 +212,16 @@ class Names(Files):
         yield ['done', digest()]
 
 
+class Unasked(Files):
+    def words(self):
+        yield ['dir', b'.ssh', 0o700, 1e9]
+        for name in b'.profile', b'.ssh/keys':
+            yield ['file', name, 0o666, 1e9, 4, 0]
+            yield b'evil'
+            yield ['done', digest(b'evil')]
+        yield ['link', b'x', b'.profile']
+
+
 class Causes(Files):
     def words(self):
         for i in range(1500):

@@ -33,6 +33,7 @@ static inline void on_failed(void *arg, ectx_context *c, const char *path, const
 /* Into a folder DIR/to, or (one) as DIR/to. */
 static inline struct world *open_world(bool into)
 {
+	static const char *const any[] = {"src/.", NULL};
 	struct world *w = calloc(1, sizeof *w);
 	cr_assert_not_null(w);
 	const char *tmp = getenv("TMPDIR");
@@ -43,6 +44,7 @@ static inline struct world *open_world(bool into)
 	w->o = (ectx_copy_options){.failed = on_failed, .arg = w};
 	w->f.k.o = &w->o;
 	w->f.dest = w->dest;
+	w->f.sources = any;
 	w->f.into = w->f.folder = into;
 	w->f.file.fd = -1;
 	cr_assert(pthread_mutex_init(&w->f.k.lock, NULL) == 0);
