@@ -7,7 +7,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-/* Far ends that are asked for at once. Each may want two parts of the agent first, 14 KiB, and a link queues 1 MiB of
+/* Far ends that are asked for at once. Each may want three parts of the agent first, 16 KiB, and a link queues 1 MiB of
  * calls: what is over is refused there. */
 #define ECI_COPY_OPENING_MAX 32u
 #define ECI_COPY_LOOK_MS 200 /* how soon whoever waits sees that the copy is to stop */

@@ -20,12 +20,14 @@ import os
 import stat
 import sys
 
+from econtext_folders import NO_LINK, Folders, Refused, dress, same
+
 PIECE = 65536
 BUSY = 'another copy to this name is under way'
 BYTES = type(os.sep.encode('ascii'))
 DOT, SLASH, PART, EMPTY = [x.encode('ascii') for x in ('.', '/', '.econtext-part', '')]
 ZEROS = (chr(0) * PIECE).encode('ascii')
-AGAIN = os.O_RDWR | os.O_NONBLOCK | getattr(os, 'O_NOFOLLOW', 0)
+AGAIN = os.O_RDWR | os.O_NONBLOCK | NO_LINK
 
 
 def raw(path):
@@ -65,10 +67,6 @@ def complaint():
     return [0, str(e) or type(e).__name__]
 
 
-class Refused(Exception):
-    pass
-
-
 def inside(root, path):
     """Where a relative path is: no part of it may be '..', and none may be empty."""
     for x in path.split(SLASH):
@@ -104,10 +102,18 @@ class Target:
                 self.broken = complaint() + [self.dest]
             if not self.broken or self.broken[0] == errno.EEXIST:
                 self.broken = folder_error(self.dest)
+            root = self.dest
         else:
             if os.path.islink(self.dest) and os.path.exists(self.dest):
                 self.dest = os.path.realpath(self.dest)     # who names a link means what it leads to
-            self.broken = folder_error(os.path.dirname(self.dest) or DOT)
+            root = os.path.dirname(self.dest) or DOT
+            self.broken = folder_error(root)
+        self.folders = None
+        if not self.broken:
+            try:
+                self.folders = Folders(root)
+            except EnvironmentError:
+                self.broken = complaint() + [root]
 
     def place(self, path):
         if self.into and path == DOT:
@@ -116,6 +122,17 @@ class Target:
             return inside(self.dest, path)
         rest = path.split(SLASH)[1:]
         return rest and inside(self.dest, SLASH.join(rest)) or self.dest
+
+    def parts(self, path):
+        """The same, below the root of .folders; of a path that has a place."""
+        if self.into and path == DOT:
+            return []
+        parts = path.split(SLASH)
+        return self.into and parts or [os.path.basename(self.dest)] + parts[1:]
+
+    def close(self):
+        if self.folders:
+            self.folders.close()
 
 
 def part_name(place, extra):
@@ -162,10 +179,7 @@ def alone(fd, part):
     except IOError:
         if sys.exc_info()[1].errno == errno.EWOULDBLOCK:
             return False                # else: a file system without locks
-    try:
-        return os.path.samestat(os.lstat(part), os.fstat(fd))
-    except OSError:
-        return False
+    return same(fd, part)
 
 
 def goes_on(part, place):
@@ -214,7 +228,7 @@ class Incoming:
         self.whole = keep and offset == size and size_of(place) == size     # what have() has found: it stays, but for mode and time
         self.fd = -1
         if self.whole:
-            self.fd = os.open(place, os.O_RDONLY)
+            self.fd = os.open(place, os.O_RDONLY | os.O_NONBLOCK | NO_LINK)
         elif not keep:
             self.fd = self.nameless(folder)
         if self.fd < 0:
@@ -288,8 +302,7 @@ class Incoming:
             raise Refused('the digest is wrong: it was changed meanwhile, or on the way')
         if self.whole:
             try:
-                os.chmod(self.place, self.mode & 4095)
-                os.utime(self.place, (self.mtime, self.mtime))
+                dress(self.fd, self.place, self.mode & 4095, self.mtime)
             except OSError:             # another's, with the same in it
                 pass
             self.drop()
@@ -301,8 +314,9 @@ class Incoming:
         lock = os.dup(self.fd)          # it is held until the part has its place: who has it then may empty what it is of
         try:
             self.close()
-            os.chmod(self.part, self.mode & 4095)
-            os.utime(self.part, (self.mtime, self.mtime))
+            dress(lock, self.part, self.mode & 4095, self.mtime)
+            if not same(lock, self.part):
+                raise Refused('what had come of it was taken away meanwhile')
             os.rename(self.part, self.place)
         finally:
             os.close(lock)
@@ -328,7 +342,7 @@ class Receiver:
         self.channel, self.algorithm, self.resume = channel, algorithm, resume
         self.failed = 0
         self.now = None                 # the file that is coming, or why it does not
-        self.times = []                 # of folders: set last, as what is put into them changes them
+        self.times = []                 # of folders, as parts: set last, as what is put into them changes them
         self.missing = None             # a folder that is not there, with a slash
         self.place = EMPTY              # of what is coming
         self.target = Target(dest, single)
@@ -357,23 +371,21 @@ class Receiver:
         if self.missing and x[1].startswith(self.missing):
             self.now = [0, 'its folder is not there', x[1], 2]
             return what != 'file'
-        place = self.place = self.target.place(x[1])
+        self.place = self.target.place(x[1])
+        parts = self.target.parts(x[1])
         if what == 'file':
-            self.now = Incoming(place, x[2], x[3], x[4], x[5], self.algorithm, self.resume)
+            self.now = Incoming(self.target.folders.at(parts), x[2], x[3], x[4], x[5], self.algorithm, self.resume)
         elif what == 'dir':
             try:
-                os.path.isdir(place) or os.mkdir(place, 448)
-                if x[1] == DOT and self.target.made:
-                    os.chmod(place, 448)        # until its own mode is set, as of any other
-            except OSError:
-                e = folder_error(place)
-                if e:
-                    self.missing = x[1] + SLASH
-                    if sys.exc_info()[1].errno == errno.EEXIST:
-                        raise OSError(e[0], '')
-                    raise
-            self.times.append((place, x[2], x[3]))
+                parts and self.target.folders.make(parts)
+                if not parts and self.target.made:
+                    os.chmod(self.target.folders.enter(parts), 448)     # until its own mode is set, as of any other
+            except (EnvironmentError, Refused):
+                self.missing = x[1] + SLASH
+                raise
+            self.times.append((parts, x[2], x[3]))
         elif what == 'link':
+            place = self.target.folders.at(parts)
             os.path.isdir(place) or replaceable(place)
             part = part_name(place, own_extra(self))
             os.symlink(x[2], part)
@@ -390,7 +402,7 @@ class Receiver:
                 due = self.take(x)
             except Exception:
                 self.drop()
-                self.now = complaint() + [self.place, 0]
+                self.now = complaint() + [getattr(sys.exc_info()[1], 'place', None) or self.place, 0]
                 due = not isinstance(x, BYTES) and x[0] not in ('hole', 'file')
             if due:
                 self.failed += self.now and 1 or 0
@@ -406,12 +418,12 @@ class Receiver:
     def settle(self):
         self.drop()
         self.times.reverse()
-        for place, mode, mtime in self.times:
+        for parts, mode, mtime in self.times:
             try:
-                os.chmod(place, mode & 4095)
-                os.utime(place, (mtime, mtime))
-            except OSError:
+                self.target.folders.dress(parts, mode & 4095, mtime)
+            except (EnvironmentError, Refused):
                 pass
+        self.target.close()
 
 
 def put(channel, dest, algorithm, single, resume):
@@ -442,7 +454,8 @@ def have(dest, single, entries, algorithm):
     for path, size in entries:
         got = [0, None]
         try:
-            place = target.place(path)
+            target.place(path)
+            place = target.folders.at(target.parts(path))
             part = part_name(place, PART)
             both = [(place, 1, size), (part, 0, size - (size_of(place) == size))]     # all of it would be what has its place
             if goes_on(part, place):
@@ -450,7 +463,7 @@ def have(dest, single, entries, algorithm):
             for f, whole, most in both:
                 n = min(size_of(f), most)
                 if n > 0 and (not whole or size_of(f) == size):
-                    fd = os.open(f, os.O_RDONLY)
+                    fd = os.open(f, os.O_RDONLY | os.O_NONBLOCK | NO_LINK)
                     try:
                         got = [whole and -1 or n, digest_of(fd, n, algorithm)]
                     finally:
@@ -459,4 +472,5 @@ def have(dest, single, entries, algorithm):
         except Exception:
             pass
         out.append(got)
+    target.close()
     return out

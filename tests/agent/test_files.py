@@ -11,10 +11,12 @@ BEGIN = '''
 import errno, os, sys
 sys.path.insert(0, sys.argv[1])
 import econtext_files as files
+import econtext_folders as folders
 
 class Channel(list):
     def send(self, answer):
         answers.append(answer and answer[:2])
+        places.append(answer and answer[2])
 
 def b(s):
     return s.encode('ascii')
@@ -38,7 +40,7 @@ def expect(true, *saw):
     if not true:
         raise AssertionError(saw)
 
-answers = []
+answers, places = [], []
 '''
 
 
@@ -85,6 +87,137 @@ h = files.hasher('sha256')
 h.update(b('ab' + chr(0) * 4))
 expect(put([['file', b('f'), 420, 1.0, 6, 2], ['hole', 4], ['done', h.digest()]], True) == 0, answers)
 expect(content('f') == 'ab' + chr(0) * 4, content('f'))
+''')
+
+    def test_a_part_that_becomes_a_link(self):
+        """By whoever owns the folder, who would have the mode and the time set of what he cannot reach; with and without /proc."""
+        self.there('''
+class Swapped(Channel):
+    def __iter__(self):
+        for x in list.__iter__(self):
+            if x[0] == 'done':
+                for part in [y for y in os.listdir('d') if '.econtext-' in y]:
+                    os.rename('d/' + part, 'd/taken')
+                    os.symlink('../secret', 'd/' + part)
+            yield x
+
+f = open('secret', 'w')
+f.write('mine')
+f.close()
+os.chmod('secret', 384)
+os.utime('secret', (5, 5))
+for named in folders.NAMED, False:
+    folders.NAMED = named
+    for resume in True, False:
+        os.mkdir('d')
+        if not resume:
+            files.Incoming.nameless = lambda self, folder: -1       # as on a file system that has no file without a name
+        del answers[:]
+        n = files.put(Swapped(a_file('f', 'hello')), b('d'), 'sha256', False, resume)
+        expect(n == 1 and 'taken away' in answers[0][1], named, resume, answers)
+        st = os.stat('secret')
+        expect((st.st_mode & 4095, st.st_mtime) == (384, 5) and content('secret') == 'mine', named, resume, st)
+        expect(not os.path.lexists('d/f'), named, resume)
+        for x in os.listdir('d'):
+            os.unlink('d/' + x)
+        os.rmdir('d')
+''')
+
+    def test_a_whole_file_that_becomes_a_link(self):
+        """What a resume finds to be there already gets its mode and time, whatever has its name by then."""
+        self.there('''
+class Swapped(Channel):
+    def __iter__(self):
+        for x in list.__iter__(self):
+            if x and x[0] == 'done':
+                os.rename('f', 'taken')
+                os.symlink('secret', 'f')
+            yield x
+
+f = open('secret', 'w')
+f.close()
+os.chmod('secret', 384)
+os.utime('secret', (5, 5))
+for named in folders.NAMED, False:
+    folders.NAMED = named
+    expect(put(a_file('f', 'hello')) == 0, answers)
+    os.chmod('f', 384)
+    del answers[:]
+    files.put(Swapped(a_file('f', 'hello', 5)), b('.'), 'sha256', False, True)
+    st = os.stat('secret')
+    expect((st.st_mode & 4095, st.st_mtime) == (384, 5), named, answers, st)
+    expect(not named and sys.version_info < (3, 3) or os.stat('taken').st_mode & 4095 == 420, named, answers)
+    os.unlink('f')
+''')
+
+    def test_a_link_where_a_folder_is_wanted(self):
+        """It is refused by its name, and nothing of where it leads is touched; only the target itself may be one."""
+        self.there('''
+for named in folders.NAMED, False:
+    folders.NAMED = named
+    for x in 'd', 'd/app', 'etc':
+        os.mkdir(x)
+    os.chmod('etc', 448)
+    os.symlink('../../etc', 'd/app/sub')
+    os.symlink('etc', 'd/in')
+    os.symlink('d', 'to')
+    os.symlink('nowhere', 'd/gone')
+    for dest in 'd', 'to', 'to/':
+        del answers[:]
+        entries = [['dir', b('app'), 493, 1.0], ['dir', b('app/sub'), 493, 1.0]] + a_file('app/sub/f', 'x') + a_file('app/g', 'y')
+        entries += [['dir', b('in'), 493, 1.0], ['dir', b('gone'), 493, 1.0]] + a_file('in2', 'z') + [['link', b('in/l'), b('x')]]
+        expect(files.put(Channel(entries), b(dest), 'sha256', False, False) == 5, dest, answers)
+        expect([x and x[1] for x in answers] == [None, folders.IS_LINK, 'its folder is not there', None, folders.IS_LINK, folders.IS_LINK,
+                                                 None, folders.IS_LINK], dest, answers)
+        expect(os.listdir('etc') == [] and os.stat('etc').st_mode & 4095 == 448, named, dest, os.listdir('etc'))
+        expect(content('d/app/g') == 'y' and content('d/in2') == 'z' and not os.path.exists('nowhere'), named, dest)
+        expect(os.stat('d/app').st_mtime == 1 and os.stat('d/app').st_mode & 4095 == 493, named, dest)
+    # One under its new name, whose folder is said by a link; and no word of a folder before what is in it.
+    expect(files.put(Channel(a_file('x', 'x')), b('to/new'), 'sha256', True, False) == 0 and content('d/new') == 'x', named, answers)
+    del places[:]
+    expect(put([['file', b('to/app/sub/f'), 420, 1.0, 0, 0], ['done', None]]) == 1, named, answers)
+    expect(answers[0][1] == folders.IS_LINK and places[0] == b('./to'), named, answers, places)
+    expect(files.have(b('.'), False, [[b('to/new'), 1]], 'sha256') == [[0, None]], named)
+    os.system('rm -r d etc to')
+''')
+
+    def test_a_folder_that_becomes_a_link_later(self):
+        """After it was made, while things come into it: they come into what was made, or not at all."""
+        self.there('''
+class Moved(Channel):
+    def __iter__(self):
+        for x in list.__iter__(self):
+            if x[0] == 'file' and os.path.isdir('d/sub') and not os.path.islink('d/sub'):
+                os.rename('d/sub', 'moved')
+                os.symlink('../etc', 'd/sub')
+            yield x
+
+for named in folders.NAMED, False:
+    folders.NAMED = named
+    for x in 'd', 'etc':
+        os.mkdir(x)
+    os.chmod('etc', 448)
+    entries = [['dir', b('sub'), 493, 1.0]] + a_file('sub/f', 'x') + a_file('sub/g', 'y')
+    n = files.put(Moved(entries), b('d'), 'sha256', False, False)
+    expect(os.listdir('etc') == [] and os.stat('etc').st_mode & 4095 == 448, named, n, answers)
+    expect(n == 2 and answers[-1][1] == folders.IS_LINK, named, n, answers)
+    os.system('rm -r d etc moved')
+    del answers[:]
+''')
+
+    def test_descriptors(self):
+        """None stays open, whatever comes."""
+        self.there('''
+before = len(os.listdir('/proc/self/fd'))
+os.mkdir('d')
+os.symlink('.', 'd/l')
+deep = [['dir', b('/'.join(['x'] * (i + 1))), 493, 1.0] for i in range(40)]
+for resume in False, True:
+    put(deep + a_file('x/x/x/f', 'x') + [['dir', b('d/l'), 493, 1.0], ['dir', b('y'), 493, 1.0]] + a_file('y/f', 'y') + a_file('l/f', 'y'), resume)
+    files.have(b('.'), False, [[b('x/x/x/f'), 1], [b('y/f'), 1], [b('d/l/x'), 1]], 'sha256')
+    files.put(Channel(a_file('f', 'x')), b('none/f'), 'sha256', True, resume)
+expect(content('y/f') == 'y' and os.path.isdir('/'.join(['x'] * 40)), answers)
+expect(len(os.listdir('/proc/self/fd')) == before, os.listdir('/proc/self/fd'))
 ''')
 
 
