@@ -15,12 +15,15 @@
 # TIME is seconds of the epoch with a fraction, STAMP the same as touch -t wants it, in UTC. Answers, in their order:
 # "+", or "- HOW PLACE TEXT" (HOW as econtext_files.py says, PLACE in octal); to `?`: "= N DIGEST", N -1 for all of it.
 #
-# A file is written beside its place, checked, and renamed. If this shell is killed, a process that waits for its end in
+# A file is written beside its place, checked, and renamed. Whose folder that is may make a link of its name meanwhile: so it
+# is opened once, and what is written, read and set is by that descriptor, 5, where there is /proc. Below DST no link is
+# followed; between the look and the use of a folder's name there is a moment, though, as a shell has no openat(2). If this shell is killed, a process that waits for its end in
 # a session of its own takes away what it has left.
+# shellcheck disable=SC3013 # [ -ef ]: where it is not known, /proc is not used
 LC_ALL=C
 export LC_ALL
 dest=$1 single=$2 resume=$3
-now='' bad='' place='' missing='' broken='' made='' part='' whole='' hollow='' at=0
+now='' bad='' place='' missing='' broken='' made='' part='' held='' whole='' hollow='' at=0
 newline='
 '
 
@@ -134,6 +137,17 @@ find_place() { # PATH as it came; its answer is given here if there is none
 		*) place=$dest ;;
 		esac
 	fi
+	rest=${place#"$dest"}
+	[ "$into" ] || rest=/$rest
+	rest=${rest#/} way=$dest
+	while case $rest in */*) ;; *) false ;; esac do
+		[ ! "${rest%%/*}" ] || way=$way/${rest%%/*}
+		rest=${rest#*/}
+		[ ! -L "$way" ] || {
+			place=$way bad="0 $is_link"
+			return
+		}
+	done
 }
 
 find_part() { # EXTRA
@@ -164,13 +178,49 @@ sum_of() { # FILE N: of its first N bytes
 	sum=${sum%% *}
 }
 
-truncate_at() { # FILE N
-	err=$(dd if=/dev/null of="$1" bs=1 count=0 seek="$2" 2>&1) || { why "$err" && bad="0 $text"; }
+truncate_at() { # N
+	by=$part
+	[ ! "$proc" ] || by=/proc/self/fd/1
+	err=$(dd if=/dev/null of="$by" bs=1 count=0 seek="$1" 2>&1 >&5) || { why "$err" && bad="0 $text"; }
+}
+
+is_held() { # FILE: this name is, itself, what 5 is of (without stat(1) in two looks)
+	if [ ! "$proc" ]; then
+		[ ! -L "$1" ]
+	elif [ "$stats" ]; then
+		[ "$(stat -c %d:%i "$1" 2>/dev/null)" = "$(stat -L -c %d:%i $proc <&5)" ]
+	else
+		[ ! -L "$1" ] && [ "$1" -ef /proc/self/fd/5 ]
+	fi
+}
+
+hold() { # FILE, which is there
+	{ command exec 5<"$1"; } 2>/dev/null && is_held "$1"
+}
+
+hold_part() { # makes it, or with RESUME takes what is there; a link is never followed to be written
+	umask 077
+	set -C
+	{ command exec 5>"$part"; } 2>/dev/null || {
+		if [ "$resume" != 1 ] || [ ! -f "$part" ]; then
+			err=$( (: >"$part") 2>&1)
+			why "$err"
+			bad="0 $text"
+		elif ! hold "$part" || [ ! -O "$part" ] || { [ "$stats" ] && [ "$(stat -L -c %h "${proc:-$part}" <&5)" -ne 1 ]; }; then
+			bad='0 what is there of an earlier time is not a file of your own'
+		fi
+	}
+	set +C
+	held=${proc:+/proc/self/fd/5}
+	held=${held:-$part}
+	if [ ! "$bad" ] && [ ! -f "$held" ]; then bad='0 what is there is neither a file nor a link'; fi
+	if [ ! "$bad" ]; then { command exec 5>>"$held"; } 2>/dev/null || bad='0 Permission denied'; fi
+	umask "$mask"
 }
 
 goes_on() { # a part that nobody writes is newer than what has its place: that is what it was to replace, then
 	[ -f "$part" ] && [ ! -L "$part" ] &&
-		([ "$(stat -c %Z "$part")" -gt "$(stat -c %Z "$place")" ] && own && [ ! "$bad" ]) 2>/dev/null
+		([ "$(stat -c %Z "$part")" -gt "$(stat -c %Z "$place")" ] && exec 4<"$part" && own && [ ! "$bad" ]) 2>/dev/null
 }
 
 have() { # SIZE PATH
@@ -203,17 +253,14 @@ have() { # SIZE PATH
 	echo '= 0 -' >&3
 }
 
-own() { # a part is one copy's alone, where there is flock(1): what another writes into it would be in the file
+own() { # 4 is of a part, and a part is one copy's alone, where there is flock(1): what another writes into it would be in the file
 	[ "$locks" ] || return 0
-	umask 077
-	exec 4>>"$part"
-	umask "$mask"
 	err=$(flock -n 4 2>&1) || [ "$err" ] || bad=1 # with a word of its own: the file system has no locks
 	if [ "$bad" ] || [ ! -f "$part" ]; then bad='0 another copy to this name is under way'; fi
 }
 
 begin() { # MODE TIME STAMP SIZE OFFSET PATH
-	mode=$1 time=$2 stamp=$3 wanted=$4 at=$5 now=file bad='' whole='' hollow='' part=''
+	mode=$1 time=$2 stamp=$3 wanted=$4 at=$5 now=file bad='' whole='' hollow='' part='' held=''
 	find_place "$6"
 	[ ! "$bad" ] || return
 	if [ -d "$place" ]; then
@@ -226,35 +273,29 @@ begin() { # MODE TIME STAMP SIZE OFFSET PATH
 		find_part part
 		size_of "$place"
 		if [ "$at" -eq "$wanted" ] && [ "$at" -gt 0 ] && [ -f "$place" ] && [ ! -L "$place" ] && [ "$size" -eq "$at" ]; then
-			whole=1 part=$place
+			whole=1 part=$place held=$place
+			hold "$place" || bad='0 it has become another meanwhile'
+			[ ! "$proc" ] || held=/proc/self/fd/5
 			return
 		fi
-		if [ -L "$part" ]; then
-			bad='0 what is there is neither a file nor a link'
+		if [ -L "$part" ] || { [ -e "$part" ] && [ ! -f "$part" ]; }; then
+			bad='0 what is there of an earlier time is not a file of your own' part=
 			return
 		fi
 	else
 		find_part $$
 	fi
 	watch "$part"
-	err=$( (
-		umask 077
-		if [ "$resume" = 1 ]; then
-			: >>"$part"
-		else
-			set -C
-			: >"$part"
-		fi
-	) 2>&1) || {
-		why "$err"
-		bad="0 $text"
-	}
-	[ "$bad" ] || [ "$resume" != 1 ] || own
+	hold_part
+	if [ ! "$bad" ] && [ "$resume" = 1 ]; then
+		exec 4>&5
+		own
+	fi
 	if [ "$bad" ]; then
 		part=
 		watch ''
 	elif [ "$resume" = 1 ]; then
-		truncate_at "$part" "$at"
+		truncate_at "$at"
 	fi
 }
 
@@ -268,8 +309,9 @@ exactly() { # N bytes from stdin to stdout
 }
 
 still_there() { # without locks another --resume to this name may have finished what this one has begun
-	[ "$bad" ] || [ -f "$part" ] || bad='0 another copy to this name has taken what had come of it'
-	if [ "$hollow" ] && [ ! "$bad" ]; then truncate_at "$part" "$at"; fi
+	[ "$bad" ] || { [ -f "$part" ] && [ ! -L "$part" ] && { [ ! "$proc" ] || [ "$part" -ef "$held" ]; }; } ||
+		bad='0 another copy to this name has taken what had come of it'
+	if [ "$hollow" ] && [ ! "$bad" ]; then truncate_at "$at"; fi
 	hollow=
 }
 
@@ -280,10 +322,10 @@ piece() { # N; what cannot be written is read all the same
 		return
 	fi
 	if [ "$fullblock" ] && [ "$1" -le 65536 ]; then # read before it is written
-		err=$(dd bs="$1" count=1 iflag=fullblock 2>&1 >>"$part")
+		err=$(dd bs="$1" count=1 iflag=fullblock 2>&1 >&5)
 	else
 		err=$(exactly "$1" | {
-			cat 2>&1 >>"$part" || {
+			cat 2>&1 >&5 || {
 				cat >/dev/null
 				exit 1
 			}
@@ -302,12 +344,16 @@ hole() { # N; many in a row are made as one, by what comes next: it takes a proc
 
 drop() { # what has come of a file that does not
 	if [ "$part" ] && [ ! "$whole" ]; then
-		size_of "$part"
+		size_of "$held"
 		if [ "$1" ] || [ "$resume" != 1 ] || [ "$size" -eq 0 ]; then rm -f "$part"; fi
 		watch ''
 	fi
 	part=
-	exec 4>&-
+	exec 4>&- 5>&-
+}
+
+dress_held() { # FILE MODE TIME STAMP: what 5 is of
+	if [ "$proc" ]; then dress "$proc" "$2" "$3" "$4" <&5; else dress "$@"; fi
 }
 
 dress() { # FILE MODE TIME STAMP
@@ -319,10 +365,10 @@ finish() { # DIGEST
 	still_there
 	[ "$bad" ] || {
 		if [ "$digests" != - ]; then
-			sum=$(sha256sum <"$part") || sum=0
+			sum=$(sha256sum <"$held") || sum=0
 			sum=${sum%% *}
 		else
-			size_of "$part"
+			size_of "$held"
 			sum=$1
 			[ "$size" -eq "$wanted" ] || sum=0
 		fi
@@ -332,9 +378,9 @@ finish() { # DIGEST
 		}
 	}
 	if [ ! "$bad" ] && [ "$whole" ]; then
-		dress "$part" "$mode" "$time" "$stamp" 2>/dev/null # another's, with the same in it: it stays as it is
+		dress_held "$part" "$mode" "$time" "$stamp" 2>/dev/null # another's, with the same in it: it stays as it is
 	elif [ ! "$bad" ]; then
-		if err=$( (dress "$part" "$mode" "$time" "$stamp" && mv -f "$part" "$place") 2>&1); then
+		if err=$( (dress_held "$part" "$mode" "$time" "$stamp" && mv -f $over "$part" "$place") 2>&1); then
 			part=
 			watch ''
 		else
@@ -354,7 +400,9 @@ answer() {
 folder() { # MODE TIME STAMP PATH
 	bad=
 	find_place "$4"
-	if [ ! "$bad" ] && [ ! -d "$place" ]; then
+	if [ ! "$bad" ] && [ "$into$path" != 1. ] && [ -L "$place" ]; then
+		bad="0 $is_link" missing=$path/
+	elif [ ! "$bad" ] && [ ! -d "$place" ]; then
 		err=$( (umask 077 && mkdir "$place") 2>&1) || {
 			why "$err"
 			folder_error "$place" "$text"
@@ -393,7 +441,11 @@ link() { # PATH TARGET
 clothe() { # MODE TIME STAMP PATH: a folder; something else where it could not be made stays as it is
 	bad=
 	find_place "$4"
-	[ "$bad" ] || [ ! -d "$place" ] || dress "$place" "$1" "$2" "$3" 2>/dev/null
+	if [ ! "$bad" ] && [ -d "$place" ]; then
+		if [ "$into$path" = 1. ]; then { command exec 5<"$place"; }; else hold "$place"; fi 2>/dev/null &&
+			dress_held "$place" "$1" "$2" "$3" 2>/dev/null
+		exec 5>&-
+	fi
 }
 
 take() {
@@ -415,10 +467,15 @@ take() {
 	[ "$now" ] && drop
 }
 
+is_link='it is a link, where a folder is wanted'
 digests=- fullblock='' over='' locks=$(command -v flock) mask=$(umask)
 [ "$(printf '' | sha256sum 2>/dev/null)" ] && digests=sha256
 [ "$(printf ab | dd bs=2 count=1 iflag=fullblock 2>/dev/null)" ] && fullblock=1
 case $(mv --help 2>&1) in *[' ''	']-T*) over=-T ;; esac
+stats=$(stat -L -c %d:%i / 2>/dev/null)
+proc=/proc/self/fd/0
+# shellcheck disable=SC2094 # read it is not
+[ / -ef "$proc" ] 2>/dev/null </ || proc=''
 session=$(command -v setsid)
 exec 3>&1
 # shellcheck disable=SC2016

@@ -280,3 +280,21 @@ def test_a_path_that_is_too_long(place):
     status, out, err = place.run('cp', '--json', 'd' * 200, 'leaf1:' + place.path('to'))
     paths = [e['path'] for e in map(json.loads, out.splitlines()) if e['event'] == 'result']
     expect(status == 1 and len(paths) == 1 and len(paths[0]) > 4000, status, out)
+
+
+def test_a_link_where_a_folder_is_wanted(place):
+    """Below the target none is followed, either way, as cp(1) does not; the target itself may be one."""
+    write(place.path('app/sub/f'), b'1')
+    write(place.path('app/g'), b'2')
+    os.mkdir(place.path('etc'), 0o700)
+    os.makedirs(place.path('joe/app'))
+    os.symlink('../../etc', place.path('joe/app/sub'))
+    os.symlink('joe', place.path('to'))
+    for args in ('app', 'leaf1:' + place.path('joe/')), ('app', 'leaf1:' + place.path('to')), ('app/.', 'leaf1:' + place.path('to/app')), \
+            ('leaf1:' + place.path('app'), 'joe/'), ('leaf1:' + place.path('app/.'), 'to/app'):
+        status, out, err = place.run('cp', *args)
+        said = 'joe/app/sub: ' in err or 'to/app/sub: ' in err or 'to/sub: ' in err
+        expect(status == 1 and err.count('FAILED') == 1 and said and ('is a link' in err or 'Not a directory' in err), args, status, err)
+        expect(os.listdir(place.path('etc')) == [] and os.stat(place.path('etc')).st_mode & 0o777 == 0o700, args, 'it was followed')
+        expect(read(place.path('joe/app/g')) == b'2', args)
+        os.unlink(place.path('joe/app/g'))

@@ -1,11 +1,15 @@
 """cp to and from hosts without Python whose tools are fewer, or say other things, than one is used to."""
+import hashlib
 import os
 import shutil
+import subprocess
 import time
 
 from copies import part_of
 from files import read, write
-from support import DATA, MIB, W, alive, expect, until
+from support import DATA, LIMIT, MIB, W, alive, expect, until
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def fake(place, tool, text):
@@ -131,6 +135,85 @@ def test_an_mv_that_goes_where_a_link_leads(place):
     for i in range(2):
         status, out, err = place.run('cp', 'src', 'leaf1:' + place.path('d/'))
         expect((status, err) == (0, '') and os.listdir(place.path('d/src/sub')) == ['f'], status, err, os.listdir(place.path('d/src/sub')))
+
+
+def say(place, words, script=None, resume=0, dest='d/', then=None):
+    """What put.sh answers to these words; then: (a step, the words behind it)."""
+    script = script or read(os.path.join(ROOT, 'preamble/shell/put.sh')).decode()
+    p = subprocess.Popen(['sh', '-c', script, 'put', dest, '1', str(resume)], cwd=place.folder, env=place.env, stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    p.stdin.write(words)
+    p.stdin.flush()
+    if then:
+        then[0]()
+        p.stdin.write(then[1])
+    out = p.communicate(timeout=LIMIT)[0]
+    return out.splitlines()[1:]
+
+
+def sum_of(s):
+    return hashlib.sha256(s).hexdigest()
+
+
+def scripts():
+    """As it is, and as where there is no /proc."""
+    script = read(os.path.join(ROOT, 'preamble/shell/put.sh')).decode()
+    without = script.replace('proc=/proc/self/fd/0\n', 'proc=/nowhere\n')
+    expect(without != script, 'what is to be replaced?')
+    return script, without
+
+
+def test_a_part_that_becomes_a_link(place):
+    """By whoever owns the folder: nothing is written to what it leads to, nor has that another mode, nor does it come instead."""
+    def swap():
+        expect(until(lambda: [x for x in os.listdir(place.path('d')) if 'econtext' in x and read(place.path('d/' + x)) == b'one-']), 'nothing comes')
+        part, = [x for x in os.listdir(place.path('d')) if 'econtext' in x]
+        os.rename(place.path('d/' + part), place.path('d/taken'))
+        os.symlink('../secret', place.path('d/' + part))
+
+    write(place.path('secret'), b'mine', 0o600)
+    for has_stat in True, False:
+        has_stat or fake(place, 'stat', None)
+        for resume in 0, 1:
+            os.mkdir(place.path('d'))
+            got = say(place, 'f 0644 1 197001010000.01 8 0 x\np 4\none-', None, resume, then=(swap, 'p 4\ntwo-. %s\n' % sum_of(b'one-two-')))
+            expect(len(got) == 1 and 'has taken what had come of it' in got[0], got)
+            expect(read(place.path('secret')) == b'mine' and os.stat(place.path('secret')).st_mode & 0o777 == 0o600, 'it was followed')
+            shutil.rmtree(place.path('d'))
+
+
+def test_a_part_that_is_another(place):
+    """A link, a link of the other kind, a pipe: of an earlier time, it seems."""
+    write(place.path('secret'), b'mine', 0o600)
+    os.mkdir(place.path('d'))
+    for make in (lambda x: os.symlink('../secret', x), lambda x: os.symlink('../none', x), lambda x: os.link(place.path('secret'), x), os.mkfifo):
+        make(place.path('d/.x.econtext-part'))
+        got = say(place, 'f 0644 1 197001010000.01 4 0 x\np 4\none-. %s\n' % sum_of(b'one-'), None, 1)
+        expect(len(got) == 1 and got[0].startswith('- 0 ') and not os.path.lexists(place.path('d/x')), got)
+        expect(read(place.path('secret')) == b'mine' and os.stat(place.path('secret')).st_mode & 0o777 == 0o600, 'it was followed')
+        expect(not os.path.exists(place.path('none')), 'it was made')
+        os.unlink(place.path('d/.x.econtext-part'))
+
+
+def test_a_file_in_pieces_without_proc(place):
+    """And with it: pieces, holes, what goes on, and what is there already."""
+    want = b'one-' + bytes(6) + b'two-'
+    for script in scripts():
+        os.mkdir(place.path('d'))
+        for resume in 0, 1:
+            got = say(place, 'f 0640 1 197001010000.01 14 0 x\np 4\none-h 6\np 4\ntwo-. %s\n' % sum_of(want), script, resume)
+            st = os.stat(place.path('d/x'))
+            expect(got == ['+'] and read(place.path('d/x')) == want and (st.st_mode & 0o777, st.st_mtime) == (0o640, 1), got, st)
+            os.unlink(place.path('d/x'))
+        write(place.path('d/.x.econtext-part'), b'one-behind', 0o600)
+        got = say(place, 'f 0600 1 197001010000.01 14 4 x\nh 6\np 4\ntwo-. %s\n' % sum_of(want), script, 1)
+        expect(got == ['+'] and read(place.path('d/x')) == want, got)
+        got = say(place, 'f 0444 2 197001010000.02 14 14 x\n. %s\n' % sum_of(want), script, 1)
+        st = os.stat(place.path('d/x'))
+        expect(got == ['+'] and (st.st_mode & 0o777, st.st_mtime) == (0o444, 2) and os.listdir(place.path('d')) == ['x'], got, st)
+        got = say(place, 'f 0444 2 197001010000.02 0 0 no/x\n. %s\nf 0444 2 197001010000.02 0 0 y\n. %s\n' % (sum_of(b''), sum_of(b'')), script)
+        expect(len(got) == 2 and got[1] == '+' and got[0].startswith('- 0 '), got)      # one that cannot be made is one failure
+        shutil.rmtree(place.path('d'))
 
 
 def test_a_tool_that_is_not_there(place):
