@@ -58,14 +58,25 @@ static void say_socks(struct eci_conn *c, int error)
 	c->socks = NULL;
 }
 
+/* Where to, if what is said does not begin with it. */
+static void say_failed(struct eci_conn *c, const struct ectx_future *f)
+{
+	char where[ECI_OPEN_NAME_MAX];
+	const char *saw = f->error.saw[0] ? f->error.saw : ectx_code_name(f->error.code);
+	bool said = f->error.code == ECTX_E_OPEN_FAILED || f->error.code == ECTX_E_DEADLINE;
+	eci_open_name(f, where, sizeof where);
+	eci_tunnel_say(c->tunnel, 30, "%s%s%s", said ? "" : where, said || !*where ? "" : ": ", saw);
+}
+
 static void open_done(struct ectx_future *f)
 {
 	struct eci_pump *p = f->user;
 	struct eci_conn *c = (struct eci_conn *)(void *)((char *)p - offsetof(struct eci_conn, pump));
 	struct eci_stream *s = f->error.status == ECTX_OK ? eci_open_take(f) : NULL;
-	int error = f->error.phase == ECTX_PHASE_RESOLVE ? EHOSTUNREACH : eci_open_errno(f);
+	bool no_name = f->error.phase == ECTX_PHASE_RESOLVE && f->error.code == ECTX_E_OPEN_FAILED;
+	int error = no_name ? EHOSTUNREACH : eci_open_errno(f);
 	if (!s && c->tunnel->kind != ECTX_TUNNEL_REMOTE)
-		eci_tunnel_say(c->tunnel, 30, "%s", f->error.saw[0] ? f->error.saw : ectx_code_name(f->error.code));
+		say_failed(c, f);
 	eci_future_drop(f);
 	c->opening = NULL;
 	if (c->socks)

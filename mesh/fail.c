@@ -4,6 +4,7 @@
  * here, as the slots are closed with the future. */
 #include "mesh/ahead.h"
 #include "mesh/connect.h"
+#include "mesh/stream.h"
 
 #include <string.h>
 
@@ -64,6 +65,21 @@ bool eci_future_heard(struct ectx_future *f, const struct eci_answer *a, enum ec
 	return true;
 }
 
+void eci_cancel(ectx_context *at, uint32_t slot)
+{
+	if (!eci_context_reachable(at))
+		return;
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 1);
+	eci_cbor_put_uint(&b, slot);
+	/* A call, as what it takes back: a control frame would overtake it in our own queue. Only a full one is
+	 * skipped. */
+	if (eci_router_send(at->mesh->router, ECI_CALL, 0, at->id, ECI_H_CANCEL, 0, eci_buf_data(&b), eci_buf_len(&b),
+			    eci_now_ms()) == -4)
+		eci_send(at->mesh, ECI_CONTROL, at->id, ECI_H_CANCEL, 0, &b);
+	eci_buf_deinit(&b);
+}
+
 static void send_cancel(struct ectx_future *f)
 {
 	if (f->state != ECI_OP_RUNNING || !f->slot || !eci_context_reachable(f->at) ||
@@ -71,15 +87,7 @@ static void send_cancel(struct ectx_future *f)
 		return;
 	if (f->kind == ECI_OP_CALL || f->kind == ECI_OP_RUN)
 		eci_context_part(f->at, "cancel", &f->at->has_cancel);
-	struct eci_buf b = ECI_BUF_NULL;
-	eci_cbor_put_array(&b, 1);
-	eci_cbor_put_uint(&b, f->slot);
-	/* A call, as what it takes back: a control frame would overtake it in our own queue. Only a full one is
-	 * skipped. */
-	if (eci_router_send(f->mesh->router, ECI_CALL, 0, f->at->id, ECI_H_CANCEL, 0, eci_buf_data(&b), eci_buf_len(&b),
-			    eci_now_ms()) == -4)
-		eci_send(f->mesh, ECI_CONTROL, f->at->id, ECI_H_CANCEL, 0, &b);
-	eci_buf_deinit(&b);
+	eci_cancel(f->at, f->slot);
 }
 
 void eci_future_expire(struct ectx_future *f)
@@ -89,8 +97,12 @@ void eci_future_expire(struct ectx_future *f)
 		eci_tree_expire(f);
 		return;
 	}
-	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_DEADLINE, "%s",
-		     f->state == ECI_OP_WAITING ? "still connecting" : "");
+	char what[ECI_OPEN_NAME_MAX];
+	eci_open_name(f, what, sizeof what);
+	const char *late = f->state == ECI_OP_WAITING ? "still connecting" : "";
+	if (*what)
+		late = *late ? "still connecting at the deadline" : "no answer before the deadline";
+	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_DEADLINE, "%s%s%s", what, *what ? ": " : "", late);
 	fail.after_ms = fail.limit_ms = (uint32_t)f->timeout_ms;
 	send_cancel(f);
 	eci_future_fail(f, &fail, f->context);

@@ -23,8 +23,9 @@ void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ect
 void eci_future_dead(struct ectx_future *f, const struct eci_answer *a);
 /* Its answer has come, an array: *c is in it. False: it has failed, with this phase if the answer is malformed. */
 bool eci_future_heard(struct ectx_future *f, const struct eci_answer *a, enum ectx_phase phase, struct eci_cbor *c);
-void eci_future_expire(struct ectx_future *f); /* its deadline has passed */
-void eci_future_cancel(struct ectx_future *f); /* harmless when it is done */
+void eci_cancel(ectx_context *at, uint32_t slot); /* takes back what was asked of it with this slot for the answer */
+void eci_future_expire(struct ectx_future *f);    /* its deadline has passed */
+void eci_future_cancel(struct ectx_future *f);    /* harmless when it is done */
 /* Those whose deadline has passed; the next one. */
 uint64_t eci_futures_expire(ectx_mesh *m, uint64_t now);
 void eci_futures_fail_all(ectx_mesh *m, enum ectx_code code);

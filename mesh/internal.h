@@ -51,7 +51,6 @@ struct ectx_context {
 	uint32_t free_lo, free_hi;          /* ids not yet given to children: [lo, hi) */
 	uint32_t dials, event_slot, nasked; /* dials: children in DIALING */
 	struct eci_dialogue *dialogue;
-	uint64_t started_ms;
 	bool has_relay, has_exec, has_stats, has_stream, has_cancel, has_program; /* parts sent to this incarnation */
 	bool in_tree;            /* a tree or trace has a slot to this incarnation, or had one */
 	bool native;             /* this incarnation runs the native agent; from BOOTING on */
@@ -59,7 +58,8 @@ struct ectx_context {
 	bool in_work, unsent;    /* unsent: a frame of its boot found no room here */
 	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
 	char agent[16], python[32], arch[32], host_name[65];
-	uint64_t pid, asked_bytes, asked_from;
+	uint64_t started_ms, pid, asked_bytes, asked_from;
+	struct eci_name *names;               /* that are being asked for there (resolve.c) */
 	struct eci_lines lines[2];            /* what it printed, cut into records */
 	struct eci_event_node *dropped;       /* waits to be taken: what was lost there */
 	struct eci_ahead *ahead;              /* sent to this incarnation, and not answered yet (ahead.c) */

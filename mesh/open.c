@@ -198,19 +198,55 @@ static void send_open(struct ectx_future *f, const char *host)
 
 /* ---- names ---- */
 
-static void on_addresses(void *arg, const char *addresses)
+void eci_open_name(const struct ectx_future *f, char *out, size_t cap)
+{
+	const struct eci_opening *o = f->opening;
+	*out = 0;
+	if (o && o->host && o->port >= 0)
+		(void)snprintf(out, cap, "%.300s port %d", o->host, o->port);
+	else if (o && o->host)
+		(void)snprintf(out, cap, "%s", o->host);
+}
+
+/* Who listens at a name does so at one of its addresses, and most clients mean version 4: those go first. */
+static char *version_4_first(const char *addresses)
+{
+	char *sorted = malloc(strlen(addresses) + 1), *to = sorted;
+	for (int six = 0; six < 2 && to; six++)
+		for (const char *line = addresses, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+			size_t n = (size_t)(end + 1 - line);
+			if ((memchr(line, ':', n) != NULL) == six) {
+				memcpy(to, line, n);
+				to += n;
+			}
+		}
+	if (to)
+		*to = 0;
+	return sorted;
+}
+
+static void on_addresses(void *arg, const char *addresses, int error, const struct eci_answer *dead)
 {
 	struct ectx_future *f = arg;
 	struct eci_opening *o = f->opening;
 	struct eci_fail fail = {0};
-	o->addresses = strdup(addresses);
+	if (dead) { /* of its own command, as busy: nothing is known of the name */
+		eci_future_dead(f, dead);
+		return;
+	}
+	o->addresses = strcmp(o->what, "listen") ? strdup(addresses) : version_4_first(addresses);
 	o->next = o->addresses && *o->addresses ? o->addresses : NULL;
 	if (o->next) {
 		try_next(f);
 		return;
 	}
-	eci_fail_set(&fail, ECTX_PHASE_RESOLVE, ECTX_E_OPEN_FAILED, "%s: the exit knows no address of that name",
-		     o->host);
+	if (error)
+		eci_fail_set(&fail, ECTX_PHASE_RESOLVE, ECTX_E_OPEN_FAILED,
+			     "%s: the exit could not start getent, which resolves names there%s%s", o->host,
+			     error > 0 ? ": " : "", error > 0 ? strerror(error) : "");
+	else
+		eci_fail_set(&fail, ECTX_PHASE_RESOLVE, ECTX_E_OPEN_FAILED,
+			     "%s: the exit knows no address of that name", o->host);
 	eci_future_fail(f, &fail, f->context);
 }
 
@@ -222,11 +258,14 @@ void eci_open_run(struct ectx_future *f)
 		return;
 	}
 	if (o->host[0] == '-') { /* getent's option, and no name */
-		on_addresses(f, "");
+		on_addresses(f, "", 0, NULL);
 		return;
 	}
-	o->lookup = eci_lookup_start(f->at, o->host, on_addresses, f);
-	if (!o->lookup)
+	int r = eci_lookup_start(&o->lookup, f->at, o->host, on_addresses, f);
+	if (r == -4)
+		eci_future_fail_code(f, ECTX_PHASE_RESOLVE, ECTX_E_BUSY, "too many names are asked for at once",
+				     f->context);
+	else if (r)
 		eci_future_fail_code(f, ECTX_PHASE_RESOLVE, ECTX_E_NO_MEMORY, "", f->context);
 }
 

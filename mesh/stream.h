@@ -30,6 +30,9 @@ struct ectx_future *eci_open_start(ectx_context *c, const char *what, const char
 struct eci_stream *eci_open_take(struct ectx_future *f);
 const char *eci_open_text(const struct ectx_future *f); /* what the answer said: an address; "" */
 int eci_open_errno(const struct ectx_future *f);        /* why it failed over there, Linux's number; 0: otherwise */
+#define ECI_OPEN_NAME_MAX 400u
+/* What it opens, for people: "HOST port N", a path; "" of another kind of future, or one that accepts. */
+void eci_open_name(const struct ectx_future *f, char *out, size_t cap);
 void eci_open_run(struct ectx_future *f);
 void eci_open_close(struct ectx_future *f); /* it is done, whatever it became */
 void eci_open_free(struct ectx_future *f);
@@ -66,10 +69,15 @@ void eci_stream_destroy(struct ectx_stream *x);     /* in no list. No lock */
 void eci_stream_forget(struct ectx_stream *x, const char *why); /* the mesh goes, or the program does not want it */
 
 /* ---- resolve.c: names at a context that has no resolver of its own ---- */
+#define ECI_NAMES_MAX 32u        /* asked for at once at a context, a quarter of the commands that it runs */
+#define ECI_NAMES_WAIT_MAX 1024u /* others that wait for that */
 struct eci_lookup;
-/* Runs `getent ahosts NAME` there; done() once, with the addresses, one a line ("" none). NULL: no memory. */
-struct eci_lookup *eci_lookup_start(ectx_context *at, const char *name, void (*done)(void *arg, const char *addresses),
-				    void *arg);
-void eci_lookup_free(struct eci_lookup *l);
+/* The addresses, one a line ("" none); or error, why getent could not be started, -1: it is not known; or the dead
+ * notice that came instead. */
+typedef void eci_lookup_fn(void *arg, const char *addresses, int error, const struct eci_answer *dead);
+/* Sees to it that `getent ahosts NAME` runs there; done() once, which may be before *out is returned (but not before it
+ * is set). 0; -1 no memory; -4 too many wait. */
+int eci_lookup_start(struct eci_lookup **out, ectx_context *at, const char *name, eci_lookup_fn *done, void *arg);
+void eci_lookup_free(struct eci_lookup *l); /* NULL-safe */
 
 #endif

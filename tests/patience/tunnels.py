@@ -4,8 +4,9 @@ import os
 import socket
 import time
 
+from names import reply, request
 from places import PATIENT, expect, until
-from support import Server, dial, exactly, full
+from support import Server, alive, dial, exactly, full
 
 CONNS_MAX = 4096    # ECI_TUNNEL_CONNS_MAX
 OPEN_S = 60         # ECI_TUNNEL_OPEN_MS
@@ -45,6 +46,29 @@ def test_an_exit_that_does_not_answer(place):
         time.sleep(OPEN_S * 0.55 / place.factor)
         place.go_on()
         expect(answers(late))
+
+
+def test_names_that_nobody_answers(place):
+    """A resolver that hangs is given up there as here, so that it keeps no other name from being asked for; and it is said where to."""
+    place.topology('defaults: {agent: native, %s}\nnodes:\n  a: {local: {}}\n' % PATIENT)
+    place.write('tools/getent', '#!/bin/sh\n[ "$2" != good.test ] || exec echo 127.0.0.1\necho $$ >>%s\nexec sleep 987\n' % place.path('asked'), 0o755)
+    place.env['PATH'] = place.path('tools') + os.pathsep + place.env['PATH']
+
+    def asked():
+        with open(place.path('asked'), 'a+') as f:
+            f.seek(0)
+            return [int(x) for x in f]
+
+    with Server(echo) as server, contextlib.ExitStack() as stack:
+        program = place.start('socks', '-D', '0', '--exit', 'a')
+        at = program.at()
+        clients = [stack.enter_context(request(at, 'n%d.test' % i, 80)) for i in range(40)]
+        expect(until(lambda: len(asked()) >= 32), 'none is asked for:', program.said())
+        for sock in clients:
+            expect(exactly(sock, 10)[1] == 1, 'the reply, of a name of which nothing is known')
+        program.says(r'n39\.test port 80: no answer before the deadline')
+        expect(until(lambda: not any(map(alive, asked()))), 'still there:', [x for x in asked() if alive(x)])
+        expect(reply(request(at, 'good.test', server.port)) == 0, program.said())
 
 
 def test_as_many_wait_as_may_be_served(place):
