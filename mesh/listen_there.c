@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOK_EVERY_MS 100 /* whether it was given up: a signal has no way to wake who waits for a future */
+
 static void ask_again(struct ectx_tunnel *t, const char *why)
 {
 	eci_tunnel_say(t, 30, "%s does not listen any more (%s): asking again in %.0f s", ectx_context_name(t->exit),
@@ -125,7 +127,9 @@ int eci_listen_there(struct ectx_tunnel *t, const char *text, long timeout_ms, e
 	eci_unlock(t->mesh);
 	if (!f)
 		return -1;
-	(void)ectx_future_wait(f, -1);
+	while (!ectx_future_wait(f, LOOK_EVERY_MS))
+		if (t->mesh->give_up && t->mesh->give_up(t->mesh->ask_arg))
+			ectx_future_cancel(f);
 	eci_lock(t->mesh);
 	bool good = f->error.status == ECTX_OK;
 	if (good) {

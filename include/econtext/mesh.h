@@ -36,7 +36,8 @@ typedef struct ectx_options {
 	void *ask_arg;
 	/* Called in the same way, some five times a second while a secret's command, file or descriptor is waited for,
 	 * and once behind every secret, a prompt's too: not 0 means that nobody wants it any more. What is started then
-	 * ends with `cancelled`, before anything was sent. NULL: it is waited for, 30 s at most. */
+	 * ends with `cancelled`, before anything was sent. NULL: it is waited for, 30 s at most. ectx_tunnel_open()
+	 * asks it as well while it waits for an exit to listen. */
 	int (*give_up)(void *ask_arg);
 	unsigned event_limit; /* log records kept while nobody takes them, beyond it (or beyond 16 MiB of their text)
 				 the oldest are dropped, counted; 0: 65,536 */

@@ -2,6 +2,7 @@
 import contextlib
 import os
 import resource
+import signal
 import struct
 
 from support import Server, dial, exactly, expect, socks, until
@@ -109,3 +110,16 @@ def test_too_many_names_wait(place):
             with contextlib.suppress(BlockingIOError):
                 expect(False, 'it is answered:', sock.recv(10), program.said())
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_interrupted_while_the_exit_resolves(place):
+    """The exit is asked to listen at a name, and its resolver hangs: one signal is enough, and nothing stays there."""
+    if place.agent == 'python':
+        return
+    fake_getent(place)
+    for number, want in (signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM):
+        before = len(asked(place))
+        program = place.start('tunnel', '-R', 'foo.invalid:0:127.0.0.1:80', '--exit', 'leaf1')
+        expect(until(lambda: len(asked(place)) > before), 'nothing is asked for')
+        status = program.ends(number)
+        expect(status == want, number, status, program.said())
