@@ -14,6 +14,7 @@
  * commands. */
 #include "cli/fan.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -297,11 +298,12 @@ static void rest(struct eci_fan *fan)
 
 static void interrupted(struct eci_fan *fan)
 {
+	bool unread = eci_out_error() != 0; /* so what they would print has nowhere to go */
 	fan->stop = true;
 	eci_report_flush(&fan->report);
-	eci_out_printf(2,
-		       "econtext: interrupted: %zu done, %zu running, %zu not started; ^C again ends those that run\n",
-		       fan->ended, fan->running, fan->n - fan->next);
+	eci_out_printf(2, "econtext: interrupted: %zu done, %zu running, %zu not started; %s\n", fan->ended,
+		       fan->running, fan->n - fan->next,
+		       unread ? "nobody reads the output: those that run are ended" : "^C again ends those that run");
 	eci_out_flush();
 }
 
@@ -337,6 +339,8 @@ enum ectx_status eci_fan_run(struct eci_fan *fan)
 		if (!again && !more && fan->running)
 			rest(fan);
 	}
+	if (eci_out_error() == EINTR && !eci_signals_must_end() && !fan->stop)
+		interrupted(fan);
 	if (eci_out_error() || eci_signals_must_end())
 		kill_all(fan);
 	else

@@ -39,9 +39,9 @@
 static struct {
 	char bytes[BUFFER_MAX];
 	size_t len;
-	int fd; /* whose bytes they are */
-	int error;
-	bool drawn; /* a progress line stands on the terminal */
+	int fd;        /* whose bytes they are */
+	int errors[3]; /* of each descriptor: who has stopped to read one may still read the other */
+	bool drawn;    /* a progress line stands on the terminal */
 	double drawn_at;
 } out;
 
@@ -82,29 +82,30 @@ double eci_clock(void)
 
 static void write_all(int fd, const char *p, size_t n)
 {
-	while (n && !out.error) {
+	int *error = &out.errors[fd];
+	while (n && !*error) {
 		size_t now = n;
 		if (eci_signals_interrupts() || eci_signals_must_end()) { /* what can be written is, but nobody is
 									      waited for any more, or not for long */
 			struct pollfd one = {.fd = fd, .events = POLLOUT};
 			if (poll(&one, 1, eci_signals_must_end() ? 0 : INTERRUPTED_WAIT_MS) != 1)
-				out.error = EINTR;
+				*error = EINTR;
 			if (now > PIPE_BUF)
 				now = PIPE_BUF; /* so much a writable pipe takes without blocking */
 		}
-		ssize_t w = out.error ? -1 : write(fd, p, now);
+		ssize_t w = *error ? -1 : write(fd, p, now);
 		if (w >= 0) {
 			p += w;
 			n -= (size_t)w;
-		} else if (out.error) {
+		} else if (*error) {
 			return;
 		} else if (errno == EAGAIN) { /* somebody shares the descriptor and made it non-blocking */
 			struct pollfd one = {.fd = fd, .events = POLLOUT};
 			poll(&one, 1, -1);
 			if (eci_signals_must_end())
-				out.error = EINTR;
+				*error = EINTR;
 		} else if (errno != EINTR || eci_signals_must_end()) {
-			out.error = errno;
+			*error = errno;
 		}
 	}
 }
@@ -240,7 +241,7 @@ void eci_out_printf(int fd, const char *fmt, ...)
 
 int eci_out_error(void)
 {
-	return out.error;
+	return out.errors[1] ? out.errors[1] : out.errors[2];
 }
 
 bool eci_out_terminal(void)

@@ -1,6 +1,9 @@
 """^C: once stops the launching and prints what is there, twice ends what runs. And a reader that goes away."""
+import fcntl
 import os
 import shutil
+import struct
+import termios
 import time
 
 from support import Case, HERE, LIMIT, gone, read_until, signal
@@ -33,6 +36,25 @@ class Signals(Case):
         out, err = child.communicate(timeout=LIMIT)
         self.assertEqual(child.returncode, 130, err)
         self.assertEqual(out.decode(), '---------------\nn1\n---------------\n"free"\n')
+
+    def test_once_with_output_that_nobody_reads(self):
+        """What runs is ended, and that is said where somebody reads."""
+        read, write = os.pipe()
+        child = self.start('exec', '-w', 'n[1-2]', '-f', '1', 'echo >%s; exec yes' % self.up, stdout=write)
+        os.close(write)
+        with open(self.up):
+            pass
+        full, saw = fcntl.fcntl(read, fcntl.F_GETPIPE_SZ), 0
+        while saw < full:
+            saw = struct.unpack('i', fcntl.ioctl(read, termios.FIONREAD, b'    '))[0]
+            self.assertIsNone(child.poll())
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=LIMIT)
+        os.close(read)
+        self.assertEqual(child.returncode, 130, err)
+        self.assertIn(b'econtext: interrupted: 0 done, 1 running, 1 not started; nobody reads the output: those that run are ended\n', err)
+        self.assertIn(b'INTERRUPTED n1\n', err)
 
     def test_once_json(self):
         child, _ = self.held('--json')
