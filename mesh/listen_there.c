@@ -3,7 +3,10 @@
  *
  * It goes with its context; it is asked for again a second after it was lost, and again, for as long as the tunnel is
  * wanted. While that fails each pause is twice the one before, a minute at most: a host that is down for a night is
- * neither dialled every second nor said to be down as often. */
+ * neither dialled every second nor said to be down as often.
+ *
+ * Of port 0 it is the port that came of it that is asked for again, for somebody knows it by now; only where that is
+ * taken it is any again, and the new one is said. */
 #include "mesh/tunnel.h"
 
 #include "core/cbor.h"
@@ -63,6 +66,43 @@ static bool take(struct ectx_tunnel *t, struct ectx_future *f)
 	return false;
 }
 
+/* "HOST PORT" as we write it; of one IPv6 address agents have several spellings. */
+static char *address_there(const struct ectx_tunnel *t, const char *text)
+{
+	char where[300], host[INET6_ADDRSTRLEN];
+	struct in6_addr six;
+	const char *space = t->at.port < 0 ? NULL : strrchr(text, ' ');
+	if (!space) {
+		(void)snprintf(where, sizeof where, t->at.port < 0 ? "unix:%s" : "%s", text);
+		return strdup(where);
+	}
+	(void)snprintf(where, sizeof where, "%.*s:%s", (int)(space - text), text, space + 1);
+	(void)snprintf(host, sizeof host, "%.*s", (int)(space - text), text);
+	if (inet_pton(AF_INET6, host, &six) == 1 && inet_ntop(AF_INET6, &six, host, sizeof host))
+		(void)snprintf(where, sizeof where, "[%s]:%s", host, space + 1);
+	return strdup(where);
+}
+
+/* It listens there. True: that is another address than the one before. */
+static bool note_address(struct ectx_tunnel *t, const char *text)
+{
+	char *address = address_there(t, text);
+	const char *port = address ? strrchr(address, ':') : NULL;
+	if (t->any_port && port)
+		t->at.port = (int)strtol(port + 1, NULL, 10);
+	bool moved = address && t->address && strcmp(address, t->address) != 0;
+	struct eci_old_address *old = moved ? malloc(sizeof *old) : NULL;
+	if (old) {
+		*old = (struct eci_old_address){t->old, t->address};
+		t->old = old;
+	}
+	if (old || !t->address)
+		t->address = address;
+	else
+		free(address);
+	return moved;
+}
+
 static void listen_done(struct ectx_future *f)
 {
 	struct ectx_tunnel *t = f->user;
@@ -71,7 +111,12 @@ static void listen_done(struct ectx_future *f)
 	t->opening = NULL;
 	if (f->error.status == ECTX_OK && take(t, f)) {
 		t->pause = ECI_TUNNEL_AGAIN_S;
-		eci_tunnel_say(t, 20, "%s listens again", ectx_context_name(t->exit));
+		bool moved = note_address(t, eci_open_text(f));
+		eci_tunnel_say(t, moved ? 30 : 20, "%s listens again%s%s", ectx_context_name(t->exit),
+			       moved ? ", now at " : "", moved ? t->address : "");
+	} else if (t->any_port && t->at.port && eci_open_errno(f)) {
+		t->at.port = 0;
+		eci_listen_there_again(t->mesh->loop, &t->again, 0);
 	} else if (f->error.status == ECTX_OK) {
 		ask_again(t, "lost");
 	} else {
@@ -92,23 +137,6 @@ void eci_listen_there_again(struct ev_loop *loop, ev_timer *w, int events)
 		ask_again(t, "no memory");
 }
 
-/* "HOST PORT" as we write it; of one IPv6 address agents have several spellings. */
-static char *address_there(const struct ectx_tunnel *t, const char *text)
-{
-	char where[300], host[INET6_ADDRSTRLEN];
-	struct in6_addr six;
-	const char *space = t->at.port < 0 ? NULL : strrchr(text, ' ');
-	if (!space) {
-		(void)snprintf(where, sizeof where, t->at.port < 0 ? "unix:%s" : "%s", text);
-		return strdup(where);
-	}
-	(void)snprintf(where, sizeof where, "%.*s:%s", (int)(space - text), text, space + 1);
-	(void)snprintf(host, sizeof host, "%.*s", (int)(space - text), text);
-	if (inet_pton(AF_INET6, host, &six) == 1 && inet_ntop(AF_INET6, &six, host, sizeof host))
-		(void)snprintf(where, sizeof where, "[%s]:%s", host, space + 1);
-	return strdup(where);
-}
-
 /* Blocks. The lock is not held. */
 int eci_listen_there(struct ectx_tunnel *t, const char *text, long timeout_ms, ectx_error *err, struct eci_fail *fail)
 {
@@ -118,6 +146,7 @@ int eci_listen_there(struct ectx_tunnel *t, const char *text, long timeout_ms, e
 		free(t->at.host);
 		t->at.host = strdup("127.0.0.1");
 	}
+	t->any_port = t->at.port == 0;
 	t->ntargets = t->at.host ? eci_sock_addresses(t->targets, ECI_TUNNEL_TARGETS_MAX, &t->to, false, fail) : 0;
 	if (!t->ntargets)
 		return -1;
@@ -134,7 +163,7 @@ int eci_listen_there(struct ectx_tunnel *t, const char *text, long timeout_ms, e
 	bool good = f->error.status == ECTX_OK;
 	if (good) {
 		bool lives = take(t, f);
-		t->address = address_there(t, eci_open_text(f));
+		(void)note_address(t, eci_open_text(f));
 		t->first_known = true;
 		if (!lives)
 			ask_again(t, "lost");

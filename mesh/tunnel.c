@@ -53,6 +53,10 @@ void eci_tunnel_free(struct ectx_tunnel *t)
 		explicit_bzero(t->password, strlen(t->password));
 	free(t->password);
 	free(t->address);
+	for (struct eci_old_address *old; (old = t->old) != NULL; free(old)) {
+		t->old = old->before;
+		free(old->text);
+	}
 	free(t->path);
 	free(t);
 	eci_mesh_wake(m);
@@ -112,7 +116,10 @@ ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *o, 
 
 const char *ectx_tunnel_address(const ectx_tunnel *t)
 {
-	return t->address ? t->address : "";
+	eci_lock(t->mesh);
+	const char *address = t->address ? t->address : "";
+	eci_unlock(t->mesh);
+	return address;
 }
 
 void ectx_tunnel_close(ectx_tunnel *t)

@@ -12,6 +12,7 @@
 #define ECI_TUNNEL_TARGETS_MAX 8u  /* addresses of one name that are tried */
 #define ECI_TUNNEL_OPEN_MS 60000   /* for connecting to the exit, and from there */
 #define ECI_TUNNEL_SOCKS_S 20.     /* for a client to say where to */
+#define ECI_TUNNEL_FULL_S 0.025    /* between tries to connect to a unix socket whose backlog is full */
 #define ECI_TUNNEL_SOCKS_TEXT 255u /* bytes of a user or a password: RFC 1929 has one for their number */
 #define ECI_TUNNEL_CLOSE_MS 1000   /* for the exit to close what listens there */
 #define ECI_TUNNEL_AGAIN_S 1.      /* until a lost exit is asked to listen again, or a descriptor for who comes */
@@ -32,7 +33,14 @@ struct eci_conn {
 	struct ectx_future *opening; /* until it is open */
 	uint64_t number;             /* of a remote listener's connection */
 	unsigned target;             /* which of the tunnel's targets is tried next */
+	unsigned tries;              /* of one that was full */
 	bool refused;                /* the local side could not be connected */
+};
+
+/* A program may hold it until the tunnel is closed. */
+struct eci_old_address {
+	struct eci_old_address *before;
+	char *text;
 };
 
 struct ectx_tunnel {
@@ -42,6 +50,7 @@ struct ectx_tunnel {
 	enum ectx_tunnel_kind kind;
 	char *user, *password;
 	char *address; /* where it listens */
+	struct eci_old_address *old;
 	struct eci_address to;
 	/* local, SOCKS */
 	int fd;
@@ -57,6 +66,7 @@ struct ectx_tunnel {
 	ev_timer again;
 	double pause;     /* before it is asked again */
 	bool first_known; /* ectx_tunnel_open() has its answer */
+	bool any_port;    /* asked for was port 0; at.port is what came of it, and 0 where that cannot be had again */
 	struct eci_conn *conns;
 	unsigned nconns;
 };

@@ -59,8 +59,8 @@ enum ectx_tunnel_kind {
 /* Zero-initialise it and set what is wanted. */
 typedef struct ectx_tunnel_options {
 	enum ectx_tunnel_kind kind;
-	const char *listen;          /* "[HOST:]PORT" or "unix:PATH"; no host: loopback; port 0: any. Here a HOST that
-					has several addresses is its first of version 4, if any */
+	const char *listen;          /* "[HOST:]PORT" or "unix:PATH"; no host: loopback; port 0: any. A HOST that has
+					several addresses is its first of version 4, if any; "*": every one of version 4 */
 	const char *connect;         /* an ADDRESS; not for SOCKS. REMOTE: of here, resolved now; its first 8
 					addresses are tried in order, for each connection, 20 s in all */
 	const char *user, *password; /* SOCKS: demand these (RFC 1929: 255 bytes each; password NULL: an empty one);
@@ -72,7 +72,9 @@ typedef struct ectx_tunnel_options {
  * callback. Connections that fail are ECTX_EVENT_LOG events of logger "econtext.tunnel". NULL with *err: bad-argument,
  * system (saw says why it cannot listen), open-failed; for REMOTE also those of connecting. */
 ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *options, long timeout_ms, ectx_error *err);
-/* Where it listens, as an ADDRESS. Valid until it is closed. Does not block. */
+/* Where it listens, as an ADDRESS. Valid until it is closed, but of a REMOTE one at port 0 it may be another after its
+ * exit was lost, which a log event says: the same port is asked for again, and any where it is taken. Does not block.
+ */
 const char *ectx_tunnel_address(const ectx_tunnel *t);
 /* Ends it and its connections. Not after ectx_mesh_free(), which does the same but may leave a REMOTE one's socket
  * file. Blocks for REMOTE, at most a second, until the exit listens no more. NULL-safe. */

@@ -167,6 +167,29 @@ def test_killed_exit_remote(place):
         carries(server, lambda: dial(at), (W + 1,))
 
 
+def test_killed_exit_remote_any_port(place):
+    """The port that came of 0 is had again; or another, which is said, if somebody has taken it."""
+    with Server(exchange_server) as server:
+        program = place.start('tunnel', '-R', '0:127.0.0.1:%d' % server.port, '--exit', 'leaf1')
+        at = program.at()
+        kill(program, at[1])
+        program.says('leaf1 listens again\n')
+        carries(server, lambda: dial(at), (1,))
+        program.process.send_signal(signal.SIGSTOP)
+        kill(program, at[1])
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            expect(until(lambda: taken.connect_ex(at)), 'somebody still listens')
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(at)
+            taken.listen()
+            program.process.send_signal(signal.SIGCONT)
+            port = int(program.says(r'leaf1 listens again, now at 127\.0\.0\.1:(\d+)\n').group(1))
+            expect(port != at[1], 'of', at)
+            carries(server, lambda: dial((at[0], port)), (1,))
+
+
 def test_killed_exit_remote_unix(place):
     """The file that the killed agent left is no obstacle."""
     path = place.path('there')
