@@ -233,6 +233,27 @@ static bool go_on(struct eci_conn *c)
 }
 
 static void on_connected(struct ev_loop *loop, ev_io *w, int events);
+static void connect_here(struct eci_conn *c);
+
+static void on_full(struct ev_loop *loop, ev_timer *w, int events)
+{
+	(void)loop, (void)events;
+	connect_here(w->data);
+}
+
+/* A unix socket's full backlog: connect(2) says EAGAIN, and poll(2) nothing of use. False: often enough. */
+static bool try_again(struct eci_conn *c)
+{
+	if (c->tunnel->to.port >= 0 || ++c->tries > (unsigned)(ECI_TUNNEL_SOCKS_S / ECI_TUNNEL_FULL_S))
+		return false;
+	c->target--;
+	ev_now_update(c->tunnel->mesh->loop); /* it may have slept */
+	ev_set_cb(&c->limit, on_full);
+	ev_timer_set(&c->limit, ECI_TUNNEL_FULL_S, 0.);
+	ev_timer_start(c->tunnel->mesh->loop, &c->limit);
+	eci_mesh_wake(c->tunnel->mesh);
+	return true;
+}
 
 /* To our end, at each of its addresses in turn, all within the limit. The socket of the next one is there. */
 static void connect_here(struct eci_conn *c)
@@ -252,7 +273,7 @@ static void connect_here(struct eci_conn *c)
 		ev_io_start(t->mesh->loop, &c->hand);
 		ev_timer_start(t->mesh->loop, &c->limit);
 		eci_mesh_wake(t->mesh);
-	} else {
+	} else if (error != EAGAIN || !try_again(c)) {
 		local_failed(c, error);
 	}
 }

@@ -136,6 +136,21 @@ static long listen_at(struct sock *s, bool file)
 	return error;
 }
 
+/* Of a unix socket whose backlog is full it says EAGAIN, and poll(2) nothing of use: it is tried again. */
+void native_sock_connect(struct sock *s)
+{
+	long error = SYS3(NR_connect, s->fd, &s->address, s->address.len);
+	bool again = error == -SYS_EAGAIN && --s->number;
+	s->until = native.now + (again ? NATIVE_FULL : NATIVE_PATIENCE);
+	if (again)
+		return;
+	s->number = 0;
+	if (!error)
+		native_sock_joined(s);
+	else if (error != -EINPROGRESS)
+		native_sock_bad(s, -error);
+}
+
 static void open_it(struct sock *s, const struct request *r)
 {
 	bool known = r->unix_socket ? native_address_unix(&s->address, r->host, r->n)
@@ -159,12 +174,8 @@ static void open_it(struct sock *s, const struct request *r)
 			native_sock_good(s, s->near);
 		return;
 	}
-	long error = SYS3(NR_connect, s->fd, &s->address, s->address.len);
-	s->until = native.now + NATIVE_PATIENCE;
-	if (!error)
-		native_sock_joined(s);
-	else if (error != -EINPROGRESS)
-		native_sock_bad(s, -error);
+	s->number = NATIVE_PATIENCE / NATIVE_FULL;
+	native_sock_connect(s);
 }
 
 static bool cancel(const struct eci_frame *f)

@@ -8,6 +8,7 @@
 #include "router/stream.h"
 
 #define NATIVE_PATIENCE 20000u /* ms: for connect(2), and of an ARRIVED one */
+#define NATIVE_FULL 25u        /* ms: between tries to connect to who is full */
 
 enum {
 	SOL_SOCKET = 1,
@@ -30,8 +31,10 @@ struct sock {
 	uint32_t far, near; /* LISTENING: the event slot; ours, which learns that it is gone */
 	struct eci_stream *stream;
 	struct sock *listener;
-	uint32_t number; /* ARRIVED: which; LISTENING: how many wait */
-	uint64_t until;  /* ms, 0 none: CONNECTING, ARRIVED: given up then; LISTENING: rests until then */
+	uint32_t
+		number; /* ARRIVED: which; LISTENING: how many wait; CONNECTING: tries that are left, 0 when it began */
+	uint64_t until; /* ms, 0 none: CONNECTING, ARRIVED: given up (or tried again) then; LISTENING: rests until then
+			 */
 	struct eci_buf q;
 	bool in_over, far_over, out_over, gone, reset;
 	bool file; /* LISTENING: there is one, which is ours to remove */
@@ -54,6 +57,7 @@ void native_sock_joined(struct sock *s);              /* it is connected: its st
 void native_sock_connected(struct sock *s);           /* connect(2) is over, well or not */
 
 /* ---- opening.c ---- */
+void native_sock_connect(struct sock *s);
 void native_sock_came(struct sock *l); /* somebody, to one that listens */
 
 #endif

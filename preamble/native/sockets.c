@@ -85,7 +85,7 @@ static void sweep(void)
 static short events_of(struct sock *s)
 {
 	if (s->state == CONNECTING)
-		return SYS_POLLOUT;
+		return s->number ? 0 : SYS_POLLOUT;
 	if (s->state == LISTENING)
 		return s->number < ARRIVED_MAX && !s->until ? SYS_POLLIN : 0;
 	if (s->state == ARRIVED)
@@ -112,6 +112,8 @@ static void serve(struct sock *s, bool ready)
 	bool late = s->until && native.now >= s->until;
 	if (s->state == CONNECTING && ready)
 		native_sock_connected(s);
+	else if (s->state == CONNECTING && late && s->number)
+		native_sock_connect(s);
 	else if (s->state == CONNECTING && late)
 		native_sock_bad(s, ETIMEDOUT);
 	else if (s->state == LISTENING && ready)

@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import subprocess
+import threading
+import time
 
 from support import (ABORT, LIMIT, MIB, W, Server, below, carries, dial, exactly, exchange, exchange_server, expect, head, ours,
                      read_all, socks, theirs, until, without_python)
@@ -99,6 +101,30 @@ def test_unix_sockets_both_sides(place):
                 expect(not os.path.exists(path), 'the file is left')
             if not mark:
                 os.unlink(to)
+
+
+def test_a_full_backlog(place):
+    """Who connects to a unix socket that takes nobody for a while waits, as without a tunnel, and is not refused."""
+    def slow():
+        time.sleep(1)   # all have come
+        for _ in range(30):
+            sock = listener.accept()[0]
+            sock.sendall(b'x')
+            sock.close()
+            time.sleep(0.02)
+
+    for make, name in (local, 'near'), (remote, 'far'):
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(place.path(name))
+            listener.listen(5)
+            program, at = make(place, place.path(name))
+            threading.Thread(target=slow, daemon=True).start()
+            for sock in [stack.enter_context(dial(at)) for _ in range(30)]:
+                with contextlib.suppress(ConnectionResetError):
+                    expect(sock.recv(1) == b'x', name, 'is refused:', program.said())
+                    continue
+                expect(False, name, 'is refused:', program.said())
 
 
 def test_unix_paths_of_107_bytes(place):

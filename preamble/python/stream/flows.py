@@ -12,6 +12,7 @@ STREAM_ROOM = 262144
 STREAM_MAX = 16777216
 STREAMS_MAX = 4096
 WAITING_MAX = 64                # connections that nobody has accepted yet, a listening socket
+FULL_RATE = 40                  # tries a second to connect to who is full
 PATIENCE_S = 20                 # they wait, and so does connect(2)
 FLOWS = {}                      # own handle -> Flow
 OPENING = {}                    # (who asked, slot) -> [cancelled]

@@ -38,6 +38,19 @@ def clear_stale(socket, path):
     x.close()
 
 
+def connect(x, address, local):
+    # Of a unix socket whose backlog is full connect(2) says EAGAIN at once, for it does not wait with a timeout.
+    tries = PATIENCE_S * FULL_RATE
+    while 1:
+        try:
+            return x.connect(address)
+        except:
+            tries -= 1
+            if not local or not tries or sys.exc_info()[1].args[:1] != (11,):
+                raise
+        time.sleep(1.0 / FULL_RATE)
+
+
 def open_socket(what, args):
     # A connected or a listening socket, and its file.
     socket = __import__('socket')
@@ -64,7 +77,7 @@ def open_socket(what, args):
                 x.listen(LISTEN_BACKLOG)
                 return x, path
             x.settimeout(PATIENCE_S)
-            x.connect(address)
+            connect(x, address, family == 1)
             return x, path
         except:
             error = sys.exc_info()
