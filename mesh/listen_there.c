@@ -145,6 +145,9 @@ int eci_listen_there(struct ectx_tunnel *t, const char *text, long timeout_ms, e
 	if (t->at.port >= 0 && !*t->at.host) {
 		free(t->at.host);
 		t->at.host = strdup("127.0.0.1");
+	} else if (t->at.port >= 0 && !strcmp(t->at.host, "*")) { /* as getaddrinfo(3) here; agents have it otherwise */
+		free(t->at.host);
+		t->at.host = strdup("0.0.0.0");
 	}
 	t->any_port = t->at.port == 0;
 	t->ntargets = t->at.host ? eci_sock_addresses(t->targets, ECI_TUNNEL_TARGETS_MAX, &t->to, false, fail) : 0;

@@ -112,6 +112,29 @@ def test_too_many_names_wait(place):
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+RESOLVER = '''\
+import socket
+real = socket.getaddrinfo
+def getaddrinfo(host, port, *how):
+    if host != 'both.test':
+        return real(host, port, *how)
+    return real('::1', port, *how) + real('127.0.0.1', port, *how)
+socket.getaddrinfo = getaddrinfo
+'''
+
+
+def test_listens_at_version_4(place):
+    """Of a name that has both, and of all that there is."""
+    with open(place.path('sitecustomize.py'), 'w') as f:
+        f.write(RESOLVER)
+    place.env['PYTHONPATH'] = place.folder
+    fake_getent(place, 'echo "::1 STREAM $1"; echo "::1 DGRAM"; echo "127.0.0.1 STREAM"')
+    go(place)
+    for at, host in ('both.test', '127.0.0.1'), ('*', '0.0.0.0'):
+        program = place.start('tunnel', '-R', at + ':0:127.0.0.1:1', '--exit', 'leaf1')
+        expect(program.at()[0] == host, at, program.said())
+
+
 def test_interrupted_while_the_exit_resolves(place):
     """The exit is asked to listen at a name, and its resolver hangs: one signal is enough, and nothing stays there."""
     if place.agent == 'python':

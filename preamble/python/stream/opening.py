@@ -60,6 +60,8 @@ def open_socket(what, args):
     else:
         host, port = args
         ways = [(x[0], x[4]) for x in socket.getaddrinfo(host or '127.0.0.1', port, 0, 1)]
+        if what == 'listen':                    # most clients of a name mean version 4
+            ways.sort(key=lambda x: x[0])
     for family, address in ways:
         x = socket.socket(family, 1)
         path = family == 1 and address[:1] != '\0' and address
