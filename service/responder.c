@@ -28,8 +28,13 @@ struct sent {
 struct program {
 	UT_hash_handle hh;
 	uint8_t sum[16];
+	bool served; /* there is a record of it under the stem */
 	char stem[];
 };
+
+/* Bits, by a hash, of the names that were answered to be missing. Names are the remote's, so they are not kept; that
+ * one is taken for missing which was not costs a program its shorter name. */
+#define MISSING_BITS 65536u
 
 struct eci_responder {
 	struct eci_records records;
@@ -38,6 +43,7 @@ struct eci_responder {
 	uint32_t round;
 	struct eci_entry making; /* data that is being compressed, for a link; its name is NULL if none is */
 	uint32_t making_for;
+	uint8_t missing[MISSING_BITS / 8];
 };
 
 struct walk {
@@ -159,9 +165,25 @@ int eci_responder_add(struct eci_responder *r, const char *name, const char *pat
 	return eci_records_put(&r->records, &entry);
 }
 
-/* The entry of stem, made with this sum if there was none, and with one that nothing has where that is a module of the
- * roots which may have been sent. NULL: no memory. */
-static const struct program *program_of(struct eci_responder *r, const char *stem, const uint8_t sum[16])
+static uint32_t missing_bit(const char *name)
+{
+	uint32_t hash = 2166136261u;
+
+	while (*name)
+		hash = (hash ^ (uint8_t)*name++) * 16777619u;
+	return (hash ^ hash >> 16) % MISSING_BITS;
+}
+
+static bool was_missing(const struct eci_responder *r, const char *name)
+{
+	uint32_t bit = missing_bit(name);
+
+	return r->missing[bit / 8] >> bit % 8 & 1;
+}
+
+/* The entry of stem, made with this sum if there was none, and with one that nothing has where contexts and relays may
+ * know the stem already: as a module of the roots, or as missing. NULL: no memory. */
+static struct program *program_of(struct eci_responder *r, const char *stem, const uint8_t sum[16])
 {
 	size_t n = strlen(stem);
 	struct program *p;
@@ -172,7 +194,7 @@ static const struct program *program_of(struct eci_responder *r, const char *ste
 	p = calloc(1, sizeof(*p) + n + 1);
 	if (!p)
 		return NULL;
-	if (!eci_records_known(&r->records, stem))
+	if (!eci_records_known(&r->records, stem) && !was_missing(r, stem))
 		memcpy(p->sum, sum, sizeof(p->sum));
 	memcpy(p->stem, stem, n);
 	HASH_ADD_KEYPTR(hh, r->programs, p->stem, n, p);
@@ -191,7 +213,7 @@ int eci_responder_add_program(struct eci_responder *r, const char *stem, const c
 	static const char digits[] = "0123456789abcdef";
 	size_t n = strlen(stem), i;
 	uint8_t sum[16];
-	const struct program *p;
+	struct program *p;
 
 	r->records.ops->digest(r->records.ctx, source, len, sum);
 	p = program_of(r, stem, sum);
@@ -209,8 +231,13 @@ int eci_responder_add_program(struct eci_responder *r, const char *stem, const c
 		name[n] = '\0';
 		if (eci_records_known(&r->records, name))
 			return 0;
+		return eci_responder_add(r, name, path, source, len);
 	}
-	return eci_responder_add(r, name, path, source, len);
+	/* Nor is its record made anew for each call: it may be half compressed, for a context that waits for it. */
+	if (!p->served && eci_responder_add(r, name, path, source, len))
+		return -1;
+	p->served = true;
+	return 0;
 }
 
 /* ---- answers ---- */
@@ -287,8 +314,11 @@ static int answer_module(struct eci_responder *r, uint32_t link, struct eci_reco
 	return rc;
 }
 
-static void answer_missing(const char *name, struct eci_buf *out)
+static void answer_missing(struct eci_responder *r, const char *name, struct eci_buf *out)
 {
+	uint32_t bit = missing_bit(name);
+
+	r->missing[bit / 8] |= (uint8_t)(1u << bit % 8);
 	eci_cbor_put_array(out, 1);
 	eci_cbor_put_array(out, 2);
 	eci_cbor_put_str(out, name);
@@ -310,7 +340,7 @@ static int answer_data(struct eci_responder *r, uint32_t link, const char *name,
 	if (rc < 0)
 		return -1;
 	if (rc == 0) {
-		answer_missing(name, out);
+		answer_missing(r, name, out);
 	} else {
 		rc = eci_entry_pack(e, r->records.ops, r->records.ctx);
 		if (rc > 0)
@@ -340,6 +370,6 @@ int eci_responder_answer(struct eci_responder *r, uint32_t link, const char *nam
 		return -1;
 	if (rec)
 		return answer_module(r, link, rec, out);
-	answer_missing(text, out);
+	answer_missing(r, text, out);
 	return out->failed ? -1 : 0;
 }

@@ -63,15 +63,13 @@ static void digest(void *ctx, const uint8_t *p, size_t n, uint8_t out[16])
 {
 	(void)ctx;
 	memset(out, (int)n, 16);
-	if (n > 2)
-		out[0] = p[2];
+	out[0] = n > 2 ? p[2] : out[0];
 }
 
 static int pack(void *ctx, struct eci_packing **state, const uint8_t *p, size_t n, struct eci_buf *out, uint8_t sum[16])
 {
 	struct world *w = ctx;
 	size_t i;
-
 	*state = NULL;
 	w->deflates++;
 	if (!w->big) {
@@ -322,6 +320,29 @@ Test(responder, programs)
 	eci_responder_free(r);
 }
 
+static const char *called(struct eci_responder *r, const char *stem, const char *source)
+{
+	static char name[ECI_MODULE_NAME_MAX + 1];
+	cr_assert_eq(eci_responder_add_program(r, stem, "p.py", (const uint8_t *)source, strlen(source), name), 0);
+	return name;
+}
+
+/* A stem is a program's name where nobody was told anything else of it; a call of the same bytes changes nothing. */
+Test(responder, called_programs)
+{
+	struct world w = WORLD(project);
+	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
+	for (uint32_t link = 1; link < 3; link++) {
+		cr_expect_str_eq(called(r, "twice", "x = 1"), "twice");
+		cr_expect_str_eq(ask(r, link, "twice"), "twice/1");
+	}
+	cr_expect_eq(w.deflates, 1);
+	cr_expect_eq(strlen(called(r, "twice", "y = 22")), strlen("twice_") + 32);
+	cr_expect_str_eq(ask(r, 1, "asked"), "asked/0");
+	cr_expect_eq(strlen(called(r, "asked", "x = 1")), strlen("asked_") + 32, "relays keep that there is none");
+	eci_responder_free(r);
+}
+
 /* Fifty modules of 1 MiB: the one asked for and 8 MiB of others; the rest when it is asked for. */
 Test(responder, bounded_answer)
 {
@@ -466,7 +487,6 @@ Test(responder, no_memory_is_not_missing)
 {
 	struct world w = WORLD(project);
 	struct eci_responder *r = eci_responder_new(&ops, &w, NULL, NULL);
-
 	w.no_memory = true;
 	cr_expect_str_eq(ask(r, 1, "prog"), "!-1");
 	w.no_memory = false;
