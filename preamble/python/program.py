@@ -8,6 +8,8 @@ def load(name):
         __import__(x)
         return sys.modules[x]
     if name not in ENTRIES:
+        if ENTRIES.get(x, [x])[0] != x:
+            del ENTRIES[x]      # another's, that has the name
         if not fetch(x):
             raise ImportError(x)
         ENTRIES[name] = ENTRIES[x], []

@@ -178,6 +178,11 @@ class Calls(support.Case):
                 self.assertEqual(c.call(name, 'f'), [0, [what, n, 'prog', True]])
                 self.assertIn('prog.py", line 9, in g\n    return 1 / 0   # of %s\n' % what, c.call(name, 'g')[3])
             self.assertIn('of three', c.call('./prog_11ff', 'f')[3])
+        # And if the one with the long name was the first that this context met.
+        c.serve('met', 'def f():\n    return 1\n')
+        c.serve('met_00ff', 'def f():\n    return 2\n', path='met.py')
+        for name, n in ('./met_00ff', 2), ('./met', 1), ('./met_00ff', 2):
+            self.assertEqual(c.call(name, 'f'), [0, n])
 
     def test_errors(self):
         c = self.boot()
