@@ -35,10 +35,11 @@ CHAPTERS = {
     'stream': '../shared/bulk flows sockets opening channels'.split(),
 }
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
-# Runs with any of the interpreters; reads exactly N bytes, ends at the end of input, waits if stdin was left non-blocking.
-# (At the end of input it adds a number to bytes: a TypeError.)
-LINE = ('import os,zlib,fcntl;fcntl.fcntl(0,4);b="".encode();n=9;'
-        'exec("while n:b+=os.read(0,n)or 0;n=%(n)d-len(b)");exec(zlib.decompress(b,-15))')
+# Runs with any of the interpreters; reads exactly N bytes (one by one: short, and no byte too many), waits if stdin was left
+# non-blocking. At the end of input the rest are empty, and zlib says so. Before it imports anything that is not built in it
+# takes the working directory out of sys.path: a struct.py there is not ours. With PYTHONSAFEPATH the first is another, and stays.
+LINE = ('import sys;p=sys.path;p[0]or p.pop(0);import os,zlib,fcntl;'
+        'exec(zlib.decompress("".encode().join(os.read(fcntl.fcntl(0,4),1)for n in"."*%(n)d),-15))')
 
 
 def compress(data):

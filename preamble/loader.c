@@ -18,6 +18,9 @@
  * before it writes to it: where nothing fits, the empty file is its own to remove; where the name was taken, it is not.
  * The name is gone before the bytes come: that may take long, and a link that is lost meanwhile ends sh with SIGKILL.
  *
+ * Python first takes the working directory out of sys.path, as the agent's line does (build.py): whoever may write
+ * there, behind sudo too, would have his struct.py executed.
+ *
  * sh reads with dd: `iflag=fullblock` asks for no byte too much and needs few system calls; where it is not known, one
  * byte at a time. `head -c` of busybox reads ahead, so it is not used. (eval, because zsh does not split what a
  * variable holds.)
@@ -31,7 +34,8 @@
 
 /* For both the text is one line; "\\n" inside exec() is Python's. */
 static const char python[] =
-	"import os,sys,zlib,fcntl,struct;fcntl.fcntl(0,4,0);n=%zu;v=%u,%u;b=''.encode();"
+	"import sys;p=sys.path;p[0]or p.pop(0);import "
+	"os,zlib,fcntl,struct;fcntl.fcntl(0,4,0);n=%zu;v=%u,%u;b=''.encode();"
 	"exec('while len(b)<n:b+=os.read(0,n-len(b))or n');b=zlib.decompress(b);exec(\""
 	"w=[]\\n"
 	"def run(f,s):\\n"

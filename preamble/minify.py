@@ -225,7 +225,7 @@ def merge_imports(lines):
     out = []
     for depth, s in lines:
         if s.startswith('import ') and ' as ' not in s:
-            if s[7:] in ('os', 'zlib', 'fcntl') and depth == 0:
+            if s[7:] in ('os', 'zlib', 'fcntl', 'sys') and depth == 0:
                 continue
             if out and out[-1][0] == depth and out[-1][1].startswith('import ') and ' as ' not in out[-1][1]:
                 out[-1] = (depth, out[-1][1] + ',' + s[7:])

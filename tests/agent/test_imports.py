@@ -225,6 +225,20 @@ def resources():
             self.assertEqual(c.call('only_there', 'f'), [0, 7], safe)
             self.assertEqual(c.call('sys', 'path.count', ''), [0, 0])
 
+    def test_working_directory(self):
+        """What lies in the working directory of the login is not imported: not by the boot line, nor by the core, nor later."""
+        place = self.folder()
+        ran = os.path.join(place, 'ran')
+        for name in 'os zlib fcntl codecs select struct time posix traceback logging encodings thread _thread'.split():
+            with open(os.path.join(place, name + '.py'), 'w') as f:
+                f.write('open(%r, "a").write(__name__)\nraise SystemExit(9)\n' % ran)
+        c = self.boot(login='cd %s;' % place)
+        self.assertEqual(c.call('os', 'getcwd'), [0, os.path.realpath(place)])
+        self.assertEqual(c.call('math', 'nothing')[:2], [1, 'AttributeError'])
+        c.part('relay')
+        c.part('exec')
+        self.assertFalse(os.path.exists(ran))
+
     def test_gone_at_import(self):
         """A module that took itself out of sys.modules, and then fails, fails as it says."""
         c = self.boot()

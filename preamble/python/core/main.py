@@ -91,7 +91,7 @@ while route != route2:
     REST = parse(REST + (os.read(IN, 1) or die()))
 os.dup2(keep(os.open('/dev/null', 0)), 0)
 # Only now: what Python imports to warn of something (PYTHONDEVMODE) must not be asked for before HELLO.
-sys.path[:] = sys.path[not sys.path[0]:] + [ROOT]      # without the working directory (PYTHONSAFEPATH has none)
+sys.path.append(ROOT)       # (LINE has taken the working directory out)
 sys.path_importer_cache[ROOT] = SELF
 for x, name in (1, 'stdout'), (2, 'stderr'):
     r, w = os.pipe()
