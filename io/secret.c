@@ -181,11 +181,11 @@ static void say_failed(struct words *words, const char *wrong, int status, char 
 	(void)snprintf(what, cap, "the command failed, %s%s%s", how, *last ? ": " : "", last);
 }
 
-static int from_command(const struct eci_secret *s, char *buf, size_t cap, const struct eci_secret_wait *w, char *why,
-			size_t why_cap)
+static int from_command(const struct eci_secret *s, const char *const *env, char *buf, size_t cap,
+			const struct eci_secret_wait *w, char *why, size_t why_cap)
 {
 	struct eci_proc p;
-	int err = eci_proc_start(&p, s->command, NULL, ECI_PROC_PIPES), status = 0;
+	int err = eci_proc_start(&p, s->command, env, ECI_PROC_PIPES), status = 0;
 	if (err)
 		return complain_of(why, why_cap, s->name, s->command[0], strerror(err));
 	(void)close(p.in);
@@ -231,8 +231,8 @@ static int from_fd(const struct eci_secret *s, char *buf, size_t cap, const stru
 	return wrong ? complain(why, why_cap, s->name, wrong) : 0;
 }
 
-int eci_secret_read(const struct eci_secret *s, char *buf, size_t cap, const struct eci_secret_wait *w, char *why,
-		    size_t why_cap)
+int eci_secret_read(const struct eci_secret *s, const char *const *env, char *buf, size_t cap,
+		    const struct eci_secret_wait *w, char *why, size_t why_cap)
 {
 	if (s->kind == ECI_SECRET_ENV) {
 		const char *v = getenv(s->text);
@@ -250,5 +250,5 @@ int eci_secret_read(const struct eci_secret *s, char *buf, size_t cap, const str
 		return from_fd(s, buf, cap, w, why, why_cap);
 	if (s->kind == ECI_SECRET_FILE)
 		return from_file(s, buf, cap, w, why, why_cap);
-	return from_command(s, buf, cap, w, why, why_cap);
+	return from_command(s, env, buf, cap, w, why, why_cap);
 }

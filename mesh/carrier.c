@@ -11,6 +11,8 @@
  * iteration on, hence eci_mesh_wake() (ev(3): ev_io_start only records the change). */
 #include "mesh/carrier.h"
 
+#include "mesh/secret.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,31 +103,12 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 	eci_carrier_dirty(w->data); /* the loop flushes before it sleeps */
 }
 
-/* What changes in the environment of what is started here: its own, and the variables that hold secrets are not in it.
- * su(1) hands all it has to another user. malloc'd. */
-static const char **environment(const ectx_mesh *m, const char *const *changes)
-{
-	size_t n = 0, secrets = 0;
-	const struct eci_secret *s;
-	while (changes && changes[n])
-		n++;
-	while (m->topology && eci_topology_secret_at(m->topology, secrets))
-		secrets++;
-	const char **out = calloc(n + secrets + 1, sizeof *out);
-	for (size_t i = 0; out && i < n; i++)
-		out[i] = changes[i];
-	for (size_t i = 0; out && i < secrets; i++)
-		if ((s = eci_topology_secret_at(m->topology, i))->kind == ECI_SECRET_ENV)
-			out[n++] = s->text;
-	return out;
-}
-
 static void *host_start(void *ctx, struct eci_spawn *s, const char *const *argv, const char *const *env, int mode,
 			int *err, int *pid)
 {
 	ectx_mesh *m = ctx;
 	struct eci_carrier *c = calloc(1, sizeof *c);
-	const char **changes = c ? environment(m, env) : NULL;
+	const char **changes = c ? eci_secret_environ(m, env) : NULL; /* su(1) hands all of it on */
 	if (!changes) {
 		free(c);
 		*err = ENOMEM;

@@ -18,10 +18,38 @@ static struct eci_secret_value *find(ectx_mesh *m, const char *name)
 	return s;
 }
 
+const char **eci_secret_environ(const ectx_mesh *m, const char *const *changes)
+{
+	size_t n = 0, secrets = 0;
+	const struct eci_secret *s;
+	while (changes && changes[n])
+		n++;
+	while (m->topology && eci_topology_secret_at(m->topology, secrets))
+		secrets++;
+	const char **out = calloc(n + secrets + 1, sizeof *out);
+	for (size_t i = 0; out && i < n; i++)
+		out[i] = changes[i];
+	for (size_t i = 0; out && i < secrets; i++)
+		if ((s = eci_topology_secret_at(m->topology, i))->kind == ECI_SECRET_ENV)
+			out[n++] = s->text;
+	return out;
+}
+
+static int read_secret(ectx_mesh *m, const struct eci_secret *decl, char *buf, size_t cap, char *why, size_t why_cap)
+{
+	const char **env = eci_secret_environ(m, NULL);
+	int r = -1;
+	if (env)
+		r = eci_secret_read(decl, env, buf, cap, &(struct eci_secret_wait){m->give_up, m->ask_arg}, why,
+				    why_cap);
+	free(env);
+	return r;
+}
+
 static int ask(ectx_mesh *m, const struct eci_secret *decl, char *buf, size_t cap, char *why, size_t why_cap)
 {
 	if (decl->kind != ECI_SECRET_PROMPT)
-		return eci_secret_read(decl, buf, cap, &(struct eci_secret_wait){m->give_up, m->ask_arg}, why, why_cap);
+		return read_secret(m, decl, buf, cap, why, why_cap);
 	if (!m->ask || m->ask(m->ask_arg, decl->text, buf, cap) < 0) {
 		(void)snprintf(why, why_cap, "nobody to ask for secret %s", decl->name);
 		return -1;

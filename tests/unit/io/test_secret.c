@@ -32,7 +32,7 @@ static void is_had(const struct eci_secret *s)
 	char why[256] = "", *value = eci_secret_alloc();
 	cr_assert(value);
 	alarms(20000);
-	int r = eci_secret_read(s, value, ECI_SECRET_MAX, &NOBODY, why, sizeof why);
+	int r = eci_secret_read(s, NULL, value, ECI_SECRET_MAX, &NOBODY, why, sizeof why);
 	alarms(0);
 	cr_expect(r == 0 && strcmp(value, "late") == 0, "%d %s", r, why);
 	eci_secret_free(value);
@@ -84,11 +84,11 @@ Test(secret, a_descriptor_that_was_not_opened_for_it)
 	struct eci_secret s = {.name = (char[]){"s"}, .kind = ECI_SECRET_FD};
 	cr_assert(pipe2(fd, O_CLOEXEC) == 0 && write(fd[1], "its own\n", 8) == 8);
 	s.fd = fd[0];
-	cr_expect(eci_secret_read(&s, value, sizeof value, &NOBODY, why, sizeof why) != 0 &&
+	cr_expect(eci_secret_read(&s, NULL, value, sizeof value, &NOBODY, why, sizeof why) != 0 &&
 			  strstr(why, "was not opened for it"),
 		  "%s", why);
 	cr_assert(fcntl(fd[0], F_SETFD, 0) == 0);
-	cr_expect(eci_secret_read(&s, value, sizeof value, &NOBODY, why, sizeof why) == 0 &&
+	cr_expect(eci_secret_read(&s, NULL, value, sizeof value, &NOBODY, why, sizeof why) == 0 &&
 			  strcmp(value, "its own") == 0,
 		  "%s", why);
 	(void)close(fd[0]);
@@ -104,7 +104,7 @@ static void is_given_up(const struct eci_secret *s)
 {
 	char why[256] = "", value[ECI_SECRET_MAX];
 	int looks = 0;
-	cr_expect(eci_secret_read(s, value, sizeof value, &(struct eci_secret_wait){at_last, &looks}, why,
+	cr_expect(eci_secret_read(s, NULL, value, sizeof value, &(struct eci_secret_wait){at_last, &looks}, why,
 				  sizeof why) != 0);
 	cr_expect(looks >= 3 && strstr(why, "it was given up"), "%d, %s", looks, why);
 }
@@ -126,7 +126,7 @@ static void first_line_is(const struct eci_secret *s, const char *expected)
 {
 	char why[256] = "", value[ECI_SECRET_MAX];
 	memset(value, '!', sizeof value);
-	cr_expect(eci_secret_read(s, value, sizeof value, &NOBODY, why, sizeof why) == 0, "%s", why);
+	cr_expect(eci_secret_read(s, NULL, value, sizeof value, &NOBODY, why, sizeof why) == 0, "%s", why);
 	cr_expect_str_eq(value, expected);
 }
 
@@ -152,7 +152,8 @@ Test(secret, of_a_variable_the_first_line_counts)
 	memset(text, 'w', ECI_SECRET_MAX);
 	text[ECI_SECRET_MAX] = '\n';
 	cr_assert(setenv("ECTX_TEST_PW", text, 1) == 0);
-	cr_expect(eci_secret_read(&s, text, ECI_SECRET_MAX, &NOBODY, why, sizeof why) < 0 && strstr(why, "too long"),
+	cr_expect(eci_secret_read(&s, NULL, text, ECI_SECRET_MAX, &NOBODY, why, sizeof why) < 0 &&
+			  strstr(why, "too long"),
 		  "%s", why);
 }
 
