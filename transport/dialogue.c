@@ -49,6 +49,7 @@ static void over(struct eci_dialogue *d)
 static void spawn(struct eci_dialogue *d, uint64_t now_ms)
 {
 	d->answered = d->respawn = false;
+	d->echo = 0;
 	d->feed_owed = d->feed;
 	d->noise_bytes = 0;
 	d->cause = NULL;

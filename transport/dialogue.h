@@ -43,6 +43,7 @@ struct eci_dialogue {
 	bool feed, feed_owed; /* owed: the first stage was not written yet */
 	bool image;           /* the target's image is started, and no shell */
 	bool answered;
+	int echo;              /* enum eci_from: what comes from there may be the answer, up to a newline; 0: nothing */
 	unsigned dials;        /* attempts that were dropped before authentication */
 	bool respawn;          /* ENDING: to SPAWN again, not to fail */
 	uint64_t quiet_ms;     /* from when the first stage waits for a prompt that may come */

@@ -8,6 +8,8 @@
  *    accounts. Nor does the next attempt give what was refused to this one (target.refused). So such an end is
  *    password-wrong whatever else was said, but that the password was right (ECI_MSG_TAKEN); and what was said before
  *    the question is not why the answer is no good.
+ *  - A terminal whose echo somebody left on says the answer, up to its newline: that is kept nowhere. (Where the echo
+ * is off, all that comes is the newline, of the tool. The line is looked at as any.)
  *  - Bytes are looked at one by one, so what is done does not depend on how they were cut on their way.
  *  - Nothing is looked for behind the marker: from there on it is protocol, and bytes that come before their time are
  *    an error.
@@ -85,7 +87,9 @@ static bool partial_line(struct eci_dialogue *d, enum eci_from from, const char 
 	if (!prompt_place(d, from, &to))
 		return false;
 	if (d->t->method == ECI_SUDO ? eci_prompt_is(line, d->sudo_prompt) : eci_prompt_is_password(line)) {
-		on_prompt(d, line, to, now_ms);
+		on_prompt(d, d->echo == (int)from ? "a prompt for a password" : line, to, now_ms);
+		if (d->answered && (to == ECI_TO_TTY || d->mode == ECI_SPAWN_PTY))
+			d->echo = (int)from;
 		return true;
 	}
 	if (d->t->method == ECI_SSH && eci_prompt_is_passphrase(line)) {
@@ -130,7 +134,10 @@ void eci_dlg_line(struct eci_dialogue *d, const char *line, uint64_t now_ms)
 static void spoken(struct eci_dialogue *d, enum eci_from from, uint8_t byte, uint64_t now_ms)
 {
 	struct eci_line_scan *s = &d->lines[from - 1];
-	eci_tail_add(&d->words, &byte, 1);
+	if (d->echo != (int)from)
+		eci_tail_add(&d->words, &byte, 1);
+	else if (byte == '\n')
+		d->echo = 0;
 	if (eci_line_scan_feed(s, byte)) {
 		eci_dlg_line(d, s->text, now_ms);
 	} else if (byte == ':' && partial_line(d, from, s->text, now_ms)) {
@@ -190,10 +197,12 @@ static bool output_means_shell(const struct eci_dialogue *d)
 
 void eci_dialogue_bytes(struct eci_dialogue *d, enum eci_from from, const uint8_t *p, size_t n, uint64_t now_ms)
 {
-	size_t i = 0;
+	size_t i = 0, echoed = 0;
 	if (!n || d->state == ECI_DLG_OVER)
 		return;
-	eci_tail_add(&d->noise, p, n);
+	while (d->echo == (int)from && echoed < n && p[echoed] != '\n')
+		echoed++;
+	eci_tail_add(&d->noise, p + echoed, n - echoed); /* (no echo comes in one piece with the question) */
 	eci_dialogue_started(d, now_ms);
 	d->last_byte_ms = now_ms;
 	if (from == ECI_OUT && output_means_shell(d))

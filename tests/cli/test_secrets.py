@@ -42,6 +42,28 @@ class Secrets(Case):
         self.assertIn('pw-[1-3] (3)', self.call(0).out)
         self.assertEqual(self.answers(), ['right word'] * 3)
 
+    def test_env_is_not_passed_on(self):
+        """A command that gives a secret has none of the variables that hold others."""
+        self.declare('{command: [sh, -c, "env >seen; cat pw.txt"]}, other: {env: WORD}')
+        self.write('pw.txt', 'right word\n', 0o600)
+        self.env['WORD'] = 'a canary'
+        self.call(0, 'pw-1')
+        with open(self.path('seen')) as f:
+            seen = f.read()
+        self.assertIn('FAKE_LOG=', seen)
+        self.assertNotIn('WORD', seen)
+
+    def test_echo(self):
+        """A terminal whose echo was left on says the answer: no error repeats it."""
+        program = self.write('asks', '#!/bin/sh\nexec 3<>/dev/tty\nprintf "bob@h password: " >&3\nread x <&3\n'
+                             'echo behind it >&3\nexit 255\n', 0o700)
+        self.topology(FILE % (program, '{env: WORD}'))
+        self.env['WORD'] = 'a canary'
+        for how in [], ['--json']:
+            end = self.ends(3, 'call', *how, '-w', 'pw-1', 'builtins:len', '[]')
+            self.assertIn('behind it', end.out + end.err)
+            self.assertNotIn('canary', end.out + end.err)
+
     def test_wrong(self):
         """Given once; when it is asked for again that is the failure."""
         self.declare('{env: WORD}')
