@@ -8,21 +8,16 @@ static int check(const struct eci_opts *o)
 {
 	if (o->nargs > 1 || (o->nargs && o->topology))
 		return eci_usage("topo check takes one file");
-	char *path;
-	if (o->nargs || o->topology) {
-		const char *given = o->nargs ? o->args[0] : o->topology;
-		path = eci_copy(given, strlen(given));
-	} else {
-		path = ectx_topology_default_path();
-	}
-	if (!path)
+	const char *given = o->nargs ? o->args[0] : o->topology;
+	char *path = NULL;
+	ectx_error e = {0};
+	ectx_topology *t = given ? ectx_topology_load(given, &e) : ectx_topology_load_default(&path, &e);
+	if (!given && !path)
 		return eci_usage("no topology file: neither $ECONTEXT_TOPOLOGY, nor ./econtext.yaml, nor "
 				 "~/.config/econtext/topology.yaml");
-	ectx_error e = {0};
-	ectx_topology *t = ectx_topology_load(path, &e);
 	int status = t ? 0 : eci_complain(&e);
 	if (t)
-		eci_out_printf(1, "%s: ok\n", path);
+		eci_out_printf(1, "%s: ok\n", given ? given : path);
 	eci_out_flush();
 	ectx_topology_free(t);
 	free(path);

@@ -26,8 +26,10 @@
 int eci_session_topology(struct eci_session *s, const struct eci_opts *o)
 {
 	ectx_error e = {0};
-	char *path = o->topology ? eci_copy(o->topology, strlen(o->topology)) : ectx_topology_default_path();
-	s->topology = path ? ectx_topology_load(path, &e) : ectx_topology_none();
+	char *path = NULL;
+	s->topology = o->topology ? ectx_topology_load(o->topology, &e) : ectx_topology_load_default(&path, &e);
+	if (!s->topology && !o->topology && !path)
+		s->topology = ectx_topology_none();
 	free(path);
 	if (s->topology)
 		return 0;

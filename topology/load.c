@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct eci_key root_keys[] = {{.name = "econtext"},
@@ -158,9 +159,46 @@ ectx_topology *ectx_topology_parse(const char *text, size_t n, const char *name_
 	return l.t;
 }
 
-static char *read_file(const char *path, size_t *n, ectx_error *err)
+#define HERE "./econtext.yaml"
+
+/* Who may have written what the caller obeys: he himself, root, and who asked sudo to be root. */
+static bool trusted(uid_t owner)
+{
+	const char *asked = geteuid() == 0 ? getenv("SUDO_UID") : NULL;
+	char *end = NULL;
+	unsigned long uid = asked && *asked ? strtoul(asked, &end, 10) : 0;
+	return owner == geteuid() || owner == 0 || (end && !*end && uid == owner);
+}
+
+/* The file of the working directory says what runs (command: of a secret), and the caller may not know that it lies
+ * there: so it is taken only from who could make him run things anyway. What was opened is asked, and the entry, which
+ * may be a link of somebody else's to a file of the caller's. NULL, or what is wrong. */
+static const char *distrusted(int fd)
+{
+	struct stat file, entry, folder;
+	if (fstat(fd, &file) || lstat(HERE, &entry) || stat(".", &folder))
+		return strerror(errno);
+	if (!trusted(file.st_uid) || !trusted(entry.st_uid))
+		return "it is neither yours nor root's";
+	if (file.st_mode & S_IWOTH)
+		return "everybody may write to it";
+	if (folder.st_mode & S_IWOTH &&
+	    (!(folder.st_mode & S_ISVTX) || file.st_uid != geteuid() || entry.st_uid != geteuid()))
+		return "everybody may write to its folder";
+	return NULL;
+}
+
+/* found: in the working directory, and not named by anybody. */
+static char *read_file(const char *path, bool found, size_t *n, ectx_error *err)
 {
 	FILE *f = fopen(path, "rbe");
+	const char *wrong = f && found ? distrusted(fileno(f)) : NULL;
+	if (wrong) {
+		fclose(f);
+		eci_fail_at(err, path, (struct eci_spot){0}, "not taken from the working directory: %s", wrong);
+		eci_fail_hint(err, "if it is meant, name it: --topology %s", path);
+		return NULL;
+	}
 	char *text = NULL;
 	size_t cap = 0;
 	*n = 0;
@@ -198,15 +236,27 @@ static char *read_file(const char *path, size_t *n, ectx_error *err)
 	return text;
 }
 
-ectx_topology *ectx_topology_load(const char *path, ectx_error *err)
+static ectx_topology *load(const char *path, bool found, ectx_error *err)
 {
 	size_t n;
-	char *text = read_file(path, &n, err);
+	char *text = read_file(path, found, &n, err);
 	if (!text)
 		return NULL;
 	ectx_topology *t = ectx_topology_parse(text, n, path, err);
 	free(text);
 	return t;
+}
+
+ectx_topology *ectx_topology_load(const char *path, ectx_error *err)
+{
+	return load(path, false, err);
+}
+
+ectx_topology *ectx_topology_load_default(char **path, ectx_error *err)
+{
+	const char *env = getenv("ECONTEXT_TOPOLOGY");
+	*path = ectx_topology_default_path();
+	return *path ? load(*path, !(env && *env) && strcmp(*path, HERE) == 0, err) : NULL;
 }
 
 char *ectx_topology_default_path(void)
@@ -215,8 +265,8 @@ char *ectx_topology_default_path(void)
 	char *path = NULL;
 	if (env && *env)
 		return strdup(env);
-	if (access("./econtext.yaml", F_OK) == 0)
-		return strdup("./econtext.yaml");
+	if (access(HERE, F_OK) == 0)
+		return strdup(HERE);
 	if (home && asprintf(&path, "%s/.config/econtext/topology.yaml", home) >= 0 && access(path, F_OK) == 0)
 		return path;
 	free(path);

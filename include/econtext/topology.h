@@ -27,6 +27,10 @@ ectx_topology *ectx_topology_parse(const char *text, size_t n, const char *name_
 /* The file the command line would use: $ECONTEXT_TOPOLOGY, ./econtext.yaml, ~/.config/econtext/topology.yaml; NULL if
  * none, or out of memory. malloc'd. Blocks on looking for them. */
 char *ectx_topology_default_path(void);
+/* Loads that file, and *path is its name (malloc'd). NULL with *path NULL: there is none, and *err is as it was. A
+ * ./econtext.yaml that nobody named is taken only if it is the caller's, root's or (for root) of the user in $SUDO_UID,
+ * and not everybody may write to it or put one there; else the error says why. Blocks on the file only. */
+ectx_topology *ectx_topology_load_default(char **path, ectx_error *err);
 /* No file: every name is a host that the user's ssh_config resolves (ProxyJump included, by ssh -G: started when a name
  * is first used, and waited for up to 10 s). NULL: out of memory. Does not block itself. */
 ectx_topology *ectx_topology_none(void);

@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import signal
+import unittest
 
 from support import Case, PROGRAM
 
@@ -39,6 +40,26 @@ Host loop2
 
 
 class Check(Case):
+    @unittest.skipUnless(os.geteuid() == 0, 'files of other users are made by root')
+    def test_of_somebody_else(self):
+        """A file of the working directory says what is run: who found it there obeys himself, root, and who asked sudo."""
+        self.env.pop('SUDO_UID', None)
+        here = self.write('econtext.yaml', 'econtext: 1\nnodes: {a: {local: {}}}\n')
+        self.ends(0, 'topo', 'check')
+        os.chown(here, 65534, 65534)
+        for args in ('topo', 'check'), ('exec', '-w', 'a', '--', 'true'):
+            err = self.ends(2, *args).err
+            self.assertIn("./econtext.yaml: not taken from the working directory: it is neither yours nor root's", err)
+            self.assertIn('--topology ./econtext.yaml', err)
+        self.ends(0, 'topo', 'check', '--topology', './econtext.yaml')
+        self.env['SUDO_UID'] = '65534'
+        self.ends(0, 'topo', 'check')
+        os.chmod(self.place, 0o1777)
+        self.assertIn('everybody may write to its folder', self.ends(2, 'topo', 'check').err)
+        os.unlink(here)
+        os.rename(self.write('mine', 'econtext: 1\nnodes: {a: {local: {}}}\n'), here)
+        self.ends(0, 'topo', 'check')
+
     def test_ok(self):
         path = self.write('t.yaml', CHAIN)
         self.assertEqual(self.ends(0, 'topo', 'check', path).out, path + ': ok\n')
