@@ -35,11 +35,12 @@ CHAPTERS = {
     'stream': '../shared/bulk flows sockets opening channels'.split(),
 }
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
-# Runs with any of the interpreters; reads exactly N bytes (one by one: short, and no byte too many), waits if stdin was left
-# non-blocking. At the end of input the rest are empty, and zlib says so. Before it imports anything that is not built in it
-# takes the working directory out of sys.path: a struct.py there is not ours. With PYTHONSAFEPATH the first is another, and stays.
-LINE = ('import sys;p=sys.path;p[0]or p.pop(0);import os,zlib,fcntl;'
-        'exec(zlib.decompress("".encode().join(os.read(fcntl.fcntl(0,4),1)for n in"."*%(n)d),-15))')
+# Behind "import sys;", which the first stage puts in front of it (sys is built in). Nothing else may be imported before the working
+# directory is out of sys.path: a struct.py there is not ours. (With PYTHONSAFEPATH the first of the path is another.)
+# Runs with any of the interpreters; reads exactly N bytes, waits if stdin was left non-blocking. Behind the last it reads none, and
+# so it ends, as it does at the end of input, which comes too soon for zlib.
+LINE = ('p=sys.path;p[0]or p.pop(0);import os,zlib,fcntl;b=r=os.read(fcntl.fcntl(0,4),1);'
+        'exec("while r:r=os.read(0,%(n)d-len(b));b+=r");exec(zlib.decompress(b,-15))')
 
 
 def compress(data):

@@ -34,7 +34,7 @@
 
 /* For both the text is one line; "\\n" inside exec() is Python's. */
 static const char python[] =
-	"import sys;p=sys.path;p[0]or p.pop(0);import "
+	"p=sys.path;p[0]or p.pop(0);import "
 	"os,zlib,fcntl,struct;fcntl.fcntl(0,4,0);n=%zu;v=%u,%u;b=''.encode();"
 	"exec('while len(b)<n:b+=os.read(0,n-len(b))or n');b=zlib.decompress(b);exec(\""
 	"w=[]\\n"

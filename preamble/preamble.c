@@ -115,7 +115,8 @@ static int write_stage(char *out, size_t cap, const char *nonce, const char *int
 	int n = snprintf(
 		out, cap,
 		"%s[ -t 0 ]&&stty raw -echo;for p in %s perl sh;do command -v $p>/dev/null&&break;done;"
-		"echo \"EC:%s:$p:`uname -sm`\";read -r l;case $p in *perl)exec $p -e \"$l\";;esac;exec $p -c \"$l\"%s",
+		"echo \"EC:%s:$p:`uname -sm`\";read -r l;case $p in *perl)exec $p -e \"$l\";;sh);;*)l=\"import "
+		"sys;$l\";esac;exec $p -c \"$l\"%s",
 		before, first, nonce, after);
 	return n < 0 || (size_t)n >= cap ? -1 : n;
 }

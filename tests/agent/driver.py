@@ -106,8 +106,8 @@ def frame(kind, dst, handle, reply, body, src=0, auth=None, hops=64):
                        len(body)) + body
 
 
-STAGE = ('[ -t 0 ]&&stty raw -echo;p=%s;echo "EC:%s:$p:`uname -sm`";read -r l;case $p in *perl)exec $p -e "$l";;esac;'
-         'exec $p -c "$l"')
+STAGE = ('[ -t 0 ]&&stty raw -echo;p=%s;echo "EC:%s:$p:`uname -sm`";read -r l;case $p in *perl)exec $p -e "$l";;sh);;'
+         '*)l="import sys;$l";esac;exec $p -c "$l"')
 
 
 class Pipe(object):

@@ -148,8 +148,8 @@ class Imports(support.Case):
     def test_data(self):
         c = self.boot()
         self.package(c)
-        with open(os.path.join(driver.ROOT, 'preamble', 'served', 'econtext_resources.py')) as f:
-            c.serve('econtext_resources', f.read())
+        with open(os.path.join(driver.ROOT, 'preamble', 'served', 'econtext_resource.py')) as f:
+            c.serve('econtext_resource', f.read())
         c.serve('d', '''
 import pkgutil, sys
 def get(package, name):

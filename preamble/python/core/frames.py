@@ -62,12 +62,12 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
     kind | dst - ME | handle - 1 and die()
     IDLE = m[2] / 1e3 or 1e9  # seconds of silence that end the link
     try:
-        # The title in `ps`: a process may write its own argument area (fields 48 and 49 of 52 of its stat).
+        # The title in `ps`: a process may write its own argument area (fields 48 and 49 of 52 of its stat). LINE is in it, and
+        # longer than any title.
         x, n = map(int, open('/proc/self/stat').read().split()[-5:-3])
-        n -= x
         f = open('/proc/self/mem', 'rb+', 0)
         f.seek(x)
-        f.write(pack('%ds' % n, m[4].encode('utf8')[:n - 1]))
+        f.write(pack('%ds' % (n - x), m[4].encode('utf8')))
     except:
         pass
     # The parent of the agent (a wait() in called code would find a child) is its watcher: once the agent has ended, or its parent

@@ -57,10 +57,10 @@ def load_module(name):
     m = sys.modules[name] = type(sys)(str(name))
     try:
         exec_module(m)
+        return sys.modules[name]
     except:
         sys.modules.pop(name, 0)
         raise
-    return sys.modules[name]
 
 
 def create_module(spec):
@@ -95,7 +95,7 @@ def get_data(path):
 
 def get_resource_reader(name):
     # What importlib.resources asks for, of Python 3.7 and later: it is served, as few want it.
-    return __import__('econtext_resources').Reader(name)
+    return load('econtext_resource').Reader(name)
 
 
 def load(name):

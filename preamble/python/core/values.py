@@ -19,7 +19,7 @@ def pack_value(o, major=0, s=EMPTY):
         return pack('B', 244 + o)
     if isinstance(o, float):
         return pack('>Bd', 251, o)
-    if isinstance(o, (int, type(1 << 64))):
+    if isinstance(o, (type(1 << 64), int)):
         n = 0
         if o < 0:
             major = 32
@@ -67,7 +67,7 @@ def decode(s):
         n = major & 31
         if n > 23:
             # (28 finds no double in its 16 bytes.)
-            n, = unpack('>' + 'BHIQd'[major == 251 and 4 or n - 24], take(1 << n - 24))
+            n, = unpack('>' + 'BHIQd'[n - 24 + (major == 251)], take(1 << n - 24))
         if at[1] < 0 or depth > CBOR_DEPTH_MAX or key and 127 < major < 224 or 127 < major < 192 and n > at[1]:
             raise ValueError
         if major == 251:
@@ -95,7 +95,7 @@ def decode(s):
         return {2: major, 3: ~major}[n]
 
     v = item(1)
-    if at[0] != len(s) or at[0] > MESSAGE_MAX:
+    if at[0] - len(s) or at[0] > MESSAGE_MAX:
         raise ValueError
     return v
 
