@@ -29,10 +29,10 @@ _Noreturn void native_exit(int status)
 		(void)SYS1(NR_exit, status);
 }
 
-void native_ignore(int sig)
+void native_signal(int sig, unsigned how)
 {
-	uint64_t ignore[4] = {1, 0, 0, 0};
-	(void)SYS4(NR_sigaction, sig, ignore, 0, 8);
+	uint64_t act[4] = {how, 0, 0, 0};
+	(void)SYS4(NR_sigaction, sig, act, 0, 8);
 }
 
 static uint64_t clock_ms(void)
@@ -76,7 +76,8 @@ static void become_agent(void)
 	native.nofile[2] = native.nofile[1];
 	(void)SYS4(NR_prlimit64, 0, SYS_NOFILE, native.nofile + 1, 0);
 	(void)SYS4(NR_sigprocmask, 0, &chld, 0, 8); /* SIG_BLOCK */
-	native_ignore(SYS_SIGPIPE);
+	native_signal(SYS_SIGCHLD, SYS_SIG_DFL); /* ignored, as it may have come, the kernel would wait in our place */
+	native_signal(SYS_SIGPIPE, SYS_SIG_IGN);
 	native.signals = (int)SYS4(NR_signalfd4, -1, &chld, 8, SYS_CLOEXEC | SYS_NONBLOCK);
 }
 

@@ -110,6 +110,6 @@ void native_watcher_tell(int pid); /* a group to end when we are gone; -pid: no 
 
 /* ---- agent.c ---- */
 _Noreturn void native_exit(int status);
-void native_ignore(int sig);
+void native_signal(int sig, unsigned how); /* SYS_SIG_DFL, SYS_SIG_IGN */
 
 #endif

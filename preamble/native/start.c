@@ -136,7 +136,7 @@ static int become(struct native_plan *plan, int pipes[NATIVE_FDS][2], const char
 	(void)SYS2(NR_prctl, 1, SYS_SIGKILL); /* PR_SET_PDEATHSIG */
 	native_schedule(0);                   /* as others are, and not as a relay */
 	for (int i = 1; i <= SYS_SIGNALS; i++)
-		(void)SYS4(NR_sigaction, i, zero, 0, 8);
+		native_signal(i, SYS_SIG_DFL);
 	(void)SYS4(NR_sigprocmask, 2, zero, 0, 8); /* SIG_SETMASK */
 	if (plan->mode) {
 		int fd = (int)open_at(terminal, SYS_RDWR);

@@ -32,7 +32,7 @@ static _Noreturn void watch(int fd)
 	unsigned n = 0, i;
 	int pid;
 	long got;
-	native_ignore(SYS_SIGCHLD); /* the kernel waits for whom we are the parent of */
+	native_signal(SYS_SIGCHLD, SYS_SIG_IGN); /* the kernel waits for whom we are the parent of */
 	while ((got = SYS3(NR_read, fd, &pid, sizeof pid)) != 0) {
 		if (got != sizeof pid)
 			continue;

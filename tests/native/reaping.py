@@ -1,6 +1,7 @@
 """Whom a native agent waits for: nobody who has not ended, and in the end everybody, where it is process 1 too."""
 import ctypes
 import os
+import signal
 import subprocess
 import time
 
@@ -75,6 +76,18 @@ def slow_ends(s, command):
         s.equal('holds up nobody', agent.run(['echo', 'x']), ([0, 0, 0], b'x\n'))
         tracer[DETACH](child)
         s.equal('and is waited for when it ends', wanted(lambda: os.path.exists('/proc/%d' % child), False), False)
+    s.equal('its end', agent.close(), 0)
+
+
+def ignored(s, command):
+    """Who starts it may ignore SIGCHLD, and exec(2) hands that on: then the kernel would wait for all that ends, and tell nobody."""
+    agent = Agent(command, before=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    s.equal('SIGCHLD came ignored: a command', agent.run(['sh', '-c', 'echo hi; exit 3']), ([0, 3, 0], b'hi\n'))
+    said = agent.run(['grep', '^SigIgn', '/proc/self/status'])[1].split()
+    s.equal('which ignores nothing', int(said[1], 16), 0)
+    slot = agent.new_slot()
+    agent.send('SPAWN', {0: ME + 8, 1: 8, 2: ['sh', '-c', 'exit 7'], 3: {}, 4: 0}, reply=slot)
+    s.equal('a process', [agent.value(slot)[0], agent.value(slot)], [0, [5, 7 << 8]])
     s.equal('its end', agent.close(), 0)
 
 
