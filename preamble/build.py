@@ -30,8 +30,8 @@ CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream', 'cancel', 'program')
 # A piece is python/NAME.py, or the chapters of folder python/NAME/ in this order, joined.
 CHAPTERS = {
     'core': 'state values frames modules logs main'.split(),
-    'relay': '../shared/bulk ../shared/words state output child routing from_child blocks spawn modules main'.split(),
-    'exec': '../shared/bulk ../shared/words streams jobs programs'.split(),
+    'relay': '../shared/bulk ../shared/words ../shared/ends state output child routing from_child blocks spawn modules main'.split(),
+    'exec': '../shared/bulk ../shared/words ../shared/ends streams jobs programs'.split(),
     'stream': '../shared/bulk flows sockets opening channels'.split(),
 }
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)

@@ -40,8 +40,9 @@ class Case(unittest.TestCase):
     """.python and .version are those of the interpreter under test."""
     python = version = None
 
-    def boot(self, **kw):
-        c = driver.Context(self.python, **kw)
+    def boot(self, before='', **kw):
+        """before: a program that executes Python, with its options."""
+        c = driver.Context(before and "'%s %s'" % (before, self.python) or self.python, **kw)
         self.addCleanup(self.end, c)
         return c
 

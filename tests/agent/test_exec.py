@@ -133,6 +133,11 @@ class Exec(support.Case):
         for n in (1, 9, 13, 15):
             self.assertEqual(self.sh(c, 'kill -%d $$' % n).answer, [0, 0, n])
 
+    def test_status_where_sigchld_came_ignored(self):
+        c = self.boot(before='env --ignore-signal=CHLD')
+        c.part('exec')
+        self.assertEqual(self.sh(c, 'exit 3').answer, [0, 3, 0])
+
     def test_not_started(self):
         c = self.ready()
         for argv, cwd, n, text in ((['no-such-command'], None, 2, 'no-such-command'), (['/etc/passwd'], None, 13, '/etc/passwd'),

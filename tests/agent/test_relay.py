@@ -102,6 +102,28 @@ class Relay(support.Case):
                 c.link.write(driver.frame(driver.CONTROL, c.me, 4, 0, driver.enc(n)))
         self.assertEqual(len(got), 400007, 'what is of the relay itself')
 
+    def test_sigchld_came_ignored(self):
+        """As exec(2) hands it on: the status is seen all the same."""
+        c = self.boot(before='env --ignore-signal=CHLD')
+        c.part('relay')
+        slot = self.spawn(c, 'sh', '-c', 'exit 7')[0]
+        self.assertEqual(c.answer(slot, 30).value(), [5, 7 << 8])
+
+    def test_sigchld_came_ignored_and_a_call_runs(self):
+        """It keeps the main thread, whose matter signals are: then behind it."""
+        c = self.boot(before='env --ignore-signal=CHLD')
+        begun, go = [os.path.join(self.folder(), name) for name in ('begun', 'go')]
+        c.serve('busy', 'import os, time\ndef wait(begun, go):\n os.mkdir(begun)\n while not os.path.exists(go):\n  time.sleep(.01)\n')
+        asked = c.request(25, ['busy', 'wait', [begun, go], {}])
+        while not os.path.exists(begun):
+            c.answer(c.request(7, 0), 30)
+        c.part('relay')
+        os.mkdir(go)
+        self.assertEqual(c.answer(asked, 30).value(), [0, None])
+        self.assertEqual(c.call('busy', 'wait', begun + '2', go), [0, None])
+        slot = self.spawn(c, 'sh', '-c', 'exit 7')[0]
+        self.assertEqual(c.answer(slot, 30).value(), [5, 7 << 8])
+
     def held(self, c, slot, pid):
         """The events behind that which says the number of who holds on, which is ended."""
         v = c.answer(slot, 30).value()

@@ -17,7 +17,6 @@ GUARD = allocate()
 exec_die = die
 exec_cancel = H.get(26, no_cancel)
 exec_credit = H.get(34, no_credit)
-SIGNAL = sys.modules.get('_signal') or sys.modules.get('signal')  # every interpreter has loaded it
 
 
 def end_group(pid, sig):

@@ -18,7 +18,6 @@ READERS = {}                    # descriptor -> function to call when it can be 
 NONE = [0, 0, 0]
 SOON = [0]                      # a child is to end: `reap` looks soon
 relay_die = die
-SIGNAL = sys.modules.get('_signal') or sys.modules.get('signal')  # every interpreter has loaded it
 relay_in = IN
 
 
