@@ -77,6 +77,7 @@ static void open_done(struct ectx_future *f)
 	int error = no_name ? EHOSTUNREACH : eci_open_errno(f);
 	if (!s && c->tunnel->kind != ECTX_TUNNEL_REMOTE)
 		say_failed(c, f);
+	uint32_t peer = s ? f->at->id : 0;
 	eci_future_drop(f);
 	c->opening = NULL;
 	if (c->socks)
@@ -98,7 +99,7 @@ static void open_done(struct ectx_future *f)
 		eci_conn_free(c, "Connection refused");
 		return;
 	}
-	eci_pump_start(p, s);
+	eci_pump_start(p, s, peer);
 }
 
 static void open_to(struct eci_conn *c, const char *what, const char *host, int port)

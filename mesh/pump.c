@@ -6,7 +6,10 @@
  *
  * Half-close is carried through both ways: end of file is END, END is shutdown(2), or close(2) for what is no socket.
  * An error of the descriptor is a reset of the stream with its text; a reset of the stream closes a TCP socket so that
- * its peer sees a reset too (SO_LINGER 0), and not an end that looks like one.
+ * its peer sees a reset too (SO_LINGER 0), and not an end that looks like one. What had come before the reset is
+ * written first: a server that answers and closes, with some of the request unread, has its answer heard (a refusal of
+ * what is too large, a full house). Whoever takes nothing of that for DEAD_S is waited for no longer. Likewise a socket
+ * that takes no more is read to its end before its stream is reset.
  *
  * Descriptors that are ours (accepted sockets) do not block. Those we were given (stdin, stdout) may be shared with
  * other programs, so their flags are left alone: reads follow a poll that said readable, and writes are of at most
@@ -21,6 +24,8 @@
  * without the lock and is woken for it; but a pump ends in the loop's thread, off a list. */
 #include "mesh/pump.h"
 
+#include "core/cbor.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -30,6 +35,7 @@
 #include <unistd.h>
 
 #define READ_MAX 65536u
+#define DEAD_S 30.
 #define PUMPS_TURN 262144u /* bytes */
 #define BYTEWISE_TURN 256u /* bytes: two calls each, with the lock */
 
@@ -52,15 +58,22 @@ static void close_fd(struct eci_pump *p, int *fd)
 		(void)close(n);
 }
 
+static void stop(struct eci_pump *p)
+{
+	watch(p, &p->rd, false);
+	watch(p, &p->wr, false);
+	ev_timer_stop(p->mesh->loop, &p->late);
+}
+
 /* Nothing moves any more; end() is called by the loop. */
 static void over(struct eci_pump *p, const char *why)
 {
 	if (p->over)
 		return;
 	p->over = true;
-	(void)strncpy(p->why, why, sizeof p->why - 1);
-	watch(p, &p->rd, false);
-	watch(p, &p->wr, false);
+	if (why != p->why)
+		(void)strncpy(p->why, why, sizeof p->why - 1);
+	stop(p);
 	p->next = p->mesh->pumps_over;
 	p->mesh->pumps_over = p;
 	eci_mesh_wake(p->mesh);
@@ -82,10 +95,41 @@ static void to_reset(struct eci_pump *p)
 		(void)setsockopt(p->out, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
+/* All that a dead stream has brought is written, or nobody takes it. */
+static void buried(struct eci_pump *p)
+{
+	to_reset(p);
+	over(p, p->why);
+}
+
+static void on_late(struct ev_loop *loop, ev_timer *w, int events)
+{
+	(void)loop, (void)events;
+	buried(w->data);
+}
+
+/* The reset, behind all that was sent: in class bulk. False: there is no way for it. */
+static bool reset_behind(struct eci_pump *p, const char *text)
+{
+	struct eci_router *r = p->mesh->router;
+	struct eci_buf b = ECI_BUF_NULL;
+	uint32_t far = p->stream ? eci_stream_far(p->stream) : 0;
+	eci_cbor_put_array(&b, 4);
+	eci_cbor_put_str(&b, "reset");
+	eci_cbor_put_uint(&b, eci_router_id(r));
+	eci_cbor_put_uint(&b, eci_router_id(r));
+	eci_cbor_put_str(&b, text);
+	bool sent = far && !b.failed &&
+		    eci_router_send(r, ECI_BULK, ECI_F_DEAD, p->peer, far, eci_stream_handle(p->stream),
+				    eci_buf_data(&b), eci_buf_len(&b), eci_now_ms()) == 0;
+	eci_buf_deinit(&b);
+	return sent;
+}
+
 static void failed(struct eci_pump *p, const char *text)
 {
 	to_reset(p);
-	eci_stream_free(p->stream, "reset", text, eci_now_ms());
+	eci_stream_free(p->stream, reset_behind(p, text) ? NULL : "reset", text, eci_now_ms());
 	p->stream = NULL;
 	over(p, text);
 }
@@ -106,10 +150,24 @@ static void in_ended(struct eci_pump *p)
 /* A descriptor of ours: doing says what was done with it. */
 static void failed_here(struct eci_pump *p, const char *doing)
 {
-	char text[sizeof p->why];
-	(void)snprintf(text, sizeof text, "%s: %s", doing, strerror(errno));
+	if (!p->deaf)
+		(void)snprintf(p->why, sizeof p->why, "%s: %s", doing, strerror(errno));
 	p->here = true;
-	failed(p, text);
+	failed(p, p->why);
+}
+
+/* Also a socket that nobody reads, but whose other way is open, is writable: so either watcher tells of it. */
+static void write_failed(struct eci_pump *p)
+{
+	if (!p->socket || p->in_over || p->deaf) {
+		failed_here(p, "writing");
+		return;
+	}
+	(void)snprintf(p->why, sizeof p->why, "writing: %s", strerror(errno));
+	p->deaf = true;
+	eci_buf_deinit(&p->q);
+	watch(p, &p->rd, true);
+	watch(p, &p->wr, true);
 }
 
 void eci_pumps_turn(ectx_mesh *m)
@@ -140,6 +198,8 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 	size_t room = eci_stream_room(p->stream);
 	if (!room) { /* on_room() comes */
 		watch(p, &p->rd, false);
+		if (p->deaf)
+			watch(p, &p->wr, false);
 		return;
 	}
 	if (!may_read(p))
@@ -147,9 +207,9 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 	ssize_t n = read(p->in, p->mesh->read_buf, room < READ_MAX ? room : READ_MAX);
 	if (n > 0)
 		p->mesh->pumps_left -= (size_t)n < p->mesh->pumps_left ? (size_t)n : p->mesh->pumps_left;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n < 0 && !p->deaf && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n < 0)
+	if (n < 0 || (n == 0 && p->deaf))
 		failed_here(p, "reading");
 	else if (n == 0)
 		in_ended(p);
@@ -164,6 +224,8 @@ static void on_room(void *arg)
 	struct eci_pump *p = arg;
 	if (p->stream && !p->in_over && !p->over)
 		watch(p, &p->rd, true);
+	if (p->deaf && !p->over)
+		watch(p, &p->wr, true);
 }
 
 /* ---- out: stream to descriptor ---- */
@@ -197,16 +259,30 @@ static ssize_t put(struct eci_pump *p, const uint8_t *bytes, size_t n)
 /* What waits, as far as it goes. */
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
-	(void)loop, (void)events;
 	struct eci_pump *p = w->data;
+	if (p->deaf) {
+		on_readable(loop, &p->rd, events);
+		return;
+	}
 	ssize_t n = put(p, eci_buf_data(&p->q), eci_buf_len(&p->q));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n < 0 && p->dead) {
+		buried(p);
+		return;
+	}
 	if (n < 0) {
-		failed_here(p, "writing");
+		write_failed(p);
 		return;
 	}
 	eci_buf_drain(&p->q, (size_t)n);
+	if (p->dead) {
+		if (eci_buf_len(&p->q))
+			ev_timer_again(p->mesh->loop, &p->late);
+		else
+			buried(p);
+		return;
+	}
 	eci_stream_took(p->stream, (size_t)n, eci_now_ms());
 	if (eci_buf_len(&p->q))
 		return;
@@ -221,12 +297,12 @@ static void on_data(void *arg, const uint8_t *bytes, size_t n)
 {
 	struct eci_pump *p = arg;
 	size_t done = 0;
-	if (p->over)
+	if (p->over || p->deaf)
 		return;
 	if (p->socket && p->stream && !eci_buf_len(&p->q)) { /* a socket never blocks: at once */
 		ssize_t w = put(p, bytes, n);
 		if (w < 0 && errno != EAGAIN && errno != EINTR) {
-			failed_here(p, "writing");
+			write_failed(p);
 			return;
 		}
 		done = w > 0 ? (size_t)w : 0;
@@ -244,16 +320,27 @@ static void on_end(void *arg)
 {
 	struct eci_pump *p = arg;
 	p->far_over = true;
-	if (p->stream && !p->over && !eci_buf_len(&p->q))
+	if (p->stream && !p->over && !p->deaf && !eci_buf_len(&p->q))
 		out_ended(p);
 }
 
 static void on_dead(void *arg, const struct eci_answer *a)
 {
 	struct eci_pump *p = arg;
-	to_reset(p);
+	if (p->over)
+		return;
 	p->lost = !strcmp(a->reason, "lost") || !strcmp(a->reason, "no-route");
-	over(p, *a->evidence ? a->evidence : a->reason);
+	if (!eci_buf_len(&p->q)) {
+		to_reset(p);
+		over(p, *a->evidence ? a->evidence : a->reason);
+		return;
+	}
+	p->dead = true;
+	(void)strncpy(p->why, *a->evidence ? a->evidence : a->reason, sizeof p->why - 1);
+	watch(p, &p->rd, false);
+	ev_now_update(p->mesh->loop); /* it may have slept */
+	ev_timer_again(p->mesh->loop, &p->late);
+	eci_mesh_wake(p->mesh);
 }
 
 static void on_settled(void *arg)
@@ -278,13 +365,16 @@ void eci_pump_init(struct eci_pump *p, ectx_mesh *m, int in, int out, bool owned
 		(void)setsockopt(in, SOL_SOCKET, SO_OOBINLINE, &(int){1}, sizeof(int));
 	ev_io_init(&p->rd, on_readable, in, EV_READ);
 	ev_io_init(&p->wr, on_writable, out, EV_WRITE);
-	p->rd.data = p->wr.data = p;
+	ev_init(&p->late, on_late);
+	p->late.repeat = DEAD_S;
+	p->rd.data = p->wr.data = p->late.data = p;
 }
 
-void eci_pump_start(struct eci_pump *p, struct eci_stream *s)
+void eci_pump_start(struct eci_pump *p, struct eci_stream *s, uint32_t peer)
 {
+	p->peer = peer;
 	p->stream = s;
-	watch(p, &p->rd, true);
+	watch(p, &p->rd, !p->dead);
 	if (eci_buf_len(&p->q))
 		watch(p, &p->wr, true);
 	else if (p->far_over)
@@ -299,8 +389,7 @@ void eci_pump_close(struct eci_pump *p, const char *why)
 	if (*at)
 		*at = p->next;
 	p->over = true;
-	watch(p, &p->rd, false);
-	watch(p, &p->wr, false);
+	stop(p);
 	eci_stream_free(p->stream, why ? "reset" : "cancelled", why, eci_now_ms());
 	p->stream = NULL;
 	if (p->owned && p->in >= 0)

@@ -43,19 +43,23 @@ static void ended(struct eci_pump *p)
 {
 	struct eci_splice *s = of(p);
 	struct ectx_future *f = s->whose;
-	char why[sizeof p->why];
-	bool lost = p->lost, here = p->here;
-	memcpy(why, p->why, sizeof why);
+	struct eci_fail fail;
+	bool lost = p->lost, here = p->here, good = !*p->why;
+	eci_fail_set(&fail, ECTX_PHASE_CALL, lost ? ECTX_E_LOST_RUNNING : ECTX_E_OPEN_FAILED, "%s", p->why);
+	if (here) { /* no hop's fault */
+		fail.phase = ECTX_PHASE_NONE;
+		fail.code = ECTX_E_SYSTEM;
+	} else if (!lost) {
+		(void)snprintf(fail.hint, sizeof fail.hint,
+			       "it was connected; what it led to, or the exit, broke it off");
+	}
 	eci_splice_free(s);
 	if (!f)
 		return;
-	if (here) /* no hop's fault */
-		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_SYSTEM, why, NULL);
-	else if (*why)
-		eci_future_fail_code(f, ECTX_PHASE_CALL, lost ? ECTX_E_LOST_RUNNING : ECTX_E_OPEN_FAILED, why,
-				     f->context);
-	else
+	if (good)
 		eci_future_done(f);
+	else
+		eci_future_fail(f, &fail, here ? NULL : f->context);
 }
 
 static void open_done(struct ectx_future *o)
@@ -64,12 +68,13 @@ static void open_done(struct ectx_future *o)
 	struct ectx_future *f = s->whose;
 	struct eci_stream *stream = o->error.status == ECTX_OK ? eci_open_take(o) : NULL;
 	if (stream) {
+		uint32_t peer = o->at->id;
 		eci_future_drop(o);
 		s->opening = NULL;
 		if (s->pump.over) /* reset meanwhile: its end is on its way */
 			eci_stream_free(stream, "cancelled", NULL, eci_now_ms());
 		else
-			eci_pump_start(&s->pump, stream);
+			eci_pump_start(&s->pump, stream, peer);
 		return;
 	}
 	if (f) {

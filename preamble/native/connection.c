@@ -2,7 +2,10 @@
  *
  * What came for the connection is written at once; what the kernel does not take waits in `q`, and is said to have been
  * taken (which gives its sender room again) only when the kernel has it. So a window bounds `q`, and no sender is told
- * of room that is not there. What came from the connection is read only as far as its stream has room. */
+ * of room that is not there. What came from the connection is read only as far as its stream has room.
+ *
+ * One that breaks is heard out: its peer may have answered and closed before it had read all. So where it takes no more
+ * (`failed`) what it still has is read first, and the reset goes behind all of that, in class bulk. */
 #include "preamble/native/sock.h"
 
 /* ---- what is said ---- */
@@ -47,10 +50,21 @@ void native_sock_bad(struct sock *s, long error)
 
 /* ---- a connection's stream ---- */
 
-/* Whatever was said of its ends already, as not all of it has arrived; on_dead() does the rest. */
+/* Whatever was said of its ends already, as not all of it has arrived. */
 static void fail(struct sock *s, long error)
 {
-	eci_stream_fail(s->stream, "reset", native_explain(NULL, (int)error));
+	struct eci_buf b = ECI_BUF_NULL;
+	eci_cbor_put_array(&b, 4);
+	eci_cbor_put_str(&b, "reset");
+	eci_cbor_put_uint(&b, eci_router_id(native.router));
+	eci_cbor_put_uint(&b, eci_router_id(native.router));
+	eci_cbor_put_str(&b, native_explain(NULL, (int)error));
+	int rc = eci_router_send(native.router, ECI_BULK, ECI_F_DEAD, s->src, s->far, eci_stream_handle(s->stream),
+				 eci_buf_data(&b), eci_buf_len(&b), native.now);
+	eci_buf_deinit(&b);
+	eci_stream_free(s->stream, rc ? "reset" : NULL, NULL, native.now);
+	s->stream = NULL;
+	s->gone = s->reset = true;
 }
 
 void native_sock_flush(struct sock *s)
@@ -60,14 +74,16 @@ void native_sock_flush(struct sock *s)
 		if (n == -SYS_EAGAIN)
 			return;
 		if (n < 0) {
-			fail(s, -n);
-			return;
+			s->failed = -n;
+			break;
 		}
 		eci_buf_drain(&s->q, (size_t)n);
 		eci_stream_took(s->stream, (size_t)n, native.now);
 	}
 	eci_buf_deinit(&s->q); /* not to be kept for each of thousands */
-	if (s->far_over && !s->out_over) {
+	if (s->failed && s->in_over)
+		fail(s, s->failed);
+	else if (!s->failed && s->far_over && !s->out_over) {
 		s->out_over = true;
 		(void)SYS2(NR_shutdown, s->fd, 1);
 		eci_stream_settled(s->stream, native.now);
@@ -108,6 +124,8 @@ void native_sock_take(struct sock *s)
 	if (room > NATIVE_READ_MAX)
 		room = NATIVE_READ_MAX;
 	long n = SYS3(NR_read, s->fd, native.buf, room);
+	if (n <= 0 && s->failed)
+		n = -s->failed;
 	if (n == -SYS_EAGAIN || n == -SYS_EINTR)
 		return;
 	if (n < 0) {

@@ -36,6 +36,7 @@ struct sock {
 	uint64_t until; /* ms, 0 none: CONNECTING, ARRIVED: given up (or tried again) then; LISTENING: rests until then
 			 */
 	struct eci_buf q;
+	long failed; /* OPEN: errno of the write that was the last */
 	bool in_over, far_over, out_over, gone, reset;
 	bool file; /* LISTENING: there is one, which is ours to remove */
 	struct native_address address;

@@ -90,8 +90,9 @@ static short events_of(struct sock *s)
 		return s->number < ARRIVED_MAX && !s->until ? SYS_POLLIN : 0;
 	if (s->state == ARRIVED)
 		return 0;
-	return (short)((!s->in_over && eci_stream_room(s->stream) ? SYS_POLLIN : 0) |
-		       (eci_buf_len(&s->q) ? SYS_POLLOUT : 0));
+	bool room = !s->in_over && eci_stream_room(s->stream);
+	/* One that takes no more is ready at once, to be heard out. */
+	return (short)((room ? SYS_POLLIN : 0) | (eci_buf_len(&s->q) || (room && s->failed) ? SYS_POLLOUT : 0));
 }
 
 void native_socks_watch(uint64_t *until)

@@ -1,12 +1,16 @@
 """How it ends: with a signal, with an exit that is killed, with the program killed; then nothing is left, or it goes on."""
 import contextlib
+import fcntl
 import glob
 import os
 import signal
 import socket
+import struct
+import subprocess
+import termios
 import time
 
-from support import Server, W, alive, below, carries, dial, exactly, exchange_server, expect, full, socks, until
+from support import DATA, Server, W, alive, below, carries, dial, exactly, exchange_server, expect, full, socks, until
 
 
 def owners(pids, port):
@@ -222,6 +226,69 @@ def listener(pids, path):
                 pass
     expect(len(found) == 1, 'who listens:', found)
     return found[0]
+
+
+REQUEST, ANSWER, PIPE = 300, 100000, 65536
+REFUSED = 'it was connected; what it led to, or the exit, broke it off'
+
+
+def waits(sock, request):
+    """Bytes that nobody has taken yet: of what came, or of what was sent (tcp(7), unix(7))."""
+    return struct.unpack('i', fcntl.ioctl(sock, request, bytes(4)))[0]
+
+
+def answers(n):
+    """A server that answers and closes with the request unread, as one does that refuses it: its peer sees a reset behind the answer."""
+    def answer(sock):
+        expect(until(lambda: waits(sock, termios.FIONREAD) >= REQUEST), 'the request did not come')
+        sock.sendall(DATA[:n])
+        expect(until(lambda: not waits(sock, termios.TIOCOUTQ)), 'the answer is not taken')
+        sock.close()
+    return answer
+
+
+def answer_of(sock):
+    got = b''
+    sock.sendall(bytes(REQUEST))
+    with contextlib.suppress(ConnectionResetError):
+        while len(got) < ANSWER:
+            got += sock.recv(65536) or exactly(sock, 1)
+    return got
+
+
+def test_a_reset_behind_an_answer(place):
+    """What came before a reset is not dropped."""
+    path, there = place.path('served'), place.path('there')
+    with Server(answers(ANSWER)) as server, Server(answers(ANSWER), path) as of_file:
+        to = '127.0.0.1:%d' % server.port
+        for where in ('127.0.0.1', str(server.port)), (path,):
+            status, out, err = place.run('connect', 'leaf1', *where, data=bytes(REQUEST))
+            expect(out == DATA[:ANSWER], where, len(out), err)
+            expect(status == 1 and REFUSED in err, where, status, err)
+        for way in ('-L', '0:' + to), ('-L', '0:' + path), ('-R', there + ':' + to):
+            program = place.start('tunnel', *way, '--exit', 'leaf1')
+            got = answer_of(dial(program.at()))
+            expect(got == DATA[:ANSWER], way, len(got))
+        program = place.start('socks', '-D', '0', '--exit', 'leaf1')
+        got = answer_of(socks(program.at(), '127.0.0.1', server.port)[0])
+        expect(got == DATA[:ANSWER], 'socks', len(got))
+        expect([x.result() for x in [server] * 4 + [of_file] * 2] == [None] * 6, 'the servers')
+
+
+def test_a_reset_that_is_found_in_writing(place):
+    """More came than there is room for, so nobody reads when the reset comes: it is found by who writes, and the rest heard all the same."""
+    size = PIPE + W + 40000
+    with Server(answers(size)) as server:
+        program = place.start('connect', 'leaf1', '127.0.0.1', str(server.port), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        program.process.stdin.write(bytes(REQUEST))
+        program.process.stdin.flush()
+        expect(server.result() is None, 'the server')
+        program.process.stdin.write(bytes(1))
+        program.process.stdin.flush()
+        got = program.process.stdout.read()
+        expect(got == DATA[:size], len(got), 'of', size)
+        status = program.wait()
+        expect(status == 1 and REFUSED in program.said(), status, program.said())
 
 
 def test_address_in_use(place):

@@ -11,7 +11,7 @@ class Connection(Flow):
         keep(self.fd)
         self.queue = []
         self.fresh = []
-        self.gone = self.bad = 0
+        self.gone = self.bad = self.heard = 0
         Flow.__init__(self, dst, far)
 
     def take(self, s):
@@ -35,7 +35,7 @@ class Connection(Flow):
         i = n = bad = 0
         WRITING.acquire()
         try:
-            if self.gone:
+            if self.gone or self.bad:
                 n = sum([len(s) for s in v])
             else:
                 n = writev(self.fd, len(v) > WRITEV_MAX and [EMPTY.join(v)] or v)
@@ -71,17 +71,21 @@ class Connection(Flow):
         changed(self)
 
     def broken(self, why):
-        why = os.strerror(why)
-        if not self.reset(why):
-            # Both ends were said, and what came is lost all the same. Any thread: the mover says so.
-            self.bad = why
-            changed(self)
+        # Any thread. Its peer may have answered and closed before it had read all: the mover reads what is left, and says so behind
+        # all that. (Both ends may have been said, and what came is lost all the same.)
+        self.bad = self.bad or os.strerror(why)
+        changed(self)
 
     def wants(self):
-        return (self.free_room() > 0 and not self.over and 1 or 0) | (self.queue and 4 or 0)
+        n = self.free_room() > 0 and not self.over and 1 or 0
+        if self.bad:
+            return n * 5                # what takes no more can be written to at once
+        return n | (self.queue and 4 or 0)
 
     def move(self, mask):
         # In the mover.
+        if self.bad:
+            mask = 1
         if mask & 4 and not self.gone:
             v = self.queue[:64]         # the I/O thread appends meanwhile
             self.queue[:len(v)] = self.put(v)
@@ -91,11 +95,14 @@ class Connection(Flow):
                 s = os.read(self.fd, min(self.free_room(), BODIES))
             except OSError:
                 n = sys.exc_info()[1].args[0]
-                if n not in (4, 11):
+                if self.bad or n not in (4, 11):
+                    self.heard = 1
                     self.broken(n)
                 return
             if s:
                 self.emit_bytes(s)
+            elif self.bad:
+                self.heard = 1
             else:
                 self.end_sending()
             again = len(s) >= BODIES and again - 1      # there is more, it seems: not asked of poll
@@ -103,11 +110,11 @@ class Connection(Flow):
 
     def tidy(self):
         # In the mover, after anything has changed. True: the socket is closed.
-        if self.bad and self.over and not self.gone:
-            # Behind what was sent: it has all come, and is not to be dropped.
-            self.gone = 1
+        if self.bad and (self.over or self.heard) and not self.gone:
+            # Behind what was sent: it is not to be dropped.
             large(4, self.dst, self.far, self.near, pack_value(['reset', ME, ME, self.bad]))
-        if self.far_over == 1 and not self.fresh and not self.queue and not self.gone:
+            self.lost(self.bad)
+        if self.far_over == 1 and not self.fresh and not self.queue and not self.gone and not self.bad:
             self.far_over = 2
             try:
                 self.sock.shutdown(1)

@@ -29,7 +29,7 @@ static struct side *side_open(void)
 		cr_assert(pipe(fd) == 0);
 		s->write_fd[i] = fd[1];
 		eci_pump_init(p, &s->m, fd[0], -1, true, NULL);
-		eci_pump_start(p, eci_stream_new(s->m.router, 8, 700, &eci_pump_ops, p));
+		eci_pump_start(p, eci_stream_new(s->m.router, 8, 700, &eci_pump_ops, p), 8);
 	}
 	return s;
 }
