@@ -184,9 +184,11 @@ static void sleep_until(uint64_t until)
 		until = native.now + QUIET_MS;
 	uint32_t ms = until <= native.now ? 0 : until - native.now > 60000 ? 60000 : (uint32_t)(until - native.now);
 	long t[2] = {(long)(ms / 1000), (long)(ms % 1000 * 1000000)};
-	if (SYS5(NR_ppoll, native.poll, native.npoll, t, 0, 8) < 0)
-		for (int i = 0; i < native.npoll; i++)
-			native.poll[i].revents = 0;
+	long n = SYS5(NR_ppoll, native.poll, native.npoll, t, 0, 8);
+	for (int i = 0; n < 0 && i < native.npoll; i++)
+		native.poll[i].revents = 0;
+	if (n < 0 && n != -SYS_EINTR) /* else it would be for ever */
+		native.end = "poll";
 	/* A system call costs about what a frame costs here, so the clock is read once a millisecond: the kernel has
 	 * left in t what it did not wait (ppoll(2), "C library/kernel differences"). With bulk about, when round trips
 	 * are measured (router/credit.c), it is read four times as often. */

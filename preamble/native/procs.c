@@ -204,7 +204,7 @@ static void watch(struct native_proc *c, int which, int fd, short events)
 /* How much may be read. Nothing before it is said to have begun. */
 static size_t room(struct native_proc *c, int which)
 {
-	if (c->fd[which] < 0 || c->fd[SAID] >= 0 || c->paused)
+	if (c->fd[which] < 0 || c->fd[SAID] >= 0 || c->paused || (c->job && which == TTY))
 		return 0;
 	return c->job ? native_job_room(c->job, which) : NATIVE_READ_MAX;
 }
@@ -212,14 +212,17 @@ static size_t room(struct native_proc *c, int which)
 void native_procs_watch(uint64_t *until)
 {
 	for (struct native_proc *c = native.procs; c; c = c->next) {
-		for (int which = OUT; which <= (c->job ? ERR : TTY); which++)
-			if (room(c, which))
-				watch(c, which, c->fd[which], SYS_POLLIN);
+		/* A terminal is one entry for both ways: ppoll(2) takes no more than there may be descriptors. */
+		bool one = c->fd[IN] == c->fd[OUT];
+		for (int which = OUT; which <= TTY; which++) {
+			bool out = which == TTY ? eci_buf_len(&c->tty_q) : which == OUT && one && c->blocked;
+			short events = (short)((room(c, which) ? SYS_POLLIN : 0) | (out ? SYS_POLLOUT : 0));
+			if (events)
+				watch(c, which, c->fd[which], events);
+		}
 		watch(c, SAID, c->fd[SAID], SYS_POLLIN);
-		if (c->blocked)
+		if (c->blocked && !one)
 			watch(c, IN, c->fd[IN], SYS_POLLOUT);
-		if (eci_buf_len(&c->tty_q))
-			watch(c, IN, c->fd[TTY], SYS_POLLOUT);
 		if (c->end_at && c->end_at < *until)
 			*until = c->end_at;
 	}

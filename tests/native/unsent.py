@@ -1,6 +1,7 @@
 """What a native agent does when what it is to say finds no room: nobody is left waiting, and nothing is left behind."""
 import fcntl
 import os
+import resource
 import signal
 import socket
 import struct
@@ -66,6 +67,23 @@ def without_stdin(s, work):
     agent.send('EXEC', {0: ['cat'], 3: slot + 1, 4: slot + 2, 6: True}, reply=slot)
     s.equal('a command that cannot be given its stdin', agent.value(slot), [1, 'cat: Cannot allocate memory', 12])
     s.equal('one without', agent.run(['echo', 'x']), ([0, 0, 0], b'x\n'))
+    s.equal('its end', agent.close(), 0)
+
+
+def terminals(s, command):
+    """Terminals that nobody reads: each is one descriptor, and there may be as many of them as of those."""
+    agent = Agent(command, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    slots = []
+    for _ in range(40):
+        slot = agent.new_slot()
+        agent.send('EXEC', {0: ['sleep', '300'], 3: slot + 1, 4: slot + 2, 5: [24, 80], 6: True}, reply=slot)
+        agent.send(agent.answer(slot + 1).reply, reply=slot + 1, kind=BULK, body=b'\n' * 16384)
+        slots.append(slot)
+    agent.echo()
+    agent.echo()
+    s.equal('40 terminals whose input nobody reads, of 64 descriptors', [f.handle for f in agent.kept if f.handle in slots], [])
+    agent.cancel(slots[0])
+    s.equal('one of them ends', agent.value(slots[0]), [0, 0, 15])
     s.equal('its end', agent.close(), 0)
 
 
