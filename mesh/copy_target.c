@@ -4,6 +4,7 @@
  * `put` answers each entry, in order; so what was answered is known exactly: `next`. */
 #include "mesh/copy_target.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,16 +262,39 @@ static void take_slice(const struct eci_copy_target *t, uint64_t *offsets, size_
 	}
 }
 
+/* Our own queue has no room for it: others are asked as much at the same time. Until there is some, or the copy is to
+ * stop; `have` changes nothing, so that it may be asked again wherever on the way it was refused. */
+static bool to_be_repeated(struct eci_copy_target *t, ectx_future *f)
+{
+	if (!ectx_future_done(f) || ectx_future_error(f)->code != ECTX_E_BUSY || eci_copy_stopped(&t->job->k))
+		return false;
+	if (t->watch->what != ECI_COPY_FOR_ROOM)
+		eci_copy_moved(t->watch, ECI_COPY_FOR_ROOM);
+	(void)poll(NULL, 0, ECI_COPY_LOOK_MS);
+	return true;
+}
+
+/* The answer to this slice, or what there is of it when the copy is to stop. NULL: memory. */
+static ectx_future *ask_slice(struct eci_copy_target *t, const ectx_value *args)
+{
+	ectx_future *f = NULL;
+	do {
+		ectx_future_free(f);
+		f = ectx_call_start(t->c, "econtext_files:have", args, NULL, -1);
+		while (f && !eci_copy_stopped(&t->job->k) && !ectx_future_wait(f, ECI_COPY_LOOK_MS))
+			;
+	} while (f && to_be_repeated(t, f));
+	return f;
+}
+
 /* Asks for entries from first on; where the next ones begin, or 0: it has failed, and that is told. Else `put` would
  * empty what has come of them before. */
 static size_t have_slice(struct eci_copy_target *t, uint64_t *offsets, size_t first)
 {
 	size_t end = 0;
 	ectx_value *args = eci_target_have_args(t, first, &end);
-	ectx_future *f = args ? ectx_call_start(t->c, "econtext_files:have", args, NULL, -1) : NULL;
 	eci_copy_moved(t->watch, ECI_COPY_FOR_ANSWER);
-	while (f && !eci_copy_stopped(&t->job->k) && !ectx_future_wait(f, ECI_COPY_LOOK_MS))
-		;
+	ectx_future *f = args ? ask_slice(t, args) : NULL;
 	eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING); /* what it has is hashed here */
 	if (!f) {
 		eci_target_fail(t, ECTX_E_NO_MEMORY, "");

@@ -47,7 +47,7 @@ struct ectx_stream *eci_target_stream(const struct eci_copy_target *t);
 uint64_t *eci_target_have(struct eci_copy_target *t);
 /* What one call of `have` names, and its arguments for entries from first on: up to *end. NULL: memory. */
 #define ECI_HAVE_ENTRIES 20000u   /* three items each, and no call has more than ECI_CBOR_VALUE_ITEMS_MAX */
-#define ECI_HAVE_BYTES (4u << 20) /* of paths, until when one more is named; a call has room for ECI_MESSAGE_MAX */
+#define ECI_HAVE_BYTES (1u << 20) /* of paths, until when one more is named: ECI_LOCAL_MAX has room for a hundred */
 ectx_value *eci_target_have_args(const struct eci_copy_target *t, size_t first, size_t *end);
 /* Says of entry i that n bytes (< 0: all) are there, with this digest (NULL: none): what can be gone on from, as above.
  */

@@ -94,7 +94,7 @@ enum ectx_phase {
 	X(DEADLINE, "deadline", DEADLINE, "it took longer than the limit that was given; it may still have run")       \
 	X(CANCELLED, "cancelled", INTERRUPTED, "")                                                                     \
 	X(BUSY, "busy", FAILED, "a queue on the way is full: fewer at a time")                                         \
-	X(TOO_BIG, "too-big", FAILED, "at most 64 MiB in one message, and 128 in all that are under way to a context")                                                 \
+	X(TOO_BIG, "too-big", FAILED, "at most 64 MiB in one message, and 128 in all that are under way to a context") \
 	X(REFUSED_BY_AUTHORITY, "no-authority", FAILED, "")                                                            \
 	X(BLOCK_EXHAUSTED, "block-exhausted", UNREACHABLE, "no more ids could be given to that relay")                 \
 	X(PROTOCOL, "protocol", INTERNAL, "the other end broke the protocol")                                          \

@@ -3,6 +3,8 @@
 #include "mesh/copy_in.h"
 #include "mesh/copy_target.h"
 #include "mesh_support.h"
+#undef ECI_EVIDENCE_MAX /* each layer has its own */
+#include "router/state.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -142,6 +144,52 @@ Test(copy, each_has_the_answer_that_is_its_own)
 	ectx_error err = {0};
 	cr_expect(eci_copy_finish(&j.k, NULL, &err) == ECTX_OK);
 	free(offsets);
+	free(j.s.v);
+	world_close(&w);
+}
+
+struct asks {
+	struct eci_copy_target t;
+	uint64_t *offsets;
+	atomic_bool over;
+};
+
+static void *ask_there(void *arg)
+{
+	struct asks *a = arg;
+	a->offsets = eci_target_have(&a->t);
+	a->over = true;
+	return NULL;
+}
+
+/* Several dozen ask at once, and the last found the queue here full: that ended them. */
+Test(copy, what_finds_our_queue_full_is_asked_again)
+{
+	enum { N = 64 };
+	static char path[4097];
+	memset(path, 'x', sizeof path - 1);
+	struct world w = world_open();
+	ectx_context *to = get(w.mesh, "d");
+	cr_assert(copy(&w, &to, 1, &(ectx_copy_options){.resume = true}) == ECTX_E_NONE); /* `have` is there */
+	struct eci_copy_job j = asks_about(N, path);
+	cr_assert(eci_copy_begin(&j.k, NULL, &to, 1) == 0);
+	struct asks a = {.t = {.job = &j, .c = to, .watch = j.k.watches, .algorithm = "sha256"}};
+	eci_lock(w.mesh);
+	w.mesh->router->blob_bytes += ECI_LOCAL_MAX; /* stands for what the others are asked */
+	eci_unlock(w.mesh);
+	pthread_t thread;
+	cr_assert(pthread_create(&thread, NULL, ask_there, &a) == 0);
+	while (!a.over && a.t.watch->what != ECI_COPY_FOR_ROOM)
+		(void)poll(NULL, 0, 5);
+	eci_lock(w.mesh);
+	w.mesh->router->blob_bytes -= ECI_LOCAL_MAX;
+	eci_unlock(w.mesh);
+	(void)pthread_join(thread, NULL);
+	cr_expect(!a.t.gone && a.offsets && !j.k.first.status, "%s", ectx_code_name(j.k.first.code));
+	ectx_error err = {0};
+	(void)eci_copy_finish(&j.k, NULL, &err);
+	ectx_error_clear(&err);
+	free(a.offsets);
 	free(j.s.v);
 	world_close(&w);
 }
