@@ -7,21 +7,28 @@
 
 #include "cli/fan.h"
 
-/* Within the limit of the call: what it began may go on sending for ever. */
+/* Milliseconds; -1: no limit. */
+static long left(const struct eci_job *job)
+{
+	double ms = (job->until - eci_clock()) * 1000;
+	return job->until <= 0 ? -1 : ms < 0 ? 0 : (long)ms;
+}
+
 static void listen_on(const struct eci_job *job, struct eci_listen *l)
 {
-	double left = job->until > 0 ? (job->until - eci_clock()) * 1000 : -1;
-	l->next = ectx_channel_receive_start(l->channel, job->until > 0 && left < 0 ? 0 : (long)left);
+	l->next = ectx_channel_receive_start(l->channel, left(job));
 	if (l->next)
 		ectx_future_set_user(l->next, l);
 	else
 		l->broke = (ectx_error){.status = ECTX_INTERNAL, .code = ECTX_E_NO_MEMORY};
 }
 
+static const ectx_error deadline = {.status = ECTX_DEADLINE, .code = ECTX_E_DEADLINE, .phase = ECTX_PHASE_CALL};
+
 /* Whoever sends there learns that nobody listens any more. */
-static void broken(const struct eci_fan *fan, struct eci_job *job, struct eci_listen *l)
+static void broken(const struct eci_fan *fan, struct eci_job *job, struct eci_listen *l, const ectx_error *why)
 {
-	l->broke = *ectx_future_error(l->next);
+	l->broke = *why;
 	l->broke.detail = NULL;
 	if (l->broke.code == ECTX_E_DEADLINE) /* the user's limit, and not what was left of it */
 		l->broke.after_ms = l->broke.limit_ms = (uint32_t)fan->opts->command_ms;
@@ -74,9 +81,12 @@ bool eci_listen_heard(struct eci_fan *fan, struct eci_job *job, const ectx_event
 		const ectx_value *value = ectx_future_value(l->next);
 		if (value && fan->item)
 			fan->item(fan, job, value);
-		bool more = value != NULL;
-		if (ectx_future_error(l->next)->status != ECTX_OK)
-			broken(fan, job, l);
+		/* Within the limit of the call: what it began may go on sending for ever, and one is always there. */
+		bool late = value && left(job) == 0, more = value && !late;
+		if (late)
+			broken(fan, job, l, &deadline);
+		else if (ectx_future_error(l->next)->status != ECTX_OK)
+			broken(fan, job, l, ectx_future_error(l->next));
 		ectx_future_free(l->next);
 		l->next = NULL;
 		if (more)

@@ -99,7 +99,8 @@ void eci_future_expire(struct ectx_future *f)
 	}
 	char what[ECI_OPEN_NAME_MAX];
 	eci_open_name(f, what, sizeof what);
-	const char *late = f->state == ECI_OP_WAITING ? "still connecting" : "";
+	bool connecting = f->state == ECI_OP_WAITING && f->at && f->at->state != ECI_UP;
+	const char *late = connecting ? "still connecting" : "";
 	if (*what)
 		late = *late ? "still connecting at the deadline" : "no answer before the deadline";
 	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_DEADLINE, "%s%s%s", what, *what ? ": " : "", late);

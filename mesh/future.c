@@ -76,11 +76,11 @@ void eci_future_begin(struct ectx_future *f)
 		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_CLOSED, "", NULL);
 		return;
 	}
-	if (f->deadline_ms <= eci_now_ms() && !is_there(f)) { /* nothing is begun for one that has no time */
+	bool no_time = f->deadline_ms <= eci_now_ms() && !is_there(f); /* nothing is begun for such */
+	if (!no_time || f->kind == ECI_OP_RECEIVE)                     /* that only takes what has come */
+		eci_future_proceed(f);
+	if (no_time && f->state != ECI_OP_DONE)
 		eci_future_expire(f);
-		return;
-	}
-	eci_future_proceed(f);
 	if (f->state != ECI_OP_DONE && f->deadline_ms != UINT64_MAX)
 		eci_wake_by(m, f->deadline_ms);
 }

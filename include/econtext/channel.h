@@ -42,8 +42,8 @@ ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const e
 				  long timeout_ms);
 
 /* The next value, as a future for ectx_future_wait_any() and ECTX_EVENT_DONE. Its value is NULL when the other side has
- * ended. Several wait in order. Errors: channel-closed (reset, lost, or never given to a call that began),
- * cannot-travel (what came is no value). */
+ * ended. Several wait in order; with no time (0) it is had if it has come. Errors: channel-closed (reset, lost, or
+ * never given to a call that began), cannot-travel (what came is no value). */
 ectx_future *ectx_channel_receive_start(ectx_channel *ch, long timeout_ms);
 
 /* The same, blocking. The caller frees *value; NULL with ECTX_OK: the other side has ended; NULL on failure:

@@ -191,11 +191,14 @@ def text(folder, count, size):
 
     def test_a_channel_beyond_the_call(self):
         """What the function has begun sends on: the limit is its, too."""
-        self.write('ch.py', 'import threading, time\ndef begin(ch):\n    def go():\n        while 1:\n            ch.send(1)\n            time.sleep(.05)\n'
+        self.write('ch.py', 'import threading, time\ndef begin(pause, ch):\n    def go():\n        while 1:\n            ch.send(1)\n'
+                            '            if pause: time.sleep(pause)\n'
                             '    t = threading.Thread(target=go)\n    t.daemon = True\n    t.start()\n')
-        end = self.ends(5, 'call', '-u', '2s', '-w', 'n1', './ch.py:begin', '@channel')
-        self.assertIn('DEADLINE n1\n', end.err)
-        self.assertIn('after 2 s of 2 s', end.err)
+        for pause in '0.05', '0':
+            end = self.ends(5, 'call', '-u', '2s', '-w', 'n1', './ch.py:begin', pause, '@channel')
+            self.assertIn('DEADLINE n1\n', end.err)
+            self.assertIn('after 2 s of 2 s', end.err)
+            self.assertNotIn('still connecting', end.err)
 
     def test_a_call_that_stops_the_interpreter(self):
         """Longer than timeout.idle: of its node, and of what is reached through it, that is said to be looked at."""

@@ -177,7 +177,7 @@ Test(future, no_time_is_enough_for_what_is_up)
 	struct world w = world_open();
 	ectx_context *d = get(w.mesh, "d");
 	ectx_error err = {0};
-	cr_expect(ectx_connect(d, 0, &err) == ECTX_DEADLINE);
+	cr_expect(ectx_connect(d, 0, &err) == ECTX_DEADLINE && !strcmp(err.saw, "still connecting"), "%s", err.saw);
 	ectx_error_clear(&err);
 	cr_assert(ectx_connect(d, WITHIN, &err) == ECTX_OK, "%s", err.saw);
 	cr_expect(ectx_connect(d, 0, &err) == ECTX_OK, "%s", err.saw);
@@ -185,7 +185,10 @@ Test(future, no_time_is_enough_for_what_is_up)
 	(void)snprintf(mark, sizeof mark, "%s/mark", w.dir);
 	(void)snprintf(args, sizeof args, "[\"%s\"]", mark);
 	ectx_future *f = start(d, "work:touch", args, 0);
-	cr_expect(error_of(f)->code == ECTX_E_DEADLINE);
+	cr_expect(error_of(f)->code == ECTX_E_DEADLINE && !*error_of(f)->saw, "it is up: %s", error_of(f)->saw);
+	ectx_future_free(f);
+	f = ectx_tree_start(w.mesh, 0);
+	cr_expect(error_of(f)->code == ECTX_E_DEADLINE && !*error_of(f)->saw, "%s", error_of(f)->saw);
 	ectx_future_free(f);
 	cr_assert(call_int(d, "work:add", "[1]") == 1);
 	cr_expect(access(mark, F_OK) != 0, "nothing is begun that has no time");

@@ -92,6 +92,21 @@ static void expect_now(long timeout_ms, enum ectx_code code, int64_t n, const ch
 		  (long long)have, text);
 }
 
+/* Once it ended with a deadline, "still connecting", whatever had come. */
+Test(receive, what_has_come_is_had_with_no_time)
+{
+	begin();
+	number(7);
+	ectx_future *one = waiter(0), *two = waiter(0);
+	cr_expect_eq(got(one), 7);
+	cr_expect(ectx_future_wait(two, WITHIN) && ectx_future_error(two)->code == ECTX_E_DEADLINE);
+	cr_expect_str_eq(ectx_future_error(two)->saw, "");
+	ectx_future_free(two);
+	number(8);
+	expect_now(0, ECTX_E_NONE, 8, "");
+	end();
+}
+
 Test(receive, several_wait_in_order)
 {
 	begin();
