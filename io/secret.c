@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sodium.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,11 +52,11 @@ static int complain(char *why, size_t cap, const char *name, const char *what)
 	return -1;
 }
 
-static long now_ms(void)
+static int64_t now_ms(void)
 {
 	struct timespec t;
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static bool given_up(const struct eci_secret_wait *w)
@@ -63,20 +64,56 @@ static bool given_up(const struct eci_secret_wait *w)
 	return w->give_up && w->give_up(w->arg);
 }
 
-/* As poll(2), for COMMAND_MS whatever signals come: a caller's thread has the program's handlers, and a terminal whose
- * size changes while somebody types must not be the end of it. NULL, or what is wrong. */
-static const char *wait_readable(int fd, const struct eci_secret_wait *w)
+/* The last of what a command wrote to its stderr. */
+struct words {
+	int fd; /* -1: it has been closed there */
+	size_t n;
+	char said[4096];
+};
+
+/* Takes what is there, but not for ever: it may write faster than it is read. Else it would wait for room in its pipe,
+ * and not end. Behind the first line of stdout nothing is wanted (to NULL). False: it has been closed
+ * there. */
+static bool drain(int fd, struct words *to)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	long until = now_ms() + COMMAND_MS, left = COMMAND_MS;
-	for (; left > 0; left = until - now_ms()) {
-		int r = poll(&p, 1, left < LOOK_MS ? (int)left : LOOK_MS);
-		if (r > 0)
+	char piece[2048];
+	ssize_t r = -1;
+	for (int i = 0; i < 64 && (r = read(fd, piece, sizeof piece)) > 0; i++) {
+		if (!to)
+			continue;
+		size_t n = (size_t)r, room = sizeof to->said - 1;
+		if (to->n + n > room) {
+			size_t keep = room - n < to->n ? room - n : to->n;
+			memmove(to->said, to->said + to->n - keep, keep);
+			to->n = keep;
+		}
+		memcpy(to->said + to->n, piece, n);
+		to->n += n;
+	}
+	eci_wipe(piece, sizeof piece);
+	return r != 0;
+}
+
+/* As poll(2), for COMMAND_MS whatever signals come: a caller's thread has the program's handlers, and a terminal whose
+ * size changes while somebody types must not be the end of it. What is said beside it (NULL: nothing is) is taken
+ * meanwhile, so that who writes it does not stand. NULL, or what is wrong. */
+static const char *wait_readable(int fd, const struct eci_secret_wait *w, struct words *beside)
+{
+	struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = beside ? beside->fd : -1, .events = POLLIN}};
+	int64_t now = now_ms(), until = now + COMMAND_MS, look = now + LOOK_MS;
+	for (; now < until; now = now_ms()) {
+		int r = poll(p, 2, now < look ? (int)(look - now) : 0);
+		if (r > 0 && p[0].revents)
 			return NULL;
 		if (r < 0 && errno != EINTR)
 			return strerror(errno);
+		if (r > 0 && !drain(beside->fd, beside))
+			p[1].fd = beside->fd = -1;
+		if (r > 0 && now < look)
+			continue;
 		if (given_up(w))
 			return "it was given up";
+		look = now + LOOK_MS;
 	}
 	return "no line came within 30 s";
 }
@@ -89,12 +126,12 @@ static int complain_of(char *why, size_t cap, const char *name, const char *of, 
 }
 
 /* Until end of file or a newline; what comes before it must fit. NULL, or what is wrong. */
-static const char *read_line(int fd, char *buf, size_t cap, const struct eci_secret_wait *w)
+static const char *read_line(int fd, char *buf, size_t cap, const struct eci_secret_wait *w, struct words *beside)
 {
 	size_t n = 0;
 	char c;
 	for (;;) {
-		const char *wrong = wait_readable(fd, w);
+		const char *wrong = wait_readable(fd, w, beside);
 		if (wrong)
 			return wrong;
 		ssize_t r = read(fd, &c, 1);
@@ -129,37 +166,10 @@ static int from_file(const struct eci_secret *s, char *buf, size_t cap, const st
 	int r = 0;
 	if ((st.st_mode & 077) || (st.st_uid != geteuid() && st.st_uid != 0))
 		r = complain_of(why, why_cap, s->name, s->text, "it must be yours and mode 0600");
-	else if ((wrong = read_line(fd, buf, cap, w)))
+	else if ((wrong = read_line(fd, buf, cap, w, NULL)))
 		r = complain_of(why, why_cap, s->name, s->text, wrong);
 	(void)close(fd);
 	return r;
-}
-
-/* The last of what a command wrote to its stderr. */
-struct words {
-	size_t n;
-	char said[4096];
-};
-
-/* Takes what is there, but not for ever: it may write faster than it is read. Else it would wait for room in its pipe,
- * and not end. Behind the first line of stdout nothing is wanted (to NULL). */
-static void drain(int fd, struct words *to)
-{
-	char piece[2048];
-	ssize_t r;
-	for (int i = 0; i < 64 && (r = read(fd, piece, sizeof piece)) > 0; i++) {
-		if (!to)
-			continue;
-		size_t n = (size_t)r, room = sizeof to->said - 1;
-		if (to->n + n > room) {
-			size_t keep = room - n < to->n ? room - n : to->n;
-			memmove(to->said, to->said + to->n - keep, keep);
-			to->n = keep;
-		}
-		memcpy(to->said + to->n, piece, n);
-		to->n += n;
-	}
-	eci_wipe(piece, sizeof piece);
 }
 
 /* How the command failed, with the last line that it wrote to its stderr: "gpg: decryption failed" is what helps. */
@@ -190,8 +200,8 @@ static int from_command(const struct eci_secret *s, const char *const *env, char
 		return complain_of(why, why_cap, s->name, s->command[0], strerror(err));
 	(void)close(p.in);
 	p.in = -1;
-	const char *wrong = read_line(p.out, buf, cap, w);
-	struct words words = {.n = 0};
+	struct words words = {.fd = p.err};
+	const char *wrong = read_line(p.out, buf, cap, w, &words);
 	bool ended = false;
 	for (int i = 0; i < COMMAND_MS / 10 && !wrong && !(ended = eci_proc_reap(&p, &status)) && !given_up(w); i++) {
 		drain(p.out, NULL);
@@ -227,7 +237,7 @@ static int from_fd(const struct eci_secret *s, char *buf, size_t cap, const stru
 			       s->fd);
 		return -1;
 	}
-	const char *wrong = read_line(s->fd, buf, cap, w);
+	const char *wrong = read_line(s->fd, buf, cap, w, NULL);
 	return wrong ? complain(why, why_cap, s->name, wrong) : 0;
 }
 

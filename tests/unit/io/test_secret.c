@@ -164,3 +164,14 @@ Test(secret, of_a_command_the_first_line_counts_however_much_it_says)
 	first_line_is(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_COMMAND, .command = command},
 		      "right");
 }
+
+/* It stood at a pipe that nobody read until the line was there, and was ended after 30 s. */
+Test(secret, of_a_command_that_says_much_beside_it_first)
+{
+	const char *much[] = {"sh", "-c", "head -c 300000 /dev/zero >&2; echo right", NULL},
+		   *closes[] = {"sh", "-c", "exec 2>&-; sleep 0.3; echo right", NULL};
+	first_line_is(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_COMMAND, .command = much},
+		      "right");
+	first_line_is(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_COMMAND, .command = closes},
+		      "right");
+}
