@@ -24,12 +24,12 @@ struct eci_packing {
 	size_t at;
 };
 
-static long now_ms(void)
+static int64_t now_ms(void)
 {
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static struct eci_packing *begin(size_t n)
@@ -70,7 +70,7 @@ int eci_pack(void *ctx, struct eci_packing **state, const uint8_t *p, size_t n, 
 {
 	struct eci_packing *s = *state ? *state : begin(n);
 	uint8_t whole[crypto_hash_sha256_BYTES];
-	long until = now_ms() + SLICE_MS;
+	int64_t until = now_ms() + SLICE_MS;
 	int rc;
 
 	(void)ctx;
