@@ -26,7 +26,8 @@ Test(fail, text_is_cut_between_its_escapes)
 	}
 }
 
-/* U+0080 to U+009F are control characters of a terminal as well; other characters of two bytes are text. */
+/* U+0080 to U+009F are control characters of a terminal as well; what is not seen, or turns text round, hides what a
+ * name is; other characters of several bytes are text. */
 Test(fail, text_from_a_file_cannot_speak_to_the_terminal)
 {
 	static const char *const cases[][2] = {
@@ -36,6 +37,13 @@ Test(fail, text_from_a_file_cannot_speak_to_the_terminal)
 		{"\xc2\x80\xc2\x9f\xc2\xa0", "\\u{80}\\u{9f}\xc2\xa0"},
 		{"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
 		{"\x1b[\x7f", "\\x1b[\\x7f"},
+		{"web\xe2\x80\x8b"
+		 "1",
+		 "web\\u{200b}1"},
+		{"\xe2\x80\xae\xe2\x81\xa9\xef\xbb\xbf\xc2\xad\xf3\xa0\x81\x81",
+		 "\\u{202e}\\u{2069}\\u{feff}\\u{ad}\\u{e0041}"},
+		{"\xe2\x82\xac\xf0\x9f\x98\x80", "\xe2\x82\xac\xf0\x9f\x98\x80"},
+		{"\xe2\x80", "\xe2\x80"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		ectx_error e;
