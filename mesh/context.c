@@ -140,8 +140,9 @@ ectx_context *ectx_context_get(ectx_mesh *m, const char *name, ectx_error *err)
 	if (c)
 		return c;
 	/* Without the lock: a plan may have to ask ssh -G. Two threads may plan the same; the first one's is used. */
+	const struct eci_plan_wait wait = {m->give_up, m->ask_arg};
 	struct eci_plan_node *node = calloc(1, sizeof *node);
-	if (node && eci_plan_make(m->topology, &name, 1, &node->plan, err) < 0) {
+	if (node && eci_plan_make_for(&wait, m->topology, &name, 1, &node->plan, err) < 0) {
 		free(node);
 		return NULL;
 	}

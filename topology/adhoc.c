@@ -106,7 +106,7 @@ static int add_by_config(struct way *w, const char *name, const char *user, cons
 			     ECI_JUMPS_MAX);
 		return eci_fail_hint(w->err, "two hosts of ssh_config that jump through each other?");
 	}
-	if (eci_ssh_resolve(a, user, host, &r, w->err))
+	if (eci_ssh_resolve(a, w->p->wait, user, host, &r, w->err))
 		return -1;
 	if (parent == SIZE_MAX && r.jump && add_jumps(w, r.jump, depth, &parent))
 		return -1;

@@ -222,6 +222,7 @@ struct eci_ssh_host {
 	const char *hostname, *user, *jump; /* jump: NULL none */
 	uint32_t port;
 };
-int eci_ssh_resolve(struct eci_arena *a, const char *user, const char *host, struct eci_ssh_host *out, ectx_error *err);
+int eci_ssh_resolve(struct eci_arena *a, const struct eci_plan_wait *wait, const char *user, const char *host,
+		    struct eci_ssh_host *out, ectx_error *err);
 
 #endif

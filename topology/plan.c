@@ -95,9 +95,16 @@ int eci_plan_declared(const ectx_topology *t, uint32_t context, struct eci_plan 
 
 int eci_plan_make(const ectx_topology *t, const char *const *names, size_t n, struct eci_plan *out, ectx_error *err)
 {
+	return eci_plan_make_for(&(struct eci_plan_wait){NULL, NULL}, t, names, n, out, err);
+}
+
+int eci_plan_make_for(const struct eci_plan_wait *wait, const ectx_topology *t, const char *const *names, size_t n,
+		      struct eci_plan *out, ectx_error *err)
+{
 	struct owned *o = calloc(1, sizeof *o);
 	memset(out, 0, sizeof *out);
 	out->owned = o;
+	out->wait = wait;
 	out->wanted = calloc(n + 1, sizeof *out->wanted);
 	int rc = o && out->wanted ? 0 : eci_fail_memory(err);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
@@ -110,6 +117,7 @@ int eci_plan_make(const ectx_topology *t, const char *const *names, size_t n, st
 		rc = context == ECI_NO_CONTEXT ? eci_unknown_target(t, names[i], len, err)
 					       : eci_plan_declared(t, context, out, &out->wanted[i], err);
 	}
+	out->wait = NULL;
 	if (rc)
 		eci_plan_deinit(out);
 	return rc;

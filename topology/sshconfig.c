@@ -16,6 +16,8 @@
 
 #define OUTPUT_MAX 65536  /* ssh -G prints about 4 KiB */
 #define DEADLINE_MS 10000 /* ssh -G takes some 10 ms; what takes this long hangs */
+#define LOOK_MS 200       /* from one look at whether it is still wanted to the next */
+#define NAP_NS 50000000   /* the longest */
 
 extern char **environ;
 
@@ -24,6 +26,11 @@ static int64_t now_ms(void)
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static bool given_up(const struct eci_plan_wait *w)
+{
+	return w->give_up && w->give_up(w->arg);
 }
 
 static int start(char *const argv[], int out, pid_t *pid)
@@ -49,8 +56,8 @@ static int start(char *const argv[], int out, pid_t *pid)
 	return rc;
 }
 
-/* All output up to the limit; 1: there was more of it, -1: the deadline passed. */
-static int collect(int fd, char *buf, size_t cap, int64_t end)
+/* All output up to the limit; 1: there was more of it, -1: the deadline passed, -2: it was given up. */
+static int collect(int fd, const struct eci_plan_wait *w, char *buf, size_t cap, int64_t end)
 {
 	size_t n = 0;
 	bool more = false;
@@ -59,8 +66,10 @@ static int collect(int fd, char *buf, size_t cap, int64_t end)
 		int64_t left = end - now_ms();
 		if (left <= 0)
 			return -1;
-		if (poll(&p, 1, (int)left) < 0 && errno != EINTR)
+		if (poll(&p, 1, left < LOOK_MS ? (int)left : LOOK_MS) < 0 && errno != EINTR)
 			break;
+		if (!p.revents && given_up(w))
+			return -2;
 		if (!p.revents)
 			continue;
 		char rest[512];
@@ -76,28 +85,31 @@ static int collect(int fd, char *buf, size_t cap, int64_t end)
 	return more;
 }
 
-/* How it ended; one that has closed its output and lives on is killed at the deadline. 0; -1: it was. */
-static int await(pid_t pid, int *status, int64_t end)
+/* How it ended; one that has closed its output and lives on is killed at the deadline, or when it is given up. 0;
+ * -1, -2: it was. */
+static int await(pid_t pid, const struct eci_plan_wait *w, int *status, int64_t end)
 {
 	struct timespec nap = {.tv_nsec = 200000}; /* it mostly ends at once */
+	bool gone;
 	for (;;) {
 		bool late = now_ms() >= end;
+		gone = !late && nap.tv_nsec >= NAP_NS && given_up(w);
 		pid_t got = waitpid(pid, status, WNOHANG);
 		if (got > 0 || (got < 0 && errno != EINTR))
 			return 0;
-		if (late)
+		if (late || gone)
 			break;
 		(void)nanosleep(&nap, NULL);
-		if (nap.tv_nsec < 50000000)
+		if (nap.tv_nsec < NAP_NS)
 			nap.tv_nsec *= 2;
 	}
 	kill(pid, SIGKILL);
 	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
 		;
-	return -1;
+	return gone ? -2 : -1;
 }
 
-static int run(char *const argv[], char *buf, size_t cap, ectx_error *err)
+static int run(char *const argv[], const struct eci_plan_wait *wait, char *buf, size_t cap, ectx_error *err)
 {
 	int fds[2];
 	pid_t pid;
@@ -114,9 +126,12 @@ static int run(char *const argv[], char *buf, size_t cap, ectx_error *err)
 		return eci_fail_hint(err, "install an ssh client, or give a topology file");
 	}
 	int64_t end = now_ms() + DEADLINE_MS;
-	int rc = collect(fds[0], buf, cap, end), status = 0;
+	int rc = collect(fds[0], wait, buf, cap, end), status = 0;
 	close(fds[0]);
-	if (await(pid, &status, rc < 0 ? 0 : end) || rc < 0) {
+	int ended = await(pid, wait, &status, rc < 0 ? 0 : end);
+	if (rc == -2 || ended == -2)
+		return eci_fail_arg(err, ECTX_E_CANCELLED, "ssh -G %s: it was given up", argv[4]);
+	if (rc < 0 || ended) {
 		eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: no answer within 10 s", argv[4]);
 		return eci_fail_hint(err, "look for Match exec in ssh_config");
 	}
@@ -142,7 +157,8 @@ static char *value(struct eci_arena *a, const char *out, const char *key)
 	return NULL;
 }
 
-int eci_ssh_resolve(struct eci_arena *a, const char *user, const char *host, struct eci_ssh_host *out, ectx_error *err)
+int eci_ssh_resolve(struct eci_arena *a, const struct eci_plan_wait *wait, const char *user, const char *host,
+		    struct eci_ssh_host *out, ectx_error *err)
 {
 	char *words[] = {eci_arena_strn(a, host, strlen(host)),
 			 user ? eci_arena_fmt(a, "-oUser=%s", user) : eci_arena_strn(a, "-x", 2)};
@@ -152,7 +168,7 @@ int eci_ssh_resolve(struct eci_arena *a, const char *user, const char *host, str
 		free(buf);
 		return eci_fail_memory(err);
 	}
-	int rc = run(argv, buf, OUTPUT_MAX + 1, err);
+	int rc = run(argv, wait, buf, OUTPUT_MAX + 1, err);
 	if (rc == 0) {
 		const char *port = value(a, buf, "port");
 		memset(out, 0, sizeof *out);

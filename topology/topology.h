@@ -34,10 +34,18 @@ struct eci_plan {
 	size_t count;
 	size_t *wanted; /* for each name asked, the index of its item */
 	void *owned;
+	const struct eci_plan_wait *wait; /* while it is made */
+};
+/* Who waits for ssh -G: give_up(arg) is asked some five times a second, not 0 ends it (`cancelled`). NULL: nobody. */
+struct eci_plan_wait {
+	int (*give_up)(void *arg);
+	void *arg;
 };
 /* The contexts named and all on their way. NULL-free; 0 or -1 with *err (status usage; unknown-target with a "did you
  * mean"). `bastion/web001:root` is an ad-hoc path. */
 int eci_plan_make(const ectx_topology *t, const char *const *names, size_t n, struct eci_plan *out, ectx_error *err);
+int eci_plan_make_for(const struct eci_plan_wait *wait, const ectx_topology *t, const char *const *names, size_t n,
+		      struct eci_plan *out, ectx_error *err);
 void eci_plan_deinit(struct eci_plan *p);
 /* ectx_topology_plan() shows argv through this, which transport/ sets up (topology does not include transport): argv
  * for a target as one malloc'd NULL-terminated block, and the round trips it takes. mesh/ registers it once. */

@@ -35,9 +35,9 @@ typedef struct ectx_options {
 	int (*ask)(void *arg, const char *prompt, char *buf, size_t cap);
 	void *ask_arg;
 	/* Called in the same way, some five times a second while a secret's command, file or descriptor is waited for,
-	 * and once behind every secret, a prompt's too: not 0 means that nobody wants it any more. What is started then
-	 * ends with `cancelled`, before anything was sent. NULL: it is waited for, 30 s at most. ectx_tunnel_open()
-	 * asks it as well while it waits for an exit to listen. */
+	 * or ssh -G (ectx_context_get()), and once behind every secret, a prompt's too: not 0 means that nobody wants
+	 * it any more. What is started then ends with `cancelled`, before anything was sent. NULL: each is waited for,
+	 * 30 s at most (ssh -G: 10). ectx_tunnel_open() asks it as well while it waits for an exit to listen. */
 	int (*give_up)(void *ask_arg);
 	unsigned event_limit; /* log records kept while nobody takes them, beyond it (or beyond 16 MiB of their text)
 				 the oldest are dropped, counted; 0: 65,536 */
@@ -61,7 +61,7 @@ void ectx_mesh_free(ectx_mesh *m);
 /* The declared context of this name: NODE, NODE:USER (after the node's become steps), or what an ad-hoc path names.
  * Does not connect; the same name gives the same context always, connected or not. Blocks only without a topology file,
  * where ssh -G is asked about a name that is new. Owned by the mesh. NULL with *err: unknown-target, bad-argument (an
- * ad-hoc path that is none), topology (its way cannot be made), cancelled (ssh -G was ended by ^C). */
+ * ad-hoc path that is none), topology (its way cannot be made), cancelled (ssh -G was ended by ^C, or given up). */
 ectx_context *ectx_context_get(ectx_mesh *m, const char *name, ectx_error *err);
 
 /* Its name, as declared. Does not block. Owned by the context. */

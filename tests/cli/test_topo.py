@@ -198,6 +198,9 @@ class SshConfig(Case):
         self.write('bin/ssh', '#!/bin/sh\nkill -TERM $$\n', 0o755)
         end = self.ends(7, 'topo', 'plan', '-w', 'h1')
         self.assertEqual(end.err, 'econtext: ssh -G h1: ended by signal 15\n')
+        self.write('bin/ssh', '#!/bin/sh\nkill -INT $$\n', 0o755)  # but nobody's failure either
+        end = self.ends(130, 'topo', 'plan', '-w', 'h1')
+        self.assertEqual(end.err, 'econtext: ssh -G h1: ended by signal 2\n')
 
     def test_interrupted(self):
         """^C goes to all programs of the terminal: nor is it a fault of its configuration that it ends by that."""
@@ -209,7 +212,21 @@ class SshConfig(Case):
         os.killpg(child.pid, signal.SIGINT)
         err = child.communicate(timeout=60)[1].decode()
         self.assertEqual(child.returncode, 130, err)
-        self.assertIn('INTERRUPTED h1\n  saw      "ssh -G h1: ended by signal 2"\n', err)
+        self.assertRegex(err, r'INTERRUPTED h1\n  saw      "ssh -G h1: (ended by signal 2|it was given up)"\n')
+
+    def test_given_up(self):
+        """^C sent to econtext alone: it waits for ssh no longer, whether that says nothing or does not end."""
+        there = self.fifo('there')
+        for ends in '', ' >&- 2>&-':
+            self.write('bin/ssh', '#!/bin/sh\necho $$ >%s\nexec sleep 1000%s\n' % (there, ends), 0o755)
+            child = self.start('exec', '-w', 'h1', '--', 'true')
+            with open(there) as f:
+                pid = int(f.read())
+            child.send_signal(signal.SIGINT)
+            err = child.communicate(timeout=60)[1].decode()
+            self.assertEqual(child.returncode, 130, err)
+            self.assertIn('INTERRUPTED h1\n  saw      "ssh -G h1: it was given up"\n', err)
+            self.assertFalse(os.path.exists('/proc/%d' % pid))
 
     def test_excluded(self):
         """A host, and who one becomes there."""
