@@ -47,10 +47,10 @@ typedef struct ectx_options {
 	unsigned long files;
 } ectx_options;
 
-/* Makes a mesh and starts its thread; connects to nothing. Does not block. options NULL: the defaults. 0 with *out,
- * which the caller gives to ectx_mesh_free(). -1 with *out NULL and *err: no-memory (also: no descriptor, no thread),
- * bad-argument (override, title).
- */
+/* Makes a mesh and starts its thread; connects to nothing. Blocks only where $USER is not set: the system is asked who
+ * this is (getpwuid_r(3)), which may ask a server. options NULL: the defaults. 0 with *out, which the caller gives to
+ * ectx_mesh_free(). -1 with *out NULL and *err: no-memory (also: no descriptor, no thread), bad-argument (override,
+ * title). */
 int ectx_mesh_new(ectx_mesh **out, const ectx_options *options, ectx_error *err);
 
 /* Ends every context and what it started, and the mesh. Pending futures end with `closed`; futures and events stay
