@@ -10,7 +10,7 @@ import support
 from net import Far, StreamCase
 
 M = r'''
-import logging, select, signal, sys, threading
+import logging, random, select, signal, sys, threading
 class Late(Exception):
     pass
 def late(*rest):
@@ -45,6 +45,31 @@ def interrupted(how, channel):
         return 'sent'
     except Late:
         return 'late'
+def struck(*channels):
+    """Once for each channel, a timer whose handler raises at any place of what sends values and records; every third logs before."""
+    def strike(*rest):
+        seen.append(1)
+        if len(seen) % 3 == 0:
+            logging.warning('within')
+        raise Late
+    seen = []
+    channels[0].recv()                  # all have begun
+    logging.raiseExceptions = 0         # what is raised in a handler of records stays there
+    signal.signal(signal.SIGALRM, strike)
+    for x in channels:
+        try:
+            send_until(seen, len(seen) + 1, x)
+        except Late:
+            pass
+    return len(seen)
+def send_until(seen, n, x):
+    """Of its own, as 3.12 and later jump back in a loop outside of the `try` around it."""
+    signal.setitimer(signal.ITIMER_REAL, random.random() * .008 + .0002)
+    while len(seen) < n:
+        x.send('s' * 60000)
+        logging.info('r' * 3000)
+def much(channel):
+    channel.write(b'm' * 2000000)
 def read(channel, *sizes):
     return [channel.read(*n) for n in sizes]
 '''
@@ -98,6 +123,25 @@ class Channels(StreamCase):
         self.assertEqual(n.answer(slot).value(), [0, 'late'])
         n.until(lambda: x.dead)
         self.assertEqual(n.c.call('os', 'getpid'), [0, n.c.hello.value()[4]])
+
+    def test_struck_writer(self):
+        """Signals that arrive anywhere: all frames are whole, nobody's lock is kept, and the bytes are counted right."""
+        n = self.ready()
+        n.c.serve('m', M)
+        value = struct.pack('>I', 60003) + driver.enc('s' * 60000)
+        for i in range(4):
+            fars = [Far(n, n.handle()) for j in range(50)]
+            slot = n.c.request(25, ['m', 'struck', [None] * 50, {}, [[j, x.handle, 0] for j, x in enumerate(fars)]])
+            n.until(lambda: all(x.near for x in fars))
+            fars[0].send(struct.pack('>I', 1) + driver.enc(1))
+            self.assertEqual(n.answer(slot).value(), [0, 50])
+            for x in fars:
+                self.assertTrue(value.startswith(bytes(x.got[len(x.got) // len(value) * len(value):])))
+        self.assertEqual(set(r[2] for r in n.c.logs), set(['within', 'r' * 3000]))
+        x = Far(n, n.handle())
+        slot = n.c.request(25, ['m', 'much', [None], {}, [[0, x.handle, 0]]])
+        self.assertEqual(n.answer(slot).value(), [0, None])
+        n.until(lambda: len(x.got) == 2000000)
 
     def own(self, s):
         """Bytes of called code, as they travel."""

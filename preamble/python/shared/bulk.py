@@ -22,11 +22,34 @@ def joined_write(fd, v):
     return os.write(fd, EMPTY.join(v))
 
 
-writev = getattr(os, 'writev', joined_write)    # Python 3.3 and later
-
-
 def whole(s):
     return s
+
+
+writev = getattr(os, 'writev', joined_write)    # Python 3.3 and later
+write_once = getattr(os, 'writev', os.write)    # the same as one step (see lazy), of what `gathered` makes of the pieces
+gathered = hasattr(os, 'writev') and whole or EMPTY.join
+
+
+def lazy(name, new):
+    # map or zip as Python 3 has them. A signal handler of called code is run between two steps of Python, and what
+    # `v.extend(lazy(...)(...))` does is one: it is in v once it is done, whatever the handler raises. (Python 2's logging has imported
+    # itertools by the first call.)
+    return getattr(sys.modules.get('itertools'), name, new)
+
+
+def holding(lock, f, *args):
+    # f(*args) with the lock, which nothing that a handler raises leaves locked.
+    had = []
+    freed = []
+    try:
+        had.extend(lazy('imap', map)(lock.acquire, [1]))
+        x = f(*args)
+        freed.extend(lazy('izip', zip)([0], iter(lock.release, 0)))
+        return x
+    finally:
+        if had and not freed:
+            lock.release()
 
 
 best = getattr(sys.modules.get('builtins'), 'memoryview', whole)    # what slices without a copy
@@ -116,52 +139,82 @@ def bulk_kind(kind, more):
     return more and (kind & 128 and 2 or 18) or kind & 36 | 2
 
 
+def behind(v, n):
+    # The pieces v without their first n bytes.
+    i = 0
+    while i < len(v) and n >= len(v[i]):
+        n -= len(v[i])
+        i += 1
+    v = v[i:]
+    if n:
+        v[0] = v[0][n:]
+    return v
+
+
+def persist(f, freed, raised):
+    # f, which does the next steps, until `freed` says that all is done. What f raises is of the write itself, or was raised by what
+    # interrupted it.
+    while not freed:
+        try:
+            f()
+        except:
+            tb = sys.exc_info()[2]
+            while tb.tb_next:
+                tb = tb.tb_next
+            if tb.tb_frame.f_globals is globals():
+                again()
+            else:
+                raised.append(sys.exc_info()[1])
+            tb = None
+
+
 def write_all(v, bulk):
-    # All of v, pieces of frames, which are taken out of it as they are written and never joined. What interrupts this thread
+    # All of v, pieces of frames, which are taken out of it once they are written and never joined. What interrupts this thread
     # meanwhile, a signal handler of called code or a __del__, may log: see bulk_up (from before the lock is had, lest it be waited
-    # for by who has it). What it raises, as a time limit of called code's own, is raised here once nothing is half written. (A sum
-    # in place is not lost when the signal came during the write: the list has it.)
-    global SENT
+    # for by who has it). What it raises, as a time limit of called code's own, is raised here once nothing is half written and the
+    # lock is free. It may come at any step: so each can be done again, and what must not be is noted as it is done (see lazy). The
+    # jump back to the begin of a loop is a step as well, of 3.12 and later outside of any `try` in that loop: hence the functions,
+    # and the second `persist` for what comes while the first looks at an exception.
     me = thread.get_ident()
-    raised = None
-    LATE[me] = []
-    try:
-        LOCK.acquire()
-        ours = not bulk or 16 not in H
+    sent = SENT                 # LARGE is had if this is bulk: nobody else counts
+    raised, had, freed, ours, done, late = [], [], [], [], [], []
+
+    def left():
+        return behind((ours and v or []) + late, sum(done))
+
+    def write():
+        global SENT
+        LATE[me] = late, freed
+        if not had:
+            had.extend(lazy('imap', map)(LOCK.acquire, [1]))
+        ours[:] = not (bulk and 16 in H) and [1] or []
         if bulk and ours:
-            SENT += sum([len(s) for s in v])
-        while v and ours:
-            n = []
-            try:
-                select.select([], [OUT], [], IDLE)[1] or die()
-                n += map(writev, [OUT], [v])
-            except:
-                tb = sys.exc_info()[2]
-                while tb.tb_next:
-                    tb = tb.tb_next
-                if tb.tb_frame.f_globals is globals():
-                    again()
-                else:
-                    raised = sys.exc_info()[1]
-                tb = None
-            n = sum(n)
-            while v and n >= len(v[0]):
-                n -= len(v.pop(0))
-            if n:
-                v[0] = v[0][n:]
-        LOCK.release()
-    finally:
-        late = LATE.pop(me)
+            SENT = sent + sum([len(s) for s in v])
+        s = left()
+        while s:
+            select.select([], [OUT], [], IDLE)[1] or die()
+            done.extend(lazy('imap', map)(write_once, [OUT], [gathered(s)]))
+            s = left()
+        freed.extend(lazy('izip', zip)([0], iter(LOCK.release, 0)))
+
+    def once():
+        persist(write, freed, raised)
+
+    persist(once, freed, raised)
+    late = late and left()      # by what came just before the release
+    LATE.pop(me, 0)
+    if ours:
+        del v[:]
     for s in late:
         up(1, s)
     if raised:
-        raise raised
+        raise raised.pop()
 
 
 def bulk_up(kind, s):
     # As the core's; but what this thread sends while it writes already (interrupted, see write_all) goes behind that.
-    late = LATE.get(thread.get_ident())
-    if late is None:
+    late, freed = LATE.get(thread.get_ident(), (0, 1))
+    if freed:
         write_all([s], 0)
     else:
         late.append(s)
@@ -175,32 +228,32 @@ def up_all(v):
         up(130, EMPTY.join(v[i:i + 2]))
 
 
-def bulk_large(kind, dst, handle, reply, body):
-    # As the core's, but the last frame keeps END, nothing is a frame too, and up to fourteen are written at once. Once `relay` is
-    # here it has the credit.
-    LARGE.acquire()
-    try:
-        v = []
-        held = 0                    # bytes in v
-        share = view(body)
-        for i in range(0, len(body) or 1, BULK_BODY_MAX):
-            s = share[i:i + BULK_BODY_MAX]
-            n = len(s) + 28
-            while len(v) > 27 or SENT + held > ACKED and SENT + held - ACKED + n > LEAF_HOP[0] and 16 not in H:
-                if v:
-                    up_all(v)       # before anything is waited for
-                    v = []
-                    held = 0
-                else:
-                    ran_dry(LEAF_HOP, SENT)
-                    CREDIT.acquire()
-            held += n
-            more = i + BULK_BODY_MAX < len(body)
-            v.append(pack('>4B6I', 236, 1, bulk_kind(kind, more), HOPS, dst, ME, ME, handle, reply, n - 28))
-            v.append(s)
-        up_all(v)
-    finally:
-        LARGE.release()         # a handler of called code may raise while credit is waited for
+def bulk_large(*args):
+    holding(LARGE, bulk_pieces, *args)      # a handler of called code may raise while credit is waited for
+
+
+def bulk_pieces(kind, dst, handle, reply, body):
+    # As the core's `large`, but the last frame keeps END, nothing is a frame too, and up to fourteen are written at once. Once `relay`
+    # is here it has the credit.
+    v = []
+    held = 0                    # bytes in v
+    share = view(body)
+    for i in range(0, len(body) or 1, BULK_BODY_MAX):
+        s = share[i:i + BULK_BODY_MAX]
+        n = len(s) + 28
+        while len(v) > 27 or SENT + held > ACKED and SENT + held - ACKED + n > LEAF_HOP[0] and 16 not in H:
+            if v:
+                up_all(v)       # before anything is waited for
+                v = []
+                held = 0
+            else:
+                ran_dry(LEAF_HOP, SENT)
+                CREDIT.acquire()
+        held += n
+        more = i + BULK_BODY_MAX < len(body)
+        v.append(pack('>4B6I', 236, 1, bulk_kind(kind, more), HOPS, dst, ME, ME, handle, reply, n - 28))
+        v.append(s)
+    up_all(v)
 
 
 def bulk_ack(kind, src, reply, body):

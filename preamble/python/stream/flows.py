@@ -99,17 +99,20 @@ class Flow:
     def free_room(self):
         return self.granted - self.used
 
-    def consumed(self, n):
-        # Any thread.
-        STREAM_LOCK.acquire()
+    def owe(self, n):
+        # With the lock: what of it is to be said now.
         self.owed += n
         n = self.owed
-        due = n > 65535 and n * 8 >= self.window    # each CREDIT wakes all on the way
-        if due:
-            self.owed = 0
-            self.given += n
-        STREAM_LOCK.release()
-        if due and not self.far_over:
+        if n < 65536 or n * 8 < self.window:    # each CREDIT wakes all on the way
+            return 0
+        self.owed = 0
+        self.given += n
+        return n
+
+    def consumed(self, n):
+        # Any thread.
+        n = holding(STREAM_LOCK, self.owe, n)
+        if n and not self.far_over:
             send(0, self.dst, 34, 0, pack_value([self.far, n]))
 
     def emit_bytes(self, s):
