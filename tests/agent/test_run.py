@@ -9,6 +9,29 @@ import driver
 import support
 from test_exec import ERR, Job, OUT
 
+TICKS = '''
+import signal
+def arm():
+    signal.signal(signal.SIGALRM, lambda *rest: 0)
+    signal.setitimer(signal.ITIMER_REAL, 5000.25, 3)
+def left():
+    for i in range(300000):
+        pass
+    v = [signal.getitimer(x) for x in range(3)]
+    return [int(4000 < v[0][0] <= 5000.25)] + [int(x[0] > 0) for x in v[1:]], [int(x[1]) for x in v]
+'''
+PROGRAM_TICKS = '''
+import signal
+def tick(*rest):
+    seen.append(1)
+seen = []
+signal.signal(getattr(signal, {'REAL': 'SIGALRM', 'VIRTUAL': 'SIGVTALRM', 'PROF': 'SIGPROF'}['%(x)s']), tick)
+signal.setitimer(signal.ITIMER_%(x)s, .0005, .0005)
+while len(seen) < 3:
+    pass
+print('ticked')
+'''
+
 
 class Run(support.Case):
     def ready(self):
@@ -243,6 +266,16 @@ getattr(atexit, 'unregister', int)(first if hasattr(atexit, 'unregister') else 0
                                 'signal.signal(signal.SIGUSR1, lambda *x: 0)\nsignal.alarm(1)\n')
         self.assertEqual(j.answer, [0, 0])
         self.assertEqual(c.call('took', 'f'), [0, [1, 1, 1]])
+
+    def test_run_leaves_no_timers(self):
+        """None of the three goes on behind the program, whose handlers are gone; that of a call does, with its interval."""
+        c = self.ready()
+        c.serve('ticks', TICKS)
+        self.assertEqual(c.call('ticks', 'arm'), [0, None])
+        for x in 'VIRTUAL', 'PROF', 'REAL':
+            j = self.run_program(c, PROGRAM_TICKS % {'x': x})
+            self.assertEqual((j.out, j.err, j.answer), (b'ticked\n', b'', [0, 0]), x)
+            self.assertEqual(c.call('ticks', 'left'), [0, [[1, 0, 0], [3, 0, 0]]], x)
 
     def test_run_empty_argument(self):
         j = self.run_program(self.ready(), 'import sys\nsys.stdout.write("%r %s\\n" % (sys.argv[1:], type(sys.argv[1]) is str))\n', '', 'b')

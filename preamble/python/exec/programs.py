@@ -59,11 +59,19 @@ def end_pools(before):
                 setattr(m, x, False)
 
 
+def timers(signal, new):
+    # Sets the three timers of the process; what they were. (Before 2.6 there is but the alarm, in whole seconds.)
+    f = getattr(signal, 'setitimer', None)
+    if f:
+        return [f(x, *new[x]) for x in range(3)]
+    return [[signal.alarm(int(new[0][0]))]]
+
+
 def run(name, argv, out, err):
     # A program as __main__, in the main thread; what it and its children write goes to the streams. It ends as it would in
     # a process of its own: threads are waited for, exit functions run. The streams end when the last child closes them, so
     # the answer does not wait for that. What calls have left here, threads and executors, is none of its, and handlers of
-    # signals and an alarm of its own are gone with it (SIGPIPE as it is for a filter would end the context later).
+    # signals and timers of its own are gone with it (SIGPIPE as it is for a filter would end the context later).
     atexit = __import__('atexit')
     signal = __import__('signal')
     handlers = [(x, signal.getsignal(x)) for x in range(1, signal.NSIG)]
@@ -107,7 +115,8 @@ def run(name, argv, out, err):
             pass                # called code has put it there
         os.dup2(fds[x * 2 - 2], x)
         os.close(fds[x * 2 - 2])
-    alarm = signal.alarm(0)     # of a call before: it goes on behind the program
+    off = [[0]] * 3
+    ticking = timers(signal, off)       # of a call before: they go on behind the program
     try:
         try:
             if not find_module(name):
@@ -142,6 +151,7 @@ def run(name, argv, out, err):
                 complain()
         end_pools(threads)
     finally:
+        timers(signal, off)     # first, as it would strike what follows, or find no handler any more
         for f in [sys.stdout, sys.stderr] + before[:2]:
             try:
                 f.flush()
@@ -159,11 +169,10 @@ def run(name, argv, out, err):
             setattr((sys, sys, sys, atexit)[i], ('stdout', 'stderr', 'argv', 'register')[i], before[i])
         if unregister:
             setattr(atexit, 'unregister', unregister)
-        signal.alarm(0)
         for x, f in handlers:
             if f is not None and signal.getsignal(x) != f:
                 signal.signal(x, f)
-        signal.alarm(alarm)
+        timers(signal, ticking)
     return status
 
 
