@@ -2,6 +2,7 @@
 """Part `relay` of the Python agent: what it says itself beside what its children say, and the ends of their processes."""
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -56,6 +57,47 @@ os.write(2, b'%d' % p)
 os._exit(3)
 '''
 
+# Of a large answer, how many bytes are copied to cut it: what is cut counts what is taken of it.
+CUT = """
+import sys
+class Large:
+    taken = [0]
+    def __init__(self, n):
+        self.n = n
+    def __len__(self):
+        return self.n
+    def __radd__(self, other):
+        return self
+    def __getslice__(self, a, b):
+        return self[slice(a, b)]
+    def __getitem__(self, at):
+        a, b, step = at.indices(self.n)
+        self.taken[0] += b - a
+        return Large(b - a)
+class Empty:
+    def join(self, pieces):
+        return Large(9 << 20)
+class Child:
+    served = {}
+    def put(self, kind, frame, where):
+        self.sent.append(frame.n)
+    def pump(self):
+        pass
+    def acquire(self):
+        pass
+    release = acquire
+pack = lambda form, magic, version, kind, *rest: kinds.append(kind) or ''
+major = lambda kind, n: ''
+pack_value = byte_string = lambda v: ''
+EMPTY, BULK_BODY_MAX, FRAME_BODY_MAX, HOPS, ME, CACHE, LOCK = Empty(), 16384, 65536, 64, 8, {'m': ['m', 0]}, Child()
+kinds = []
+exec(open(sys.argv[1]).read())
+c = Child()
+c.out, c.sent = c, []
+serve(c, 9, 300, 'm')
+print(' '.join([str(x) for x in (Large.taken[0], sum(c.sent), max(c.sent), len(c.sent), kinds.count(18), kinds[-1])]))
+"""
+
 
 class Relay(support.Case):
     def spawn(self, c, *argv):
@@ -68,6 +110,13 @@ class Relay(support.Case):
     def link(self, c, slot):
         c.send(driver.CALL, 18, 0, [c.me + 1, driver.enc({0: 1, 1: [c.me + 1, 1], 2: 0})])
         self.assertEqual(c.answer(slot, 30).value()[0], 6)
+
+    def test_cut(self):
+        """A large module goes in pieces, and each byte is copied once for that: the thread that does it moves all else, too."""
+        text = os.path.join(driver.ROOT, 'preamble', 'python', 'relay', 'modules.py')
+        p = subprocess.run([self.python, '-c', CUT, text], stdout=subprocess.PIPE, check=True)
+        size = 9 << 20
+        self.assertEqual([int(x) for x in p.stdout.split()], [size, size, 16384, 576, 575, 2])
 
     def test_busy_children(self):
         """A relay sends what is its own while more than it keeps itself waits of its children's. (What the child has sent is acknowledged
