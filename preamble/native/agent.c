@@ -254,7 +254,8 @@ __attribute__((used)) _Noreturn void native_main(long *stack)
 	/* Nothing of ours may become 0 to 2. Where it cannot be opened, none of them is known to be closed. */
 	while ((unsigned long)SYS3(NR_openat, -100, "/dev/null", SYS_RDWR) < 3)
 		;
-	(void)SYS3(NR_close_range, 3, -1, 0);
+	native.top = 1023; /* as many as a shell has by default */
+	native_close_from(3);
 	(void)SYS0(NR_setsid);
 	native_schedule(3); /* SCHED_BATCH: docs/adr/0002-few-wake-ups.md */
 	(void)SYS3(NR_fcntl, 1, SYS_F_SETFL, SYS_NONBLOCK);

@@ -55,6 +55,7 @@ struct native_state {
 	int signals;        /* signalfd for SIGCHLD */
 	uint64_t nofile[3]; /* the limit of descriptors as it was, for what we start (some walk through them all), and
 			     * its upper bound again: the last two are ours */
+	int top;            /* no descriptor of ours is above it */
 	int npoll, poll_cap;
 	struct native_poll *poll;
 	int info[32]; /* a siginfo_t, as waitid(2) left it */
@@ -77,6 +78,8 @@ struct native_plan {
 int native_start(struct native_proc *p, struct native_plan *plan);
 void native_close(int *fd);
 const char *native_explain(void *ctx, int err);
+void native_close_from(int fd); /* it and all above */
+int native_seen(int fd);        /* fd, which may be the highest; native.top */
 
 /* ---- mem.c ---- */
 size_t native_mem_kept(void); /* bytes that wait for reuse */

@@ -307,5 +307,5 @@ void native_watch(int fd, short events)
 			native_exit(1); /* a descriptor that is not watched would hang somebody for ever */
 		native.poll_cap = cap;
 	}
-	native.poll[native.npoll++] = (struct native_poll){fd, events, 0};
+	native.poll[native.npoll++] = (struct native_poll){native_seen(fd), events, 0};
 }

@@ -24,9 +24,24 @@ void native_close(int *fd)
 	*fd = -1;
 }
 
-static long open_at(const char *path, int flags)
+/* Kernels before 5.9, and containers that forbid what is younger than they are, have no close_range(2). */
+void native_close_from(int fd)
 {
-	return SYS3(NR_openat, AT_FDCWD, path, flags | SYS_CLOEXEC);
+	if (SYS3(NR_close_range, fd, -1, 0) < 0)
+		for (; fd <= native.top; fd++)
+			(void)SYS1(NR_close, fd);
+}
+
+int native_seen(int fd)
+{
+	if (fd > native.top)
+		native.top = fd;
+	return fd;
+}
+
+static int open_at(const char *path, int flags)
+{
+	return native_seen((int)SYS3(NR_openat, AT_FDCWD, path, flags | SYS_CLOEXEC));
 }
 
 static size_t length(const char *s)
@@ -139,7 +154,7 @@ static int become(struct native_plan *plan, int pipes[NATIVE_FDS][2], const char
 		native_signal(i, SYS_SIG_DFL);
 	(void)SYS4(NR_sigprocmask, 2, zero, 0, 8); /* SIG_SETMASK */
 	if (plan->mode) {
-		int fd = (int)open_at(terminal, SYS_RDWR);
+		int fd = open_at(terminal, SYS_RDWR);
 		if (fd < 0)
 			return -fd;
 		(void)SYS3(NR_ioctl, fd, TIOCSCTTY, 0);
@@ -147,7 +162,7 @@ static int become(struct native_plan *plan, int pipes[NATIVE_FDS][2], const char
 			v[0] = v[1] = v[2] = fd;
 	}
 	if (!plan->input)
-		v[0] = (int)open_at("/dev/null", SYS_RDWR);
+		v[0] = open_at("/dev/null", SYS_RDWR);
 	if (v[0] < 0)
 		return -v[0];
 	for (int i = 0; i < 3; i++) {
@@ -158,7 +173,7 @@ static int become(struct native_plan *plan, int pipes[NATIVE_FDS][2], const char
 	/* Whoever stands still from here on holds nothing of ours open. */
 	(void)SYS3(NR_dup3, pipes[SAID][1], 3, SYS_CLOEXEC);
 	pipes[SAID][1] = 3;
-	(void)SYS3(NR_close_range, 4, -1, 0);
+	native_close_from(4);
 	(void)SYS4(NR_prlimit64, 0, SYS_NOFILE, native.nofile, 0);
 	if (plan->cwd) {
 		*what = plan->cwd[0];
@@ -179,17 +194,20 @@ static int open_terminal(char *path, const struct native_plan *plan)
 	uint16_t size[4] = {(uint16_t)plan->rows, (uint16_t)plan->cols};
 	int zero = 0;
 	unsigned n;
-	long fd = open_at("/dev/ptmx", SYS_RDWR | SYS_NOCTTY);
+	int fd = open_at("/dev/ptmx", SYS_RDWR | SYS_NOCTTY);
 	if (fd < 0)
-		return (int)fd;
+		return fd;
 	(void)SYS3(NR_ioctl, fd, TIOCSPTLCK, &zero);
-	if (SYS3(NR_ioctl, fd, TIOCGPTN, &n) < 0)
-		n = 0;
+	int err = (int)SYS3(NR_ioctl, fd, TIOCGPTN, &n);
+	if (err < 0) { /* any number would name another's terminal */
+		native_close(&fd);
+		return err;
+	}
 	if (size[0])
 		(void)SYS3(NR_ioctl, fd, TIOCSWINSZ, size);
 	memcpy(path, "/dev/pts/", 9);
 	*native_digits(path + 9, n, false) = 0;
-	return (int)fd;
+	return fd;
 }
 
 static int prepare(const struct native_plan *plan, int pipes[NATIVE_FDS][2], char *terminal)
@@ -200,6 +218,7 @@ static int prepare(const struct native_plan *plan, int pipes[NATIVE_FDS][2], cha
 		err = wanted ? SYS2(NR_pipe2, pipes[i], SYS_CLOEXEC) : 0;
 		if (err < 0)
 			return (int)-err;
+		(void)native_seen(pipes[i][1]);
 	}
 	if (!plan->mode)
 		return 0;
@@ -252,7 +271,7 @@ int native_start(struct native_proc *p, struct native_plan *plan)
 		p->fd[TTY] = -1;
 	} else if (plan->mode && !err) {
 		/* Nobody else holds the terminal once exec has closed the child's own: then it would end at once. */
-		p->fd[SLAVE] = (int)open_at(terminal, SYS_RDWR | SYS_NOCTTY);
+		p->fd[SLAVE] = open_at(terminal, SYS_RDWR | SYS_NOCTTY);
 	}
 	for (int i = OUT; i < NATIVE_FDS; i++) {
 		native_close(&pipes[i][0]);
@@ -288,13 +307,15 @@ const char *native_explain(void *ctx, int err)
 	for (const char *s = texts; *s; s += length(s) + 1)
 		if (*s == err)
 			return s + 1;
-	if (err != SYS_EMFILE)
-		return "Error";
-	/* The limit is what the user has to raise. */
 	static char text[64];
-	uint64_t limit = native.nofile[2];
-	static const char lead[] = "Too many open files: the limit is ";
-	memcpy(text, lead, sizeof lead - 1);
-	*native_digits(text + sizeof lead - 1, limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit, false) = 0;
+	const char *lead = "Error ";
+	uint64_t n = (uint64_t)(unsigned)err;
+	if (err == SYS_EMFILE) { /* the limit is what the user has to raise */
+		lead = "Too many open files: the limit is ";
+		n = native.nofile[2];
+	}
+	size_t at = length(lead);
+	memcpy(text, lead, at);
+	*native_digits(text + at, n > UINT32_MAX ? UINT32_MAX : (uint32_t)n, false) = 0;
 	return text;
 }
