@@ -75,6 +75,12 @@ void eci_blob_drop(struct eci_router *r, struct eci_blob *b)
 	eci_mem_free(b);
 }
 
+bool eci_router_full(const struct eci_router *r, uint32_t dst)
+{
+	const struct eci_link *l = eci_route_find(r, dst);
+	return r->blob_bytes + (l ? l->local_bulk : 0) > ECI_LOCAL_MAX - ECI_MESSAGE_MAX;
+}
+
 int eci_bulk_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob)
 {
 	struct eci_router *r = l->router;

@@ -104,6 +104,10 @@ int eci_router_send(struct eci_router *r, uint8_t cls, uint8_t flags, uint32_t d
  * not be written; nothing is sent to slot 0. Who waits at the slot for what cannot be sent is told `busy`. */
 int eci_router_send_buf(struct eci_router *r, uint32_t dst, uint32_t slot, uint32_t reply_to, struct eci_buf *body,
 			uint64_t now_ms);
+/* So much of this context's own large messages waits, to dst and to all, that another to dst is better made later: one
+ * of any size finds room where this is false. As with streams, n who read nothing hold an (n + 1)th of it each, and
+ * there is as much for one more. */
+bool eci_router_full(const struct eci_router *r, uint32_t dst);
 /* Answer to a request frame with a dead notice of this reason; does nothing if it has reply_to 0 or DEAD. */
 void eci_router_dead(struct eci_router *r, const struct eci_frame *f, const char *reason, const char *evidence,
 		     uint64_t now_ms);

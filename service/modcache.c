@@ -10,7 +10,10 @@
  *
  * All who wait are in one list. The first who waits for a name has asked the parent, and what comes back is for all who
  * wait for the same, a dead answer with the parent's reason too; so nobody leaves the list before. Memory that is
- * refused ends in `busy`, for the one who asked. */
+ * refused ends in `busy`, for the one who asked.
+ *
+ * Many who wait for one large module would have a copy each, more than a router may hold of its own, and an import that
+ * is told `busy` fails. So an answer is made when there is room for it; until then who asked stays in the list. */
 #include "service/modcache.h"
 
 #include "core/cbor.h"
@@ -29,6 +32,7 @@ struct waiting {
 	struct waiting *next;
 	struct eci_modcache *all;
 	struct eci_frame f; /* its body is gone; reply_to 0: so is its child */
+	bool here;          /* what it asked for has come, and it waits for room */
 	size_t name_len;
 	char name[];
 };
@@ -275,21 +279,22 @@ static void finish(struct eci_modcache *m, struct waiting *first, const struct e
 {
 	struct entry *e = *find(m, first->name, first->name_len);
 	for (struct waiting **at = &m->waiting, *w; (w = *at) != NULL;) {
-		if (!same(w->name, w->name_len, first->name, first->name_len)) {
+		bool its = !w->here && same(w->name, w->name_len, first->name, first->name_len);
+		if (its && !a->dead && e)
+			w->here = true;
+		if (!its || w->here) {
 			at = &w->next;
 			continue;
 		}
 		*at = w->next;
-		if (a->dead)
-			eci_router_dead(m->router, &w->f, a->reason, a->evidence, m->now);
-		else if (!e)
-			eci_router_dead(m->router, &w->f, "bad-body", "an answer without what was asked for", m->now);
-		else if (w->f.reply_to)
-			serve(m, e, &w->f);
+		eci_router_dead(m->router, &w->f, a->dead ? a->reason : "bad-body",
+				a->dead ? a->evidence : "an answer without what was asked for", m->now);
 		if (w != first)
 			eci_mem_free(w);
 	}
-	eci_mem_free(first);
+	if (!first->here)
+		eci_mem_free(first);
+	eci_modcache_turn(m, m->now);
 }
 
 static void on_answer(void *arg, const struct eci_answer *a)
@@ -323,24 +328,58 @@ static bool ask(struct eci_modcache *m, struct waiting *w, const struct eci_fram
 	return false;
 }
 
-static bool wait_for(struct eci_modcache *m, const struct eci_frame *f, const char *name, size_t n)
+/* here: what it asks for is here, and waits for room. */
+static bool wait_for(struct eci_modcache *m, const struct eci_frame *f, const char *name, size_t n, bool here)
 {
-	struct waiting *first = m->waiting, *w;
+	struct waiting **end = &m->waiting, *w;
 	uint32_t waits = 0;
-	for (w = first; w; w = w->next)
+	bool asked = here;
+	for (; (w = *end) != NULL; end = &w->next) {
 		waits += w->f.src == f->src;
+		asked = asked || (!w->here && same(w->name, w->name_len, name, n));
+	}
 	if (waits >= ECI_MODULES_WAITED_MAX || (w = eci_mem_alloc(sizeof *w + n)) == NULL)
 		return false;
-	*w = (struct waiting){.next = first, .all = m, .f = *f, .name_len = n};
+	*w = (struct waiting){.all = m, .f = *f, .here = here, .name_len = n};
 	memcpy(w->name, name, n);
-	while (first && !same(first->name, first->name_len, name, n))
-		first = first->next;
-	if (!first && !ask(m, w, f)) {
+	if (!asked && !ask(m, w, f)) {
 		eci_mem_free(w);
 		return false;
 	}
-	m->waiting = w;
+	*end = w;
 	return true;
+}
+
+/* What w waited for went while there was no room: others came after it. */
+static void again(struct eci_modcache *m, const struct waiting *w)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	struct eci_frame f = w->f;
+	eci_cbor_put_array(&b, 1);
+	eci_cbor_put_text(&b, w->name, w->name_len);
+	f.body = eci_buf_data(&b);
+	f.len = (uint32_t)eci_buf_len(&b);
+	if (b.failed || !wait_for(m, &f, w->name, w->name_len, false))
+		eci_router_dead(m->router, &f, "busy", "GET_MODULE", m->now);
+	eci_buf_deinit(&b);
+}
+
+void eci_modcache_turn(struct eci_modcache *m, uint64_t now_ms)
+{
+	m->now = now_ms;
+	for (struct waiting **at = &m->waiting, *w; (w = *at) != NULL;) {
+		if (!w->here || (w->f.reply_to && eci_router_full(m->router, w->f.src))) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		struct entry *e = *find(m, w->name, w->name_len);
+		if (e && w->f.reply_to)
+			serve(m, e, &w->f);
+		else if (w->f.reply_to)
+			again(m, w);
+		eci_mem_free(w);
+	}
 }
 
 bool eci_modcache_deliver(struct eci_modcache *m, const struct eci_frame *f, uint64_t now_ms)
@@ -358,9 +397,9 @@ bool eci_modcache_deliver(struct eci_modcache *m, const struct eci_frame *f, uin
 	if (!f->reply_to)
 		return true;
 	struct entry *e = *find(m, name, n);
-	if (e)
+	if (e && !eci_router_full(m->router, f->src))
 		serve(m, e, f);
-	else if (!wait_for(m, f, name, n))
+	else if (!wait_for(m, f, name, n, e != NULL))
 		eci_router_dead(m->router, f, "busy", "GET_MODULE", now_ms);
 	return true;
 }

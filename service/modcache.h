@@ -19,6 +19,8 @@ struct eci_modcache;
 struct eci_modcache *eci_modcache_new(struct eci_router *r);
 /* A child's GET_MODULE. False: it does not decode, which ends the link. */
 bool eci_modcache_deliver(struct eci_modcache *m, const struct eci_frame *f, uint64_t now_ms);
+/* Answers those who waited for room (eci_router_full()), as far as there is some: after each round of writing. */
+void eci_modcache_turn(struct eci_modcache *m, uint64_t now_ms);
 /* The link of this child is gone: what was sent over it and who waits behind it is forgotten. */
 void eci_modcache_forget(struct eci_modcache *m, uint32_t child);
 uint32_t eci_modcache_count(const struct eci_modcache *m);    /* modules held */

@@ -212,6 +212,7 @@ static void turn(void)
 		native.dirty = false;
 		native_procs_flush();
 		done = flush_up();
+		eci_modcache_turn(native.modules, native.now);
 		until = eci_router_tick(native.router, native.now);
 	} while (native.dirty && !native.end);
 	if (native.end)
