@@ -204,7 +204,8 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 	}
 	if (!may_read(p))
 		return;
-	ssize_t n = read(p->in, p->mesh->read_buf, room < READ_MAX ? room : READ_MAX);
+	size_t most = room < READ_MAX ? room : READ_MAX;
+	ssize_t n = p->deaf ? recv(p->in, p->mesh->read_buf, most, MSG_DONTWAIT) : read(p->in, p->mesh->read_buf, most);
 	if (n > 0)
 		p->mesh->pumps_left -= (size_t)n < p->mesh->pumps_left ? (size_t)n : p->mesh->pumps_left;
 	if (n < 0 && !p->deaf && (errno == EAGAIN || errno == EINTR))

@@ -129,7 +129,10 @@ Test(modroom, what_goes_meanwhile_is_asked_for_again)
 	eci_modcache_turn(cache, NOW);
 	cr_expect_eq(eci_modcache_requests(cache), before + 1);
 	cr_assert(last(up, ECI_H_GET_MODULE, &f, body));
-	cr_expect(f.len == 3 && !memcmp(body, "\x81" "ab", 3));
+	cr_expect(f.len == 3 && !memcmp(body,
+					"\x81"
+					"ab",
+					3));
 	answered(f.reply_to, 0,
 		 "\x81\x82\x61"
 		 "b\0",
