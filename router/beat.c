@@ -66,8 +66,7 @@ void eci_beat_want(struct eci_link *l)
 	struct eci_router *r = l->router;
 	if (!l->up)
 		return;
-	if (l->parent ||
-	    !l->idle) { /* also of the largest window, which a way that has become slow must make smaller */
+	if (l->parent || !l->idle) { /* of the largest window too: a way that has become slow must make it smaller */
 		if (!l->probe_left) {
 			l->probe_left = l->inflight;
 			l->probe_at = r->now;

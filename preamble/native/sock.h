@@ -31,10 +31,8 @@ struct sock {
 	uint32_t far, near; /* LISTENING: the event slot; ours, which learns that it is gone */
 	struct eci_stream *stream;
 	struct sock *listener;
-	uint32_t
-		number; /* ARRIVED: which; LISTENING: how many wait; CONNECTING: tries that are left, 0 when it began */
-	uint64_t until; /* ms, 0 none: CONNECTING, ARRIVED: given up (or tried again) then; LISTENING: rests until then
-			 */
+	uint32_t number; /* ARRIVED: which; LISTENING: how many wait; CONNECTING: tries left, 0: it has begun */
+	uint64_t until;  /* ms, 0 none: CONNECTING, ARRIVED: tried again, given up then; LISTENING: rests until then */
 	struct eci_buf q;
 	long failed; /* OPEN: errno of the write that was the last */
 	bool in_over, far_over, out_over, gone, reset;

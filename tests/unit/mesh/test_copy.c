@@ -89,7 +89,7 @@ Test(copy, a_time_that_no_calendar_has_is_not_set)
 /* n entries of one path, with nothing there. */
 static struct eci_copy_job asks_about(size_t n, char *path)
 {
-	struct eci_copy_job j = {.dest = "/nowhere", .s = {.v = calloc(n, sizeof *j.s.v), .n = n}};
+	struct eci_copy_job j = {.dest = "/proc/nowhere", .s = {.v = calloc(n, sizeof *j.s.v), .n = n}};
 	cr_assert(j.s.v);
 	for (size_t i = 0; i < n; i++)
 		j.s.v[i] = (struct eci_entry_here){.full = path, .path = path, .st.st_size = 3};
