@@ -82,7 +82,7 @@ def python(version, path, agent):
     features += [f for f, part in (('open', 'stream'), ('exec', 'exec'), ('stats', 'stats')) if part in agent[1]]
     # What the first stage (docs/boot.md) does after its marker; the stage itself is transport's.
     line, rest = agent[0].split(b'\n', 1)
-    return Implementation('python' + version, features, [path, '-c', line.decode()], rest, agent[1])
+    return Implementation('python' + version, features, [path, '-c', 'import sys;' + line.decode()], rest, agent[1])
 
 
 def pythons():
