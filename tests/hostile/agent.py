@@ -96,7 +96,7 @@ class Agent:
         line = b''
         while not line.endswith(b'\n'):
             line += read(1)
-        read(int(re.search(br'n=(\d+)-len', line).group(1)))
+        read(int(re.search(br',(\d+)-len', line).group(1)))
         _, self.id, self.parent, _, _, _ = self.take()
         self.say(self.parent, HELLO, {0: 1, 1: 'python', 2: '3.11', 3: 'x86_64', 4: 1, 5: 0, 6: 'evil'}, 0)
 

@@ -54,7 +54,7 @@ class Pipe:
 def down():
     pipe = Pipe(0, child.stdin.fileno())
     line = pipe.file.readline()
-    pipe.write(line + pipe.read(int(re.search(br'n=(\d+)-len', line).group(1))))
+    pipe.write(line + pipe.read(int(re.search(br',(\d+)-len', line).group(1))))
     booted.set()
     pipe.frames('down')
 
