@@ -14,7 +14,7 @@ from support import TOP
 CALLS = r'\b(?:eci_fail_at|eci_fail_arg|eci_fail_hint|wrong|refuse|bad|later|fault|complain)\('
 STRING = r'"(?:[^"\\]|\\.)*"'
 # No file and no selection can bring these about (memory and pipes that are out), or only in ten seconds.
-NOT_BY_INPUT = ['out of memory', 'ssh -G: no pipe: errno %d', 'ssh -G %s: ended by signal %d', 'ssh -G %s: no answer within 10 s', 'ssh -G %s: it was given up', 'look for Match exec in ssh_config']
+NOT_BY_INPUT = ['out of memory', 'not taken from the working directory: %s', 'if it is meant, name it: --topology %s', 'ssh -G: no pipe: errno %d', 'ssh -G %s: ended by signal %d', 'ssh -G %s: no answer within 10 s', 'ssh -G %s: it was given up', 'look for Match exec in ssh_config']
 
 
 def unquoted(literals):
