@@ -190,21 +190,22 @@ def served(agent, good):
 
 
 def greedy(s, command, house):
-    """A child whose messages have no end: held up to the limit, refused beyond it, and given back when it goes."""
+    """Messages that have no end: a child's are not kept at all, as it is asked for none; of whoever may ask, up to the limit."""
     agent = Agent(command)
     one = Child(agent, house, ME + 8)
     one.hello()
-    piece = Frame(BULK | MORE, 64, ME, 0, 0, HANDLES['LOG'], 0x9000, bytes(BULK_MAX))
-    for i in range(3):
-        piece.src = piece.auth = ME + 8 + i
-        for _ in range(COLLECT_MAX // 2 // BULK_MAX if i < 2 else 1):   # as much as may be of one, twice, and one frame more
-            one.link.write(piece.pack(), LIMIT)
+    piece = Frame(BULK | MORE, 64, ME, ME + 8, ME + 8, HANDLES['LOG'], 0x9000, bytes(BULK_MAX))
+    for _ in range(COLLECT_MAX // 4 // BULK_MAX):
+        one.link.write(piece.pack(), LIMIT)
     agent.echo()
-    peak = status_kib(agent.pid, 'VmHWM')
-    s.check('a greedy child: 128 MiB are collected, and the agent is below its ceiling', 131072 < peak < CEILING_KIB, peak)
-    told = one.link.next(LIMIT)
-    s.check('a greedy child: one frame more is too-big', told.kind & 4 and decode(told.body)[0] == 'too-big', told)
+    told, kib = one.link.next(LIMIT), status_kib(agent.pid, 'VmHWM')
+    s.check('a greedy child: its first frame is too-big', told.kind & 4 and decode(told.body)[0] == 'too-big', told)
+    s.check('a greedy child: nothing is kept', kib < RSS_MAX_KIB, kib)
     one.hang_up()
-    agent.echo()
-    s.check('a greedy child: all is given back', status_kib(agent.pid, 'VmRSS') < RSS_MAX_KIB, status_kib(agent.pid, 'VmRSS'))
+    for i in range(3):
+        for _ in range(COLLECT_MAX // 2 // BULK_MAX if i < 2 else 1):   # as much as may be of one, twice, and one frame more
+            agent.send('ECHO', reply=0x9000, kind=BULK | MORE, src=1 + i, body=bytes(BULK_MAX))
+    told, peak = agent.answer(0x9000), status_kib(agent.pid, 'VmHWM')
+    s.check('a greedy parent: 128 MiB are collected, and the agent is below its ceiling', 131072 < peak < CEILING_KIB, peak)
+    s.check('a greedy parent: one frame more is too-big', told.kind & 4 and decode(told.body)[0] == 'too-big', told)
     s.check('a greedy child: status', agent.close() == 0, 'not 0')

@@ -406,23 +406,18 @@ def reproducible(s, build, work):
     s.equal('two builds, one sha256', sums[0], sums[1])
 
 
-def ceiling(s, house, work):
+def ceiling(s, work):
     """One whose memory ends at 8 MiB: a message that passes it is refused, and nothing else suffers."""
     path = made(work, [('preamble/native/mem.c', 'CEILING (512u * 1024u * 1024u)', 'CEILING (%uu)' % CEILING)])
     os.chmod(path, 0o700)
     agent = Agent([path])
-    one = Child(agent, house, ME + 8)
-    one.hello()
-    piece = Frame(BULK | MORE, 64, ME, ME + 8, ME + 8, HANDLES['LOG'], 0x9000, bytes(16384))
-    for _ in range(CEILING // len(piece.body) + 1):
-        one.link.write(piece.pack(), LIMIT)
-    told = one.link.next(LIMIT)
+    for _ in range(CEILING // 16384 + 1):
+        agent.send('ECHO', reply=0x9000, kind=BULK | MORE, body=bytes(16384))
+    told = agent.answer(0x9000)
     s.check('past the ceiling: too-big', told.kind & DEAD and decode(told.body)[0] == 'too-big', told)
     peak = status_kib(agent.pid, 'VmHWM')
     s.check('which is not passed: %d KiB' % peak, CEILING // 4096 < peak < CEILING // 1024 + IDLE_KIB, peak)
     s.equal('and a command is run', agent.run(['echo', 'x']), ([0, 0, 0], b'x\n'))
-    one.hang_up()
-    agent.echo()
     s.equal('its end', agent.close(), 0)
 
 
