@@ -151,4 +151,14 @@ static inline void answered(uint32_t slot, uint8_t flags, const char *body, size
 	     body, n);
 }
 
+/* The child has taken n bytes of output, and acknowledges what of it was bulk. */
+static inline void kid_took(size_t n, size_t bulk)
+{
+	uint8_t ack[5] = {0x1A, (uint8_t)(bulk >> 24), (uint8_t)(bulk >> 16), (uint8_t)(bulk >> 8), (uint8_t)bulk};
+	struct eci_frame a = {.cls = ECI_CONTROL, .dst = ME, .src = KID, .handle = ECI_H_ACK};
+	eci_link_wrote(kid, n, NOW);
+	if (bulk)
+		feed(kid, a, ack, sizeof ack);
+}
+
 #endif

@@ -106,13 +106,7 @@ static unsigned entries_of(const char *name)
 			bulk += f.cls == ECI_BULK ? (size_t)used : 0;
 			at += (size_t)used;
 		}
-		eci_link_wrote(kid, n, NOW);
-		if (bulk) {
-			uint8_t ack[5] = {0x1A, (uint8_t)(bulk >> 24), (uint8_t)(bulk >> 16), (uint8_t)(bulk >> 8),
-					  (uint8_t)bulk};
-			struct eci_frame a = {.cls = ECI_CONTROL, .dst = ME, .src = KID, .handle = ECI_H_ACK};
-			feed(kid, a, ack, sizeof ack);
-		}
+		kid_took(n, bulk);
 	}
 	return count;
 }
