@@ -241,6 +241,18 @@ static void out_ended(struct eci_pump *p)
 		(void)shutdown(p->out, SHUT_WR);
 }
 
+/* If it need not wait. A pty that is full and has nobody at its other side is POLLHUP without POLLOUT, and a write
+ * waits for ever. */
+static ssize_t put_byte(int fd, const uint8_t *byte)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+	bool tells = poll(&ready, 1, 0) == 1;
+	if (tells && ready.revents & POLLOUT)
+		return write(fd, byte, 1);
+	errno = tells ? EIO : EAGAIN;
+	return -1;
+}
+
 static ssize_t put(struct eci_pump *p, const uint8_t *bytes, size_t n)
 {
 	if (p->socket)
@@ -248,12 +260,11 @@ static ssize_t put(struct eci_pump *p, const uint8_t *bytes, size_t n)
 	n = n < PIPE_BUF ? n : PIPE_BUF;
 	if (!p->bytewise)
 		return write(p->out, bytes, n);
-	struct pollfd ready = {.fd = p->out, .events = POLLOUT};
 	ssize_t w = 1;
 	size_t done = 0;
 	n = n < BYTEWISE_TURN ? n : BYTEWISE_TURN;
-	for (; done < n && w > 0 && (!done || poll(&ready, 1, 0) == 1); done += w > 0)
-		w = write(p->out, bytes + done, 1);
+	for (; done < n && w > 0; done += w > 0)
+		w = put_byte(p->out, bytes + done);
 	return done ? (ssize_t)done : w;
 }
 
