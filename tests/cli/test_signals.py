@@ -42,13 +42,14 @@ class Signals(Case):
         read, write = os.pipe()
         child = self.start('exec', '-w', 'n[1-2]', '-f', '1', 'echo >%s; exec yes' % self.up, stdout=write)
         os.close(write)
-        with open(self.up):
-            pass
-        full, saw = fcntl.fcntl(read, fcntl.F_GETPIPE_SZ), 0
-        while saw < full:
-            saw = struct.unpack('i', fcntl.ioctl(read, termios.FIONREAD, b'    '))[0]
-            self.assertIsNone(child.poll())
+        with open(self.up) as f:
+            f.read()  # who writes to a fifo that was left ends by it
+        half, saw, stands = fcntl.fcntl(read, fcntl.F_GETPIPE_SZ) // 2, 0, 0
+        while saw < half or stands < 20:  # a second: pages of it that are not full cannot be told from ones that will be
             time.sleep(0.05)
+            self.assertIsNone(child.poll())
+            before, saw = saw, struct.unpack('i', fcntl.ioctl(read, termios.FIONREAD, b'    '))[0]
+            stands = stands + 1 if saw == before else 0
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=LIMIT)
         os.close(read)
@@ -72,8 +73,9 @@ class Signals(Case):
         self.topology('econtext: 1\nsecrets: {pw: {command: [sh, -c, "echo >%s; exec sleep 600"]}}\nnodes:\n  a: {local: {}}\n'
                       '  s: {local: {}, become: [{as: root, password: pw}]}\n  b: {local: {}}\n' % self.up)
         child = self.start('exec', '-w', 'a,s:root,b', '--stdin', 'cat; echo end')
-        with open(self.up):
-            child.send_signal(signal.SIGINT)
+        with open(self.up) as f:
+            f.read()
+        child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=LIMIT)
         self.assertEqual((child.returncode, out), (130, b'a: end\n'), err)
 
