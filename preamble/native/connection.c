@@ -5,7 +5,8 @@
  * of room that is not there. What came from the connection is read only as far as its stream has room.
  *
  * One that breaks is heard out: its peer may have answered and closed before it had read all. So where it takes no more
- * (`failed`) what it still has is read first, and the reset goes behind all of that, in class bulk. */
+ * (`failed`) what it still has is read first, and the reset goes behind all of that, in class bulk. Likewise what had
+ * come before a reset (`reset`, but not `gone`) is written first, while somebody takes it. */
 #include "preamble/native/sock.h"
 
 /* ---- what is said ---- */
@@ -79,9 +80,12 @@ void native_sock_flush(struct sock *s)
 		}
 		eci_buf_drain(&s->q, (size_t)n);
 		eci_stream_took(s->stream, (size_t)n, native.now);
+		s->until = native.now + NATIVE_PATIENCE;
 	}
 	eci_buf_deinit(&s->q); /* not to be kept for each of thousands */
-	if (s->failed && s->in_over)
+	if (s->reset)
+		s->gone = true;
+	else if (s->failed && s->in_over)
 		fail(s, s->failed);
 	else if (!s->failed && s->far_over && !s->out_over) {
 		s->out_over = true;
@@ -111,7 +115,9 @@ static void on_dead(void *arg, const struct eci_answer *a)
 {
 	struct sock *s = arg;
 	(void)a;
-	s->gone = s->reset = true;
+	s->reset = s->in_over = true;
+	s->until = native.now + NATIVE_PATIENCE;
+	native_sock_flush(s);
 }
 
 static const struct eci_stream_ops ops = {.data = on_data, .ended = on_end, .dead = on_dead};

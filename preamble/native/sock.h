@@ -32,7 +32,8 @@ struct sock {
 	struct eci_stream *stream;
 	struct sock *listener;
 	uint32_t number; /* ARRIVED: which; LISTENING: how many wait; CONNECTING: tries left, 0: it has begun */
-	uint64_t until;  /* ms, 0 none: CONNECTING, ARRIVED: tried again, given up then; LISTENING: rests until then */
+	uint64_t until;  /* ms, 0 none: CONNECTING: tried again then; ARRIVED, reset: given up; LISTENING: rests until
+			    then */
 	struct eci_buf q;
 	long failed; /* OPEN: errno of the write that was the last */
 	bool in_over, far_over, out_over, gone, reset;

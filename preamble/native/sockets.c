@@ -103,7 +103,7 @@ void native_socks_watch(uint64_t *until)
 		s->at = events ? native.npoll : -1;
 		if (events)
 			native_watch(s->fd, events);
-		if (s->until && s->state != OPEN && s->until < *until)
+		if (s->until && (s->state != OPEN || s->reset) && s->until < *until)
 			*until = s->until;
 	}
 }
@@ -121,7 +121,7 @@ static void serve(struct sock *s, bool ready)
 		native_sock_came(s);
 	else if (s->state == LISTENING && late)
 		s->until = 0;
-	else if (s->state == ARRIVED && late)
+	else if ((s->state == ARRIVED || s->reset) && late)
 		s->gone = true;
 	if (s->state != OPEN || !ready || s->gone || !s->stream)
 		return;

@@ -258,21 +258,21 @@ def answer_of(sock):
 
 def test_a_reset_behind_an_answer(place):
     """What came before a reset is not dropped."""
-    path = place.path('served')
+    path, there = place.path('served'), place.path('there')
     with Server(answers(ANSWER)) as server, Server(answers(ANSWER), path) as of_file:
         to = '127.0.0.1:%d' % server.port
         for where in ('127.0.0.1', str(server.port)), (path,):
             status, out, err = place.run('connect', 'leaf1', *where, data=bytes(REQUEST))
             expect(out == DATA[:ANSWER], where, len(out), err)
             expect(status == 1 and REFUSED in err, where, status, err)
-        for way in to, path:
-            program = place.start('tunnel', '-L', '0:' + way, '--exit', 'leaf1')
+        for way in ('-L', '0:' + to), ('-L', '0:' + path), ('-R', there + ':' + to):
+            program = place.start('tunnel', *way, '--exit', 'leaf1')
             got = answer_of(dial(program.at()))
             expect(got == DATA[:ANSWER], way, len(got))
         program = place.start('socks', '-D', '0', '--exit', 'leaf1')
         got = answer_of(socks(program.at(), '127.0.0.1', server.port)[0])
         expect(got == DATA[:ANSWER], 'socks', len(got))
-        expect([x.result() for x in [server] * 3 + [of_file] * 2] == [None] * 5, 'the servers')
+        expect([x.result() for x in [server] * 4 + [of_file] * 2] == [None] * 6, 'the servers')
 
 
 def test_a_reset_that_is_found_in_writing(place):

@@ -22,6 +22,7 @@ CHANGED = []                    # for the mover
 MOVER = []                      # the pipe that wakes it, once there is one
 NUMBERS = [0x90000000, 0]       # handles; connections that came
 RESTING = []                    # listeners that found no descriptor
+DYING = []                      # connections that were reset, with what came before
 STREAM_LOCK = allocate()
 WRITING = allocate()
 flow_cancel = H.get(26, no_cancel)
@@ -112,7 +113,7 @@ class Flow:
     def consumed(self, n):
         # Any thread.
         n = holding(STREAM_LOCK, self.owe, n)
-        if n and not self.far_over:
+        if n and not self.far_over and not self.why:
             send(0, self.dst, 34, 0, pack_value([self.far, n]))
 
     def emit_bytes(self, s):

@@ -140,7 +140,7 @@ def open_stream(kind, src, reply, body):
         raise ValueError
     elif n > 1:
         number(args[1], 0, 65536)
-    if len(FLOWS) + len(OPENING) + len(LISTENING) >= STREAMS_MAX:
+    if len(FLOWS) + len(DYING) + len(OPENING) + len(LISTENING) >= STREAMS_MAX:
         return notice('busy', src, reply)
     flag = OPENING[src, reply] = []
     try:

@@ -11,7 +11,7 @@ class Connection(Flow):
         keep(self.fd)
         self.queue = []
         self.fresh = []
-        self.gone = self.bad = self.heard = 0
+        self.gone = self.bad = self.heard = self.until = 0
         Flow.__init__(self, dst, far)
 
     def take(self, s):
@@ -62,12 +62,14 @@ class Connection(Flow):
             changed(self)
 
     def fail(self):
-        # Its peer shall see a reset too.
+        # Its peer shall see a reset too, behind all that came before it, if it takes that.
         try:
             self.sock.setsockopt(1, 13, pack('2i', 1, 0))       # SO_LINGER
         except:
             pass
-        self.gone = 1
+        self.over = 1
+        self.until = now() + PATIENCE_S
+        DYING.append(self)
         changed(self)
 
     def broken(self, why):
@@ -87,6 +89,8 @@ class Connection(Flow):
         if self.bad:
             mask = 1
         if mask & 4 and not self.gone:
+            if self.until:
+                self.until = now() + PATIENCE_S
             v = self.queue[:64]         # the I/O thread appends meanwhile
             self.queue[:len(v)] = self.put(v)
         again = 4
@@ -110,6 +114,8 @@ class Connection(Flow):
 
     def tidy(self):
         # In the mover, after anything has changed. True: the socket is closed.
+        if self.until and (self.bad or self.until < now() or not self.fresh and not self.queue):
+            self.gone = 1
         if self.bad and (self.over or self.heard) and not self.gone:
             # Behind what was sent: it is not to be dropped.
             large(4, self.dst, self.far, self.near, pack_value(['reset', ME, ME, self.bad]))
@@ -229,6 +235,10 @@ def mover(wake):
             if x[1] < now() and ARRIVED.pop(n, 0):
                 x[0].close()
                 changed(x[2])
+        for x in DYING[:]:
+            if x.gone or x.until < now():
+                DYING.remove(x)
+                changed(x)
         while RESTING and RESTING[0].rests < now():
             x = RESTING.pop(0)
             x.rests = 0
