@@ -169,12 +169,18 @@ static void on_stalled(void *arg, ectx_context *c, uint64_t ms, const char *why)
 	eci_out_release();
 }
 
+/* ^C, or what ends all: nobody is dialled any more. */
+static bool signalled(void)
+{
+	return eci_signals_interrupts() || eci_signals_ending();
+}
+
 static int on_progress(void *arg, uint64_t done, uint64_t total)
 {
 	const struct piece *piece = arg;
 	struct cp *cp = piece->cp;
 	double now = eci_clock();
-	if (eci_signals_interrupts() || eci_signals_ending())
+	if (signalled())
 		return 1;
 	eci_out_hold();
 	cp->ways[piece->node] = (struct way){done, total};
@@ -248,7 +254,7 @@ static void send_all(struct cp *cp, const char *const *sources, const char *dest
 static void *fetch(void *arg)
 {
 	struct cp *cp = arg;
-	for (size_t i; (i = atomic_fetch_add(&cp->next, 1)) < cp->s.n && !eci_signals_interrupts();) {
+	for (size_t i; (i = atomic_fetch_add(&cp->next, 1)) < cp->s.n && !signalled();) {
 		ectx_error e = {0};
 		ectx_copy_result r = {0};
 		struct piece mine = {cp, i};

@@ -57,16 +57,21 @@ static void let_go(struct eci_fan *fan, struct eci_job *job)
 	fan->active[i] = fan->active[--fan->running];
 }
 
+static void end_job(struct eci_fan *fan, struct eci_job *job)
+{
+	let_go(fan, job);
+	eci_listen_close(job);
+	job->state = ECI_JOB_ENDED;
+	fan->ended++;
+}
+
 static void finish(struct eci_fan *fan, struct eci_job *job, const struct eci_outcome *end)
 {
 	fan->worst = eci_fan_worse(fan->worst, end->status);
 	if (end->status == ECTX_OK && fan->value)
 		fan->value(fan, job, end->value);
 	eci_report_result(&fan->report, job, end);
-	let_go(fan, job);
-	eci_listen_close(job);
-	job->state = ECI_JOB_ENDED;
-	fan->ended++;
+	end_job(fan, job);
 }
 
 static void finish_error(struct eci_fan *fan, struct eci_job *job, const ectx_error *e)
@@ -307,13 +312,22 @@ static void interrupted(struct eci_fan *fan)
 	eci_out_flush();
 }
 
-static void kill_all(struct eci_fan *fan)
+void eci_fan_break(struct eci_fan *fan, const ectx_error *why)
 {
-	ectx_error e = {.status = ECTX_INTERRUPTED, .code = ECTX_E_CANCELLED};
+	fan->stop = true;
 	for (size_t i = 0; i < fan->running; i++)
 		ectx_future_cancel(fan->active[i]->future);
+	while (fan->running && why)
+		finish_error(fan, fan->active[0], why);
 	while (fan->running)
-		finish_error(fan, fan->active[0], &e);
+		end_job(fan, fan->active[0]);
+}
+
+/* By ^C, or because nobody reads what they print: no failure, but the end of a filter. */
+static void kill_all(struct eci_fan *fan)
+{
+	bool enough = eci_out_error() == EPIPE && !eci_signals_interrupts() && !eci_signals_ending();
+	eci_fan_break(fan, enough ? NULL : &(ectx_error){.status = ECTX_INTERRUPTED, .code = ECTX_E_CANCELLED});
 }
 
 enum ectx_status eci_fan_run(struct eci_fan *fan)

@@ -95,6 +95,8 @@ ectx_error eci_connect_error(const ectx_error *e, long connect_ms);
 enum ectx_status eci_fan_worse(enum ectx_status a, enum ectx_status b);
 /* Runs it all. Returns the exit status: the worst of all targets. Failure blocks are printed, the summary is not. */
 enum ectx_status eci_fan_run(struct eci_fan *fan);
+/* No more are started, and those that run are ended: as failures of that kind, or, NULL, without a word. */
+void eci_fan_break(struct eci_fan *fan, const ectx_error *why);
 void eci_fan_deinit(struct eci_fan *fan);
 /* The channels of a job (listen.c): waits for their values; one was told of by e; all have ended; frees them. */
 void eci_listen_all(struct eci_job *job);

@@ -4,6 +4,7 @@
  * the pace and nothing is kept for it. A target that has ended, or will not be started, takes anything. Nobody waits: a
  * command that takes no more says so with an event when it does again. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,12 +56,14 @@ void eci_feed_read(struct eci_fan *fan)
 	ssize_t n = read(0, feed->chunk, CHUNK);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
-	if (n < 0) { /* part of it was given: not what was meant to be run */
-		fan->worst = ECTX_INTERNAL;
-		eci_usage("reading standard input: %s", strerror(errno));
+	if (n < 0) { /* part of it was given: not what was meant to be run, and no end that a command may act on */
+		ectx_error e = {.status = ECTX_INTERNAL, .code = ECTX_E_SYSTEM};
+		(void)snprintf(e.saw, sizeof e.saw, "reading standard input: %s", strerror(errno));
+		eci_fan_break(fan, &e);
+		return;
 	}
-	feed->n = n > 0 ? (size_t)n : 0;
-	feed->over = n <= 0;
+	feed->n = (size_t)n;
+	feed->over = !n;
 	feed->moved = eci_clock();
 	for (size_t i = 0; i < fan->n; i++)
 		fan->jobs[i].input_at = 0;

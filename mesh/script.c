@@ -21,8 +21,20 @@ static bool is_shell(const char *path)
 	return false;
 }
 
-/* "#!PROGRAM ARGUMENT" into line; *argument NULL if there is none. The program, or NULL if it is no shell. */
-static char *first_line(const uint8_t *text, size_t n, char line[LINE_MAX_SHEBANG + 1], char **argument)
+/* The first word of a line, which ends it; *rest: what is behind it. */
+static char *word(char *line, char **rest)
+{
+	line += strspn(line, " \t");
+	*rest = line + strcspn(line, " \t");
+	if (**rest)
+		*(*rest)++ = 0;
+	*rest += strspn(*rest, " \t");
+	return line;
+}
+
+/* "#!PROGRAM ARGUMENT" into line; *rest: the argument, "" if there is none; *split: its words are arguments. The
+ * program, or NULL if it is no shell. */
+static char *first_line(const uint8_t *text, size_t n, char line[LINE_MAX_SHEBANG + 1], char **rest, bool *split)
 {
 	const uint8_t *end = memchr(text, '\n', n < LINE_MAX_SHEBANG ? n : LINE_MAX_SHEBANG);
 	size_t len = end ? (size_t)(end - text) : n;
@@ -32,46 +44,52 @@ static char *first_line(const uint8_t *text, size_t n, char line[LINE_MAX_SHEBAN
 	while (len && strchr(" \t\r", line[len - 1]))
 		len--;
 	line[len] = 0;
-	char *program = line + 2 + strspn(line + 2, " \t");
-	char *rest = program + strcspn(program, " \t");
-	if (*rest)
-		*rest++ = 0;
-	rest += strspn(rest, " \t");
+	char *program = word(line + 2, rest);
 	const char *slash = strrchr(program, '/');
 	if (!strcmp(slash ? slash + 1 : program, "env")) { /* finds it on PATH, as EXEC does */
-		program = rest;
-		rest = "";
+		*split = !strncmp(*rest, "-S", 2);
+		program = *split ? word(*rest + 2, rest) : *rest;
+		if (!*split)
+			*rest = "";
 	}
-	*argument = *rest && strcmp(rest, "-") && strcmp(rest, "--") ? rest : NULL;
+	if (!strcmp(*rest, "-") || !strcmp(*rest, "--"))
+		*rest = "";
 	return is_shell(program) ? program : NULL;
 }
 
 const char **eci_script_command(const uint8_t *text, size_t n, const char *const *argv, struct eci_fail *fail)
 {
-	char line[LINE_MAX_SHEBANG + 1], *argument = NULL, *program = first_line(text, n, line, &argument);
+	bool split = false;
+	char line[LINE_MAX_SHEBANG + 1], *rest, *program = first_line(text, n, line, &rest, &split);
 	if (!program)
 		return NULL;
-	if (n > SCRIPT_MAX || memchr(text, 0, n)) {
-		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: %s", argv[0],
-			     n > SCRIPT_MAX ? "a shell script of more than 131,071 bytes"
-					    : "a shell script with NUL bytes");
+	const char *why = n > SCRIPT_MAX       ? "a shell script of more than 131,071 bytes"
+			  : memchr(text, 0, n) ? "a shell script with NUL bytes"
+			  : split && strpbrk(rest, "\"'\\$#") /* env(1) would unquote and replace */
+				  ? "a first line whose words env -S would change"
+				  : NULL;
+	if (why) {
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: %s", argv[0], why);
 		return NULL;
 	}
 	size_t count = 0, used = 0;
 	while (argv[count])
 		count++;
-	/* The pointers, then the two words of the first line and the text. */
-	const char **out = malloc((count + 5) * sizeof *out + sizeof line + n + 1);
+	/* The pointers, then the words of the first line and the text. */
+	size_t most = count + 4 + sizeof line / 2;
+	const char **out = malloc(most * sizeof *out + sizeof line + n + 1);
 	if (!out) {
 		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", argv[0]);
 		return NULL;
 	}
-	char *kept = memcpy((char *)(out + count + 5), line, sizeof line), *script = kept + sizeof line;
+	char *kept = memcpy((char *)(out + most), line, sizeof line), *script = kept + sizeof line;
 	memcpy(script, text, n);
 	script[n] = 0;
 	out[used++] = kept + (program - line);
-	if (argument)
-		out[used++] = kept + (argument - line);
+	for (char *at = *rest ? kept + (rest - line) : NULL, *next; at && *at; at = next) {
+		next = at + strlen(at);
+		out[used++] = split ? word(at, &next) : at;
+	}
 	out[used++] = "-c";
 	out[used++] = script;
 	for (size_t i = 0; i < count; i++)

@@ -140,6 +140,23 @@ class Rate(Case):
             self.assertGreater(time.monotonic() - began, 5.8, fanout)
 
 
+class Ended(Case):
+    def test_nobody_is_asked_any_more(self):
+        """From several: by what ends all, as by ^C."""
+        self.topology('econtext: 1\nnodes:\n  n[1-20]: {local: {}}\n')
+        self.write('big', 'x' * (2 * MB))
+        for sign in signal.SIGTERM, signal.SIGINT:
+            child = self.start('cp', '--json', '-f', '2', '--limit', '20k', 'n[1-20]:' + self.path('big'), 'to-%d' % sign)
+            while b'"progress"' not in child.stdout.readline():
+                self.assertIsNone(child.poll())
+            child.send_signal(sign)
+            out, err = child.communicate(timeout=LIMIT)
+            self.assertEqual(child.returncode, 130 if sign == signal.SIGINT else -sign, err)
+            names = {json.loads(line)['node'] for line in out.splitlines() if b'"event": "result"' in line}
+            self.assertLessEqual(len(names), 2, out)
+            self.assertLessEqual(len(os.listdir(self.path('to-%d' % sign))), 2)
+
+
 class Records(Case):
     """What the far end logs, as with the other commands."""
 

@@ -253,6 +253,22 @@ class Exec(Case):
         end = self.ends(0, 'exec', '-w', 'n1', command)
         self.assertIn('a\rn2: \033[2J', end.out)
 
+    def test_stdin_that_cannot_be_read(self):
+        """Is no end that a command acts on."""
+        wrong = os.open(self.path('wrong'), os.O_WRONLY | os.O_CREAT)
+        end = self.ends(7, 'exec', '-w', 'n[1-2]', '--json', '--stdin', 'cat >/dev/null && echo done', stdin=wrong)
+        os.close(wrong)
+        told = [(e['status'], e['error']['saw']) for e in end.events() if e['event'] == 'result']
+        self.assertEqual(told, [('failed', 'reading standard input: Bad file descriptor')] * 2, end)
+        self.assertNotIn('done', end.out)
+
+    def test_a_reader_that_has_enough(self):
+        """Is the end of a filter: nothing failed."""
+        child = self.start('exec', '-w', 'n[1-2]', 'yes')
+        child.stdout.readline()
+        child.stdout.close()
+        self.assertEqual((child.wait(LIMIT), child.stderr.read()), (-signal.SIGPIPE, b''))
+
     def test_no_stdin(self):
         self.assertEqual(self.ends(0, 'exec', '-w', 'n1', '--', 'cat', stdin=subprocess.PIPE).out, '')
 

@@ -28,6 +28,10 @@ Test(script, first_lines)
 		{"#! /usr/bin/bash -eu \r\necho", "/usr/bin/bash|-eu|-c|TEXT|dir/s|a b"},
 		{"#!/bin/sh -\n", "/bin/sh|-c|TEXT|dir/s|a b"},
 		{"#!/usr/bin/env bash\n", "bash|-c|TEXT|dir/s|a b"},
+		{"#!/usr/bin/env -S bash -e \t -o pipefail \r\n", "bash|-e|-o|pipefail|-c|TEXT|dir/s|a b"},
+		{"#!/usr/bin/env -Sbash\n", "bash|-c|TEXT|dir/s|a b"},
+		{"#!/usr/bin/env -S python3 -u 'x'\n", ""},
+		{"#!/usr/bin/env -S\n", ""},
 		{"#!sh\n", "sh|-c|TEXT|dir/s|a b"},
 		{"#!/usr/bin/env python3\n", ""},
 		{"#!/usr/bin/python3\nprint(1)\n", ""},
@@ -57,6 +61,26 @@ Test(script, a_first_line_longer_than_kernels_read_is_none)
 		cr_expect_eq(n, blanks + 9);
 		cr_expect_eq(*command(text, n, &fail) != 0, n <= 127, "%zu", n);
 	}
+}
+
+/* At most 127 bytes of them. */
+Test(script, many_words_for_env)
+{
+	char text[200] = "#!/usr/bin/env -Ssh";
+	struct eci_fail fail;
+	while (strlen(text) < 127)
+		(void)strcat(text, " x");
+	text[127] = 0;
+	const char *got = command(text, 127, &fail);
+	cr_expect(!strncmp(got, "sh|x|x|x|", 9) && strstr(got, "|x|x|-c|TEXT|dir/s|a b"), "%s", got);
+}
+
+Test(script, what_env_would_change_is_refused)
+{
+	struct eci_fail fail;
+	cr_expect_str_empty(command("#!/usr/bin/env -S bash -c 'a b'\n", 32, &fail));
+	cr_expect_eq(fail.code, ECTX_E_BAD_ARGUMENT);
+	cr_expect_str_eq(fail.saw, "dir/s: a first line whose words env -S would change");
 }
 
 Test(script, limit_and_nul)
