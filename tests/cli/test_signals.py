@@ -1,5 +1,6 @@
 """^C: once stops the launching and prints what is there, twice ends what runs. And a reader that goes away."""
 import fcntl
+import json
 import os
 import shutil
 import struct
@@ -64,7 +65,6 @@ class Signals(Case):
         self.let_go('free')
         out, err = child.communicate(timeout=LIMIT)
         self.assertEqual(child.returncode, 130, err)
-        import json
         events = [json.loads(line) for line in out.decode().splitlines()]
         self.assertEqual((events[-1]['event'], events[-1]['ok'], events[-1]['not_started']), ('summary', 1, 2))
 
@@ -81,7 +81,7 @@ class Signals(Case):
 
     def test_once_with_stats(self):
         """Of a context that needs a moment to answer."""
-        self.write('late.py', 'import re, threading, time, prog\ndef busy():\n    time.sleep(.003)\n    re.match("(a+)+$", "a" * 26 + "b")\n'
+        self.write('late.py', 'import re, threading, time, prog\ndef busy():\n    time.sleep(.003)\n    re.match("(a+)+$", "a" * 23 + "b")\n'
                               'def hold(up, go):\n    prog.hold(up, go)\n    threading.Thread(target=busy).start()\n')
         child = self.start('call', '--stats', 'stats.json', '-w', 'n1', './late.py:hold', self.up, self.go)
         with open(self.up) as f:
@@ -92,7 +92,9 @@ class Signals(Case):
         out, err = child.communicate(timeout=LIMIT)
         self.assertEqual(child.returncode, 130, err)
         with open(self.path('stats.json')) as f:
-            self.assertEqual([line.split('"')[3] for line in f if '"name"' in line[:9]], ['master', 'top', 'n1'])
+            told = [json.loads(line) for line in f if '"name"' in line[:9]]
+        self.assertEqual([x['name'] for x in told], ['master', 'top', 'n1'])
+        self.assertTrue(told[2]['modules_cached'], told)  # a silent one has a row of nothing
 
     def test_twice(self):
         child, pid = self.held()

@@ -86,8 +86,12 @@ def test_statistics_that_do_not_come(place):
     place.topology('defaults: {native: never, %s}\nnodes:\n  a: {local: {}, python: %s}\n  b: {local: {}}\n' % (PATIENT, place.python('a')))
     command = '[ "$WHO" ] && echo done || ' + place.gate()
     with open(place.path('out'), 'wb') as out:
-        program = place.start('exec', '--stats', 'stats', '-w', 'a,b', command, stdout=out)
-    expect(until(lambda: os.path.getsize(place.path('out'))), program.said())
+        program = place.start('exec', '--json', '--stats', 'stats', '-w', 'a,b', command, stdout=out)
+
+    def ended():
+        with open(place.path('out')) as f:
+            return '"result"' in f.read()
+    expect(until(ended), program.said())
     place.stop_python('a')
     place.open_gate()
     expect(place.gives_up(program, STATS_S) == 7 and '1 of the contexts did not answer' in program.said(), program.said())

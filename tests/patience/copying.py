@@ -239,7 +239,14 @@ def test_what_is_read_here_is_not_waited_for_there(place):
     os.mkfifo(place.path('src'))
     place.go()
     program.says('econtext: leaf1: goes on')
-    fd = os.open(place.path('src'), os.O_WRONLY)
+    opened = []
+
+    def read_there():
+        with contextlib.suppress(OSError):
+            opened.append(os.open(place.path('src'), os.O_WRONLY | os.O_NONBLOCK))
+        return opened
+    expect(until(read_there), 'nobody reads', program.said())
+    fd = opened[0]
     os.rename(place.path('kept'), place.path('src'))
     os.close(fd)
     expect(program.wait() == 0 and os.path.getsize(place.path('d/src')) == 3, program.said())

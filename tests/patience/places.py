@@ -50,7 +50,7 @@ import hashlib
 def threads(pid):
     """The states of a process's threads, as ps(1) has them."""
     for task in os.listdir('/proc/%d/task' % pid):
-        with open('/proc/%d/task/%s/stat' % (pid, task)) as f:
+        with contextlib.suppress(OSError), open('/proc/%d/task/%s/stat' % (pid, task)) as f:
             yield f.read().rpartition(')')[2].split()[0]
 
 
@@ -140,17 +140,17 @@ class Place(support.Place):
         expect(until(lambda: os.path.exists(self.path(name))), 'there is no', name)
 
     def stop(self, pid):
-        """All of its threads: the first that runs tells the others."""
+        """All of its threads: the first that runs tells the others. (Who was ending is nobody's to wait for, if its parent is stopped.)"""
         os.kill(pid, signal.SIGSTOP)
         self.stopped.append(pid)
-        expect(until(lambda: not set(threads(pid)) - {'T'}), pid, *threads(pid))
+        expect(until(lambda: not set(threads(pid)) - {'T', 'Z', 'X'}), pid, *threads(pid))
 
     def stop_python(self, name):
         number = self.pid(name)
         for pid in [number] + support.below(number):
             try:
                 self.stop(pid)
-            except ProcessLookupError:
+            except (ProcessLookupError, FileNotFoundError):
                 pass    # it had ended
 
     def go_on(self):
