@@ -1,5 +1,7 @@
 # A child of a relay: a process whose bytes are RAW events at first, and after PROMOTE a link. A child is done when its
 # process was waited for and its output was read, or a quarter of a second after that (a grandchild may hold it open).
+REFUSING_MAX = 1024             # messages in fragments that were refused and have not ended
+
 
 class Child:
     def __init__(self, ident, size, owner, slot):
@@ -15,6 +17,7 @@ class Child:
         self.owner = owner
         self.slot = slot
         self.served = {}
+        self.refusing = {}      # src -> (handle, reply_to) of a message in fragments that was refused, until its last one
         self.waits = 0
         self.typed = []         # what the terminal of mode 2 has not taken yet
         self.parts = []         # intervals of its PAUSEs that were told to the parent
@@ -93,6 +96,18 @@ class Child:
         if not self.linked and self.status is None and self.unacked >= RAW_WINDOW:
             for fd in self.fds:
                 watch(fd, 0)
+
+    def refused(self, kind, src, x):
+        # Whether the bulk frame is the rest of a message that was refused; of one that begins, it will be: no child says here what
+        # goes in fragments.
+        same = self.refusing.get(src) == x
+        if not kind & 16:
+            same and self.refusing.pop(src)
+        elif not same:
+            if len(self.refusing) >= REFUSING_MAX:
+                self.refusing.clear()
+            self.refusing[src] = x
+        return same
 
     def holds(self, i):
         for lo, hi in self.intervals:

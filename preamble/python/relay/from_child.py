@@ -20,6 +20,10 @@ def from_child(c, kind, src, handle, reply, body):
         if kind & 4 or handle > 255 and handle in H:
             # An answer, or data: whatever I have opened, I have for somebody above, or asked there.
             COUNT[2] += handle < 256 or handle in H
+        elif kind & 2 and c.refused(kind, src, (handle, reply)):
+            pass
+        elif kind & 16 and kind & 2 and (near and handle in (3, 4, 5, 6, 32)):
+            dead('too-big', src, reply, ME, '')     # nothing that it may say is
         elif handle == 3 and near:
             if number(decode(body)) == int(c.ping * 1000):
                 c.rtt = int((clock() - c.ping) * 1e6)
