@@ -163,6 +163,13 @@ class Exec(support.Case):
             self.assertEqual(f.value()[0], 'bad-body', m)
         self.assertEqual(self.sh(c, 'echo still').out, b'still\n')
 
+    def test_no_handle_comes_again(self):
+        c, taken = self.ready('exec', 'stream'), []
+        for n in range(8):
+            taken += self.do(c, 'true').handles.values()
+            taken.append(c.answer(c.request(29, ['listen', ['127.0.0.1', 0], 7000 + n])).value()[1])
+        self.assertEqual(len(set(taken)), 24, taken)
+
     def test_at_the_limit_of_descriptors(self):
         # Each number of free ones, up to enough: an errno or a command; and none is lost, or a shortage would never end.
         c = self.ready()

@@ -44,7 +44,7 @@ class Stream:
     def __init__(self, dst, handle):
         self.dst = dst
         self.far = handle
-        self.near = id(self) % (1 << 31) + 256
+        self.near = new_handle()
         self.granted = STREAM_WINDOW
         self.used = self.starved = self.cut = self.sent_end = self.far_over = self.lost = 0
         self.input = None               # of stdin: what came, and None for its end

@@ -20,7 +20,7 @@ LISTENING = {}                  # (who asked, event handle) -> Listener
 ARRIVED = {}                    # number -> (socket, until when, its Listener, peer)
 CHANGED = []                    # for the mover
 MOVER = []                      # the pipe that wakes it, once there is one
-NUMBERS = [0x90000000, 0]       # handles; connections that came
+NUMBERS = [0]                   # of connections that came
 RESTING = []                    # listeners that found no descriptor
 DYING = []                      # connections that were reset, with what came before
 STREAM_LOCK = allocate()
@@ -47,11 +47,7 @@ def changed(x):
 
 
 def take_handle(x):
-    # Its own handle. Connections are opened by many threads at once: two must not get one number.
-    STREAM_LOCK.acquire()
-    NUMBERS[0] += 1
-    x.near = NUMBERS[0]
-    STREAM_LOCK.release()
+    x.near = new_handle()
     H[x.near] = x.frame
 
 

@@ -179,10 +179,10 @@ class Listener:
                 RESTING.append(self)
             return
         keep(sock.fileno())
-        NUMBERS[1] += 1
+        NUMBERS[0] += 1
         peer = said(peer)
-        ARRIVED[NUMBERS[1]] = sock, now() + PATIENCE_S, self, peer
-        send(1, self.src, self.handle, self.near, pack_value([NUMBERS[1], peer]))
+        ARRIVED[NUMBERS[0]] = sock, now() + PATIENCE_S, self, peer
+        send(1, self.src, self.handle, self.near, pack_value([NUMBERS[0], peer]))
 
     def tidy(self):
         if self.gone:
