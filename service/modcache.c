@@ -388,10 +388,11 @@ bool eci_modcache_deliver(struct eci_modcache *m, const struct eci_frame *f, uin
 	const char *name;
 	size_t n;
 	m->now = now_ms;
-	if (!eci_cbor_get_array(&c) || !eci_cbor_get_text(&c, &name, &n))
+	if (!eci_cbor_get_array(&c))
 		return false;
-	if (n > ECI_MODULE_NAME_MAX || f->len > ECI_FRAME_BODY_MAX) { /* it is passed on as it came */
-		eci_router_dead(m->router, f, "bad-body", "a name above 255 bytes", now_ms);
+	/* Python 2 has names that are no text. And the question is passed on as it came. */
+	if (!eci_cbor_get_text(&c, &name, &n) || n > ECI_MODULE_NAME_MAX || f->len > ECI_FRAME_BODY_MAX) {
+		eci_router_dead(m->router, f, "bad-body", "no text of 255 bytes", now_ms);
 		return true;
 	}
 	if (!f->reply_to)

@@ -70,6 +70,22 @@ class Namespaces(Case):
                              [['here', 'there', 'there', 'here', 'there', 'here', None]] * len(found.splitlines()))
 
 
+class NoNames(Case):
+    """What no module can be called is an ImportError as well, below each agent, and no context is lost by it."""
+    def test_no_names(self):
+        found = subprocess.run([os.path.join(TOP, 'scripts', 'pythons')], stdout=subprocess.PIPE, check=True).stdout.decode()
+        ends = [line.split() for line in found.splitlines()]
+        ends = [ends[0], ends[-1]]      # Python 2, where there is one, and 3
+        self.write('prog.py', 'def f(n):\n    try:\n        __import__(n and "a" * n or "caf\\xe9")\n'
+                   '    except ImportError:\n        return "ImportError"\n')
+        self.topology('econtext: 1\nnodes:\n  p: {local: {}, agent: [python]}\n  n: {local: {}, agent: [native]}\n' + ''.join(
+            '  %s%d: {%slocal: {}, agent: [python], python: %s}\n' % (via or 'm', i, via and 'via: %s, ' % via, path)
+            for via in ('', 'p', 'n') for i, (_, path) in enumerate(ends)))
+        for n, at, count in ('0', 'm[0-1],p[0-1],n[0-1]', 6), ('256', 'm[0-1],p[0-1],n[0-1]', 6), ('70000', 'm1,p1,n1', 3):
+            end = self.ends(0, 'call', '--json', '-w', at, './prog.py:f', n)    # (Python 2 asks for none of 4,096 bytes.)
+            self.assertEqual([e['value'] for e in end.events() if 'value' in e], ['ImportError'] * count, n)
+
+
 class NotSource(Case):
     """What lies here and is no source: the failure says that it does, and where."""
     def test_not_source(self):

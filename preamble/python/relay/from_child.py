@@ -53,9 +53,9 @@ def from_child(c, kind, src, handle, reply, body):
             LOCK.release()
             crowded(c)
         elif handle == 32 and near:
-            name = decode(body)[0]
-            if len(name.encode('utf8')) > 255:
-                return dead('bad-body', src, reply, ME, '')
+            name = typed(decode(body), list)[0]
+            if not isinstance(name, TEXT) or len(name.encode('utf8')) > 255:
+                return dead('bad-body', src, reply, ME, '')     # Python 2 asks for a name that is no UTF-8 as bytes
             get_module(c, src, reply, name)
         elif handle == 34 and handle in H:
             H[handle](kind, src, reply, body)
