@@ -207,10 +207,18 @@ int eci_call_decode(const uint8_t *p, size_t n, ectx_value **value, struct eci_f
 	struct eci_cbor c = eci_cbor_open(p, n);
 	size_t items;
 	uint64_t answer;
+	int err;
 
 	*value = NULL;
 	*detail = NULL;
-	if (eci_cbor_check(p, n, ECI_CBOR_VALUE_ITEMS_MAX) != ECI_CBOR_OK)
+	err = eci_cbor_check(p, n, ECI_CBOR_VALUE_ITEMS_MAX);
+	if (err == ECI_CBOR_E_DUPKEY) {
+		/* The agent has looked at its answer, but to Python no NaN is another, and a dict may have several. */
+		*fail = (struct eci_fail){.phase = ECTX_PHASE_CALL, .code = ECTX_E_CANNOT_TRAVEL};
+		(void)snprintf(fail->saw, sizeof(fail->saw), "%s, as NaN may in a dict", eci_cbor_strerror(err));
+		return 1;
+	}
+	if (err != ECI_CBOR_OK)
 		return -1;
 	items = eci_cbor_get_array(&c);
 	answer = eci_cbor_get_uint(&c);

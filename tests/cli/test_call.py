@@ -127,6 +127,9 @@ $''')
         self.assertIn('object', end.err)
         self.assertIn('hint     return numbers, text, bytes', end.err)
         self.assertNotIn('remote', end.err)     # all frames are the agent's
+        self.write('nan.py', 'def f():\n    return {float("nan"): 1, float("nan"): 2}\n')
+        end = self.ends(1, 'call', '-w', 'top', './nan.py:f')
+        self.assertIn('"a map key occurs twice, as NaN may in a dict"', end.err)
 
     def test_not_found(self):
         self.assertIn("no attribute 'nothing'", self.ends(1, 'call', '-w', 'top', './prog.py:nothing').err)

@@ -320,6 +320,18 @@ Test(call, raised_answers)
 	eci_buf_deinit(&b);
 }
 
+/* A Python dict can have several keys that are NaN, and its agent finds that the answer is sound. */
+Test(call, a_key_that_comes_twice_cannot_travel)
+{
+	static const char nan[] = "\x82\x00\xA2\xFB\x7F\xF8\0\0\0\0\0\0\x01\xFB\x7F\xF8\0\0\0\0\0\0\x02";
+	struct eci_fail fail;
+	ectx_value *v;
+	char *detail;
+	cr_assert_eq(decode(nan, sizeof nan - 1, &v, &fail, &detail), 1);
+	cr_expect(!v && !detail && fail.phase == ECTX_PHASE_CALL && fail.code == ECTX_E_CANNOT_TRAVEL);
+	cr_expect_str_eq(fail.saw, "a map key occurs twice, as NaN may in a dict");
+}
+
 Test(call, malformed_answers)
 {
 	static const struct {
