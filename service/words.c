@@ -96,11 +96,12 @@ static void read_word(struct eci_cbor *c, uint8_t type, uint8_t *to)
 bool eci_words_read(struct eci_cbor *c, void *to, const struct eci_word *words, size_t n)
 {
 	for (size_t pairs = eci_cbor_get_map(c); pairs && !c->bad; pairs--) {
-		uint64_t key = eci_cbor_get_uint(c);
-		if (key >= n)
+		struct eci_cbor_item key; /* all of it: no key of a checked body holds others */
+		(void)eci_cbor_next(c, &key);
+		if (key.type != ECI_CBOR_UINT || key.u64 >= n)
 			(void)eci_cbor_skip(c);
-		else if (words[key].type < ECI_FIELD_MAY_BE_NULL || !eci_cbor_get_null(c))
-			read_word(c, words[key].type, (uint8_t *)to + words[key].at);
+		else if (words[key.u64].type < ECI_FIELD_MAY_BE_NULL || !eci_cbor_get_null(c))
+			read_word(c, words[key.u64].type, (uint8_t *)to + words[key.u64].at);
 	}
 	return !c->bad;
 }

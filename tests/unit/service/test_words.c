@@ -62,6 +62,10 @@ Test(words, what_is_not_there)
 {
 	cr_assert(READS("\xA5\x02\xF6\x03\xF6\x04\xF6\x05\xF6\x06\x81\x01"));
 	cr_expect(got.number == 7 && got.yes == 7 && got.size[0] == 7 && !got.env && !got.word && !got.argv);
+	/* -1, b"", "", false, true, null, 1.0, 2^64 - 1 */
+	cr_assert(READS("\xA8\x20\x00\x40\x80\x60\xA1\x00\x00\xF4\xF6\xF5\x81\x60\xF6\x41x"
+			"\xFB\x3F\xF0\x00\x00\x00\x00\x00\x00\x00\x1B\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"));
+	cr_expect(got.number == 7 && got.yes == 7 && got.size[0] == 7 && !got.env && !got.word && !got.argv);
 	cr_assert(READS("\xA2\x02\xA0\x05\xF4"));
 	list(got.env, (const char *const[]){NULL});
 	cr_expect_eq(got.yes, 0);
