@@ -25,8 +25,12 @@ static bool take(struct eci_cbor *c, char **to)
 
 static bool take_pair(struct eci_cbor *c, char **to)
 {
-	if (!take(c, to))
+	char *name = *to;
+	if (!take(c, to) || name == *to)
 		return false;
+	for (; name < *to; name++)
+		if (*name == '=')
+			return false; /* it would be another's: "A=B" set to "c" would set A */
 	if (eci_cbor_get_null(c))
 		return true;
 	*(*to)++ = '=';

@@ -29,9 +29,12 @@ def changes(o):
     if o is None:
         return v
     for k, x in typed(o, dict).items():
-        v[raw_bytes(k)] = x
+        k = raw_bytes(k)
+        if not k or pack('B', 61) in k:
+            raise ValueError    # with a `=` it would be another's name
+        v[k] = x
         if x is not None:
-            v[raw_bytes(k)] = raw_bytes(x)
+            v[k] = raw_bytes(x)
     return v
 
 

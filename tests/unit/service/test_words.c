@@ -78,8 +78,8 @@ Test(words, in_as_little_room_as_there_may_be)
 	cr_assert(READS("\xA1\x01\x84\x60\x40\x60\x60"));
 	list(got.argv, (const char *const[]){"", "", "", "", NULL});
 	drop();
-	cr_assert(READS("\xA1\x02\xA1\x60\x60"));
-	list(got.env, (const char *const[]){"=", NULL});
+	cr_assert(READS("\xA1\x02\xA1\x61K\x60"));
+	list(got.env, (const char *const[]){"K=", NULL});
 	drop();
 }
 
@@ -101,6 +101,13 @@ Test(words, what_does_not_decode)
 		   {"\xA1\x01\x82\x60", 4},
 		   {"\xA1\x02\xA1\x61K\x01", 6}, /* a value that is none */
 		   {"\xA1\x02\xA1\xF6\x61V", 6},
+		   {"\xA1\x02\xA1\x60\x61V", 6}, /* a name that is empty, or has a `=` */
+		   {"\xA1\x02\xA1\x40\xF6", 5},
+		   {"\xA1\x02\xA1\x63"
+		    "A=B\x61V",
+		    9},
+		   {"\xA1\x02\xA1\x62K=\xF6", 7},
+		   {"\xA1\x02\xA1\x41=\x61V", 7},
 		   {"\xA1\x04\x81\x01", 4}, /* a size is two numbers */
 		   {"\xA1\x04\x83\x01\x02\x03", 6},
 		   {"\xA1\x04\x82\x01\x61x", 5},
