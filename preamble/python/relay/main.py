@@ -30,6 +30,15 @@ def settle():
             c.owed = 0
             c.taken -= n
             acknowledge(c.out, c.ident, n)
+        if c.out.first and c.out.first[0][1] > 1:
+            # Its stdin ends here. What comes behind that nobody reads: to no descriptor it counts as written.
+            n = c.ended
+            c.end('')
+            c.ended = n
+            LOCK.acquire()
+            del c.out.first[0]
+            c.out.pump()
+            LOCK.release()
         if c.written:
             n = c.written
             c.written = 0

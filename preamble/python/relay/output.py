@@ -45,7 +45,7 @@ class Output:
     # One direction of a link: what goes first (RAW, HELLO), then control, call and bulk frames.
     def __init__(self, fd, most):
         self.fd = fd
-        self.first = []         # bytes, and how many of them to report as written
+        self.first = []         # bytes, and whether to report them as written; 2: what was before is written, the end (RAW, op 3)
         self.queues = [[], [], []]
         self.held = [0, 0, 0]
         self.own = 0            # of the bulk that waits: what came from no child, and counts for nobody else
@@ -232,6 +232,9 @@ class Output:
         full = v = 0
         while not full:
             if not self.now:
+                if self.first and self.first[0][1] > 1:
+                    BUSY[0] = 1         # `settle` closes it
+                    break
                 self.now = self.pick()
                 v = not self.now and self.pick_bulk()
                 if not self.now and not v:

@@ -250,8 +250,9 @@ def raw(kind, src, reply, body):
             for fd in c.fds:
                 watch(fd, 1)
     elif m[1] == 3 and not c.linked and c.out.fd not in c.fds:
-        c.end('')
-        c.ended = 0
+        # Behind what waits.
+        c.out.first.append((EMPTY, 2))
+        BUSY[0] = 1
 
 
 def promote(kind, src, reply, body):
