@@ -8,8 +8,10 @@
  * An error of the descriptor is a reset of the stream with its text; a reset of the stream closes a TCP socket so that
  * its peer sees a reset too (SO_LINGER 0), and not an end that looks like one. What had come before the reset is
  * written first: a server that answers and closes, with some of the request unread, has its answer heard (a refusal of
- * what is too large, a full house). Whoever takes nothing of that for DEAD_S is waited for no longer. Likewise a socket
- * that takes no more is read to its end before its stream is reset.
+ * what is too large, a full house). Written is not taken: SO_LINGER 0 and close(2) drop what is in the kernel's send
+ * buffer too, so it is looked at until that is empty, and the option is set only then: a program that ends meanwhile
+ * leaves it to the kernel. Whoever takes nothing of it for DEAD_S is waited for no longer. Likewise a socket that takes
+ * no more is read to its end before its stream is reset.
  *
  * Descriptors that are ours (accepted sockets) do not block. Those we were given (stdin, stdout) may be shared with
  * other programs, so their flags are left alone: reads follow a poll that said readable, and writes are of at most
@@ -28,14 +30,20 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define READ_MAX 65536u
 #define DEAD_S 30.
+#define LOOK_S .025        /* from one look at what a dead socket's peer has not taken to the next, and */
+#define LOOK_MOST_S .4     /* while it takes nothing */
 #define PUMPS_TURN 262144u /* bytes */
 #define BYTEWISE_TURN 256u /* bytes: two calls each, with the lock */
 
@@ -95,17 +103,59 @@ static void to_reset(struct eci_pump *p)
 		(void)setsockopt(p->out, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
-/* All that a dead stream has brought is written, or nobody takes it. */
+/* All that a dead stream has brought is taken, or nobody takes it. */
 static void buried(struct eci_pump *p)
 {
 	to_reset(p);
 	over(p, p->why);
 }
 
+/* Bytes that the kernel still has for its peer. A unix socket's peer has them at once, and nothing of TCP's is to be
+ * asked there; of a connection that was reset none will go. */
+static int untaken(const struct eci_pump *p)
+{
+	uint8_t state = TCP_CLOSE; /* the first of struct tcp_info */
+	socklen_t len = sizeof state;
+	int n = 0;
+	if (!p->socket || getsockopt(p->out, IPPROTO_TCP, TCP_INFO, &state, &len) || state == TCP_CLOSE ||
+	    ioctl(p->out, SIOCOUTQ, &n))
+		return 0;
+	return n;
+}
+
+/* All that it has brought is written. No event tells that it was taken. */
+static void look(struct eci_pump *p)
+{
+	int n = untaken(p);
+	ev_tstamp now = ev_now(p->mesh->loop);
+	if (n != p->left) {
+		p->left = n;
+		p->moved = now;
+		p->late.repeat = LOOK_S;
+	} else if (p->late.repeat < LOOK_MOST_S) {
+		p->late.repeat *= 2;
+	}
+	if (!n || now - p->moved >= DEAD_S)
+		buried(p);
+	else
+		ev_timer_again(p->mesh->loop, &p->late);
+}
+
+static void written(struct eci_pump *p)
+{
+	watch(p, &p->wr, false);
+	p->left = -1;
+	look(p);
+}
+
 static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 {
 	(void)loop, (void)events;
-	buried(w->data);
+	struct eci_pump *p = w->data;
+	if (eci_buf_len(&p->q))
+		buried(p);
+	else
+		look(p);
 }
 
 /* The reset, behind all that was sent: in class bulk. False: there is no way for it. */
@@ -292,7 +342,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 		if (eci_buf_len(&p->q))
 			ev_timer_again(p->mesh->loop, &p->late);
 		else
-			buried(p);
+			written(p);
 		return;
 	}
 	eci_stream_took(p->stream, (size_t)n, eci_now_ms());
@@ -342,16 +392,14 @@ static void on_dead(void *arg, const struct eci_answer *a)
 	if (p->over)
 		return;
 	p->lost = !strcmp(a->reason, "lost") || !strcmp(a->reason, "no-route");
-	if (!eci_buf_len(&p->q)) {
-		to_reset(p);
-		over(p, *a->evidence ? a->evidence : a->reason);
-		return;
-	}
 	p->dead = true;
 	(void)strncpy(p->why, *a->evidence ? a->evidence : a->reason, sizeof p->why - 1);
 	watch(p, &p->rd, false);
 	ev_now_update(p->mesh->loop); /* it may have slept */
-	ev_timer_again(p->mesh->loop, &p->late);
+	if (eci_buf_len(&p->q))
+		ev_timer_again(p->mesh->loop, &p->late);
+	else
+		written(p);
 	eci_mesh_wake(p->mesh);
 }
 
@@ -389,7 +437,7 @@ void eci_pump_start(struct eci_pump *p, struct eci_stream *s, uint32_t peer)
 	watch(p, &p->rd, !p->dead);
 	if (eci_buf_len(&p->q))
 		watch(p, &p->wr, true);
-	else if (p->far_over)
+	else if (p->far_over && !p->dead)
 		out_ended(p);
 }
 

@@ -19,9 +19,11 @@ struct eci_pump {
 	bool far_ends_all;              /* the far end's END ends it */
 	bool wants_settled, settled;    /* it ends when the far end has done with what was sent */
 	char why[160];                  /* how it ended; "" well */
-	bool dead;                      /* the stream is, and what it brought is still to be written */
+	bool dead;                      /* the stream is, and what it brought is still to be written, or taken */
 	bool deaf;                      /* the socket takes no more, and what it still has is to be read */
-	ev_timer late;                  /* for how long that may stand still */
+	ev_timer late;                  /* for how long that may stand still; all is written: when it is looked at */
+	int left;                       /* bytes that were not taken yet, when it was looked at, and */
+	ev_tstamp moved;                /* since when they are as many */
 	bool lost;                      /* it ended because the way there did */
 	bool here;                      /* it ended because `in` or `out` failed */
 	void (*end)(struct eci_pump *); /* once, in the loop's thread or another's; may free the pump */

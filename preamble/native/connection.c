@@ -6,7 +6,9 @@
  *
  * One that breaks is heard out: its peer may have answered and closed before it had read all. So where it takes no more
  * (`failed`) what it still has is read first, and the reset goes behind all of that, in class bulk. Likewise what had
- * come before a reset (`reset`, but not `gone`) is written first, while somebody takes it. */
+ * come before a reset (`reset`, but not `gone`) is written first, while somebody takes it; and as SO_LINGER 0 drops
+ * what TCP has not had acknowledged, that is waited for as well. No event tells of it: it is looked at every
+ * NATIVE_FULL. */
 #include "preamble/native/sock.h"
 
 /* ---- what is said ---- */
@@ -68,6 +70,21 @@ static void fail(struct sock *s, long error)
 	s->gone = s->reset = true;
 }
 
+/* Whether there is nothing more to wait for. */
+static bool taken(struct sock *s)
+{
+	unsigned left = 0;
+	uint8_t tcp = 0; /* tcp_info's first: the state; a unix socket has none, and its peer has all at once */
+	int n = sizeof tcp;
+	if (SYS5(NR_getsockopt, s->fd, IPPROTO_TCP, TCP_INFO, &tcp, &n) || tcp == TCP_CLOSE)
+		return true;
+	(void)SYS3(NR_ioctl, s->fd, SIOCOUTQ, &left);
+	if (left != s->number)
+		s->until = native.now + NATIVE_PATIENCE;
+	s->number = left;
+	return !left;
+}
+
 void native_sock_flush(struct sock *s)
 {
 	while (eci_buf_len(&s->q)) {
@@ -84,7 +101,7 @@ void native_sock_flush(struct sock *s)
 	}
 	eci_buf_deinit(&s->q); /* not to be kept for each of thousands */
 	if (s->reset)
-		s->gone = true;
+		s->gone = taken(s);
 	else if (s->failed && s->in_over)
 		fail(s, s->failed);
 	else if (!s->failed && s->far_over && !s->out_over) {

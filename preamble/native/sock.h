@@ -8,7 +8,7 @@
 #include "router/stream.h"
 
 #define NATIVE_PATIENCE 20000u /* ms: for connect(2), and of an ARRIVED one */
-#define NATIVE_FULL 25u        /* ms: between tries to connect to who is full */
+#define NATIVE_FULL 25u        /* ms: between tries to connect to who is full, and looks at what is still to be taken */
 
 enum {
 	SOL_SOCKET = 1,
@@ -17,7 +17,10 @@ enum {
 	SO_OOBINLINE = 10,
 	SO_LINGER = 13,
 	IPPROTO_TCP = 6,
-	TCP_NODELAY = 1
+	TCP_NODELAY = 1,
+	TCP_INFO = 11,
+	TCP_CLOSE = 7,
+	SIOCOUTQ = 0x5411
 };
 enum { ENXIO = 6, EINVAL = 22, ETIMEDOUT = 110, ECONNREFUSED = 111, EINPROGRESS = 115 };
 
@@ -31,7 +34,8 @@ struct sock {
 	uint32_t far, near; /* LISTENING: the event slot; ours, which learns that it is gone */
 	struct eci_stream *stream;
 	struct sock *listener;
-	uint32_t number; /* ARRIVED: which; LISTENING: how many wait; CONNECTING: tries left, 0: it has begun */
+	uint32_t number; /* ARRIVED: which; LISTENING: how many wait; CONNECTING: tries left, 0: it has begun;
+			    reset: bytes that were not taken */
 	uint64_t until;  /* ms, 0 none: CONNECTING: tried again then; ARRIVED, reset: given up; LISTENING: rests until
 			    then */
 	struct eci_buf q;

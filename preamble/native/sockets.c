@@ -103,8 +103,9 @@ void native_socks_watch(uint64_t *until)
 		s->at = events ? native.npoll : -1;
 		if (events)
 			native_watch(s->fd, events);
-		if (s->until && (s->state != OPEN || s->reset) && s->until < *until)
-			*until = s->until;
+		uint64_t at = s->state != OPEN ? s->until : s->reset ? native.now + NATIVE_FULL : 0;
+		if (at && at < *until)
+			*until = at;
 	}
 }
 
@@ -123,7 +124,7 @@ static void serve(struct sock *s, bool ready)
 		s->until = 0;
 	else if ((s->state == ARRIVED || s->reset) && late)
 		s->gone = true;
-	if (s->state != OPEN || !ready || s->gone || !s->stream)
+	if (s->state != OPEN || (!ready && !s->reset) || s->gone || !s->stream)
 		return;
 	native_sock_flush(s);
 	if (!s->gone && !s->in_over)

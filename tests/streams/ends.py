@@ -10,7 +10,7 @@ import subprocess
 import termios
 import time
 
-from support import DATA, Server, W, alive, below, carries, dial, exactly, exchange_server, expect, full, socks, until
+from support import DATA, LIMIT, Server, W, alive, below, carries, dial, exactly, exchange_server, expect, full, socks, until
 
 
 def owners(pids, port):
@@ -247,11 +247,11 @@ def answers(n):
     return answer
 
 
-def answer_of(sock):
+def answer_of(sock, request=bytes(REQUEST), n=ANSWER):
     got = b''
-    sock.sendall(bytes(REQUEST))
+    sock.sendall(request)
     with contextlib.suppress(ConnectionResetError):
-        while len(got) < ANSWER:
+        while len(got) < n:
             got += sock.recv(65536) or exactly(sock, 1)
     return got
 
@@ -273,6 +273,28 @@ def test_a_reset_behind_an_answer(place):
         got = answer_of(socks(program.at(), '127.0.0.1', server.port)[0])
         expect(got == DATA[:ANSWER], 'socks', len(got))
         expect([x.result() for x in [server] * 4 + [of_file] * 2] == [None] * 6, 'the servers')
+
+
+def test_a_reset_behind_an_answer_that_is_not_read_yet(place):
+    """What its client has no room for is written, but not taken, when the reset comes; and that is still to be seen behind it."""
+    n = 2 * ANSWER  # less than a window: all of it leaves the server
+    with Server(answers(n)) as server:
+        for way in '-L', '-R':
+            program = place.start('tunnel', way, '127.0.0.1:0:127.0.0.1:%d' % server.port, '--exit', 'leaf1')
+            sock = socket.socket()
+            sock.settimeout(LIMIT)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+            sock.connect(program.at())
+            sock.sendall(bytes(REQUEST))
+            expect(server.result() is None, 'the server')
+            expect(until(lambda: not owners([program.pid] + below(program.pid), server.port)), way, 'its end is not heard')
+            other = len(answer_of(dial(program.at()), n=n))  # behind the reset
+            got = answer_of(sock, b'', n)
+            expect(other == n and got == DATA[:n], way, other, len(got))
+            saw = reset(sock)
+            expect(saw is True and server.result() is None, way, saw)
+            expect(until(lambda: not owners([program.pid] + below(program.pid), sock.getsockname()[1])), way, 'it is left open')
+            sock.close()
 
 
 def test_a_reset_that_is_found_in_writing(place):

@@ -23,6 +23,7 @@ MOVER = []                      # the pipe that wakes it, once there is one
 NUMBERS = [0]                   # of connections that came
 RESTING = []                    # listeners that found no descriptor
 DYING = []                      # connections that were reset, with what came before
+TAKEN_LOOK_MS = 50              # from one look at whether their peers have it to the next
 STREAM_LOCK = allocate()
 WRITING = allocate()
 flow_cancel = H.get(26, no_cancel)

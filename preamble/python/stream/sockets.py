@@ -11,7 +11,7 @@ class Connection(Flow):
         keep(self.fd)
         self.queue = []
         self.fresh = []
-        self.gone = self.bad = self.heard = self.until = 0
+        self.gone = self.bad = self.heard = self.until = self.unacked = 0
         Flow.__init__(self, dst, far)
 
     def take(self, s):
@@ -63,10 +63,6 @@ class Connection(Flow):
 
     def fail(self):
         # Its peer shall see a reset too, behind all that came before it, if it takes that.
-        try:
-            self.sock.setsockopt(1, 13, pack('2i', 1, 0))       # SO_LINGER
-        except:
-            pass
         self.over = 1
         self.until = now() + PATIENCE_S
         DYING.append(self)
@@ -112,10 +108,28 @@ class Connection(Flow):
             again = len(s) >= BODIES and again - 1      # there is more, it seems: not asked of poll
             s = EMPTY
 
+    def untaken(self):
+        # Bytes that TCP has and the peer has not: closed with SO_LINGER 0 it would drop them. No event tells that they went. A unix
+        # socket's peer has all at once, and no TCP_INFO, whose first byte is the state (7: closed, nothing goes any more).
+        try:
+            if self.sock.getsockopt(6, 11, 1) == pack('B', 7):
+                return 0
+            n, = unpack('i', fcntl.ioctl(self.fd, __import__('termios').TIOCOUTQ, pack('i', 0)))
+        except:
+            return 0
+        if n != self.unacked:
+            self.until = now() + PATIENCE_S
+            self.unacked = n
+        return n
+
     def tidy(self):
         # In the mover, after anything has changed. True: the socket is closed.
-        if self.until and (self.bad or self.until < now() or not self.fresh and not self.queue):
+        if self.until and not self.gone and (self.bad or self.until < now() or not self.fresh and not self.queue and not self.untaken()):
             self.gone = 1
+            try:
+                self.sock.setsockopt(1, 13, pack('2i', 1, 0))       # SO_LINGER
+            except:
+                pass
         if self.bad and (self.over or self.heard) and not self.gone:
             # Behind what was sent: it is not to be dropped.
             large(4, self.dst, self.far, self.near, pack_value(['reset', ME, ME, self.bad]))
@@ -200,10 +214,10 @@ def mover(wake):
     masks = {}
     while 1:
         try:
-            ready = poller.poll(LOOK_MS)
+            ready = poller.poll(DYING and TAKEN_LOOK_MS or LOOK_MS)
         except select.error:
             ready = ()
-        again_soon = []
+        again_soon = DYING[:]
         for fd, mask in ready:
             if fd == wake:
                 os.read(wake, READ_MAX)
@@ -236,9 +250,8 @@ def mover(wake):
                 x[0].close()
                 changed(x[2])
         for x in DYING[:]:
-            if x.gone or x.until < now():
+            if x.gone:
                 DYING.remove(x)
-                changed(x)
         while RESTING and RESTING[0].rests < now():
             x = RESTING.pop(0)
             x.rests = 0
