@@ -6,20 +6,31 @@
  * neither dialled every second nor said to be down as often.
  *
  * Of port 0 it is the port that came of it that is asked for again, for somebody knows it by now; only where that is
- * taken it is any again, and the new one is said. */
+ * taken it is any again, and the new one is said. Any other trouble (an address that is not up yet, no descriptor) says
+ * nothing of the port, and may be over the next time. */
 #include "mesh/tunnel.h"
 
 #include "core/cbor.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LOOK_EVERY_MS 100 /* whether it was given up: a signal has no way to wake who waits for a future */
 
+/* It is what came of port 0 that is asked for. */
+static void note_port(struct ectx_tunnel *t)
+{
+	const char *port = t->any_port && t->address ? strrchr(t->address, ':') : NULL;
+	if (port)
+		t->at.port = (int)strtol(port + 1, NULL, 10);
+}
+
 static void ask_again(struct ectx_tunnel *t, const char *why)
 {
+	note_port(t); /* any was asked for, perhaps, and did not come */
 	eci_tunnel_say(t, 30, "%s does not listen any more (%s): asking again in %.0f s", ectx_context_name(t->exit),
 		       why, t->pause);
 	ev_now_update(t->mesh->loop); /* it may have slept */
@@ -87,9 +98,6 @@ static char *address_there(const struct ectx_tunnel *t, const char *text)
 static bool note_address(struct ectx_tunnel *t, const char *text)
 {
 	char *address = address_there(t, text);
-	const char *port = address ? strrchr(address, ':') : NULL;
-	if (t->any_port && port)
-		t->at.port = (int)strtol(port + 1, NULL, 10);
 	bool moved = address && t->address && strcmp(address, t->address) != 0;
 	struct eci_old_address *old = moved ? malloc(sizeof *old) : NULL;
 	if (old) {
@@ -100,6 +108,7 @@ static bool note_address(struct ectx_tunnel *t, const char *text)
 		t->address = address;
 	else
 		free(address);
+	note_port(t);
 	return moved;
 }
 
@@ -114,7 +123,7 @@ static void listen_done(struct ectx_future *f)
 		bool moved = note_address(t, eci_open_text(f));
 		eci_tunnel_say(t, moved ? 30 : 20, "%s listens again%s%s", ectx_context_name(t->exit),
 			       moved ? ", now at " : "", moved ? t->address : "");
-	} else if (t->any_port && t->at.port && eci_open_errno(f)) {
+	} else if (t->any_port && t->at.port && eci_open_errno(f) == EADDRINUSE) {
 		t->at.port = 0;
 		eci_listen_there_again(t->mesh->loop, &t->again, 0);
 	} else if (f->error.status == ECTX_OK) {

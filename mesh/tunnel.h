@@ -66,7 +66,7 @@ struct ectx_tunnel {
 	ev_timer again;
 	double pause;     /* before it is asked again */
 	bool first_known; /* ectx_tunnel_open() has its answer */
-	bool any_port;    /* asked for was port 0; at.port is what came of it, and 0 where that cannot be had again */
+	bool any_port;    /* asked for was port 0; at.port is what came of it, or 0 while it is taken */
 	struct eci_conn *conns;
 	unsigned nconns;
 };

@@ -3,9 +3,11 @@ import contextlib
 import os
 import resource
 import signal
+import socket
 import struct
 
-from support import Server, dial, exactly, expect, socks, until
+from ends import kill
+from support import Server, carries, dial, exactly, exchange_server, expect, socks, until
 
 NAMES_MAX = 32          # ECI_NAMES_MAX
 NAMES_WAIT_MAX = 1024   # ECI_NAMES_WAIT_MAX
@@ -146,3 +148,43 @@ def test_interrupted_while_the_exit_resolves(place):
         expect(until(lambda: len(asked(place)) > before), 'nothing is asked for')
         status = program.ends(number)
         expect(status == want, number, status, program.said())
+
+
+NOT_HERE = '192.0.2.7'  # RFC 5737
+
+
+def test_a_port_is_given_up_only_where_it_is_taken(place):
+    """What came of port 0 is asked for again after any other trouble, one with the other that was asked for meanwhile included."""
+    if place.agent == 'python':
+        return
+    fake_getent(place, 'echo "$(head -n1 next) STREAM $1"; [ $(wc -l <next) = 1 ] || sed -i 1d next')
+    go(place)
+
+    def answers(*addresses):
+        with open(place.path('new'), 'w') as f:
+            f.write(''.join(x + '\n' for x in addresses))
+        os.rename(place.path('new'), place.path('next'))
+    answers('127.0.0.1')
+    with Server(exchange_server) as server:
+        program = place.start('tunnel', '-R', 'here.test:0:127.0.0.1:%d' % server.port, '--exit', 'leaf1')
+        at = program.at()
+        answers(NOT_HERE, '127.0.0.1')
+        kill(program, at[1])
+        program.says('Cannot assign requested address.*: asking again')
+        program.says(r'leaf1 listens again\n')
+        carries(server, lambda: dial(at), (1,))
+
+        program.process.send_signal(signal.SIGSTOP)
+        kill(program, at[1])
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            expect(until(lambda: taken.connect_ex(at)), 'somebody still listens')
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(at)
+            taken.listen()
+            answers('127.0.0.1', NOT_HERE, '127.0.0.1')
+            program.process.send_signal(signal.SIGCONT)
+            program.says('(?s)(Cannot assign.*){2}')
+        program.says(r'(?s)(leaf1 listens again\n.*){2}')
+        carries(server, lambda: dial(at), (1,))
