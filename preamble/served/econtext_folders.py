@@ -40,6 +40,7 @@ def has_names():
 
 
 NAMED = has_names()
+NOT_INHERITED = hasattr(os, 'set_inheritable') and (False,) or ()
 
 
 def same(fd, path):
@@ -101,9 +102,8 @@ class Folders:
                 self.look(at, parts[:i + 1])
             return at
         if parts[:len(self.parts)] != self.parts:
-            os.close(self.fd)
-            self.fd = -1
-            self.fd, self.parts = os.dup(self.top), []
+            os.dup2(self.top, self.fd, *NOT_INHERITED)      # in its place: once closed, its number may be another thread's, and the last
+            self.parts = []
         for x in parts[len(self.parts):]:
             at = os.path.join(name_of(self.fd), x)
             try:

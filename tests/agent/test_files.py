@@ -220,6 +220,44 @@ expect(content('y/f') == 'y' and os.path.isdir('/'.join(['x'] * 40)), answers)
 expect(len(os.listdir('/proc/self/fd')) == before, os.listdir('/proc/self/fd'))
 ''')
 
+    def test_no_descriptor_for_a_moment(self):
+        """Another thread has taken the last: the folder that is entered then fails, and no other once there is one again."""
+        self.there('''
+import resource
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+held = []
+
+def close(fd):
+    real(fd)
+    held.append(os.open('/', os.O_RDONLY))
+
+os.makedirs('a/b')
+os.mkdir('c')
+f = folders.Folders(b('.'))
+f.enter([b('a'), b('b')])
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+try:
+    while 1:
+        held.append(os.open('/', os.O_RDONLY))
+except OSError:
+    pass
+real, os.close, saw = os.close, close, None
+try:
+    f.enter([b('c')])
+except OSError:
+    saw = sys.exc_info()[1].errno
+os.close = real
+while held:
+    os.close(held.pop())
+expect(saw == (folders.NAMED and errno.EMFILE or None), saw)
+for x in [b('c')], [b('a'), b('b')], []:
+    expect(os.path.samestat(os.stat(f.enter(x)), os.stat(os.path.join(b('.'), *x))), x)
+if folders.NAMED and hasattr(os, 'get_inheritable'):
+    expect(not os.get_inheritable(f.fd))
+f.close()
+''')
+
+
 
 if __name__ == '__main__':
     sys.exit(support.main(__name__))
