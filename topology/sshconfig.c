@@ -1,15 +1,16 @@
 /* What the user's ssh_config makes of a host: asked of ssh itself (ssh -G), because Match, Include, canonical names and
  * tokens are its business and change with its version. One short child per new host, with its output read to the end,
- * and waited for, to a deadline (Match exec may run anything); its error text is the evidence when it fails. */
+ * and waited for, to a deadline (Match exec may run anything); its error text is the evidence when it fails. It does
+ * not outlive who waits for it, however that ends (PR_SET_PDEATHSIG, which posix_spawn(3) does not know). */
 #include "topology/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,8 +19,6 @@
 #define DEADLINE_MS 10000 /* ssh -G takes some 10 ms; what takes this long hangs */
 #define LOOK_MS 200       /* from one look at whether it is still wanted to the next */
 #define NAP_NS 50000000   /* the longest */
-
-extern char **environ;
 
 static int64_t now_ms(void)
 {
@@ -33,27 +32,64 @@ static bool given_up(const struct eci_plan_wait *w)
 	return w->give_up && w->give_up(w->arg);
 }
 
+static _Noreturn void give_up(int report)
+{
+	int err = errno;
+	(void)!write(report, &err, sizeof err);
+	_exit(127);
+}
+
+/* In the child, after vfork: async-signal-safe calls only. No handler of the program may run in it; what was ignored
+ * stays so. */
+static _Noreturn void become(char *const argv[], pid_t parent, int out, int report)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
+	out = fcntl(out, F_DUPFD_CLOEXEC, 3); /* out of the way of 0 to 2 */
+	report = fcntl(report, F_DUPFD_CLOEXEC, 3);
+	int null = open("/dev/null", O_RDONLY);
+	if (out < 0 || report < 0 || null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+		give_up(report);
+	if (null > 2)
+		(void)close(null);
+	for (int sig = 1; sig < NSIG; sig++) {
+		struct sigaction now;
+		if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+			(void)signal(sig, SIG_DFL);
+	}
+	sigset_t none;
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	execvp(argv[0], argv);
+	give_up(report);
+}
+
+/* 0, or an errno. */
 static int start(char *const argv[], int out, pid_t *pid)
 {
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	sigemptyset(&none);
-	if (posix_spawn_file_actions_init(&fa))
-		return ENOMEM;
-	if (posix_spawnattr_init(&attr)) {
-		posix_spawn_file_actions_destroy(&fa);
-		return ENOMEM;
-	}
-	posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&fa, out, 1);
-	posix_spawn_file_actions_adddup2(&fa, out, 2);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	int rc = posix_spawnp(pid, argv[0], &fa, &attr, argv, environ);
-	posix_spawn_file_actions_destroy(&fa);
-	posix_spawnattr_destroy(&attr);
-	return rc;
+	int report[2], err = 0;
+	if (pipe2(report, O_CLOEXEC))
+		return errno;
+	const pid_t parent = getpid();
+	sigset_t all, old;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid_t child = vfork(); /* NOLINT: it is what is wanted; become() never returns */
+	if (child == 0)
+		become(argv, parent, out, report[1]); /* NOLINT(clang-analyzer-unix.Vfork): signal-safety(7) */
+	if (child < 0)
+		err = errno;
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	(void)close(report[1]);
+	ssize_t n = 0;
+	while (child > 0 && (n = read(report[0], &err, sizeof err)) < 0 && errno == EINTR)
+		;
+	(void)close(report[0]);
+	while (n > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	*pid = child;
+	return err;
 }
 
 /* All output up to the limit; 1: there was more of it, -1: the deadline passed, -2: it was given up. */

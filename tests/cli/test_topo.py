@@ -5,7 +5,7 @@ import shutil
 import signal
 import unittest
 
-from support import Case, PROGRAM
+from support import Case, PROGRAM, gone
 
 CHAIN = """\
 econtext: 1
@@ -227,6 +227,20 @@ class SshConfig(Case):
             self.assertEqual(child.returncode, 130, err)
             self.assertIn('INTERRUPTED h1\n  saw      "ssh -G h1: it was given up"\n', err)
             self.assertFalse(os.path.exists('/proc/%d' % pid))
+
+    def test_not_left_behind(self):
+        """A signal sent to econtext alone, which a command that connects nowhere does not catch, or nobody can: ssh ends with it."""
+        there = self.fifo('there')
+        self.write('bin/ssh', '#!/bin/sh\necho $$ >%s\nexec sleep 1000\n' % there, 0o755)
+        for number, args in ((signal.SIGINT, ['topo', 'plan', '-w', 'h1']), (signal.SIGTERM, ['topo', 'show', '-w', 'h1']),
+                             (signal.SIGKILL, ['exec', '-w', 'h1', '--', 'true'])):
+            child = self.start(*args)
+            with open(there) as f:
+                pid = int(f.read())
+            child.send_signal(number)
+            err = child.communicate(timeout=60)[1].decode()
+            self.assertEqual(child.returncode, -number, err)
+            self.assertTrue(gone(pid), args)
 
     def test_excluded(self):
         """A host, and who one becomes there."""
