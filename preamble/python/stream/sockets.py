@@ -131,7 +131,8 @@ class Connection(Flow):
             except:
                 pass
         if self.bad and (self.over or self.heard) and not self.gone:
-            # Behind what was sent: it is not to be dropped.
+            # Behind what was sent: it is not to be dropped. (Forgotten first: what comes once it is out finds no handle.)
+            self.forget()
             large(4, self.dst, self.far, self.near, pack_value(['reset', ME, ME, self.bad]))
             self.lost(self.bad)
         if self.far_over == 1 and not self.fresh and not self.queue and not self.gone and not self.bad:
