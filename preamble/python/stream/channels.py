@@ -8,12 +8,12 @@ class ChannelFlow(Flow):
     # What a Channel is made of: the table H holds this, so that a Channel which nobody holds any more can end.
     def __init__(self, dst, far):
         self.pieces = []
-        self.fd = -2 - NUMBERS[0]   # it is told of to the mover, and has none
         self.gone = 0
         self.can_read, self.can_write, self.reading, self.writing = [allocate() for x in range(4)]
         self.can_read.acquire()
         self.can_write.acquire()
         Flow.__init__(self, dst, far)
+        self.fd = -self.near        # it is told of to the mover, and has none
 
     def take(self, s):
         self.pieces.append(s)
