@@ -245,6 +245,26 @@ class Sockets(object):
         me, parent = self.names['me'], self.names['parent']
         return Frame(BULK, 64, me, parent, parent, near, far, data).pack()
 
+    def do_forgotten(self, rest, block):
+        """forgotten NEAR FAR: as soon as can be, there is no such handle; an empty frame says nothing to a stream that is still there."""
+        near, far = [self.value(x) for x in rest.split()]
+        end = time.monotonic() + self.limit
+        while True:
+            self.probe += 1
+            answer = 'call %d [%d]' % (self.probe, self.probe)
+            self.link.write(self.data_frame(near, far, b''), self.limit)
+            self.send(self.link, 'call ECHO reply=%d [%d]' % (self.probe, self.probe))
+            got = self.link.next(self.limit)
+            if self.differs(self.link, answer, got):
+                break
+            if time.monotonic() > end:
+                raise Failure('stream %d is still there' % far)
+            time.sleep(.01)
+        wrong = self.differs(self.link, 'dead %d no-handle' % far, got)
+        if wrong:
+            raise Failure('wanted no-handle of stream %d, got %s: %s' % (far, got or 'the end', wrong))
+        self.expect(self.link, answer)
+
     def do_credits(self, rest, block):
         """credits FAR: from here on CREDIT for it is added up, for it may come in parts."""
         self.link.credits[self.value(rest)] = 0
