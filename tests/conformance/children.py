@@ -105,6 +105,25 @@ class Children(object):
     def child_err(self, c, rest):
         c.err.write(self.value(rest), self.limit)
 
+    def child_errs(self, c, rest):
+        """errs MS EVENT: a byte on its stderr every so often, each of which is told, until this event comes."""
+        pause, want = rest.split(None, 1)
+        end, told = time.monotonic() + self.limit, 0
+        while True:
+            c.err.write(b'x', self.limit)
+            soon = time.monotonic() + self.value(pause) / 1000.
+            while self.link.waits(soon):
+                got = self.link.next(self.limit)
+                if not self.differs(self.link, 'call %d %s' % (c.slot, want), got):
+                    c.over = True
+                    return
+                wrong = self.differs(self.link, 'call %d [2, _]' % c.slot, got)
+                if wrong:
+                    raise Failure('%s: wanted [2, _] or `%s`, got %s: %s' % (self.link.name, want, got or 'the end', wrong))
+                told += 1
+            if time.monotonic() > end:
+                raise Failure('stderr of %s: told %d times, and no `%s`' % (c.name, told, want))
+
     def child_tty(self, c, rest):
         c.tty.write(self.value(rest), self.limit)
 

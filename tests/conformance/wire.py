@@ -148,6 +148,10 @@ class Link(object):
                 return f
             self.acks += decode(f.body)
 
+    def waits(self, end):
+        """Whether something is to be read by then."""
+        return bool(self.buf) or self.ended or bool(select.select([self.rfd], [], [], max(0, end - time.monotonic()))[0])
+
     def close(self):
         for fd in set((self.rfd, self.wfd)) - set((-1,)):
             os.close(fd)
