@@ -93,6 +93,18 @@ def alive(pid):
         return False
 
 
+def children(pid):
+    """Of all its threads, of which one may end while it is looked at."""
+    found, tasks = [], '/proc/%d/task' % pid
+    for x in os.listdir(tasks):
+        try:
+            with open('%s/%s/children' % (tasks, x)) as f:
+                found += map(int, f.read().split())
+        except OSError:
+            pass
+    return found
+
+
 def title(pid):
     with open('/proc/%d/cmdline' % pid, 'rb') as f:
         return f.read().strip(b'\0').decode()
