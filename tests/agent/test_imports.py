@@ -89,7 +89,7 @@ class Imports(support.Case):
                 '    while os.path.exists(go):\n        time.sleep(.02)\n    return "missing"\n')
         c.part('relay')
         slot = c.request(25, ['w', 'f', [go, done], {}])
-        c.pump(1)
+        self.until('it is asked for', lambda: c.pump(.1) or c.asked)
         self.assertEqual(c.asked, ['w'])
         for n, size in (290, 60000), (70, 1000), (70, 100), (9, 1):
             for i in range(n):
