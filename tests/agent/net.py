@@ -55,7 +55,7 @@ class Far(object):
     def fill(self):
         """Bytes until no credit comes any more: how many."""
         total = 0
-        while self.room > 0 or self.net.step(.7):
+        while self.room > 0 or self.net.step(.7) or self.net.echo() or self.room > 0:
             n = min(16384, self.room)
             if n > 0:
                 self.put(b'f' * n)
@@ -127,16 +127,20 @@ class Net(object):
             pass
         return True
 
-    def until(self, true):
+    def until(self, true, seconds=20):
         while not true():
-            self.step()
+            self.step(seconds)
+
+    def echo(self):
+        """What was sent has been seen when this is over, and what is said to it at once has come."""
+        assert self.answer(self.c.request(7, 1)).value() == 1
 
     def handle(self):
         self.next += 1
         return self.next
 
-    def answer(self, slot):
-        self.until(lambda: slot in self.answers)
+    def answer(self, slot, seconds=20):
+        self.until(lambda: slot in self.answers, seconds)
         return self.answers.pop(slot)
 
     def ask(self, what, *args, **kw):
@@ -155,9 +159,9 @@ class Net(object):
     def open(self, what, *args, **kw):
         return self.taken(*self.ask(what, *args, **kw))
 
-    def refused(self, what, *args):
+    def refused(self, what, *args, seconds=20):
         """The answer's text and errno, or the dead notice's reason."""
-        f = self.answer(self.ask(what, *args)[0])
+        f = self.answer(self.ask(what, *args)[0], seconds)
         v = f.value()
         if f.kind & driver.DEAD:
             return v[0]
