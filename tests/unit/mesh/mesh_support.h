@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,7 +37,7 @@ static const char nodes[] = "econtext: 1\n"
 			    "  f: {via: e, local: {}, timeout: {idle: 5s}}\n"
 			    "  k[1-3]: {via: a, local: {}}\n"
 			    "  silent: {local: {}, python: %s/silent, timeout: {boot: 1s}}\n"
-			    "  dumb: {via: a, local: {}, python: %s/dumb, timeout: {boot: 2s}}\n"
+			    "  dumb: {via: a, local: {}, python: %s/dumb, timeout: {boot: 30s}}\n"
 			    "  deaf: {local: {}, python: %s/deaf, native: never}\n";
 
 /* A Python behind a program that closes its stdin when there is a file `be-deaf` (`deaf-now`
@@ -73,10 +74,7 @@ static const char work_py[] = "import os, time, threading, logging, sys\n"
 			      "    for i in range(n): print('line %d' % i)\n"
 			      "    sys.stdout.flush()\n"
 			      "def leave(): os._exit(3)\n"
-			      "def go_to(d):\n"
-			      "    os.mkdir(d)\n"
-			      "    os.chdir(d)\n"
-			      "    return 0\n";
+			      "def go_to(d): os.mkdir(d); os.chdir(d); return 0\n";
 
 struct world {
 	char dir[64];
@@ -232,6 +230,13 @@ static inline bool gone(pid_t pid, long within_ms)
 		nap_ms(10);
 	}
 	return true;
+}
+
+/* Who comes to a socket that listens. */
+static inline int accepted(int server)
+{
+	cr_assert(poll(&(struct pollfd){.fd = server, .events = POLLIN}, 1, WITHIN) == 1, "nobody comes");
+	return accept(server, NULL, NULL);
 }
 
 /* The error that a future ended with, waited for. */

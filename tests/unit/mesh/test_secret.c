@@ -112,9 +112,9 @@ Test(secret, the_time_of_who_is_asked_is_no_limit)
 {
 	ectx_error err = {0};
 	ectx_topology *t = ectx_topology_parse(steps, strlen(steps), "test", &err);
-	struct human h = {.takes_ms = 3100};
+	struct human h = {.takes_ms = 5100};
 	ectx_mesh *m = asking(t, &h);
-	(void)ectx_connect(get(m, "n:nobody-of-this-name"), 3000, &err);
+	(void)ectx_connect(get(m, "n:nobody-of-this-name"), 5000, &err);
 	cr_expect(err.status == ECTX_REFUSED, "%s: %s", ectx_code_name(err.code), err.saw);
 	ectx_error_clear(&err);
 	ectx_mesh_free(m);
