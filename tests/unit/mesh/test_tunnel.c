@@ -54,12 +54,18 @@ Test(tunnel, a_lost_exit_is_asked_less_and_less)
 	ectx_context *exit = get(w.mesh, "deaf");
 	ectx_tunnel *t = tunnel(exit, ECTX_TUNNEL_REMOTE, path);
 	cr_assert(rename(program, away) == 0);
+	struct timespec from = now(); /* before the timer is set */
 	lose(w.mesh, exit);
 	for (size_t i = 1; i < sizeof pauses / sizeof *pauses; i++) {
 		eci_lock(w.mesh);
 		double rest = ev_timer_remaining(w.mesh->loop, &t->again);
-		cr_expect(ev_is_active(&t->again) && rest <= pauses[i - 1], "%f s", rest);
-		fires(w.mesh, &t->again);
+		if (w.mesh->events || !ev_is_active(&t->again)) { /* its time has come before we did */
+			cr_expect((double)ms_since(&from) >= 990. * pauses[i - 1], "%ld ms", ms_since(&from));
+		} else {
+			cr_expect(rest <= pauses[i - 1], "%f s", rest);
+			fires(w.mesh, &t->again);
+			from = now();
+		}
 		eci_unlock(w.mesh);
 		(void)snprintf(want, sizeof want, "asking again in %.0f s", pauses[i]);
 		says(w.mesh, want);
@@ -180,7 +186,7 @@ Test(tunnel, each_address_is_tried)
 	t->targets[1] = (struct eci_sock_address){.sa.ss_family = AF_MAX, .len = sizeof refuses};
 	t->ntargets = 4;
 	eci_unlock(w.mesh);
-	int client = dial_there(&w), came = accept(server, NULL, NULL);
+	int client = dial_there(&w), came = accepted(server);
 	char byte = 0;
 	cr_assert(came >= 0 && write(client, "x", 1) == 1 && read(came, &byte, 1) == 1 && byte == 'x');
 	(void)close(came);
@@ -217,8 +223,7 @@ Test(tunnel, as_many_as_a_tunnel_has)
 	t->nconns = ECI_TUNNEL_CONNS_MAX - 1; /* as if */
 	eci_unlock(w.mesh);
 	clients[0] = dial_there(&w);
-	int came = accept(server, NULL, NULL);
-	cr_expect(came >= 0);
+	int came = accepted(server);
 	clients[1] = dial_there(&w);
 	says(w.mesh, "a connection was not taken: there are as many as a tunnel has");
 	eci_lock(w.mesh);
