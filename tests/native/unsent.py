@@ -50,7 +50,8 @@ def opening(s, command, work):
         for _ in range(count):
             agent.send('ECHO', reply=900, body=b'\x5a' + (size - 5).to_bytes(4, 'big') + bytes(size - 5) if size > 5 else b'\0')
     agent.send(29, ['listen', [path], slot + 1], reply=slot)
-    while unread(agent.link.wfd):       # nothing of ours is read before, or there would be room again
+    end = time.monotonic() + LIMIT
+    while unread(agent.link.wfd) and time.monotonic() < end:    # nothing of ours is read before, or there would be room again
         time.sleep(.01)
     s.equal('OPEN whose answer finds no room', agent.value(slot)[:2], ['dead', 'busy'])
     agent.echo()

@@ -283,12 +283,13 @@ Test(receive, a_channel_that_is_freed_before_its_call_begins)
 static void *say_nine(void *arg)
 {
 	bool waits = false;
-	while (!waits) {
+	for (struct timespec from = now(); !waits && ms_since(&from) < WITHIN;) {
 		eci_lock(w.mesh);
 		waits = ch->receives != NULL;
 		eci_unlock(w.mesh);
 		(void)usleep(1000);
 	}
+	cr_expect(waits, "nobody waits for it");
 	number(9);
 	return arg;
 }
