@@ -57,25 +57,36 @@ fi
 for key in host other user stranger; do
 	ssh-keygen -q -t ed25519 -N '' -f "$dir/$key" || exit 1
 done
-port=$((20000 + $$ % 20000))
-# SHLVL: bash reads the user's .bashrc when sshd starts it, unless it thinks it is deep in other shells; seconds each, with some.
-printf '%s\n' "Port $port" 'ListenAddress 127.0.0.1' "HostKey $dir/host" "AuthorizedKeysFile $dir/authorized" 'StrictModes no' 'UsePAM no' \
-	'PidFile none' 'SetEnv SHLVL=9' 'PasswordAuthentication no' 'KbdInteractiveAuthentication no' 'PermitRootLogin yes' >"$dir/sshd_config"
 printf '%s %s\n' 'restrict' "$(cat "$dir/user.pub")" >"$dir/authorized"
-printf '[127.0.0.1]:%s %s\n' "$port" "$(cut -d' ' -f1,2 "$dir/host.pub")" >"$dir/known"
-printf '[127.0.0.1]:%s %s\n' "$port" "$(cut -d' ' -f1,2 "$dir/other.pub")" >"$dir/changed"
 # As root sshd insists on this one; Debian makes it when the service starts.
 if [ "$(id -u)" = 0 ] && [ ! -e /run/sshd ]; then
 	mkdir /run/sshd && made=/run/sshd
 fi
-"$server" -D -e -f "$dir/sshd_config" 2>"$dir/log" &
-sshd=$!
-i=0
-while ! grep -q 'Server listening' "$dir/log" && [ $i -lt 50 ]; do
-	kill -0 $sshd 2>/dev/null || { sshd=; cat "$dir/log"; finish 'this sshd does not start'; }
-	sleep 0.1
-	i=$((i + 1))
+
+# Somebody may have the port: then another is tried.
+try=0
+while [ -z "$sshd" ]; do
+	port=$((20000 + ($$ + try * 1009) % 20000))
+	# SHLVL: bash reads the user's .bashrc when sshd starts it, unless it thinks it is deep in other shells; seconds each, with some.
+	printf '%s\n' "Port $port" 'ListenAddress 127.0.0.1' "HostKey $dir/host" "AuthorizedKeysFile $dir/authorized" 'StrictModes no' 'UsePAM no' \
+		'PidFile none' 'SetEnv SHLVL=9' 'PasswordAuthentication no' 'KbdInteractiveAuthentication no' 'PermitRootLogin yes' >"$dir/sshd_config"
+	"$server" -D -e -f "$dir/sshd_config" 2>"$dir/log" &
+	sshd=$!
+	i=0
+	while ! grep -q 'Server listening' "$dir/log" && [ $i -lt 300 ]; do
+		if ! kill -0 $sshd 2>/dev/null; then
+			sshd=
+			[ $try -lt 9 ] && grep -q 'Address already in use' "$dir/log" && break
+			cat "$dir/log"
+			finish 'this sshd does not start'
+		fi
+		sleep 0.1
+		i=$((i + 1))
+	done
+	try=$((try + 1))
 done
+printf '[127.0.0.1]:%s %s\n' "$port" "$(cut -d' ' -f1,2 "$dir/host.pub")" >"$dir/known"
+printf '[127.0.0.1]:%s %s\n' "$port" "$(cut -d' ' -f1,2 "$dir/other.pub")" >"$dir/changed"
 
 : >"$dir/config"
 # to CODE KNOWN KEY ARGUMENT...
