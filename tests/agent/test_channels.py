@@ -67,7 +67,8 @@ def send_until(seen, n, x):
     signal.setitimer(signal.ITIMER_REAL, random.random() * .008 + .0002)
     while len(seen) < n:
         x.send('s' * 60000)
-        logging.info('r' * 3000)
+        if sys.version_info > (3,):     # Python 2's own lock of a handler of records is lost to who raises in it (threading._RLock)
+            logging.info('r' * 3000)
 def much(channel):
     channel.write(b'm' * 2000000)
 def read(channel, *sizes):
@@ -137,7 +138,7 @@ class Channels(StreamCase):
             self.assertEqual(n.answer(slot).value(), [0, 50])
             for x in fars:
                 self.assertTrue(value.startswith(bytes(x.got[len(x.got) // len(value) * len(value):])))
-        self.assertEqual(set(r[2] for r in n.c.logs), set(['within', 'r' * 3000]))
+        self.assertEqual(set(r[2] for r in n.c.logs), set(['within', 'r' * 3000][:self.version[0] - 1]))
         x = Far(n, n.handle())
         slot = n.c.request(25, ['m', 'much', [None], {}, [[0, x.handle, 0]]])
         self.assertEqual(n.answer(slot).value(), [0, None])
