@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Channels of the Python agent (docs/protocol.md section 9.2): what called code reads of one, whole or interrupted."""
+import fcntl
 import os
 import signal
 import struct
@@ -8,6 +9,8 @@ import sys
 import driver
 import support
 from net import Far, StreamCase
+
+F_SETPIPE_SZ = 1031
 
 M = r'''
 import logging, random, select, signal, sys, threading
@@ -44,6 +47,14 @@ def interrupted(how, channel):
         channel.send('x' * 50000)
         return 'sent'
     except Late:
+        return 'late'
+def in_c(channel):
+    """A time limit whose handler is in C, and so no frame of called code's is on the stack."""
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        while 1:
+            channel.write(b'x' * 60000)
+    except KeyboardInterrupt:
         return 'late'
 def struck(*channels):
     """Once for each channel, a timer whose handler raises at any place of what sends values and records; every third logs before."""
@@ -124,6 +135,21 @@ class Channels(StreamCase):
         self.assertEqual(n.answer(slot).value(), [0, 'late'])
         n.until(lambda: x.dead)
         self.assertEqual(n.c.call('os', 'getpid'), [0, n.c.hello.value()[4]])
+
+    def test_handler_in_c(self):
+        """What a handler without a frame of its own raises while the link takes nothing is no error of the link's."""
+        n = self.ready()
+        n.c.serve('m', M)
+        fcntl.fcntl(n.c.link.rfd, F_SETPIPE_SZ, 4096)
+        x = Far(n, n.handle())
+        slot = n.c.request(25, ['m', 'in_c', [None], {}, [[0, x.handle, 0]]])
+        n.until(lambda: x.got)
+        pid = n.c.hello.value()[4]
+        self.until('it waits for us to read', lambda: self.waits(pid), 60)
+        os.kill(pid, signal.SIGALRM)
+        self.assertEqual(n.answer(slot).value(), [0, 'late'])
+        n.until(lambda: x.dead)
+        self.assertEqual(n.c.call('os', 'getpid'), [0, pid])
 
     def test_struck_writer(self):
         """Signals that arrive anywhere: all frames are whole, nobody's lock is kept, and the bytes are counted right."""

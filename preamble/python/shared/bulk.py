@@ -152,20 +152,21 @@ def behind(v, n):
 
 
 def persist(f, freed, raised):
-    # f, which does the next steps, until `freed` says that all is done. What f raises is of the write itself, or was raised by what
-    # interrupted it.
+    # f, which does the next steps, until `freed` says that all is done. What f raises is of the write itself, an error of the system
+    # from a step of ours, or was raised by what interrupted it. (By the step alone it is not told: a handler in C, as that of SIGINT,
+    # has none of its own.)
     while not freed:
         try:
             f()
         except:
-            tb = sys.exc_info()[2]
+            x, tb = sys.exc_info()[1:]
             while tb.tb_next:
                 tb = tb.tb_next
-            if tb.tb_frame.f_globals is globals():
+            if isinstance(x, (EnvironmentError, select.error)) and tb.tb_frame.f_globals is globals():
                 again()
             else:
-                raised.append(sys.exc_info()[1])
-            tb = None
+                raised.append(x)
+            x = tb = None
 
 
 def write_all(v, bulk):
