@@ -14,6 +14,7 @@ F_SETPIPE_SZ = 1031
 
 M = r'''
 import logging, random, select, signal, sys, threading
+from econtext import ChannelClosed as Closed
 class Late(Exception):
     pass
 def late(*rest):
@@ -80,6 +81,38 @@ def send_until(seen, n, x):
         x.send('s' * 60000)
         if sys.version_info > (3,):     # Python 2's own lock of a handler of records is lost to who raises in it (threading._RLock)
             logging.info('r' * 3000)
+def limited(channel, how, end, most, size):
+    """The numbers of what recv() gives, or send() is given; each try has a limit of `most` us, and the channel is used until it ends."""
+    def strike(*rest):
+        if armed:
+            del armed[:]
+            raise Late
+    def once(n):
+        armed.append(1)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.random() * most * 1e-6 + 1e-6)
+            if how == 'recv':
+                return channel.recv()
+            channel.send([n, 'v' * (n % 7 * size)])
+            return n, 'v' * (n % 7 * size)
+        finally:
+            del armed[:]
+    signal.signal(signal.SIGALRM, strike)
+    armed, done, late, n = [], [], 0, 0
+    if how == 'send':
+        channel.recv()                  # it has begun
+    while n < end:
+        n += how == 'send'
+        try:
+            n, s = once(n)
+            if s != 'v' * (n % 7 * size):
+                return ['it is not what was sent', n]
+            done.append(n)
+        except Late:
+            late += 1
+        except (Closed, EOFError):
+            break
+    return [late, done]
 def much(channel):
     channel.write(b'm' * 2000000)
 def read(channel, *sizes):
@@ -169,6 +202,59 @@ class Channels(StreamCase):
         slot = n.c.request(25, ['m', 'much', [None], {}, [[0, x.handle, 0]]])
         self.assertEqual(n.answer(slot).value(), [0, None])
         n.until(lambda: len(x.got) == 2000000)
+
+    def test_struck_reader(self):
+        """Signals that arrive anywhere in recv(): the next one goes on, and nothing is read as what it is not."""
+        def text(i):
+            value = driver.enc([i, 'v' * (i % 7 * 3000)])
+            return struct.pack('>I', len(value)) + value
+
+        for j in range(3):
+            n, x, slot = self.started('limited', 'recv', 2000, 300, 3000)
+            x.send(b''.join(text(i) for i in range(1, 1501)))
+            x.end()
+            done = n.answer(slot).value()
+            self.assertEqual(done[0], 0, done)
+            late, got = done[1]
+            self.assertEqual(got, sorted(set(got)))
+            self.assertLessEqual(1500 - len(got), late)         # one that a limit has ended may be gone, no other is
+            self.assertGreater(late, 0)
+
+    def test_struck_channel(self):
+        """Nor in send(): what comes behind a value of which a part has gone out. The channel is reset then, and else goes on."""
+        n = self.ready()
+        n.c.serve('m', M)
+        torn = whole = 0
+        for j in range(60):
+            end, most, size = [(40, 3000, 20000), (300, 100, 100)][j % 2]
+            x = Far(n, n.handle())
+            slot = n.c.request(25, ['m', 'limited', [None, 'send', end, most, size], {}, [[0, x.handle, 0]]])
+            n.until(lambda: x.near)
+            x.put(struct.pack('>I', 1) + driver.enc(1))
+            done = n.answer(slot).value()
+            self.assertEqual(done[0], 0, done)
+            late, sent = done[1]
+            n.until(lambda: x.over() or self.whole(x)[1] == len(x.got))
+            got = self.whole(x)[0]
+            for i, s in got:
+                self.assertEqual(len(s), i % 7 * size)
+            got = [i for i, s in got]
+            self.assertEqual(got, sorted(set(got)))
+            self.assertLessEqual(set(sent), set(got))
+            torn += bool(x.dead)
+            whole += late > 1 and len(sent) > 1
+        self.assertTrue(torn and whole, (torn, whole))
+
+    def whole(self, x):
+        """The values that have come, and their bytes."""
+        at, got = 0, []
+        while len(x.got) - at > 3:
+            n, = struct.unpack('>I', x.got[at:at + 4])
+            if len(x.got) - at < 4 + n:
+                break
+            got.append(driver.dec(bytes(x.got[at + 4:at + 4 + n])))
+            at += 4 + n
+        return got, at
 
     def own(self, s):
         """Bytes of called code, as they travel."""

@@ -323,8 +323,8 @@ def wake():
             pass
 
 
-def relay_up(kind, s):
-    # Any frame of our own: to the parent, or down to a child. The bounds are those of `forward`.
+def relay_up(kind, s, said=None):
+    # Any frame of our own: to the parent, or down to a child. The bounds are those of `forward`. Once it is queued, something is in `said`.
     dst, src, auth, handle = unpack('>4I', s[4:20])
     child = child_of(dst)
     out = child and child.out or UP
@@ -337,6 +337,7 @@ def relay_up(kind, s):
             if kind & 131 == 2 and SENT == COUNTED:
                 UP.sent -= len(s)       # of the core's `large`, and counted when this part came: it is again when it is written
             out.put(kind, s, None)
+            said is None or said.append(1)
             out.pump()
     finally:
         LOCK.release()

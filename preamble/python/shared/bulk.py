@@ -38,18 +38,28 @@ def lazy(name, new):
     return getattr(sys.modules.get('itertools'), name, new)
 
 
-def holding(lock, f, *args):
-    # f(*args) with the lock, which nothing that a handler raises leaves locked.
+def attempt(lock, wait, f, *args):
+    # [f(*args)] with the lock, which nothing that a handler raises leaves locked; None if it is not to be waited for, and is not free.
     had = []
     freed = []
+
+    def let_go():
+        if had and had[0] and not freed:
+            freed.extend(lazy('izip', zip)([0], iter(lock.release, 0)))
+
     try:
-        had.extend(lazy('imap', map)(lock.acquire, [1]))
-        x = f(*args)
-        freed.extend(lazy('izip', zip)([0], iter(lock.release, 0)))
-        return x
+        try:
+            had.extend(lazy('imap', map)(lock.acquire, [wait]))
+            if had[0]:
+                return [f(*args)]
+        finally:
+            let_go()
     finally:
-        if had and not freed:
-            lock.release()
+        let_go()                # the handler may raise while f's exception is under way
+
+
+def holding(lock, f, *args):
+    return attempt(lock, 1, f, *args)[0]
 
 
 best = getattr(sys.modules.get('builtins'), 'memoryview', whole)    # what slices without a copy
@@ -169,16 +179,16 @@ def persist(f, freed, raised):
             x = tb = None
 
 
-def write_all(v, bulk):
+def write_all(v, bulk, said):
     # All of v, pieces of frames, which are taken out of it once they are written and never joined. What interrupts this thread
     # meanwhile, a signal handler of called code or a __del__, may log: see bulk_up (from before the lock is had, lest it be waited
     # for by who has it). What it raises, as a time limit of called code's own, is raised here once nothing is half written and the
     # lock is free. It may come at any step: so each can be done again, and what must not be is noted as it is done (see lazy). The
     # jump back to the begin of a loop is a step as well, of 3.12 and later outside of any `try` in that loop: hence the functions,
-    # and the second `persist` for what comes while the first looks at an exception.
+    # and the second `persist` for what comes while the first looks at an exception. Once all is written, something is in `said`.
     me = thread.get_ident()
     sent = SENT                 # LARGE is had if this is bulk: nobody else counts
-    raised, had, freed, ours, done, late = [], [], [], [], [], []
+    raised, had, freed, ours, done, late = [], [], said, [], [], []
 
     def left():
         return behind((ours and v or []) + late, sum(done))
@@ -212,19 +222,22 @@ def write_all(v, bulk):
         raise raised.pop()
 
 
-def bulk_up(kind, s):
+def bulk_up(kind, s, said=None):
     # As the core's; but what this thread sends while it writes already (interrupted, see write_all) goes behind that.
     late, freed = LATE.get(thread.get_ident(), (0, 1))
+    if said is None:
+        said = []
     if freed:
-        write_all([s], 0)
+        write_all([s], 0, said)
     else:
         late.append(s)
+        said.append(1)
 
 
 def up_all(v):
     # As `up`, of several frames in pieces. They count as sent from here on, with the lock held: what `relay` (which comes with the
     # lock held) finds counted was written, and it counts the rest.
-    write_all(v, 1)
+    write_all(v, 1, [])
     for i in range(0, len(v), 2):
         up(130, EMPTY.join(v[i:i + 2]))
 

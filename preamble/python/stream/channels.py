@@ -8,7 +8,8 @@ class ChannelFlow(Flow):
     # What a Channel is made of: the table H holds this, so that a Channel which nobody holds any more can end.
     def __init__(self, dst, far):
         self.pieces = []
-        self.gone = 0
+        self.gone = self.half = 0   # half: a value has begun to go out and is not whole
+        self.told = 0, [1]          # `given` before the last CREDIT, and whether that has gone out
         self.can_read, self.can_write, self.reading, self.writing = [allocate() for x in range(4)]
         self.can_read.acquire()
         self.can_write.acquire()
@@ -28,6 +29,20 @@ class ChannelFlow(Flow):
     def fail(self):
         rouse(self.can_read)
         rouse(self.can_write)
+
+    def consumed(self, n):
+        # So many bytes in all, says who reads. What a handler of called code raises before the CREDIT is written leaves it to be
+        # said, and what it raises behind that does not have it said twice.
+        if not self.told[1]:
+            self.given = self.told[0]
+        self.owed = n - self.given
+        if self.owed >= 65536 and self.owed * 8 >= self.window and not self.far_over and not self.why:
+            said = []
+            self.told = self.given, said
+            self.given = n
+            self.owed = 0
+            s = pack_value([self.far, self.given - self.told[0]])
+            up(0, pack('>4B6I', 236, 1, 0, HOPS, self.dst, ME, ME, 34, 0, len(s)) + s, said)
 
     def check(self):
         if self.why:
@@ -56,7 +71,7 @@ class Channel(object):
     def __init__(self, dst, far, shared):
         self.flow = ChannelFlow(dst, far)
         self.shared = shared
-        self.kept = 0               # bytes of the first pieces that were taken and put back
+        self.had = [], 0            # pieces that were taken and not returned yet; how many bytes were
         if shared:
             H[shared] = self.flow.frame
 
@@ -77,73 +92,72 @@ class Channel(object):
         return decode(s)
 
     def taking(self, f, *args):
-        # What f takes, one thread at a time. What raises in it, as a time limit of called code's own, leaves what was taken where
-        # it was.
-        x = self.flow
-        x.ours()
-        x.reading.acquire()
-        parts = []
-        try:
-            s = f(parts, *args)
-            parts = []
-            return s
-        finally:
-            if parts:
-                self.kept += sum([len(s) for s in parts])
-                x.pieces[:0] = parts
-            x.reading.release()
+        # What f takes, one thread at a time. What is raised in it, as a time limit of called code's own, leaves what was taken in
+        # `had`: pieces and their credit go there in one step each, or are counted anew, and so is what f returns taken from there.
+        self.flow.ours()
+        return holding(self.flow.reading, f, *args)
 
-    def value(self, parts):
-        self.exactly(parts, 4)
-        if not parts:
+    def value(self):
+        if not self.fill(4):
             return EMPTY
-        n, = unpack('>I', EMPTY.join(parts))
+        n, = unpack('>I', EMPTY.join(self.had[0])[:4])
         if n > MESSAGE_MAX:
             self.flow.reset('a value of more than 64 MiB')
-        i = len(parts)
-        self.exactly(parts, n)
-        return EMPTY.join(parts[i:])
-
-    def exactly(self, parts, n):
-        while n:
-            s = self.some(parts, n)
-            if not s and parts:
-                raise ChannelClosed('it ended in the middle of a value')
-            if not s:
-                break
-            n -= len(s)
-
-    def some(self, parts, n):
-        # 1 to n bytes, which are the last of parts; nothing at the end. Waits.
-        x = self.flow
-        while not x.pieces:
-            x.check()
-            if x.far_over:
-                return EMPTY
-            x.can_read.acquire()
-        s = x.pieces[0]
-        if len(s) > n:
-            x.pieces[0] = s[n:]
-            s = s[:n]
-        else:
-            del x.pieces[0]
-        parts.append(s)
-        # What was here before has had its credit.
-        n = min(len(s), self.kept)
-        self.kept -= n
-        if len(s) > n:
-            x.consumed(len(s) - n)
-        if x.pieces or x.far_over:
-            rouse(x.can_read)
+        self.fill(4 + n)
+        s = EMPTY.join(behind(self.had[0], 4))[:n]
+        self.drop(4 + n)
         return s
 
-    def raw(self, parts, n):
+    def drop(self, n):
+        v, out = self.had
+        self.had = behind(v, n), out + n
+
+    def fill(self, n):
+        # Whether there are n bytes; false at the end.
+        have = self.held()
+        while have < n:
+            more = self.piece(have)
+            if have and not more:
+                raise ChannelClosed('it ended in the middle of a value')
+            if not more:
+                return
+            have += more
+        return 1
+
+    def held(self):
+        return sum([len(s) for s in self.had[0]])
+
+    def piece(self, have):
+        # One more behind those that we have, and how long it is; nothing at the end. Waits.
+        x = self.flow
+        v, out = self.had
+        over = 0
+        while not x.pieces:
+            x.check()
+            if over:
+                return 0
+            over = x.far_over       # looked at before the pieces, which come before it
+            x.consumed(out + have)
+            over or x.can_read.acquire()
+        v.extend(lazy('imap', map)(x.pieces.pop, [0]))
+        n = len(v[-1])
+        x.consumed(out + have + n)
+        return n
+
+    def raw(self, n):
         # As of a file: fewer than n where there are no more at the moment; all to the end with no n, or one below 0.
+        s = EMPTY
         if n is None or n < 0:
-            while self.some(parts, STREAM_ROOM):
-                pass
-            return EMPTY.join(parts)
-        return n and self.some(parts, n) or EMPTY
+            n = self.held()
+            more = 1
+            while more:
+                more = self.piece(n)
+                n += more
+            s = EMPTY.join(self.had[0])
+        elif n and (self.had[0] or self.piece(0)):
+            s = self.had[0][0][:n]
+        self.drop(len(s))
+        return s
 
     def raw_bytes_of(self, n=None):
         return self.taking(self.raw, n)
@@ -156,10 +170,13 @@ class Channel(object):
         self.put_bytes(pack('>I', len(s)) + s)
 
     def put_bytes(self, s):
+        self.flow.ours()
+        holding(self.flow.writing, self.put_whole, s)
+
+    def put_whole(self, s):
         x = self.flow
         at = 0
-        x.ours()
-        x.writing.acquire()
+        self.untorn()
         try:
             while at < len(s):
                 x.check()
@@ -167,37 +184,36 @@ class Channel(object):
                     raise ChannelClosed('it was ended here')
                 n = min(x.free_room(), len(s) - at, FRAME_BODY_MAX)
                 if n:
+                    x.half = 1
                     at += n
                     x.emit_bytes(s[at - n:at])
                 else:
                     x.can_write.acquire()
-            at = 0
+            x.half = 0
         finally:
-            x.writing.release()
-            if at:
-                # By a handler of called code that raises: what is sent next would not be read as what it is.
-                x.reset('interrupted in the middle of a value')
+            self.untorn()
+
+    def untorn(self):
+        # With the lock. A handler of called code has raised in the middle: what is sent next would not be read as what it is.
+        x = self.flow
+        if x.half:
+            x.why = x.why or 'interrupted in the middle of a value'
+            x.reset(x.why)
 
     def finish_sending(self):
-        x = self.flow
-        x.ours()
-        x.writing.acquire()
-        try:
-            x.why or x.end_sending()
-        finally:
-            x.writing.release()
+        self.flow.ours()
+        holding(self.flow.writing, self.ending)
+
+    def ending(self):
+        self.untorn()
+        self.flow.why or self.flow.end_sending()
 
     def abandon(self, *rest):
         # Who waits to send, in another thread, is ended by it.
         x = self.flow
         if PID - os.getpid():
             return              # nothing is left to close
-        if not x.writing.acquire(0):
-            return x.reset('closed')
-        try:
-            x.leave('closed')
-        finally:
-            x.writing.release()
+        attempt(x.writing, 0, x.leave, 'closed') or x.reset('closed')
 
     def itself(self):
         return self

@@ -35,7 +35,7 @@ def rouse(lock):
     try:
         if lock.locked():
             lock.release()
-    except:
+    except thread.error:
         pass
 
 
@@ -122,9 +122,11 @@ class Flow:
         large(128, self.dst, self.far, self.near, s)
 
     def end_sending(self):
-        if not self.over:
+        # Said again by who calls this again, if a handler of called code raised meanwhile (2: it was said).
+        if self.over < 2:
             self.over = 1
             large(32, self.dst, self.far, self.near, EMPTY)
+            self.over = 2
             self.settle()
 
     def settle(self):
