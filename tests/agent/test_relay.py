@@ -45,6 +45,21 @@ while 1:
     if h[7] == 4:
         acked += int.from_bytes(s[1:], 'big') if s[0] > 23 else s[0]
 ''' % MOST
+# It asks for a module, reads no more until it is told to (by what it does not hear as a frame: a file), and then all of the answer.
+ASKS = CHILD % 0 + '''
+import sys, time
+write(struct.pack('>4B6I', 236, 1, 1, 64, hello[0][5], ME, ME, 32, 300, 5) + b'\\x81\\x63big')
+while not os.path.exists(sys.argv[1]):
+    time.sleep(.05)
+n, h = 0, (0,) * 10
+while h[7] != 300 or h[2] & 16:
+    h, s = frame()
+    if h[2] & 2:
+        write(struct.pack('>4B6I', 236, 1, 0, 64, hello[0][5], ME, ME, 4, 0, 5) + b'\\x1a' + struct.pack('>I', 28 + len(s)))
+    if h[7] == 300:
+        n += len(s)
+os.write(2, b'%d of it.' % n)
+'''
 # It ends, and one that left its session and its group still has its output.
 HELD = ['sh', '-c', 'setsid sleep 1000 & echo $!; exit 3']
 HELD_LINK = CHILD % 0 + '''
@@ -117,6 +132,50 @@ class Relay(support.Case):
         p = subprocess.run([self.python, '-c', CUT, text], stdout=subprocess.PIPE, check=True)
         size = 9 << 20
         self.assertEqual([int(x) for x in p.stdout.split()], [size, size, 16384, 576, 575, 2])
+
+    def test_many_wait_for_a_large_module(self):
+        """Only as many answers are made as there is room for; the others are when they have gone, and nobody is told `busy`."""
+        size, most = 9 << 20, 64 << 20
+        many = 12
+        c = self.boot(size=many + 1)
+        for name in 'relay', 'stats':
+            c.part(name)
+        c.modules['big'] = [['big', 4, 'big', bytes(16), [], [], os.urandom(size)]]
+        go = os.path.join(self.folder(), 'go')
+        pids, said, ended = {}, {}, set()
+
+        def event(f):
+            if f.handle in pids:
+                v = f.value()
+                if v[0] == 2:
+                    said[f.handle] = said.get(f.handle, b'') + v[1]
+                elif v[0] == 8:
+                    ended.add(f.handle)
+
+        for i in range(1, many + 1):
+            argv = [os.fsencode(x) for x in (sys.executable, '-c', ASKS, go)]
+            slot = c.request(16, {0: c.me + i, 1: 1, 2: argv})
+            pids[slot] = c.answer(slot, 30).value()[1]
+        for i in range(1, many + 1):
+            c.send(driver.CALL, 18, 0, [c.me + i, driver.enc({0: 1, 1: [c.me + i, 1], 2: 0})])
+        while not c.asked:
+            c.handle(c.link.frame(60))
+        queued = 0
+        while queued <= most:
+            queued = c.answer(c.request(28, []), 30).value()[4]
+        for i in range(5):
+            queued = max(queued, c.answer(c.request(28, []), 30).value()[4])
+        self.assertLess(queued, most + size + (1 << 20))
+        self.assertEqual(c.asked, ['big'])
+        with open(go, 'w'):
+            pass
+        for f in c.later:
+            event(f)
+        while len(ended) < many:
+            f = c.link.frame(60)
+            c.handle(f) or event(f)
+        self.assertEqual(len(set(said.values())), 1, said)
+        self.assertGreater(int(min(said.values()).split()[0]), size)
 
     def test_busy_children(self):
         """A relay sends what is its own while more than it keeps itself waits of its children's. (What the child has sent is acknowledged

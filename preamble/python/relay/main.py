@@ -84,6 +84,8 @@ def relay_turn():
                 if o.fd == fd:
                     o.pump()
             LOCK.release()
+    if ROOMLESS:
+        serve_roomless()
     if BUSY[0] or OWED:
         settle()
     if SOON[0] or now - BEAT[0] > .4:

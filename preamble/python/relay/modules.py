@@ -1,4 +1,7 @@
 # The relay's cache of modules (docs/protocol.md section 11): asked upward once, however many children ask.
+#
+# Many who wait for one large module would have a copy each, more than there is memory for. So an answer is made when there is room for
+# it; until then who asked waits in ROOMLESS. (One child that reads nothing holds little of what all may, and so does not stop the rest.)
 
 MODCACHE_MAX = 1 << 26          # bytes of zlib; past it the oldest go
 MODCACHE_ENTRIES = 65536        # and so many
@@ -6,6 +9,9 @@ ANSWER_BYTES_MAX = 8 << 20      # of entries beside the one asked for
 ANSWER_ITEMS_MAX = 65536        # CBOR items of them
 MODULES_WAITED_MAX = 4096       # questions of a child that wait
 ENTRY_ITEMS = 8                 # of an entry, beside its imports and children
+OWN_HELD_MAX = 1 << 20          # bytes of answers that wait for one child, above which it gets no more ...
+ALL_HELD_MAX = 1 << 26          # ... and that wait for all, above which none does
+ROOMLESS = []                   # get_module's arguments, of what is here
 
 def entry_bytes(e):
     if len(e) < 7:
@@ -14,13 +20,15 @@ def entry_bytes(e):
 
 
 def get_module(c, src, reply, name):
-    if name in CACHE:
-        return reply and serve(c, src, reply, name)
     if not reply:
         return
+    if name in CACHE and not full() and c.out.own <= OWN_HELD_MAX:
+        return serve(c, src, reply, name)
     if c.waits >= MODULES_WAITED_MAX:
         return dead('busy', src, reply, ME, '')
     c.waits += 1
+    if name in CACHE:
+        return ROOMLESS.append((c, src, reply, name))
     if name in WAITING:
         return WAITING[name].append((c, src, reply))
     WAITING[name] = [(c, src, reply)]
@@ -45,13 +53,30 @@ def get_module(c, src, reply, name):
             elif kind & 4:
                 send(4, src, reply, 0, body)
             elif name in CACHE:
-                serve(c, src, reply, name)
+                get_module(c, src, reply, name)
             else:
                 dead('bad-body', src, reply, ME, '')
 
     slot = id(answer) % (1 << 31) + 256
     H[slot] = answer
     send(1, PARENT, 32, slot, pack_value([name]))
+
+
+def full():
+    return sum([c.out.own for c in list(CHILDREN.values())]) > ALL_HELD_MAX
+
+
+def serve_roomless():
+    # What went from the cache meanwhile is asked for again.
+    for x in not full() and ROOMLESS[:] or ():
+        c = x[0]
+        here = c.ident in CHILDREN
+        if not here or c.out.own <= OWN_HELD_MAX:
+            ROOMLESS.remove(x)
+            c.waits -= 1
+            here and get_module(*x)
+            if full():
+                break
 
 
 def is_entry(e):
