@@ -174,8 +174,7 @@ class Exec(support.Case):
         def held():
             return sorted(map(int, os.listdir('/proc/%d/fd' % pid)))
 
-        before = held()
-        old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        before, old = held(), resource.prlimit(pid, resource.RLIMIT_NOFILE)
         for more in ({'k6': True}, {'k5': [24, 80], 'k6': True}):
             for n in range(9):
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (before[-1] + 1 + n, old[1]))
