@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Title, watcher, what it keeps, and the end of the Python agent: whatever ends it ends what it started (which would not end by itself)."""
+"""Title, watcher, what it keeps, and the end of the Python agent: whatever ends it ends what it started, soon (2 s, and what a busy machine adds)."""
 import os
 import signal
 import sys
@@ -52,7 +52,7 @@ class Life(support.Case):
         return pids
 
     def all_end(self, c, pids):
-        self.until('the end of what was started', lambda: not [p for p in pids + [c.proc.pid] if support.alive(p)], 30)
+        self.until('the end of what was started', lambda: not [p for p in pids + [c.proc.pid] if support.alive(p)], 10)
 
     def test_python_that_warns(self):
         """What Python imports to warn of something is not asked for before HELLO, and not of the parent."""
