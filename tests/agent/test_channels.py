@@ -97,8 +97,8 @@ def limited(channel, how, end, most, size):
             return n, 'v' * (n % 7 * size)
         finally:
             del armed[:]
-    signal.signal(signal.SIGALRM, strike)
     armed, done, late, n = [], [], 0, 0
+    signal.signal(signal.SIGALRM, strike)   # at once, perhaps: by the last call's timer
     if how == 'send':
         channel.recv()                  # it has begun
     while n < end:
