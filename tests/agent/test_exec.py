@@ -14,7 +14,7 @@ import time
 import driver
 import support
 
-WINDOW, MOST, JOBS_MAX = 262144, 16 << 20, 128
+WINDOW, MOST, JOBS_MAX, SLOW = 262144, 16 << 20, 128, 120   # SLOW, s: for 128 forks beside 256 threads, on a busy machine
 OUT, ERR = 5001, 5002
 
 # Called code in which what is to fail does: the next read of a command's output, or threads, all or those with two arguments.
@@ -101,7 +101,7 @@ class Exec(support.Case):
         """Takes frames until all jobs are done, or what `until` says."""
         until = kw.get('until', lambda: all(j.done() for j in jobs))
         while not until():
-            f = jobs[0].c.link.frame(20)
+            f = jobs[0].c.link.frame(SLOW)
             if not any(j.take(f) for j in jobs):
                 self.assertTrue(jobs[0].c.handle(f), f)
             else:

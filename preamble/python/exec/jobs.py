@@ -137,7 +137,7 @@ class Job:
                 keep(x)
             if self.cancelled:
                 raise OSError(125, '')
-            self.pid = os.fork()
+            self.launch()
         except:
             for x in made:
                 os.close(x)
@@ -169,6 +169,17 @@ class Job:
             step, n = unpack('>BI', s)
             raise OSError(n, text((step and self.cwd or name).decode('utf8', 'replace'), REASON_TEXT))
         return fds[::2]
+
+    def launch(self):
+        # One at a time, and a moment for the others: a fork holds the interpreter, for long where there are many threads, and of many
+        # that wait for it the I/O thread would be only one. The command has no use for its parent meanwhile.
+        GUARD.acquire()
+        try:
+            self.pid = os.fork()
+            self.pid and time.sleep(2e-3)
+        finally:
+            GUARD.release()
+        self.cancelled and end_group(self.pid, 15)      # it may have found no process yet
 
     def become(self, fds, terminal, said, paths, env, stdin, ours):
         # In the fork.
