@@ -19,6 +19,7 @@ from notation import encode as enc, head  # noqa: E402, F401 (head is for the te
 
 CONTROL, CALL, BULK = 0, 1, 2
 DEAD, MULTICAST, MORE, END = 4, 8, 16, 32
+PATIENCE = 60             # s: what comes is waited for as long, on a machine with too much to do; what fails is not quicker
 _made = []
 
 
@@ -127,7 +128,7 @@ class Pipe(object):
         self.buf += d
         return d
 
-    def frame(self, timeout=10):
+    def frame(self, timeout=PATIENCE):
         end = time.time() + timeout
         while 1:
             if len(self.buf) >= 28:
@@ -214,7 +215,7 @@ class Context(object):
             return False
         return True
 
-    def answer(self, slot, timeout=10):
+    def answer(self, slot, timeout=PATIENCE):
         """The answer frame to a slot; a large message is put together in its body."""
         whole, end = b'', time.time() + timeout
         for f in self.later:
@@ -234,7 +235,7 @@ class Context(object):
                 return f
 
     def call(self, module, name, *args, **kw):
-        timeout = kw.pop('timeout_', 10)
+        timeout = kw.pop('timeout_', PATIENCE)
         return self.answer(self.request(25, [module, name, list(args), kw]), timeout).value()
 
     def part(self, name):

@@ -49,7 +49,7 @@ class Far(object):
             if n > 0:
                 self.put(data[at:at + n])
                 at += n
-            self.net.step(0 if n > 0 else 20)
+            self.net.step(0 if n > 0 else driver.PATIENCE)
         return at
 
     def fill(self):
@@ -86,7 +86,7 @@ class Net(object):
         """Reads meanwhile: an agent that cannot write does not read either."""
         link = self.c.link
         while data:
-            r, w, _ = select.select([link.rfd], [link.wfd], [], 20)
+            r, w, _ = select.select([link.rfd], [link.wfd], [], driver.PATIENCE)
             if r:
                 got = os.read(link.rfd, 65536)
                 if not got:
@@ -97,7 +97,7 @@ class Net(object):
             if not r and not w:
                 raise TimeoutError('the agent takes nothing')
 
-    def step(self, timeout=20):
+    def step(self, timeout=driver.PATIENCE):
         """One frame; False if none came."""
         try:
             f = self.c.link.frame(timeout)
@@ -127,7 +127,7 @@ class Net(object):
             pass
         return True
 
-    def until(self, true, seconds=20):
+    def until(self, true, seconds=driver.PATIENCE):
         while not true():
             self.step(seconds)
 

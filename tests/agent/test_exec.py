@@ -278,7 +278,7 @@ class Exec(support.Case):
     def wait_loose(self, j, until):
         """Frames of others do not matter."""
         while not until():
-            f = j.c.link.frame(20)
+            f = j.c.link.frame(SLOW)
             j.c.handle(f)
             j.take(f)
 

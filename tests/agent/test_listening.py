@@ -34,7 +34,7 @@ class Listening(StreamCase):
         address = text.split()[0], int(text.split()[1])
         self.assertEqual(address[0], '127.0.0.1')
         y = socket.create_connection(address)
-        y.settimeout(20)
+        y.settimeout(60)
         self.addCleanup(y.close)
         n.until(lambda: n.events[handle])
         f = n.events[handle][0]
@@ -49,7 +49,7 @@ class Listening(StreamCase):
         n.until(lambda: x.got)
         # The listening socket ends; what was taken goes on, what waits is closed.
         z = socket.create_connection(address)
-        z.settimeout(20)
+        z.settimeout(60)
         self.addCleanup(z.close)
         n.until(lambda: len(n.events[handle]) == 2)
         n.cancel(handle)

@@ -84,7 +84,7 @@ if __name__ == '__main__':
         self.assertIn('SyntaxError', j.err.decode())
         f = c.answer(c.request(25, ['econtext', 'run', ['missing', ['./m.py'], 8001, 8002], {}]))
         while f.handle != 0 and not f.kind & 3 == driver.CALL:
-            f = c.link.frame(10)
+            f = c.link.frame()
         self.assertEqual(f.value(), [0, 1])
 
     def test_run_ends_by_exit_of_any_kind(self):

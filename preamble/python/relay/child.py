@@ -19,6 +19,7 @@ class Child:
         self.served = {}
         self.refusing = {}      # src -> (handle, reply_to) of a message in fragments that was refused, until its last one
         self.waits = 0
+        self.roomless = []      # its questions for modules that are here (modules.py): src, reply, name
         self.typed = []         # what the terminal of mode 2 has not taken yet
         self.parts = []         # intervals of its PAUSEs that were told to the parent
         self.fds = {}           # descriptor -> which: 1 stdout, 2 stderr, 3 terminal

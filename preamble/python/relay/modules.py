@@ -1,7 +1,8 @@
 # The relay's cache of modules (docs/protocol.md section 11): asked upward once, however many children ask.
 #
 # Many who wait for one large module would have a copy each, more than there is memory for. So an answer is made when there is room for
-# it; until then who asked waits in ROOMLESS. (One child that reads nothing holds little of what all may, and so does not stop the rest.)
+# it; until then who asked waits in its child's `roomless`. (One child that reads nothing holds little of what all may, and so does not
+# stop the rest. Each turn of the loop looks at the children that wait, and not at what each waits for.)
 
 MODCACHE_MAX = 1 << 26          # bytes of zlib; past it the oldest go
 MODCACHE_ENTRIES = 65536        # and so many
@@ -11,7 +12,7 @@ MODULES_WAITED_MAX = 4096       # questions of a child that wait
 ENTRY_ITEMS = 8                 # of an entry, beside its imports and children
 OWN_HELD_MAX = 1 << 20          # bytes of answers that wait for one child, above which it gets no more ...
 ALL_HELD_MAX = 1 << 26          # ... and that wait for all, above which none does
-ROOMLESS = []                   # get_module's arguments, of what is here
+ROOMLESS = []                   # children that wait, the oldest first
 
 def entry_bytes(e):
     if len(e) < 7:
@@ -28,7 +29,8 @@ def get_module(c, src, reply, name):
         return dead('busy', src, reply, ME, '')
     c.waits += 1
     if name in CACHE:
-        return ROOMLESS.append((c, src, reply, name))
+        c.roomless or ROOMLESS.append(c)
+        return c.roomless.append((src, reply, name))
     if name in WAITING:
         return WAITING[name].append((c, src, reply))
     WAITING[name] = [(c, src, reply)]
@@ -48,7 +50,7 @@ def get_module(c, src, reply, name):
                 remember(e)
         for c, src, reply in WAITING.pop(name):
             c.waits -= 1
-            if c.ident not in CHILDREN:
+            if CHILDREN.get(c.ident) is not c:
                 pass
             elif kind & 4:
                 send(4, src, reply, 0, body)
@@ -68,15 +70,13 @@ def full():
 
 def serve_roomless():
     # What went from the cache meanwhile is asked for again.
-    for x in not full() and ROOMLESS[:] or ():
-        c = x[0]
-        here = c.ident in CHILDREN
-        if not here or c.out.own <= OWN_HELD_MAX:
-            ROOMLESS.remove(x)
+    for c in ROOMLESS[:]:
+        here = CHILDREN.get(c.ident) is c
+        while here and c.roomless and c.out.own <= OWN_HELD_MAX and not full():
             c.waits -= 1
-            here and get_module(*x)
-            if full():
-                break
+            get_module(c, *c.roomless.pop(0))
+        if not here or not c.roomless:
+            ROOMLESS.remove(c)
 
 
 def is_entry(e):
