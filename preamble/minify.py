@@ -71,6 +71,16 @@ class Names(ast.NodeVisitor):
                     out -= set(n.names)
         return out
 
+    def functions_in(self, f):
+        """Those that are local names of f: none of a class in it."""
+        todo = list(f.body)
+        while todo:
+            n = todo.pop()
+            if isinstance(n, ast.FunctionDef):
+                yield n
+            elif not isinstance(n, (ast.ClassDef, ast.Lambda)):
+                todo.extend(ast.iter_child_nodes(n))
+
     def units_of(self):
         """Yields (first line, last line, locals, names used) for each top-level statement."""
         for node in self.module.body:
@@ -110,6 +120,10 @@ class Renamer:
         clash = sorted(n for n in names.attrs & external if n not in KEEP and not n.startswith('__'))
         if clash:
             sys.exit('minify.py: attribute names that the library has too, choose others: %s' % clash)
+        inner = set(n.name for f in ast.walk(module) if isinstance(f, ast.FunctionDef) for n in names.functions_in(f))
+        clash = sorted(inner & (names.attrs | set(self.attrs)) - KEEP)
+        if clash:
+            sys.exit('minify.py: functions within functions that have the name of an attribute, choose others: %s' % clash)
         self.fixed = names.fixed | KEEP | set(keyword.kwlist) | self.outside
         untouchable = self.outside | names.fixed | KEEP
         count = collections.Counter(t.string for t in tokens(source) if t.type == tokenize.NAME)

@@ -15,11 +15,13 @@ import unittest
 from unittest import mock
 
 sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, '..', '..', 'preamble'))
 import includes  # noqa: E402
 import limits  # noqa: E402
+import minify  # noqa: E402
 import sizes  # noqa: E402
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = [os.path.join(HERE, '..', '..', 'preamble', name) for name in ('build.py', 'minify.py')]
 PYTHON_MAX = 3600
 
@@ -178,6 +180,24 @@ class Preamble(unittest.TestCase):
                 self.assertEqual((done.returncode, b'A_NUMBER' in done.stderr), (sent is None, sent is None), (value, done.stderr))
                 with open(os.path.join(top, 'core.min.py')) as f:
                     self.assertTrue(sent is None or sent in f.read(), value)
+
+
+class Minified(unittest.TestCase):
+    """What the renaming of names cannot do is refused: else the agent would be another program."""
+    def small(self, *sources):
+        renamer = minify.Renamer()
+        return [minify.render(renamer.rename(x)) for x in sources][-1]
+
+    def test_attribute_and_inner_function(self):
+        has, inner = 'class A:\n    def f(self):\n        self.bar = 1\n', 'def g():\n    def bar():\n        pass\n    bar()\n'
+        self.assertEqual(self.small(inner), 'def a():\n def a():0\n a()')
+        for sources in ((has, inner), (has + inner,)):
+            with self.assertRaisesRegex(SystemExit, 'functions within functions that have the name of an attribute.*bar'):
+                self.small(*sources)
+
+    def test_attribute_of_the_library(self):
+        with self.assertRaisesRegex(SystemExit, 'attribute names that the library has too.*append'):
+            self.small('class A:\n    def append(self):\n        pass\n')
 
 
 if __name__ == '__main__':
