@@ -4,7 +4,7 @@
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 foreach(lint py24 test_py24)
   add_test(NAME lint/${lint} COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/lint/${lint}.py)
-  set_tests_properties(lint/${lint} PROPERTIES LABELS lint TIMEOUT 60)
+  set_tests_properties(lint/${lint} PROPERTIES LABELS lint TIMEOUT ${PATIENCE})
 endforeach()
 # Those that wait longest for time to pass take the oldest and the newest only.
 foreach(test calls logs imports life exec run streams channels listening takeover relay files)
@@ -13,7 +13,7 @@ foreach(test calls logs imports life exec run streams channels listening takeove
     list(APPEND environment "AGENT_PYTHONS=2.7 3.13")
   endif()
   add_test(NAME agent/${test} COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/agent/test_${test}.py)
-  set_tests_properties(agent/${test} PROPERTIES LABELS lint COST 40 TIMEOUT 400 ENVIRONMENT "${environment}")
+  set_tests_properties(agent/${test} PROPERTIES LABELS lint COST 40 TIMEOUT ${PATIENCE} ENVIRONMENT "${environment}")
 endforeach()
 add_test(NAME agent/window COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/agent/test_window.py)
-set_tests_properties(agent/window PROPERTIES LABELS lint TIMEOUT 60)
+set_tests_properties(agent/window PROPERTIES LABELS lint TIMEOUT ${PATIENCE})

@@ -8,4 +8,4 @@ add_executable(conformance_agent ${CMAKE_SOURCE_DIR}/tests/conformance/agent.c $
 # Faults planted in the router and in the agent, which the vectors must notice (tests/conformance/run is the run itself).
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 add_test(NAME conformance/planted COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/conformance/planted ${CMAKE_BINARY_DIR})
-set_tests_properties(conformance/planted PROPERTIES LABELS long SKIP_RETURN_CODE 77 TIMEOUT 360)
+set_tests_properties(conformance/planted PROPERTIES LABELS long SKIP_RETURN_CODE 77 TIMEOUT ${PATIENCE})

@@ -16,7 +16,7 @@ function(econtext_fuzz noun mutations)
   endif()
   target_sources(fuzz_${noun} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.c)
   add_test(NAME fuzz/${noun} COMMAND fuzz_${noun} -n ${mutations} -s 1 ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${noun})
-  set_tests_properties(fuzz/${noun} PROPERTIES LABELS "fuzz;unit" TIMEOUT 240)
+  set_tests_properties(fuzz/${noun} PROPERTIES LABELS "fuzz;unit" TIMEOUT ${PATIENCE})
 endfunction()
 
 # A second or two each.

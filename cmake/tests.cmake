@@ -1,6 +1,7 @@
 # Unit tests: tests/unit/LAYER/test_NOUN.c (Criterion; under a sanitizer a plain one of ours) links LAYER and the layers under it only, so that a layer is
 # testable while those above it do not build. tests/unit/mesh links everything. Label unit: what scripts/test runs under address
 # sanitizer only, where it finds most; threads: under TSan as well.
+set(PATIENCE 900) # s, after which a test hangs; what takes long on a busy machine is no failure
 # Criterion counts a test as passed before its process ends, so it is blind to what LeakSanitizer then reports: the text of the
 # report is what fails the test.
 set(leaks "ERROR: LeakSanitizer")
@@ -43,7 +44,7 @@ foreach(layer core router service transport topology io)
     else()
       set(label unit)
     endif()
-    set_tests_properties(${layer}/${name} PROPERTIES LABELS ${label} TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}")
+    set_tests_properties(${layer}/${name} PROPERTIES LABELS ${label} TIMEOUT ${PATIENCE} FAIL_REGULAR_EXPRESSION "${leaks}")
   endforeach()
 endforeach()
 # A file of the program alone: what it prints with, and asks the library, are the test's own.
@@ -52,7 +53,7 @@ foreach(noun fold causes)
   target_compile_options(cli_test_${noun} PRIVATE -Wno-pedantic)
   target_link_libraries(cli_test_${noun} PRIVATE criterion)
   add_test(NAME cli/test_${noun} COMMAND cli_test_${noun})
-  set_tests_properties(cli/test_${noun} PROPERTIES LABELS unit TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}")
+  set_tests_properties(cli/test_${noun} PROPERTIES LABELS unit TIMEOUT ${PATIENCE} FAIL_REGULAR_EXPRESSION "${leaks}")
 endforeach()
 # The native agent's memory: it makes its system calls itself, and what it has in place of the C library must not be this program's.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|aarch64|armv7l|riscv64|i686)$")
@@ -64,7 +65,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|aarch64|armv7l|riscv64|i686)$")
   target_compile_options(native_test_mem PRIVATE -Wno-pedantic)
   target_link_libraries(native_test_mem PRIVATE criterion)
   add_test(NAME native/test_mem COMMAND native_test_mem)
-  set_tests_properties(native/test_mem PROPERTIES LABELS unit TIMEOUT 240)
+  set_tests_properties(native/test_mem PROPERTIES LABELS unit TIMEOUT ${PATIENCE})
 endif()
 add_custom_target(threaded) # what a build for TSan needs
 file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/mesh/test_*.c)
@@ -80,7 +81,7 @@ foreach(test ${tests})
   else()
     set(labels "threads;unit")
   endif()
-  set_tests_properties(mesh/${name} PROPERTIES LABELS "${labels}" COST 50 TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}")
+  set_tests_properties(mesh/${name} PROPERTIES LABELS "${labels}" COST 50 TIMEOUT ${PATIENCE} FAIL_REGULAR_EXPRESSION "${leaks}")
 endforeach()
 target_link_options(mesh_test_memory PRIVATE -Wl,--wrap=calloc)
 # Where relays matter, once more with Python relays, and what takes too long for a sanitizer; that sees no more of them than of the
@@ -90,7 +91,7 @@ foreach(name test_asked test_call test_channel test_exec test_loss test_refused)
     break()
   endif()
   add_test(NAME mesh/${name}-python COMMAND mesh_${name})
-  set_tests_properties(mesh/${name}-python PROPERTIES LABELS threads COST 50 TIMEOUT 240 FAIL_REGULAR_EXPRESSION "${leaks}"
+  set_tests_properties(mesh/${name}-python PROPERTIES LABELS threads COST 50 TIMEOUT ${PATIENCE} FAIL_REGULAR_EXPRESSION "${leaks}"
     ENVIRONMENT MESH_TEST_NATIVE=never)
 endforeach()
 # The import scan against Python's own parser, over the standard library of the Python that is there.
@@ -98,12 +99,12 @@ add_executable(imports_scan ${CMAKE_SOURCE_DIR}/tests/agent/imports_scan.c $<TAR
   $<TARGET_OBJECTS:layer_service> $<TARGET_OBJECTS:layer_router> $<TARGET_OBJECTS:layer_core>)
 add_test(NAME service/imports_oracle
   COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/agent/imports_oracle.py $<TARGET_FILE:imports_scan>)
-set_tests_properties(service/imports_oracle PROPERTIES TIMEOUT 240)
+set_tests_properties(service/imports_oracle PROPERTIES TIMEOUT ${PATIENCE})
 # The boot dialogue against the real ssh, sudo and su of this machine.
 add_executable(transport_play ${CMAKE_SOURCE_DIR}/tests/transport/play.c $<TARGET_OBJECTS:test_mem>
   $<TARGET_OBJECTS:layer_core> $<TARGET_OBJECTS:layer_transport>)
 add_test(NAME transport/real COMMAND ${CMAKE_SOURCE_DIR}/tests/transport/real.sh $<TARGET_FILE:transport_play>)
-set_tests_properties(transport/real PROPERTIES TIMEOUT 120)
+set_tests_properties(transport/real PROPERTIES TIMEOUT ${PATIENCE})
 if(EXISTS ${CMAKE_SOURCE_DIR}/cmake/fuzz.cmake)
   include(cmake/fuzz.cmake)
 endif()
