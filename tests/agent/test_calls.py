@@ -5,6 +5,7 @@ import os
 import platform
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -106,6 +107,17 @@ class Calls(support.Case):
         self.assertEqual(h[2].split('.')[:2], ['%d' % x for x in self.version])
         self.assertTrue(support.alive(h[4]))
         self.assertEqual(c.call('os', 'getpid'), [0, h[4]])
+
+    def test_name_of_the_host_that_is_no_text(self):
+        named = os.path.join(self.folder(), 'named')
+        with open(named, 'w') as f:
+            f.write('#!/bin/sh\nexec unshare --uts sh -c \'printf "h\\366st" >/proc/sys/kernel/hostname && exec "$@"\' sh "$@"\n')
+        os.chmod(named, 0o755)
+        if subprocess.run([named, 'true'], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest('a name of its own is not allowed here')
+        c = self.boot(before=named)
+        self.assertRegex(c.hello.value()[6], '^.?h.*st.?$')
+        self.assertEqual(c.call('os', 'getpid')[0], 0)
 
     def test_version_differs(self):
         c = self.boot(hello={0: 2, 1: [8, 8], 2: 0, 3: 30, 4: 'x', 5: 'x'})

@@ -81,7 +81,7 @@ def route(kind, hops, dst, src, auth, handle, reply, body):
         n and die(os.system('echo>&2 status %d' % s))
         f.poll(WATCH_MS) and die(time.sleep(1))
     x = os.uname()
-    send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), x[1]]))))
+    send(0, src, 1, 0, pack_value(dict(enumerate([1, 'python', sys.version.split()[0], x[4], os.getpid(), os.getuid(), text(x[1], LOGGER_TEXT)]))))
     m[0] - 1 and die()
     PREFIXES = [x + '.' for x in m.get(6, ())]
     sys.meta_path[:0] = PREFIXES and [SELF]
