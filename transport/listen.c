@@ -4,6 +4,7 @@
  *
  *  - A prompt counts only where the tool itself speaks: stderr for sudo and su, the controlling terminal for ssh and
  *    doas, the pty when su insisted on one. Never stdout of pipes, where a user's rc files may print what they like.
+ *  - What asks for the current or a new password changes it, and wants no secret of ours: the old one was right.
  *  - A secret is given once. A second prompt, or words of refusal, end the attempt at once; asking again would lock
  *    accounts. Nor does the next attempt give what was refused to this one (target.refused). So such an end is
  *    password-wrong whatever else was said, but that the password was right (ECI_MSG_TAKEN); and what was said before
@@ -20,6 +21,26 @@
 
 #define PASSPHRASES_MAX 4u /* keys of one ssh that are answered; a server cannot make more of them fill the queue */
 
+static bool was_taken(const struct eci_dialogue *d)
+{
+	return d->cause && d->cause->act == ECI_MSG_TAKEN;
+}
+
+/* The question is part of a change of the password: then that is the cause. sudo's own question is our text: any that
+ * comes behind its words of an expired password is of the change. */
+static bool asks_for_change(struct eci_dialogue *d, const char *line)
+{
+	if (was_taken(d) && (d->answered || d->t->method == ECI_SUDO))
+		return true;
+	line += strspn(line, " \t");
+	const struct eci_message *m = eci_message_prompt(d->t->method, line);
+	if (m && !was_taken(d)) {
+		d->cause = m;
+		memcpy(d->cause_line, line, strlen(line) + 1);
+	}
+	return m != NULL;
+}
+
 static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, uint64_t now_ms)
 {
 	char saw[ECI_LINE_MAX];
@@ -28,6 +49,11 @@ static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, 
 		snprintf(saw, sizeof saw, "%s", "sudo: a prompt for a password");
 	else
 		eci_escape(saw, sizeof saw, (const uint8_t *)line, strlen(line));
+	if (asks_for_change(d, line)) {
+		eci_verdict_cause(d, now_ms);
+		eci_dlg_end(d, false, now_ms);
+		return;
+	}
 	if (!d->t->secret) {
 		eci_verdict_set(d, phase, ECTX_E_PASSWORD_MISSING, saw, NULL, now_ms);
 		eci_dlg_end(d, false, now_ms);
@@ -40,13 +66,9 @@ static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, 
 		return;
 	}
 	if (d->answered) {
-		if (d->cause && d->cause->act == ECI_MSG_TAKEN) {
-			eci_verdict_cause(d, now_ms);
-		} else {
-			if (d->cause)
-				eci_escape(saw, sizeof saw, (const uint8_t *)d->cause_line, strlen(d->cause_line));
-			eci_verdict_set(d, phase, ECTX_E_PASSWORD_WRONG, saw, NULL, now_ms);
-		}
+		if (d->cause)
+			eci_escape(saw, sizeof saw, (const uint8_t *)d->cause_line, strlen(d->cause_line));
+		eci_verdict_set(d, phase, ECTX_E_PASSWORD_WRONG, saw, NULL, now_ms);
 		eci_dlg_end(d, false, now_ms);
 		return;
 	}
@@ -80,13 +102,20 @@ static bool prompt_place(const struct eci_dialogue *d, enum eci_from from, enum 
 	return false;
 }
 
+static bool is_prompt(const struct eci_dialogue *d, const char *line)
+{
+	if (d->t->method == ECI_SUDO && !was_taken(d))
+		return eci_prompt_is(line, d->sudo_prompt);
+	return eci_prompt_is_password(line) || (d->t->method == ECI_SUDO && eci_prompt_is(line, d->sudo_prompt));
+}
+
 /* True: the partial line was a prompt and has been dealt with. */
 static bool partial_line(struct eci_dialogue *d, enum eci_from from, const char *line, uint64_t now_ms)
 {
 	enum eci_to to;
 	if (!prompt_place(d, from, &to))
 		return false;
-	if (d->t->method == ECI_SUDO ? eci_prompt_is(line, d->sudo_prompt) : eci_prompt_is_password(line)) {
+	if (is_prompt(d, line)) {
 		on_prompt(d, d->echo == (int)from ? "a prompt for a password" : line, to, now_ms);
 		if (d->answered && (to == ECI_TO_TTY || d->mode == ECI_SPAWN_PTY))
 			d->echo = (int)from;

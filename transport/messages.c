@@ -80,6 +80,7 @@ static const struct eci_message messages[] = {
 	SAYS(SSH, CAUSE, "^Host key verification failed", HOSTKEY, HOSTKEY_UNKNOWN, NULL),
 	SAYS(SSH, NOW, "^Permission denied, please try again", AUTH, PASSWORD_WRONG, NULL),
 	SAYS(SSH, TAKEN, "password has expired", AUTH, AUTH_REFUSED, expired_hint),
+	SAYS(SSH, TAKEN, "You are required to change your password", AUTH, AUTH_REFUSED, expired_hint),
 	SAYS(SSH, CAUSE, "Too many authentication failures", AUTH, AUTH_REFUSED,
 	     "ssh offered more keys than the server looks at: set ssh.identity"),
 	SAYS(SSH, CAUSE, "Permission denied (", AUTH, AUTH_REFUSED, NULL),
@@ -143,7 +144,7 @@ static const struct eci_message messages[] = {
 	SAYS(SUDO, TAKEN, "^sudo: Account expired", BECOME, BECOME_REFUSED, renew_hint),
 	SAYS(SUDO, CAUSE, "^sudo: ", BECOME, BECOME_REFUSED, NULL),
 
-	SAYS(SU, TAKEN, "^You are required to change your password", BECOME, BECOME_REFUSED, expired_hint),
+	SAYS(SU | DOAS, TAKEN, "^You are required to change your password", BECOME, BECOME_REFUSED, expired_hint),
 	SAYS(SU, TAKEN, "^Your account has expired", BECOME, BECOME_REFUSED, renew_hint),
 	SAYS(SU, NOW, ": Authentication failure", BECOME, PASSWORD_WRONG, NULL),
 	SAYS(SU, NOW, ": incorrect password", BECOME, PASSWORD_WRONG, NULL),
@@ -166,6 +167,19 @@ static const struct eci_message messages[] = {
 	SAYS(DOAS, CAUSE, "^doas: Operation not permitted", BECOME, BECOME_REFUSED, rules_hint),
 	SAYS(DOAS, CAUSE, "command not found", SHELL, SHELL_EXITED, "doas finds no sh on its PATH"),
 	SAYS(DOAS, CAUSE, "^doas: ", BECOME, BECOME_REFUSED, NULL),
+};
+
+/* Questions of a change of the password, in PAM's words; the last is of ssh's own method. ssh names the host first. */
+#define CHANGE(pattern)                                                            \
+	SAYS(SU | DOAS, TAKEN, "^" pattern, BECOME, BECOME_REFUSED, expired_hint), \
+		SAYS(SSH, TAKEN, "^" pattern, AUTH, AUTH_REFUSED, expired_hint),   \
+		SAYS(SSH, TAKEN, "^(*@*) " pattern, AUTH, AUTH_REFUSED, expired_hint)
+static const struct eci_message prompts[] = {
+	CHANGE("Current ?assword:"),
+	CHANGE("(current) *assword:"),
+	CHANGE("New ?assword:"),
+	CHANGE("New UNIX password:"),
+	SAYS(SSH, TAKEN, "^Enter *'s old password:", AUTH, AUTH_REFUSED, expired_hint),
 };
 
 /* The pattern up to the next '*' at s; '?' is any one character. */
@@ -197,12 +211,21 @@ static bool matches(const char *line, const char *pattern)
 	}
 }
 
-const struct eci_message *eci_message_match(enum eci_method method, bool after_login, const char *line)
+static const struct eci_message *first(const struct eci_message *m, size_t n, enum eci_method method, bool after_login,
+				       const char *line)
 {
-	for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
-		const struct eci_message *m = &messages[i];
+	for (; n; n--, m++)
 		if ((m->methods & 1u << method) && (m->after_login || !after_login) && matches(line, m->pattern))
 			return m;
-	}
 	return NULL;
+}
+
+const struct eci_message *eci_message_match(enum eci_method method, bool after_login, const char *line)
+{
+	return first(messages, sizeof messages / sizeof *messages, method, after_login, line);
+}
+
+const struct eci_message *eci_message_prompt(enum eci_method method, const char *line)
+{
+	return first(prompts, sizeof prompts / sizeof *prompts, method, false, line);
 }

@@ -30,4 +30,7 @@ struct eci_message {
  * comes first is the cause. */
 const struct eci_message *eci_message_match(enum eci_method method, bool after_login, const char *line);
 
+/* The same for a question; NULL: it does not ask for a change of the password. */
+const struct eci_message *eci_message_prompt(enum eci_method method, const char *line);
+
 #endif

@@ -182,6 +182,11 @@ void eci_verdict_timeout(struct eci_dialogue *d, uint64_t now_ms)
 	enum ectx_phase phase = ECTX_PHASE_SHELL;
 	enum ectx_code code = ECTX_E_SHELL_SILENT;
 	uint32_t limit = eci_state_limit_ms(d);
+	/* It had let us in, but for that: what it waits for is the new password. */
+	if (d->state == ECI_DLG_LOGIN && d->answered && d->cause && d->cause->act == ECI_MSG_TAKEN) {
+		eci_verdict_cause(d, now_ms);
+		return;
+	}
 	eci_verdict_words(d, words, sizeof words);
 	if (d->state == ECI_DLG_BOOT) {
 		phase = ECTX_PHASE_BOOT;
