@@ -187,6 +187,7 @@ static bool try_fed(struct eci_dialogue *d)
 void eci_dlg_no_marker(struct eci_dialogue *d, uint64_t now_ms)
 {
 	bool again = try_fed(d);
+	d->state = ECI_DLG_SHELL; /* what prints so much does not wait to be let in */
 	if (!again)
 		eci_verdict_timeout(d, now_ms);
 	eci_dlg_end(d, again, now_ms);

@@ -216,12 +216,14 @@ static void on_stdout(struct eci_dialogue *d, uint8_t byte, uint64_t now_ms)
 		spoken(d, ECI_OUT, byte, now_ms);
 }
 
-/* Pipes: output means that the tool has let us in. Unless su, which prints some of PAM's messages there, has yet to
- * ask. */
+/* Pipes: output of ssh or su means that it has let us in, and a login shell speaks. Unless su, which prints some of
+ * PAM's messages there, has yet to ask. sudo and doas start no login shell: up to the marker all is theirs or PAM's,
+ * which may wait for somebody. */
 static bool output_means_shell(const struct eci_dialogue *d)
 {
-	return d->state == ECI_DLG_LOGIN && d->mode != ECI_SPAWN_PTY &&
-	       (!eci_asks_on_stdin(d->t) || !d->t->secret || d->answered);
+	if (d->state != ECI_DLG_LOGIN || d->mode == ECI_SPAWN_PTY)
+		return false;
+	return d->t->method == ECI_SSH || (d->t->method == ECI_SU && (!d->t->secret || d->answered));
 }
 
 void eci_dialogue_bytes(struct eci_dialogue *d, enum eci_from from, const uint8_t *p, size_t n, uint64_t now_ms)

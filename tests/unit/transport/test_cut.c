@@ -7,15 +7,17 @@ extern long eci_test_fail_after;
 Test(dialogue, noise_limit)
 {
 	static uint8_t noise[ECI_MARKER_SCAN_MAX];
-	struct eci_target t = {LOCAL};
-	for (int over = 0; over < 2; over++) {
+	for (int over = 0; over < 4; over++) {
+		struct eci_target t = {LOCAL};
+		if (over > 1)
+			t.method = ECI_SUDO;
 		struct eci_dialogue *d = eci_dialogue_new(&t, SCRIPT_NONCE, SCRIPT_STAGE, 0);
 		cr_assert_eq(eci_dialogue_next(d).kind, ECI_ACT_SPAWN);
 		eci_dialogue_started(d, 0);
 		memset(noise, 'y', sizeof noise);
 		eci_dialogue_bytes(d, ECI_OUT, noise, sizeof noise, 1);
 		cr_assert_eq(eci_dialogue_next(d).kind, ECI_ACT_NONE);
-		eci_dialogue_bytes(d, ECI_OUT, (const uint8_t *)(over ? "y" : "\n"), 1, 1);
+		eci_dialogue_bytes(d, ECI_OUT, (const uint8_t *)(over % 2 ? "y" : "\n"), 1, 1);
 		cr_assert_eq(eci_dialogue_next(d).kind, ECI_ACT_KILL);
 		eci_dialogue_exited(d, 9, 2);
 		cr_assert_eq(eci_dialogue_next(d).fail->code, ECTX_E_SHELL_SILENT);
