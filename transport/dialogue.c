@@ -24,6 +24,8 @@
 #define END_WAIT_MS 1000u /* for the exit after KILL; the one second that a phase may take beyond its limit */
 #define FEED_WAIT_MS \
 	2000u /* feed mode with a secret: by then a tool that asks has asked, and has thrown away what came early */
+#define STDOUT_ASKS_MS \
+	500u /* what looks like a question on su's stdout stands for so long, and nothing is said behind it */
 #define NOISE_LIMIT_FACTOR 6u /* a shell that prints forever is given up after so many timeout.shell */
 #define NEVER UINT64_MAX
 
@@ -356,9 +358,12 @@ static uint64_t deadline(const struct eci_dialogue *d)
 	default:
 		return NEVER;
 	}
-	if (d->feed_owed && d->quiet_ms + FEED_WAIT_MS < at && eci_dlg_talking(d))
-		at = d->quiet_ms + FEED_WAIT_MS;
-	return at;
+	uint64_t next = NEVER;
+	if (eci_dlg_stdout_may_ask(d))
+		next = d->last_byte_ms + STDOUT_ASKS_MS;
+	else if (d->feed_owed && eci_dlg_talking(d))
+		next = d->quiet_ms + FEED_WAIT_MS;
+	return next < at ? next : at;
 }
 
 void eci_dialogue_held(struct eci_dialogue *d, uint64_t now_ms)
@@ -376,7 +381,10 @@ uint64_t eci_dialogue_tick(struct eci_dialogue *d, uint64_t now_ms)
 {
 	if (now_ms < deadline(d))
 		return deadline(d);
-	if (d->feed_owed && eci_dlg_talking(d)) {
+	bool may_ask = eci_dlg_stdout_may_ask(d);
+	if (may_ask && now_ms >= d->last_byte_ms + STDOUT_ASKS_MS) {
+		eci_dlg_stdout_asks(d, now_ms);
+	} else if (!may_ask && d->feed_owed && eci_dlg_talking(d)) {
 		eci_dlg_feed(d);
 	} else if (d->state == ECI_DLG_PAUSE) {
 		spawn(d, now_ms);

@@ -87,6 +87,9 @@ bool eci_asks_on_stdin(const struct eci_target *t);
 
 /* listen.c: a line of a tool, whole or the last. */
 void eci_dlg_line(struct eci_dialogue *d, const char *line, uint64_t now_ms);
+/* All that su has said is what may be its question, on stdout; if that stands, it is. */
+bool eci_dlg_stdout_may_ask(const struct eci_dialogue *d);
+void eci_dlg_stdout_asks(struct eci_dialogue *d, uint64_t now_ms);
 
 /* agents.c */
 /* What is to be booted, of what the target allows and the marker says can be; false: nothing, and d->fail says why. */

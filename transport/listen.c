@@ -3,7 +3,8 @@
  * The half of the dialogue that looks at bytes. What makes it safe to run unattended:
  *
  *  - A prompt counts only where the tool itself speaks: stderr for sudo and su, the controlling terminal for ssh and
- *    doas, the pty when su insisted on one. Never stdout of pipes, where a user's rc files may print what they like.
+ *    doas, the pty when su insisted on one. Not stdout of pipes, where a user's rc files may print what they like; but
+ *    that busybox's su asks there, so that its question counts when it is all that was said and stays so for a while.
  *  - What asks for the current or a new password changes it, and wants no secret of ours: the old one was right.
  *  - A secret is given once. A second prompt, or words of refusal, end the attempt at once; asking again would lock
  *    accounts. Nor does the next attempt give what was refused to this one (target.refused). So such an end is
@@ -217,13 +218,34 @@ static void on_stdout(struct eci_dialogue *d, uint8_t byte, uint64_t now_ms)
 }
 
 /* Pipes: output of ssh or su means that it has let us in, and a login shell speaks. Unless su, which prints some of
- * PAM's messages there, has yet to ask. sudo and doas start no login shell: up to the marker all is theirs or PAM's,
- * which may wait for somebody. */
-static bool output_means_shell(const struct eci_dialogue *d)
+ * PAM's messages there, has yet to ask; nor does the newline that busybox's prints behind the answer say that it was
+ * right. sudo and doas start no login shell: up to the marker all is theirs or PAM's, which may wait for somebody. */
+static bool output_means_shell(const struct eci_dialogue *d, const uint8_t *p, size_t n)
 {
+	bool blank = true;
 	if (d->state != ECI_DLG_LOGIN || d->mode == ECI_SPAWN_PTY)
 		return false;
-	return d->t->method == ECI_SSH || (d->t->method == ECI_SU && (!d->t->secret || d->answered));
+	if (d->t->method != ECI_SU)
+		return d->t->method == ECI_SSH;
+	for (size_t i = 0; i < n; i++)
+		blank = blank && (p[i] == '\n' || p[i] == '\r' || p[i] == ' ');
+	return !blank && (!d->t->secret || d->answered);
+}
+
+bool eci_dlg_stdout_may_ask(const struct eci_dialogue *d)
+{
+	static const char prompt[] = "Password: ";
+	uint8_t said[sizeof prompt];
+	uint64_t n = d->noise.total - d->noise_from;
+	return d->t->method == ECI_SU && d->mode == ECI_SPAWN_PIPES && !d->answered && eci_dlg_talking(d) &&
+	       n == d->noise_bytes && (n == sizeof prompt - 1 || n == sizeof prompt - 2) &&
+	       eci_tail_copy(&d->noise, n, said) == n && !memcmp(said, prompt, (size_t)n);
+}
+
+void eci_dlg_stdout_asks(struct eci_dialogue *d, uint64_t now_ms)
+{
+	eci_tail_add(&d->noise, (const uint8_t *)"\n", 1);
+	on_prompt(d, "Password:", ECI_TO_STDIN, now_ms);
 }
 
 void eci_dialogue_bytes(struct eci_dialogue *d, enum eci_from from, const uint8_t *p, size_t n, uint64_t now_ms)
@@ -236,7 +258,7 @@ void eci_dialogue_bytes(struct eci_dialogue *d, enum eci_from from, const uint8_
 	eci_tail_add(&d->noise, p + echoed, n - echoed); /* (no echo comes in one piece with the question) */
 	eci_dialogue_started(d, now_ms);
 	d->last_byte_ms = now_ms;
-	if (from == ECI_OUT && output_means_shell(d))
+	if (from == ECI_OUT && output_means_shell(d, p, n))
 		eci_dlg_enter(d, ECI_DLG_SHELL, now_ms);
 	while (i < n && eci_dlg_talking(d)) {
 		if (from == ECI_OUT)

@@ -51,12 +51,13 @@ class Become(Case):
 
 
 class Played(Case):
-    """A sudo that wants a password (data/fake-sudo), found on PATH."""
+    """A sudo that wants a password (data/fake-sudo), found on PATH, and a su (data/fake-su)."""
 
     def setUp(self):
         super().setUp()
         os.mkdir(self.path('bin'))
-        shutil.copy(os.path.join(HERE, 'data', 'fake-sudo'), self.path('bin/sudo'))
+        for name in 'sudo', 'su':
+            shutil.copy(os.path.join(HERE, 'data', 'fake-' + name), self.path('bin/' + name))
         self.log = self.write('answers', '')
         self.env.update(PATH=self.path('bin') + ':' + os.environ['PATH'], FAKE_PW='right', FAKE_LOG=self.log)
         self.topology('econtext: 1\nsecrets: {w: {env: WORD}}\n'
@@ -72,6 +73,23 @@ class Played(Case):
         end = self.ends(0, 'call', '-b', '-w', 'a:root', 'builtins:len', '[]')
         self.assertNotIn('hunter2', end.out + end.err)
         self.assertEqual(self.answers(), ['right'])
+
+    def su(self, word):
+        """The su of busybox has no other place to ask than its stdout."""
+        self.topology('econtext: 1\nsecrets: {w: {env: WORD}}\n'
+                      'nodes: {a: {local: {}, become: [{as: root, method: su, password: w}]}}\n')
+        self.env['WORD'] = word
+
+    def test_asked_on_stdout(self):
+        self.su('right')
+        end = self.ends(0, 'call', '-b', '-w', 'a:root', 'builtins:len', '[]')
+        self.assertEqual((end.out.splitlines()[-1], self.answers()), ('0', ['right']))
+
+    def test_asked_on_stdout_wrong(self):
+        self.su('wrong')
+        end = self.ends(4, 'call', '-w', 'a:root', 'builtins:len', '[]')
+        self.assertIn('su: incorrect password', end.err)
+        self.assertEqual(self.answers(), ['wrong'])
 
     def test_wrong_is_given_once(self):
         """However often a tunnel dials: an account may be locked after a few."""
