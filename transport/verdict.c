@@ -176,6 +176,20 @@ void eci_verdict_exit(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_c
 	eci_verdict_set(d, phase, code, saw, hint, now_ms);
 }
 
+/* sudo takes PAM's question for its own where sudoers says so: then it is not the text that an answer waits for. */
+static bool sudo_asks_otherwise(const struct eci_dialogue *d)
+{
+	const struct eci_line_scan *s = &d->lines[ECI_ERR - 1];
+	size_t n = s->len;
+	while (n && s->text[n - 1] == ' ')
+		n--;
+	return d->t->method == ECI_SUDO && d->state == ECI_DLG_LOGIN && !d->answered && !s->whole && n &&
+	       s->text[n - 1] == ':';
+}
+
+static const char otherwise_hint[] =
+	"sudo asks in other words than it was told to: sudoers there must not have !passprompt_override";
+
 void eci_verdict_timeout(struct eci_dialogue *d, uint64_t now_ms)
 {
 	char words[ECI_WORDS_MAX];
@@ -201,7 +215,7 @@ void eci_verdict_timeout(struct eci_dialogue *d, uint64_t now_ms)
 		code = ECTX_E_SPAWN_FAILED;
 		saw = "the hop before it does not say whether it has started it";
 	}
-	eci_verdict_set(d, phase, code, saw, NULL, now_ms);
+	eci_verdict_set(d, phase, code, saw, sudo_asks_otherwise(d) ? otherwise_hint : NULL, now_ms);
 	d->fail.limit_ms = limit;
 }
 

@@ -62,6 +62,26 @@ Test(dialogue, a_link_that_is_silent_has_the_limit_that_ended_it)
 	}
 }
 
+/* PAM's own words are asked in where sudoers forbids ours. */
+Test(dialogue, a_sudo_that_asks_otherwise_is_told_of)
+{
+	struct eci_target t = {SUDO, PW};
+	static const char *const said[] = {"Password for bob@REALM: ", "lo: loading\n", "ing.. ", ""};
+	for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+		struct eci_dialogue *d = eci_dialogue_new(&t, SCRIPT_NONCE, SCRIPT_STAGE, 0);
+		eci_dialogue_next(d);
+		eci_dialogue_started(d, 0);
+		eci_dialogue_bytes(d, ECI_ERR, (const uint8_t *)said[i], strlen(said[i]), 100);
+		eci_dialogue_tick(d, 20000);
+		cr_assert_eq(eci_dialogue_next(d).kind, ECI_ACT_KILL);
+		eci_dialogue_exited(d, 9, 20001);
+		const struct eci_fail *f = eci_dialogue_next(d).fail;
+		cr_assert_eq(f->code, ECTX_E_BECOME_TIMEOUT);
+		cr_expect_eq(strstr(f->hint, "passprompt_override") != NULL, i == 0, "%zu: %s", i, f->hint);
+		eci_dialogue_free(d);
+	}
+}
+
 Test(dialogue, promote_carries_interpreter_and_system)
 {
 	struct eci_target t = {LOCAL};
