@@ -9,6 +9,9 @@
  * A shell that echoes its input shows `EC:nonce:$p:`; the real marker has the interpreter's name there. stty comes
  * first, for a cooked terminal would mangle what is sent behind the marker.
  *
+ * What `command -v` says is not sent to /dev/null: where there is none (a chroot), root would make a file of that name,
+ * which stays and is read by all who want nothing, and anybody else would find no interpreter.
+ *
  * Not printf with octal escapes or base64 into a variable: both need the payload twice as long, and a second
  * interpreter start. */
 #include "preamble/preamble.h"
@@ -114,7 +117,7 @@ static int write_stage(char *out, size_t cap, const char *nonce, const char *int
 	}
 	int n = snprintf(
 		out, cap,
-		"%s[ -t 0 ]&&stty raw -echo;for p in %s perl sh;do command -v $p>/dev/null&&break;done;"
+		"%s[ -t 0 ]&&stty raw -echo;for p in %s perl sh;do [ \"`command -v $p`\" ]&&break;done;"
 		"echo \"EC:%s:$p:`uname -sm`\";read -r l;case $p in *perl)exec $p -e \"$l\";;sh);;*)l=\"import "
 		"sys;$l\";esac;exec $p -c \"$l\"%s",
 		before, first, nonce, after);

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 static const char stage[] =
-	"[ -t 0 ]&&stty raw -echo;for p in python3 python python2 perl sh;do command -v $p>/dev/null&&"
+	"[ -t 0 ]&&stty raw -echo;for p in python3 python python2 perl sh;do [ \"`command -v $p`\" ]&&"
 	"break;done;echo EC:k3j9x2ab:$p:`uname -sm`;read -r l;exec $p -c \"$l\"";
 static const char line[] = "import os;os.write(1,b'UP')\n";
 
