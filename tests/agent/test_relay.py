@@ -232,6 +232,47 @@ class Relay(support.Case):
         slot = self.spawn(c, 'sh', '-c', 'exit 7')[0]
         self.assertEqual(c.answer(slot, 30).value(), [5, 7 << 8])
 
+    def threads(self, c, there):
+        """Whether one can be started: at the limit of processes it cannot."""
+        module, built_in = self.version < (3,) and ('thread', '__builtin__') or ('_thread', 'builtins')
+        x = "__import__('%s')" % module
+        refuse = "(lambda *a: (i for i in [0]).throw(%s.error('no thread')))" % x
+        code = "setattr(%s, 'had', %s.start_new_thread) or setattr(%s, 'start_new_thread', %s)" % (x, x, x, refuse)
+        if there:
+            code = "setattr(%s, 'start_new_thread', %s.had)" % (x, x)
+        self.assertEqual(c.call(built_in, 'eval', code), [0, None])
+
+    def no_thread(self, c):
+        slot = c.request(16, {0: c.me + 1, 1: 1, 2: [b'no-such-program-either']})
+        c.send(driver.CALL, 19, 0, [c.me + 1])
+        self.assertEqual(c.answer(slot, 30).value(), [7, 'no-such-program-either: Resource temporarily unavailable', 11])
+
+    def test_no_thread_for_a_child(self):
+        """The limit of processes is said as if it were fork's, and nothing is left of the child."""
+        c = self.boot()
+        c.part('relay')
+        slot = self.spawn(c, 'true')[0]
+        self.assertEqual(c.answer(slot, 30).value(), [5, 0])
+        self.threads(c, False)
+        self.no_thread(c)
+        self.no_thread(c)
+        self.threads(c, True)
+        slot = self.spawn(c, 'sh', '-c', 'exit 7')[0]
+        self.assertEqual(c.answer(slot, 30).value(), [5, 7 << 8])
+
+    def test_no_thread_for_the_relay(self):
+        """It says so where a child is wanted, and gets one as soon as it can."""
+        c = self.boot()
+        self.threads(c, False)
+        c.part('relay')
+        self.no_thread(c)
+        self.assertEqual(c.call('os', 'getppid')[0], 0)
+        self.no_thread(c)
+        self.threads(c, True)
+        slot = self.spawn(c, 'sh', '-c', 'exit 7')[0]
+        self.assertEqual(c.answer(slot, 30).value(), [5, 7 << 8])
+        self.assertEqual(c.call('os', 'getppid')[0], 0)
+
     def held(self, c, slot, pid):
         """The events behind that which says the number of who holds on, which is ended."""
         v = c.answer(slot, 30).value()

@@ -166,8 +166,20 @@ def turn():
     # a thread of its own reads from then on, so that no call delays what passes through. The main thread waits here for a call;
     # the second one has no more to do. (Who comes first takes the mark out; with TURN, as what was read behind this part may
     # still be under way, and the last of it is not in REST yet.)
+    # At the limit of processes no thread is to be had: then these two do it, a turn each time, so that who wants a child here is told why
+    # there is none, until there is one.
+    global IO_THREAD
     TURN.acquire()
-    H.pop('loop', 0) and thread.start_new_thread(relay_loop, ())
+    try:
+        if H.pop('loop', 0):
+            thread.start_new_thread(relay_loop, ())
+    except thread.error:
+        H['loop'] = 1
+        IO_THREAD = thread.get_ident()
+        if RUNNING or not CALLS:
+            relay_turn()
+        IO_THREAD = 0
+        return TURN.release()
     TURN.release()
     while RUNNING:
         time.sleep(1e6)

@@ -115,9 +115,15 @@ def launch(c, argv, env, mode):
         c.carrier = start(c, argv, env, mode)
     except:
         n = sys.exc_info()[1]
-        n = isinstance(n, OSError) and n.args[0] or 22
-        s = '%s: %s' % (text(argv[0].decode('utf8', 'replace'), 200), os.strerror(n))
-        c.failed = pack_value([7, s, n])
+        fail(c, argv, isinstance(n, OSError) and n.args[0] or 22)
+    begun(c)
+
+
+def fail(c, argv, n):
+    c.failed = pack_value([7, '%s: %s' % (text(argv[0].decode('utf8', 'replace'), 200), os.strerror(n)), n])
+
+
+def begun(c):
     STARTED.append(c)
     os.write(WAKE[1], pack('B', 0))
 
@@ -160,7 +166,11 @@ def spawn(kind, src, reply, body):
     c.out = Output(-1, 1 << 20)    # what a child that stops costs it, as a relay
     c.out.child = c
     # In a thread: fork waits for the import lock, which the main thread holds while a finder of ours waits for the I/O thread.
-    thread.start_new_thread(launch, (c, argv, env, m.get(4, 0)))
+    try:
+        thread.start_new_thread(launch, (c, argv, env, m.get(4, 0)))
+    except thread.error:
+        fail(c, argv, 11)       # EAGAIN: the limit of processes, as fork would say
+        begun(c)
 
 
 def not_yet(f, *rest):
