@@ -131,9 +131,8 @@ static void set_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &r);
 }
 
-static _Noreturn void give_up(int fd)
+static _Noreturn void give_up(int fd, int err)
 {
-	int err = errno;
 	(void)!write(fd, &err, sizeof err);
 	_exit(127);
 }
@@ -150,24 +149,24 @@ static _Noreturn void become(struct plan *p)
 	if (p->mode != ECI_PROC_PIPES) {
 		int slave = open(p->slave_path, O_RDWR); /* the first terminal a session leader opens becomes its own */
 		if (slave < 0 || ioctl(slave, TIOCSCTTY, 0) < 0)
-			give_up(report);
+			give_up(report, -errno);
 		if (p->mode == ECI_PROC_PTY)
 			p->stdio[0] = p->stdio[1] = p->stdio[2] = slave;
 	}
 	for (int i = 0; i < 3; i++) { /* out of the way of 0 to 2 first, as they may be among them */
 		p->stdio[i] = fcntl(p->stdio[i], F_DUPFD_CLOEXEC, 3);
 		if (p->stdio[i] < 0)
-			give_up(report);
+			give_up(report, errno);
 	}
 	int high = fcntl(report, F_DUPFD_CLOEXEC, 3);
 	if (high < 0)
-		give_up(report);
+		give_up(report, errno);
 	report = high;
 	for (int i = 0; i < 3; i++)
 		if (dup2(p->stdio[i], i) < 0)
-			give_up(report);
+			give_up(report, errno);
 	if (dup3(report, 3, O_CLOEXEC) < 0 && report != 3)
-		give_up(report);
+		give_up(report, errno);
 	close_from(4);
 	set_limit();
 	for (int sig = 1; sig < NSIG; sig++)
@@ -176,7 +175,7 @@ static _Noreturn void become(struct plan *p)
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	execvpe(p->argv[0], (char *const *)(uintptr_t)p->argv, p->environ);
-	give_up(3);
+	give_up(3, errno);
 }
 
 static int open_pty(char *path, size_t cap)
@@ -245,7 +244,7 @@ static int run(struct eci_proc *p, struct plan *plan)
 	return 0;
 }
 
-/* All that takes a descriptor here, so that nothing runs when there is none. */
+/* All that takes a descriptor here, so that nothing runs when there is none. An errno; the terminal's is negative. */
 static int prepare(struct plan *plan)
 {
 	int count = plan->mode == ECI_PROC_PTY ? 0 : EXEC;
@@ -257,12 +256,12 @@ static int prepare(struct plan *plan)
 	if (plan->mode != ECI_PROC_PIPES) {
 		plan->pty = open_pty(plan->slave_path, sizeof plan->slave_path);
 		if (plan->pty < 0)
-			return errno;
+			return -errno;
 		/* CTTY: nobody else holds it once the child's own is closed by exec: then it would end at once. */
 		plan->slave = plan->mode == ECI_PROC_PTY ? fcntl(plan->pty, F_DUPFD_CLOEXEC, 3)
 							 : open(plan->slave_path, O_RDWR | O_NOCTTY | O_CLOEXEC);
 		if (plan->slave < 0)
-			return errno;
+			return -errno;
 	}
 	plan->stdio[0] = plan->pipe[IN][0];
 	plan->stdio[1] = plan->pipe[OUT][1];

@@ -24,7 +24,7 @@ struct eci_proc {
  * its own, default signal dispositions, an empty mask, descriptors 0 to 2 only, and is killed when the calling THREAD
  * ends (prctl(2), PR_SET_PDEATHSIG), so call it from one that lives as long as the process should; but not if mode has
  * ECI_PROC_SURVIVES: it sees that its stdin has ended, and has more to end than itself. 0, or an errno: of fork and
- * friends, or of exec itself. */
+ * friends, or of exec itself; negative, where it is the terminal that is not to be had. */
 int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *const *env, unsigned mode);
 /* Has what is started from now on have this soft limit of descriptors (RLIMIT_NOFILE), and not this process's. */
 void eci_proc_limit_files(unsigned long soft);

@@ -321,7 +321,7 @@ static void spawn(struct eci_spawns *all, const struct eci_frame *f, struct eci_
 					   (int)q.mode, &err, &pid);
 		if (!s->proc) {
 			struct eci_buf b = event(7, 3);
-			eci_words_why(&b, q.argv[0], all->host->explain(all->ctx, err), err);
+			eci_words_why(&b, q.argv[0], all->host->explain, all->ctx, err);
 			never_began(s, &b, now_ms);
 		} else if (pid) {
 			(void)eci_spawn_begun(s, pid, NULL, 0, now_ms);

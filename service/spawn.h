@@ -12,8 +12,9 @@ struct eci_spawns; /* all processes that one router has started */
 struct eci_spawn;  /* one of them */
 
 struct eci_spawn_host {
-	/* Starts argv (env: "K=V" and "K" to unset); NULL and *err (errno) if it could not. The result is the host's
-	 * own object, alive until free(). *pid 0: whether it is that program shows later, by eci_spawn_begun(). */
+	/* Starts argv (env: "K=V" and "K" to unset); NULL and *err (errno; the terminal's: negative) if it could not.
+	 * The result is the host's own object, alive until free(). *pid 0: whether it is that program shows later, by
+	 * eci_spawn_begun(). */
 	void *(*start)(void *ctx, struct eci_spawn *s, const char *const *argv, const char *const *env, int mode,
 		       int *err, int *pid);
 	void (*write)(void *ctx, void *proc, bool tty, const uint8_t *p,

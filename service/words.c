@@ -110,13 +110,17 @@ bool eci_words_read(struct eci_cbor *c, void *to, const struct eci_word *words, 
 	return !c->bad;
 }
 
-void eci_words_why(struct eci_buf *b, const char *what, const char *why, int err)
+void eci_words_why(struct eci_buf *b, const char *what, const char *(*explain)(void *ctx, int err), void *ctx, int err)
 {
 	struct eci_buf text = ECI_BUF_NULL;
+	if (err < 0) {
+		what = "no terminal";
+		err = -err;
+	}
 	if (eci_buf_puts(&text, what) || eci_buf_puts(&text, ": ") ||
 	    !eci_utf8_valid(eci_buf_data(&text), eci_buf_len(&text)))
 		eci_buf_clear(&text);
-	(void)eci_buf_puts(&text, why);
+	(void)eci_buf_puts(&text, explain(ctx, err));
 	eci_cbor_put_text(b, (const char *)eci_buf_data(&text), eci_buf_len(&text));
 	eci_cbor_put_uint(b, (uint64_t)(unsigned)err);
 	eci_buf_deinit(&text);

@@ -11,8 +11,9 @@ char **eci_words_argv(struct eci_cbor *c);
 /* The map at the cursor as changes to an environment: "K=V" to set, "K" to unset (null). The same, but may be empty;
  * NULL as well when a name is empty or has a `=`. */
 char **eci_words_env(struct eci_cbor *c);
-/* Writes why a program did not start, as EXEC's answer and SPAWN's event have it: "WHAT: WHY" and the errno. */
-void eci_words_why(struct eci_buf *b, const char *what, const char *why, int err);
+/* Writes why a program did not start, as EXEC's answer and SPAWN's event have it: "WHAT: WHY" and the errno. A negative
+ * one is of the terminal that it was to have, whatever the program: "no terminal: WHY". */
+void eci_words_why(struct eci_buf *b, const char *what, const char *(*explain)(void *ctx, int err), void *ctx, int err);
 
 /* What a request's map has under one of its keys, and where in the struct it goes. A key that is not there leaves what
  * is there; so does null, from ECI_FIELD_MAY_BE_NULL on. */

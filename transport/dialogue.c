@@ -279,6 +279,7 @@ void eci_dialogue_exited(struct eci_dialogue *d, int wait_status, uint64_t now_m
 void eci_dialogue_spawn_failed(struct eci_dialogue *d, int err, const char *text, uint64_t now_ms)
 {
 	enum { NOT_FOUND = 2, TOO_MANY = 24 }; /* ENOENT, EMFILE on every system; the number is the relay's, not ours */
+	static const char terminal[] = "no terminal: "; /* what every relay says of one, and no program */
 	char saw[256];
 	const char *program = d->recipe.argv ? d->recipe.argv[0] : "";
 	if (d->state != ECI_DLG_SPAWNING || try_without_image(d, now_ms))
@@ -293,7 +294,13 @@ void eci_dialogue_spawn_failed(struct eci_dialogue *d, int err, const char *text
 				   ? "each host takes four descriptors of the hop before it: raise its limit there "
 				     "(ulimit -n), or put a relay in between (via)"
 				   : NULL;
-	eci_verdict_set(d, phase, err == NOT_FOUND ? ECTX_E_NO_PROGRAM : ECTX_E_SPAWN_FAILED, saw, hint, now_ms);
+	enum ectx_code code = err == NOT_FOUND ? ECTX_E_NO_PROGRAM : ECTX_E_SPAWN_FAILED;
+	if (!strncmp(text, terminal, sizeof terminal - 1) && err != TOO_MANY) {
+		code = ECTX_E_NO_TTY;
+		hint = "a password is given on a terminal, of which the hop before it has none: look at /dev/ptmx and "
+		       "/dev/pts there";
+	}
+	eci_verdict_set(d, phase, code, saw, hint, now_ms);
 	over(d);
 }
 

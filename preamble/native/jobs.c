@@ -172,7 +172,7 @@ void native_job_failed(struct native_job *j, const uint8_t *why, size_t n)
 static void failed(struct native_job *j, const char *what, int err)
 {
 	struct eci_buf b = failure();
-	eci_words_why(&b, what, native_explain(NULL, err), err);
+	eci_words_why(&b, what, native_explain, NULL, err);
 	answer(j, &b);
 }
 

@@ -141,7 +141,7 @@ void native_schedule(int policy)
 	(void)SYS3(NR_sched_setscheduler, 0, policy, &priority);
 }
 
-/* Returns an errno, and in *what what has it. */
+/* Returns an errno, and in *what what has it; the terminal's is negative. */
 static int become(struct native_plan *plan, int pipes[NATIVE_FDS][2], const char *terminal, char **what)
 {
 	int v[3] = {pipes[IN][0], pipes[OUT][1], pipes[ERR][1]};
@@ -156,7 +156,7 @@ static int become(struct native_plan *plan, int pipes[NATIVE_FDS][2], const char
 	if (plan->mode) {
 		int fd = open_at(terminal, SYS_RDWR);
 		if (fd < 0)
-			return -fd;
+			return fd;
 		(void)SYS3(NR_ioctl, fd, TIOCSCTTY, 0);
 		if (plan->mode == 1)
 			v[0] = v[1] = v[2] = fd;
@@ -210,6 +210,7 @@ static int open_terminal(char *path, const struct native_plan *plan)
 	return fd;
 }
 
+/* Returns an errno; the terminal's is negative. */
 static int prepare(const struct native_plan *plan, int pipes[NATIVE_FDS][2], char *terminal)
 {
 	long err;
@@ -224,7 +225,7 @@ static int prepare(const struct native_plan *plan, int pipes[NATIVE_FDS][2], cha
 		return 0;
 	int fd = open_terminal(terminal, plan);
 	pipes[TTY][0] = fd;
-	return fd < 0 ? -fd : 0;
+	return fd < 0 ? fd : 0;
 }
 
 static int run(struct native_proc *p, struct native_plan *plan, int pipes[NATIVE_FDS][2], const char *terminal)
@@ -238,7 +239,7 @@ static int run(struct native_proc *p, struct native_plan *plan, int pipes[NATIVE
 		int err = become(plan, pipes, terminal, &what);
 		if (length(what) > WHAT_MAX)
 			what[WHAT_MAX] = 0;
-		eci_words_why(&why, what, native_explain(NULL, err), err);
+		eci_words_why(&why, what, native_explain, NULL, err);
 		(void)SYS3(NR_write, pipes[SAID][1], eci_buf_data(&why), eci_buf_len(&why));
 		native_exit(127);
 	}

@@ -2,6 +2,7 @@
 from support import Case, End, LIMIT, PROGRAM, subprocess, sys
 
 BARE = 'mount -t tmpfs none /dev && "$@"; status=$?; ls -A /dev; exit $status'
+NO_PTMX = 'mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && "$@"'
 
 
 class EmptyDev(Case):
@@ -10,9 +11,9 @@ class EmptyDev(Case):
         if subprocess.call(['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /dev'], stderr=subprocess.DEVNULL):
             self.skipTest('no mount namespace to be had: not root')
 
-    def bare(self, *args):
+    def bare(self, *args, script=BARE):
         """How it ends there; what is in /dev afterwards stands behind its stdout."""
-        p = subprocess.run(['unshare', '-m', 'sh', '-c', BARE, 'sh', PROGRAM] + list(args), cwd=self.place, env=self.env, timeout=LIMIT,
+        p = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh', PROGRAM] + list(args), cwd=self.place, env=self.env, timeout=LIMIT,
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return End(p.returncode, p.stdout.decode('utf-8', 'replace'), p.stderr.decode('utf-8', 'replace'))
 
@@ -25,6 +26,17 @@ class EmptyDev(Case):
         end = self.bare('call', '-w', 'python', 'os:getpid')
         self.assertIn("No such file or directory: '/dev/null'", end.err)
         self.assertEqual(end.out, '', 'nothing in /dev')
+
+    def test_no_terminals(self):
+        """ssh is there, the terminal for its password is not: said so by the master and by both relays."""
+        self.topology('econtext: 1\nsecrets: {pw: {env: PW}}\nnodes:\n  native: {local: {}, agent: native}\n  python: {local: {}, agent: python}\n'
+                      '  a: {ssh: {password: pw}}\n  b: {via: native, ssh: {password: pw}}\n  c: {via: python, ssh: {password: pw}}\n')
+        self.env['PW'] = 'secret'
+        for node in 'abc':
+            end = self.bare('tree', '-w', node, script=NO_PTMX)
+            self.assertIn('  phase    connect', end.err)
+            self.assertIn('  saw      "ssh: no terminal: No such file or directory"\n  hint     a password is given on a terminal', end.err, node)
+            self.assertEqual(end.status, 4)
 
 
 del Case

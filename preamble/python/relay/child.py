@@ -10,7 +10,7 @@ class Child:
         self.linked = self.heard = self.gone = self.promoted = self.paused = self.deaf = 0
         self.status = self.idle = self.out = self.failed = self.carrier = None
         self.later = []         # until the process is there: requests that wait for it
-        self.reason = self.evidence = ''
+        self.reason = self.evidence = self.lacks = ''
         self.rest = EMPTY
         self.ident = ident
         self.intervals = [(ident, ident + size)]

@@ -22,9 +22,11 @@ def start(c, argv, env, mode):
             for i in range(3):
                 pipes += os.pipe()
         if mode:
+            c.lacks = 'no terminal'
             master, slave = os.openpty()
             ours.append(master)
             name = os.ttyname(slave)
+            c.lacks = ''
         said = os.pipe()
         for fd in pipes + list(said) + ours:
             keep(fd)
@@ -120,7 +122,7 @@ def launch(c, argv, env, mode):
 
 
 def fail(c, argv, n):
-    c.failed = pack_value([7, '%s: %s' % (text(argv[0].decode('utf8', 'replace'), 200), os.strerror(n)), n])
+    c.failed = pack_value([7, '%s: %s' % (c.lacks or text(argv[0].decode('utf8', 'replace'), 200), os.strerror(n)), n])
 
 
 def begun(c):

@@ -127,10 +127,16 @@ Test(words, without_memory)
 	eci_test_fail_after = -1;
 }
 
-static void why(const char *what, const char *due, size_t n)
+static const char *explain(void *ctx, int err)
+{
+	return err == 2 ? ctx : "";
+}
+
+static void why(const char *what, int err, const char *due, size_t n)
 {
 	struct eci_buf b = ECI_BUF_NULL;
-	eci_words_why(&b, what, "gone", 2);
+	char gone[] = "gone";
+	eci_words_why(&b, what, explain, gone, err);
 	cr_expect(!b.failed && eci_buf_len(&b) == n && !memcmp(eci_buf_data(&b), due, n));
 	eci_buf_deinit(&b);
 }
@@ -138,6 +144,7 @@ static void why(const char *what, const char *due, size_t n)
 /* A program's name may be bytes that no text has: then only why. */
 Test(words, why_it_did_not_start)
 {
-	why("ls", "\x68ls: gone\x02", 10);
-	why("l\xFFs", "\x64gone\x02", 6);
+	why("ls", 2, "\x68ls: gone\x02", 10);
+	why("l\xFFs", 2, "\x64gone\x02", 6);
+	why("ls", -2, "\x71no terminal: gone\x02", 19);
 }
