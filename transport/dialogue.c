@@ -54,8 +54,9 @@ static void spawn(struct eci_dialogue *d, uint64_t now_ms)
 	d->echo = 0;
 	d->feed_owed = d->feed;
 	d->noise_bytes = 0;
-	d->cause = NULL;
+	d->cause = d->early = NULL;
 	*d->also_line = '\0';
+	d->also_any = false;
 	eci_marker_scan_init(&d->marker_scan, d->nonce);
 	for (size_t i = 0; i < 3; i++)
 		eci_line_scan_reset(&d->lines[i]);
@@ -217,6 +218,9 @@ static void exited_without_marker(struct eci_dialogue *d, int wait_status, uint6
 {
 	bool ssh = d->t->method == ECI_SSH, ssh_failed = ssh && wait_status != 0 && (wait_status & 0xff00) == 0xff00;
 	bool su_may_refuse = d->t->method == ECI_SU && d->answered && d->state == ECI_DLG_LOGIN;
+	/* That it had logged in was a jump host's word, which the user's configuration lets speak. */
+	if (ssh_failed && !d->cause && !d->noise_bytes)
+		d->cause = d->early;
 	/* Words of a tool that did its work are noise: ssh says 255 for its own failures and else the remote status. */
 	bool has_cause = d->cause && (!ssh || ssh_failed || (wait_status & 0x7f) || d->cause->act == ECI_MSG_STATUS);
 	if (has_cause && d->cause->act == ECI_MSG_TTY && try_terminal(d)) {

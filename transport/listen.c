@@ -74,7 +74,7 @@ static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, 
 		return;
 	}
 	d->answered = true;
-	d->cause = NULL;
+	d->cause = d->early = NULL;
 	if (d->state == ECI_DLG_SHELL)
 		d->state = ECI_DLG_LOGIN; /* what looked like the shell was the tool */
 	eci_dlg_push(d, (struct eci_action){.kind = ECI_ACT_ANSWER, .to = to, .secret = d->t->secret});
@@ -133,11 +133,29 @@ static bool partial_line(struct eci_dialogue *d, enum eci_from from, const char 
 	return false;
 }
 
+/* Of ssh alone: what its ProxyCommand says, or a refusal that a jump host's login has hidden (see
+ * exited_without_marker(); what else is said then may well be the remote side's). */
+static void unknown_line(struct eci_dialogue *d, bool login, const char *line)
+{
+	if (d->t->method != ECI_SSH || d->cause || !line[strspn(line, " \t\r")])
+		return;
+	const struct eci_message *m = eci_message_match(ECI_SSH, false, line);
+	if (!m && login && (!*d->also_line || d->also_any)) {
+		memcpy(d->also_line, line, strlen(line) + 1);
+		d->also_any = true;
+	} else if (m && m->act == ECI_MSG_CAUSE && m->phase == ECTX_PHASE_AUTH && (!d->early || m < d->early)) {
+		memcpy(d->cause_line, line, strlen(line) + 1);
+		d->early = m;
+	}
+}
+
 void eci_dlg_line(struct eci_dialogue *d, const char *line, uint64_t now_ms)
 {
 	line += strspn(line, " \t"); /* the blank of "Password: " before it */
 	bool login = d->state == ECI_DLG_LOGIN;
 	const struct eci_message *m = eci_message_match(d->t->method, d->t->method == ECI_SSH && !login, line);
+	if (!m)
+		unknown_line(d, login, line);
 	if (!m || m->act == ECI_MSG_CHATTER)
 		return;
 	if (m->act == ECI_MSG_LOGIN) {
@@ -147,6 +165,7 @@ void eci_dlg_line(struct eci_dialogue *d, const char *line, uint64_t now_ms)
 	}
 	if (m->act == ECI_MSG_ALSO) {
 		memcpy(d->also_line, line, strlen(line) + 1);
+		d->also_any = false;
 		return;
 	}
 	/* Entries stand in the order of what they tell; a refusal of the password tells most. */

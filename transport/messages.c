@@ -33,6 +33,8 @@
 static const char config_hint[] =
 	"ssh on the hop that dials does not take its configuration: check ssh.config and ssh.options";
 static const char algorithm_hint[] = "the two ends have no algorithm in common: see what it offers, and ssh.options";
+static const char proxy_hint[] = "what carries the connection ended: the ProxyCommand or ProxyJump of the ssh "
+				 "configuration, or the host behind it";
 static const char lost_hint[] = "it had logged in when the connection was lost: look at the network, and at that host";
 static const char no_user_hint[] = "no such user on that host: check the name of this step";
 static const char expired_hint[] = "the password must be changed first: log in by hand";
@@ -100,6 +102,7 @@ static const struct eci_message messages[] = {
 	SAYS(SSH, CAUSE, "Operation timed out", CONNECT, CONNECT_TIMEOUT, NULL),
 	SAYS(SSH, CAUSE, "administratively prohibited", CONNECT, CONN_DROPPED,
 	     "a jump host of the ssh configuration does not forward: name it as via instead"),
+	SAYS(SSH, DROPPED, "^Connection closed by UNKNOWN port 65535", CONNECT, CONN_DROPPED, proxy_hint),
 	SAYS(SSH, DROPPED, "exchange_identification: ", CONNECT, CONN_DROPPED, NULL),
 	SAYS(SSH, DROPPED, "^Connection closed by ", CONNECT, CONN_DROPPED, NULL),
 	SAYS(SSH, DROPPED, "^Connection reset by ", CONNECT, CONN_DROPPED, NULL),

@@ -3,7 +3,8 @@
  * Kept apart from the dialogue because they answer different questions: dialogue.c decides what to do next and never
  * looks at words it does not need for that; this file only explains. The rules:
  *  - saw is the line of the tool that tells most (messages.c), with a line beside it that explains it (a key file that
- *    could not be read); without such a line, the last lines of stderr and terminal, then the last of the noise;
+ *    could not be read; of a connection that was dropped, what a ProxyCommand said last); without such a line, the last
+ * lines of stderr and terminal, then the last of the noise;
  *  - the exit status is added where the words alone do not say that the thing ended; how a Python agent ended is told
  *    by its watcher, among the words;
  *  - it has no nonce: sudo prints the command that it refuses, and a hundred hosts that refuse it are one failure;
@@ -154,7 +155,8 @@ void eci_verdict_cause(struct eci_dialogue *d, uint64_t now_ms)
 	char saw[2 * ECI_LINE_MAX + 8];
 	refine_cause(d, &phase, &code, &hint);
 	size_t n = escape_line(saw, ECI_LINE_MAX, d->cause_line);
-	if (*d->also_line && n + 4 < sizeof saw) {
+	bool beside = *d->also_line && (!d->also_any || d->cause->act == ECI_MSG_DROPPED);
+	if (beside && n + 4 < sizeof saw) {
 		memcpy(saw + n, " | ", 4);
 		escape_line(saw + n + 3, sizeof saw - n - 3, d->also_line);
 	}

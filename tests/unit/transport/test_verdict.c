@@ -2,6 +2,10 @@
  */
 #include "tests/unit/transport/script.h"
 
+#define NO_PROXY                                                                                  \
+	"> err sh: 1: exec: netcat: not found\r\nkex_exchange_identification: Connection closed " \
+	"by remote host\r\nConnection closed by UNKNOWN port 65535\r\n",                          \
+		"> exit 255"
 #define SAYS(name, text, verdict)                                                                    \
 	{                                                                                            \
 		name, {SSH},                                                                         \
@@ -157,6 +161,29 @@ static const struct script refusals[] = {
 	{"doas not installed",
 	 {DOAS},
 	 {"= spawn pipes", "> nospawn 2 doas: not found", "= fail become no-program doas: not found"}},
+	{"refused behind a jump host that is heard logging in",
+	 {SSH},
+	 {"= spawn pipes", "> started", OK_AUTH, "> err ops@web1: Permission denied (publickey).\r\n",
+	  "> err Connection closed by UNKNOWN port 65535\r\n", "> exit 255",
+	  "= fail auth auth-refused ops@web1: Permission denied (publickey).$"}},
+	{"the same words, but something did run there",
+	 {SSH},
+	 {"= spawn pipes", "> started", OK_AUTH, "> out hello\n", "> err ops@web1: Permission denied (publickey).\r\n",
+	  "> exit 255", "= fail shell shell-exited"}},
+	{"the same words, and not ssh's status",
+	 {SSH, .feed = true},
+	 {"= spawn pipes feed", "> started", FEED, OK_AUTH, "> err ops@web1: Permission denied (publickey).\r\n",
+	  "> exit 1", "= fail shell shell-exited"}},
+	{"a ProxyCommand that is not there",
+	 {SSH},
+	 {"= spawn pipes", "> started", NO_PROXY, "> at 200", "= spawn pipes", "> started", NO_PROXY, "> at 700",
+	  "= spawn pipes", "> started", NO_PROXY, "> at 1700", "= spawn pipes", "> started", NO_PROXY,
+	  "= fail connect connection-dropped Connection closed by UNKNOWN port 65535 | sh: 1: exec: netcat: not "
+	  "found$"}},
+	{"what was said before another failure is not shown with it",
+	 {SSH},
+	 {"= spawn pipes", "> started", "> err Welcome\r\nops@web1: Permission denied (publickey).\r\n", "> exit 255",
+	  "= fail auth auth-refused ops@web1: Permission denied (publickey).$"}},
 	{"no terminals there",
 	 {SSH, PW},
 	 {"= spawn ctty", "> nospawn 2 no terminal: No such file or directory",
