@@ -107,6 +107,7 @@ void eci_verdict_words(const struct eci_dialogue *d, char *out, size_t cap);
 /* Sets d->fail; saw and hint may be NULL. phase_limit 0: the phase has none. */
 void eci_verdict_set(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, const char *saw,
 		     const char *hint, uint64_t now_ms);
+extern const char eci_passphrase_hint[];
 /* The same from the message that stands as the cause. */
 void eci_verdict_cause(struct eci_dialogue *d, uint64_t now_ms);
 /* From how it ended: nothing that was printed explains it. */

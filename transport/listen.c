@@ -124,8 +124,13 @@ static bool partial_line(struct eci_dialogue *d, enum eci_from from, const char 
 	}
 	if (d->t->method == ECI_SSH && eci_prompt_is_passphrase(line)) {
 		/* Not what the secret is for: an empty one makes ssh go on to the next key or method. */
-		if (d->passphrases++ >= PASSPHRASES_MAX)
+		if (d->passphrases++ >= PASSPHRASES_MAX) {
+			char saw[ECI_LINE_MAX];
+			eci_escape(saw, sizeof saw, (const uint8_t *)line, strlen(line));
+			eci_verdict_set(d, ECTX_PHASE_AUTH, ECTX_E_AUTH_REFUSED, saw, eci_passphrase_hint, now_ms);
+			eci_dlg_end(d, false, now_ms);
 			return true;
+		}
 		eci_dlg_push(d, (struct eci_action){
 					.kind = ECI_ACT_WRITE, .to = to, .bytes = (const uint8_t *)"\n", .len = 1});
 		return true;

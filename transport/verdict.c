@@ -123,6 +123,9 @@ void eci_verdict_words(const struct eci_dialogue *d, char *out, size_t cap)
 	name_end(out, cap);
 }
 
+const char eci_passphrase_hint[] = "a key that wants a passphrase is not used: add it to an agent (ssh-add) on the hop "
+				   "that dials, or set ssh.identity";
+
 /* A refusal means something else when the password was given, or none was declared. */
 static void refine_cause(const struct eci_dialogue *d, enum ectx_phase *phase, enum ectx_code *code, const char **hint)
 {
@@ -142,6 +145,8 @@ static void refine_cause(const struct eci_dialogue *d, enum ectx_phase *phase, e
 			*hint = "no key that it accepts, but it takes a password: set ssh.identity, or ssh.password";
 		else if (*d->also_line && strstr(d->also_line, "not accessible"))
 			*hint = "the identity file is not there on the hop that dials: check ssh.identity";
+		else if (d->passphrases)
+			*hint = eci_passphrase_hint;
 	} else if (*code == ECTX_E_NO_TTY && d->mode == ECI_SPAWN_PIPES && !d->t->secret) {
 		*code = ECTX_E_PASSWORD_MISSING;
 	}

@@ -266,3 +266,23 @@ static const struct script boots[] = {
 	 {"= spawn pipes", "> started", MARK, "= promote python3", "> up", "> relay eof", "> at 99999999"}},
 };
 PLAY(boots, boots)
+
+/* The refusal behind a question for a passphrase: not that the key is the wrong one. */
+Test(dialogue, hint_of_a_key_with_a_passphrase)
+{
+	static const char asks[] = "Enter passphrase for key '/k': ", no[] = "a@web1: Permission denied (publickey).\n";
+	struct eci_target t = {SSH, PW};
+	struct eci_dialogue *d = eci_dialogue_new(&t, SCRIPT_NONCE, SCRIPT_STAGE, 0);
+	struct eci_action a;
+	cr_assert(d);
+	eci_dialogue_started(d, 0);
+	eci_dialogue_bytes(d, ECI_TTY, (const uint8_t *)asks, sizeof asks - 1, 1);
+	eci_dialogue_bytes(d, ECI_ERR, (const uint8_t *)no, sizeof no - 1, 2);
+	eci_dialogue_exited(d, 255 << 8, 3);
+	do
+		a = eci_dialogue_next(d);
+	while (a.kind != ECI_ACT_FAIL && a.kind != ECI_ACT_NONE);
+	cr_assert(a.kind == ECI_ACT_FAIL && a.fail->code == ECTX_E_AUTH_REFUSED);
+	cr_expect(strstr(a.fail->hint, "ssh-add"), "%s", a.fail->hint);
+	eci_dialogue_free(d);
+}
