@@ -200,7 +200,7 @@ void eci_link_lost(struct eci_link *l, const char *reason, const char *evidence,
 		memcpy(gone, l->iv, n * sizeof *gone);
 		eci_pause_clear(l, true);
 		eci_route_remove(r, l);
-		for (uint32_t i = 0; i < n; i++)
+		for (uint32_t i = 0; reason && i < n; i++)
 			eci_lost_add(r, gone[i].lo, gone[i].hi, evidence);
 	}
 	eci_link_free(l);

@@ -89,7 +89,8 @@ void eci_link_feed(struct eci_link *l, const uint8_t *p, size_t n, uint64_t now_
 size_t eci_link_output(struct eci_link *l, const uint8_t **p, size_t max);
 void eci_link_wrote(struct eci_link *l, size_t n, uint64_t now_ms);
 /* The carrier is gone: queued frames are dropped, slots and streams whose respondent lies behind it end with `lost` and
- * this evidence, the interval is remembered as lost, the link is freed. The parent link's loss ends every slot. */
+ * this evidence, the interval is remembered as lost (reason NULL: not, as it never was a context's), the link is freed.
+ * The parent link's loss ends every slot. */
 void eci_link_lost(struct eci_link *l, const char *reason, const char *evidence, uint64_t now_ms);
 
 /* ---- sending ---- */

@@ -212,6 +212,16 @@ static void drop_link(struct eci_spawn *s, const char *reason, const char *evide
 	eci_link_lost(link, reason, evidence, now_ms);
 }
 
+/* With its last event. reason: of the end of its link; NULL: it has never begun, though PROMOTE may have come before
+ * that was known. */
+static void end(struct eci_spawn *s, struct eci_buf *b, const char *reason, uint64_t now_ms)
+{
+	unlist(s);
+	send_event(s, b, now_ms); /* before the router fails what was under way, so that the master knows why */
+	drop_link(s, reason, s->detail, now_ms);
+	forget(s);
+}
+
 void eci_spawn_exited(struct eci_spawn *s, int wait_status, uint64_t now_ms)
 {
 	struct eci_buf b;
@@ -228,10 +238,7 @@ void eci_spawn_exited(struct eci_spawn *s, int wait_status, uint64_t now_ms)
 		b = event(5, 2);
 		eci_cbor_put_uint(&b, (uint64_t)(unsigned)wait_status);
 	}
-	unlist(s);
-	send_event(s, &b, now_ms); /* before the router fails what was under way, so that the master knows why */
-	drop_link(s, s->reason, s->detail, now_ms);
-	forget(s);
+	end(s, &b, s->reason, now_ms);
 }
 
 void eci_spawn_broken(struct eci_spawn *s, const char *reason, const char *detail)
@@ -269,19 +276,12 @@ static bool parse_spawn(struct request *q, struct eci_cbor *c)
 	return eci_words_read(c, q, spawn_words, sizeof spawn_words / sizeof *spawn_words) && q->argv && q->mode <= 2;
 }
 
-static void never_began(struct eci_spawn *s, struct eci_buf *b, uint64_t now_ms)
-{
-	unlist(s);
-	send_event(s, b, now_ms);
-	forget(s);
-}
-
 bool eci_spawn_begun(struct eci_spawn *s, int pid, const uint8_t *why, size_t n, uint64_t now_ms)
 {
 	struct eci_buf b = n ? event(7, 3) : event(0, 2);
 	if (n) {
 		(void)eci_buf_append(&b, why, n);
-		never_began(s, &b, now_ms);
+		end(s, &b, NULL, now_ms);
 		return false;
 	}
 	eci_cbor_put_uint(&b, (uint64_t)pid);
@@ -322,7 +322,7 @@ static void spawn(struct eci_spawns *all, const struct eci_frame *f, struct eci_
 		if (!s->proc) {
 			struct eci_buf b = event(7, 3);
 			eci_words_why(&b, q.argv[0], all->host->explain, all->ctx, err);
-			never_began(s, &b, now_ms);
+			end(s, &b, NULL, now_ms);
 		} else if (pid) {
 			(void)eci_spawn_begun(s, pid, NULL, 0, now_ms);
 		}

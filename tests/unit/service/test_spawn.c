@@ -2,6 +2,7 @@
  * itself. */
 #include "core/cbor.h"
 #include "service/spawn.h"
+#include "service/words.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,7 @@ static char asked[1024], events[1024]; /* what the host was asked, what the owne
 static char last_detail[512];          /* of the last end of a link */
 static size_t output;                  /* bytes of output that the owner was told */
 static uint64_t now;
-static int start_errno;
+static int start_errno, start_pid;
 
 static void *host_start(void *ctx, struct eci_spawn *s, const char *const *argv, const char *const *env, int mode,
 			int *err, int *pid)
@@ -25,7 +26,7 @@ static void *host_start(void *ctx, struct eci_spawn *s, const char *const *argv,
 	(void)ctx;
 	sprintf(asked + strlen(asked), "start %s %s %d;", argv[0], env && env[0] ? env[0] : "-", mode);
 	*err = start_errno;
-	*pid = 77;
+	*pid = start_pid;
 	one = start_errno ? NULL : s;
 	return one;
 }
@@ -121,6 +122,7 @@ static void setup(void)
 	spawns = eci_spawns_new(router, &host, NULL);
 	now = 1000;
 	start_errno = 0;
+	start_pid = 77;
 	*asked = *events = '\0';
 	output = 0;
 }
@@ -266,6 +268,24 @@ Test(spawn, could_not_be_started)
 	start_errno = 2;
 	spawn(0);
 	told("start ssh K=V 0;", "7;");
+}
+
+/* PROMOTE came before it was known: the link goes with it, and never was one. */
+Test(spawn, could_not_be_started_and_was_promoted)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	start_pid = 0;
+	spawn(0);
+	promote(3000);
+	told("start ssh K=V 0;attach;", "");
+	eci_words_why(&b, "ssh", host_explain, NULL, 2);
+	cr_assert(!eci_spawn_begun(one, 0, eci_buf_data(&b), eci_buf_len(&b), now));
+	eci_buf_deinit(&b);
+	told("detach;free;", "7;");
+	cr_assert(eci_router_is_free(router, ID, SIZE));
+	now += 3000; /* no silence of it is noticed */
+	told("", "");
+	cr_assert_eq(eci_router_send(router, ECI_CALL, 0, ID, 5000, 0, NULL, 0, now), -3);
 }
 
 Test(spawn, the_mode_is_at_most_2)
