@@ -339,6 +339,12 @@ void eci_router_dead(struct eci_router *r, const struct eci_frame *f, const char
 	if (!s->failed) {
 		struct eci_frame d = eci_own_frame(r, ECI_CONTROL, f->src, f->reply_to, s);
 		d.flags = ECI_F_DEAD;
+		/* Data for who has ended its stream: what that had sent is under way still, a reset behind it
+		 * perhaps, and a notice that overtook them would end the stream there before they have come. */
+		if (f->cls == ECI_BULK && f->handle >= ECI_H_FIRST_SLOT && f->dst == r->id) {
+			d.cls = ECI_BULK;
+			d.reply_to = f->handle;
+		}
 		(void)eci_route_put(r, &d);
 	}
 	eci_router_leave(r);

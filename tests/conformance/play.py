@@ -13,7 +13,7 @@ from contextlib import suppress
 from children import Children
 from notation import ANY, decode, encode, evaluate, same
 from sockets import Sockets, place_of, text
-from wire import ACK, CONTROL, DEAD, HANDLES, Failure, Frame, Link, kind_of
+from wire import ACK, BULK, CONTROL, DEAD, HANDLES, Failure, Frame, Link, kind_of
 
 FIELD = re.compile(r'([a-z]+)=(\S+)\s*')
 
@@ -237,6 +237,10 @@ class Player(Children, Sockets):
             return 'the link has ended'
         if text.startswith('dead '):
             text = self.notice(link, text[5:])
+        elif text.startswith('late '):
+            text = self.notice(link, text[5:] + ' no-handle')
+            if got.kind & 3 == BULK:
+                text = text.replace('control+dead', 'bulk+dead', 1).replace(' src=', ' reply=_ src=', 1)
         want, body, _ = self.frame(link, text, False)
         for k in ('kind', 'handle', 'dst', 'src', 'auth', 'hops', 'reply'):
             w, g = getattr(want, k), getattr(got, k)

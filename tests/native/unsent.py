@@ -15,16 +15,21 @@ WINDOW = 262144     # of a stream, and more than a unix socket takes unread
 QUEUED = (340, 60000), (70, 1000), (70, 100), (9, 1)    # ECHOs whose answers are the 16 MiB that wait for a parent, to the last bytes
 
 
-def connection(s, command, work):
-    """A connection that fails when both of its ends were said, but not all is written: its other end learns that it was not."""
-    agent, path = Agent(command), os.path.join(work, 'socket')
+def joined(agent, path):
+    """(what OPEN answers, the slot of the stream, its handle there, the socket at its end)"""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
         slot = agent.new_slot()
         agent.send(29, ['unix', [path], slot + 1], reply=slot)
         good, near = agent.value(slot)[:2]
-        far = listener.accept()[0]
+        return good, slot, near, listener.accept()[0]
+
+
+def connection(s, command, work):
+    """A connection that fails when both of its ends were said, but not all is written: its other end learns that it was not."""
+    agent = Agent(command)
+    good, slot, near, far = joined(agent, os.path.join(work, 'socket'))
     for _ in range(WINDOW // 16384):
         agent.send(near, reply=slot + 1, kind=BULK, body=bytes(16384))
     agent.send(near, reply=slot + 1, kind=BULK | END, body=b'')
@@ -38,8 +43,27 @@ def connection(s, command, work):
     s.equal('its end', agent.close(), 0)
 
 
-def unread(fd):
-    return struct.unpack('i', fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
+def unread(fd, what=termios.FIONREAD):
+    return struct.unpack('i', fcntl.ioctl(fd, what, bytes(4)))[0]
+
+
+def late(s, command, work):
+    """What is sent to a connection that has failed meanwhile is not answered before all that had come from it."""
+    agent, size, end = Agent(command), 150000, time.monotonic() + LIMIT
+    good, slot, near, far = joined(agent, os.path.join(work, 'late'))
+    far.settimeout(LIMIT)
+    far.sendall(bytes(size))
+    agent.send(near, reply=slot + 1, kind=BULK, body=b'not read')
+    while (unread(far.fileno(), termios.TIOCOUTQ) or not unread(far.fileno())) and time.monotonic() < end:
+        time.sleep(.01)
+    far.close()
+    for _ in range(3):
+        agent.send(near, reply=slot + 1, kind=BULK, body=b'late')
+    came, told = 0, agent.answer(slot + 1)
+    while not told.kind & DEAD:
+        came, told = came + len(told.body), agent.answer(slot + 1)
+    s.equal('a connection that fails while it is sent to', [good, came, decode(told.body)[0]], [0, size, 'reset'])
+    s.equal('its end', agent.close(), 0)
 
 
 def opening(s, command, work):

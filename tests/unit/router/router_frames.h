@@ -106,7 +106,7 @@ static inline void read_pair(const struct eci_frame *f, uint64_t *x, uint64_t *y
 	cr_assert(eci_read_pair(f, x, y));
 }
 
-/* Is f a dead notice for dst's slot with this reason, about id, by this router? */
+/* Is f a dead notice for dst's slot with this reason, about id, by this router? (no-handle of data: in class bulk.) */
 static inline bool is_dead(struct world *w, const struct eci_frame *f, uint32_t dst, uint32_t slot, const char *reason,
 			   uint32_t id)
 {
@@ -120,8 +120,10 @@ static inline bool is_dead(struct world *w, const struct eci_frame *f, uint32_t 
 		return false;
 	}
 	uint32_t me = eci_router_id(w->r);
-	return f->flags == ECI_F_DEAD && f->cls == ECI_CONTROL && f->dst == dst && f->handle == slot && !f->reply_to &&
-	       f->src == me && f->auth == me && eci_cbor_get_uint(&c) == id && eci_cbor_get_uint(&c) == me;
+	bool late = f->cls == ECI_BULK && f->reply_to >= ECI_H_FIRST_SLOT && !strcmp(reason, "no-handle");
+	return f->flags == ECI_F_DEAD && (late || (f->cls == ECI_CONTROL && !f->reply_to)) && f->dst == dst &&
+	       f->handle == slot && f->src == me && f->auth == me && eci_cbor_get_uint(&c) == id &&
+	       eci_cbor_get_uint(&c) == me;
 }
 
 static inline const char *dead_evidence(const struct eci_frame *f)

@@ -139,6 +139,37 @@ Test(slot, many_stays_until_closed_or_dead)
 	world_free(w);
 }
 
+/* The notice is behind all that was sent from there, which waits for the hop's credit. */
+Test(slot, data_for_one_that_was_closed)
+{
+	struct world *w = world_master();
+	struct answer a = {0};
+	struct eci_frame f;
+	static uint8_t body[ECI_BULK_BODY_MAX];
+	enum { FRAMES = 2 * ECI_HOP_WINDOW_MIN / ECI_BULK_BODY_MAX };
+	uint32_t s = eci_slot_open(w->r, 72, ECI_SLOT_MANY, on_answer, &a);
+	for (int i = 0; i < FRAMES; i++)
+		cr_assert_eq(eci_router_send(w->r, ECI_BULK, 0, 72, 700, s, body, sizeof body, w->now), 0);
+	cr_assert_eq(eci_router_send(w->r, ECI_BULK, ECI_F_DEAD, 72, 700, s, "\x80", 1, w->now), 0);
+	eci_slot_close(w->r, s);
+	feed(w, w->kid[0], ECI_BULK, 0, 0, 72, s, 700, nil, 1);
+	int came = 0;
+	while (take(w, w->kid[0], &f)) {
+		if (f.handle != 700)
+			continue;
+		if (came < FRAMES)
+			cr_assert_eq(f.len, sizeof body, "%d", came);
+		else if (came == FRAMES)
+			cr_assert(f.flags == ECI_F_DEAD && f.len == 1);
+		else
+			cr_assert(is_dead(w, &f, 72, 700, "no-handle", 0) && f.reply_to == s);
+		came++;
+		feed_int(w, w->kid[0], 72, ECI_H_ACK, f.len + ECI_FRAME_HEADER);
+	}
+	cr_assert_eq(came, FRAMES + 2);
+	world_free(w);
+}
+
 Test(slot, thousands_are_found_and_never_reused)
 {
 	struct world *w = world_master();
