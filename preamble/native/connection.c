@@ -5,10 +5,10 @@
  * of room that is not there. What came from the connection is read only as far as its stream has room.
  *
  * One that breaks is heard out: its peer may have answered and closed before it had read all. So where it takes no more
- * (`failed`) what it still has is read first, and the reset goes behind all of that, in class bulk. Likewise what had
- * come before a reset (`reset`, but not `gone`) is written first, while somebody takes it; and as SO_LINGER 0 drops
- * what TCP has not had acknowledged, that is waited for as well. No event tells of it: it is looked at every
- * NATIVE_FULL. */
+ * (`failed`) what it still has is read first, and the reset goes behind all of that, in class bulk; what comes for it
+ * meanwhile counts as taken, for its sender may read nothing before he has sent all. Likewise what had come before a
+ * reset (`reset`, but not `gone`) is written first, while somebody takes it; and as SO_LINGER 0 drops what TCP has not
+ * had acknowledged, that is waited for as well. No event tells of it: it is looked at every NATIVE_FULL. */
 #include "preamble/native/sock.h"
 
 /* ---- what is said ---- */
@@ -93,7 +93,7 @@ void native_sock_flush(struct sock *s)
 			return;
 		if (n < 0) {
 			s->failed = -n;
-			break;
+			n = (long)eci_buf_len(&s->q);
 		}
 		eci_buf_drain(&s->q, (size_t)n);
 		eci_stream_took(s->stream, (size_t)n, native.now);

@@ -44,7 +44,7 @@ class Connection(Flow):
         WRITING.release()
         if bad not in (0, 4, 11):
             self.broken(bad)
-            return []
+            return self.put(v)          # counts as taken: its sender may read nothing before it has sent all
         self.consumed(n)
         while i < len(v) and n >= len(v[i]):
             n -= len(v[i])
@@ -124,6 +124,9 @@ class Connection(Flow):
 
     def tidy(self):
         # In the mover, after anything has changed. True: the socket is closed.
+        if self.bad and self.queue:
+            v = self.queue[:]
+            self.queue[:len(v)] = self.put(v)
         if self.until and not self.gone and (self.bad or self.until < now() or not self.fresh and not self.queue and not self.untaken()):
             self.gone = 1
             try:
