@@ -79,6 +79,8 @@ static void become_agent(void)
 	native_signal(SYS_SIGCHLD, SYS_SIG_DFL); /* ignored, as it may have come, the kernel would wait in our place */
 	native_signal(SYS_SIGPIPE, SYS_SIG_IGN);
 	native.signals = (int)SYS4(NR_signalfd4, -1, &chld, 8, SYS_CLOEXEC | SYS_NONBLOCK);
+	if (native.signals < 0) /* of no end of a process would it hear */
+		native.end = "poll";
 }
 
 static const char *on_hello(void *ctx, struct eci_link *link, const struct eci_frame *f)

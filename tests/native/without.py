@@ -3,12 +3,13 @@ import os
 import sys
 
 import limits
-from agent import Agent
+from agent import CONTROL, ME, SIZE, Agent, marked, vanish
 
 CLOSE_RANGE = 436       # on every processor
+SIGNALFD4 = {'x86_64': 289, 'aarch64': 74, 'riscv64': 74, 'i686': 327, 'armv7l': 355}
 IOCTL = {'x86_64': 16, 'aarch64': 29, 'riscv64': 29, 'i686': 54, 'armv7l': 54}
 TIOCGPTN = 0x80045430
-ENOSYS, EIO, ELOOP = 38, 5, 40
+ENOSYS, ENFILE, EIO, ELOOP = 38, 23, 5, 40
 # Executes its arguments under a filter, behind the triples of numbers before "--": a call that fails, with which errno, and, unless
 # it is 0, of which second argument only. (struct sock_filter, of linux/filter.h; seccomp(2).)
 FILTER = r'''
@@ -52,6 +53,15 @@ def terminal_number(s, command):
     s.equal('without a terminal\'s number: a terminal', agent.run(['true'], pty=[43, 101])[0], [1, 'true: Error 5', EIO])
     s.equal('pipes', agent.run(['echo', 'up']), ([0, 0, 0], b'up\n'))
     s.equal('its end', agent.close(), 0)
+
+
+def signals(s, command):
+    """One that cannot hear of its children's ends would answer no EXEC ever: it ends."""
+    agent = Agent(lacking(command, SIGNALFD4[os.uname().machine], ENFILE, 0), hello=False)
+    agent.send('HELLO', {0: 1, 1: [ME, SIZE], 2: 0}, kind=CONTROL)
+    s.equal('without signalfd4(2): its end', agent.ended(), 0)
+    s.check('and nothing is left', vanish(agent.mark), marked(agent.mark))
+    agent.close()
 
 
 def other_errors(s, command, work):
