@@ -109,6 +109,9 @@ int eci_router_send_buf(struct eci_router *r, uint32_t dst, uint32_t slot, uint3
  * of any size finds room where this is false. As with streams, n who read nothing hold an (n + 1)th of it each, and
  * there is as much for one more. */
 bool eci_router_full(const struct eci_router *r, uint32_t dst);
+/* As CBOR text, of what need not be text (a program's raw output, a host's name): at most ECI_NOTICE_EVIDENCE_MAX
+ * bytes, and where it is no UTF-8 a `?` for each byte that is not ASCII. */
+void eci_text_put(struct eci_buf *s, const char *text);
 /* Answer to a request frame with a dead notice of this reason; does nothing if it has reply_to 0 or DEAD. */
 void eci_router_dead(struct eci_router *r, const struct eci_frame *f, const char *reason, const char *evidence,
 		     uint64_t now_ms);

@@ -313,11 +313,11 @@ size_t eci_text_cut(const char *text, size_t max)
 	return n;
 }
 
-static void put_evidence(struct eci_buf *s, const char *text)
+void eci_text_put(struct eci_buf *s, const char *text)
 {
 	size_t n = eci_text_cut(text, ECI_NOTICE_EVIDENCE_MAX);
 	eci_cbor_put_text(s, text, n);
-	if (!s->failed && !eci_utf8_valid(s->mem + s->tail - n, n)) /* a program's raw output: keep what is ASCII */
+	if (!s->failed && !eci_utf8_valid(s->mem + s->tail - n, n)) /* keep what is ASCII */
 		for (uint8_t *p = s->mem + s->tail - n; n; n--, p++)
 			if (*p >= 0x80)
 				*p = '?';
@@ -335,7 +335,7 @@ void eci_router_dead(struct eci_router *r, const struct eci_frame *f, const char
 	eci_cbor_put_str(s, reason);
 	eci_cbor_put_uint(s, f->dst);
 	eci_cbor_put_uint(s, r->id);
-	put_evidence(s, evidence);
+	eci_text_put(s, evidence);
 	if (!s->failed) {
 		struct eci_frame d = eci_own_frame(r, ECI_CONTROL, f->src, f->reply_to, s);
 		d.flags = ECI_F_DEAD;

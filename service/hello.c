@@ -4,6 +4,8 @@
  * says of itself beside its version is the master's to read; a router only passes it on. */
 #include "service/hello.h"
 
+#include "router/router.h"
+
 /* True if the next item is an integer below 5, which is then consumed. */
 static bool take_key(struct eci_cbor *c, uint64_t *key)
 {
@@ -69,5 +71,5 @@ void eci_hello_answer(struct eci_buf *b, const struct eci_hello_self *self)
 	eci_cbor_put_uint(b, 5);
 	eci_cbor_put_uint(b, self->uid);
 	eci_cbor_put_uint(b, 6);
-	eci_cbor_put_str(b, self->host);
+	eci_text_put(b, self->host); /* sethostname(2) takes any bytes */
 }

@@ -63,3 +63,22 @@ Test(hello, is_answered)
 	cr_expect(reads(&h, (const char *)eci_buf_data(&b), eci_buf_len(&b), false) && h.version == 1);
 	eci_buf_deinit(&b);
 }
+
+/* As sethostname(2) takes it: text all the same, or the parent ends the link. */
+Test(hello, is_answered_by_a_host_whose_name_is_no_utf8)
+{
+	static const struct {
+		const char *is, *said;
+	} names[] = {{"h\xF6st", "h?st"}, {"h\xC3\xB6st", "h\xC3\xB6st"}, {"\xFF\xC3", "??"}, {"", ""}};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct eci_hello_self self = {.agent = "n", .version = "v", .machine = "m", .host = names[i].is};
+		struct eci_buf b = ECI_BUF_NULL;
+		struct eci_hello h;
+		size_t n = strlen(names[i].said);
+		eci_hello_answer(&b, &self);
+		cr_expect(reads(&h, (const char *)eci_buf_data(&b), eci_buf_len(&b), false), "%zu", i);
+		cr_assert_gt(eci_buf_len(&b), n);
+		cr_expect_eq(memcmp(eci_buf_data(&b) + eci_buf_len(&b) - n, names[i].said, n), 0, "%zu", i);
+		eci_buf_deinit(&b);
+	}
+}
