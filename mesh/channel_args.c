@@ -80,7 +80,7 @@ static bool places_fit(const ectx_mesh *m, const ectx_channel_arg *channels, siz
 {
 	for (size_t i = 0; i < n; i++) {
 		const ectx_channel_arg *a = &channels[i];
-		if (!a->channel || a->channel->given || a->channel->x->mesh != m)
+		if (!a->channel || a->channel->x->mesh != m || a->channel->given)
 			return false;
 		if (a->key ? !kwargs || !ectx_map_get(kwargs, a->key) : !args || a->index >= ectx_value_count(args))
 			return false;
@@ -96,10 +96,8 @@ static void refuse(ectx_channel *ch)
 {
 	ectx_stream *x = ch->x;
 	ch->given = true;
-	eci_lock(x->mesh);
 	if (x->prev)
 		eci_stream_forget(x, ectx_code_name(ECTX_E_NO_MEMORY));
-	eci_unlock(x->mesh);
 }
 
 /* 0, or -1: no memory; then the channels are closed, as those of each call that failed. */
@@ -131,6 +129,7 @@ ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const e
 	struct eci_fail fail = {0};
 	if (!f)
 		return NULL;
+	eci_lock(f->mesh); /* for both: another thread may give one of them as well */
 	bool good = places_fit(f->mesh, channels, n, args, kwargs);
 	if (!good)
 		eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT,
@@ -140,6 +139,7 @@ ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const e
 		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", "");
 		good = false;
 	}
+	eci_unlock(f->mesh);
 	good = good && eci_call_prepare(f, function, args, kwargs, &fail) == 0;
 	return eci_future_start(f, good ? NULL : &fail);
 }
