@@ -84,7 +84,7 @@ foreach(test ${tests})
   set_tests_properties(mesh/${name} PROPERTIES LABELS "${labels}" COST 50 TIMEOUT ${PATIENCE} FAIL_REGULAR_EXPRESSION "${leaks}")
 endforeach()
 target_link_options(mesh_test_memory PRIVATE -Wl,--wrap=calloc)
-target_link_options(mesh_test_no_memory PRIVATE -Wl,--wrap=calloc)
+target_link_options(mesh_test_no_memory PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup)
 # Where relays matter, once more with Python relays, and what takes too long for a sanitizer; that sees no more of them than of the
 # native ones.
 foreach(name test_asked test_call test_channel test_exec test_loss test_refused)

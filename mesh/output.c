@@ -63,7 +63,7 @@ static void out_room(void *arg)
 	struct ectx_future *f = arg;
 	eci_outputs_end_input(f);
 	eci_future_rouse(f);
-	if (f->input_wanted)
+	if (f->input_wanted && f->state != ECI_OP_DONE)
 		eci_event_input(f);
 	f->input_wanted = false;
 }
@@ -154,7 +154,7 @@ void eci_outputs_close(struct ectx_future *f)
 
 /* ---- stdin ---- */
 
-/* There is no memory for it. What the command has so far must not pass for all of it. */
+/* There is no memory for it. What the command has so far must not pass for all of it, nor may it wait for more. */
 static long cannot_write(struct ectx_future *f)
 {
 	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_MEMORY, "its input", f->context);
@@ -209,6 +209,7 @@ void ectx_future_end_input(ectx_future *f)
  * hands that over, and a second one is the end. */
 void eci_outputs_end_input(struct ectx_future *f)
 {
+	int r = 0;
 	if (!f->input_ended || !f->out || !eci_stream_far(f->out))
 		return;
 	if (f->line_open) {
@@ -216,7 +217,10 @@ void eci_outputs_end_input(struct ectx_future *f)
 		if (!eci_stream_room(f->out))
 			return;
 		f->line_open = false;
-		(void)eci_stream_send(f->out, &end, 1, eci_now_ms());
+		r = eci_stream_send(f->out, &end, 1, eci_now_ms());
 	}
-	(void)eci_stream_end(f->out, eci_now_ms());
+	if (!r)
+		r = eci_stream_end(f->out, eci_now_ms());
+	if (r && r != -3)
+		(void)cannot_write(f);
 }

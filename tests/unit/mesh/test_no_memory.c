@@ -1,12 +1,47 @@
-/* Memory that is asked for at a bad time, or is not had: of calloc(3), which here is the test's own (cmake/tests.cmake
- * wraps it). */
+/* Memory that runs out in a function of the library, in the thread that called it: each allocation there fails once, of
+ * malloc(3), calloc(3), realloc(3) and strdup(3), which here are the test's own (cmake/tests.cmake wraps them). What
+ * fails says that it was for memory, and nothing that failed is a success. */
 #include "mesh/channel.h"
 #include "mesh_support.h"
 
+void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+char *__wrap_strdup(const char *s);
 
+static _Thread_local long left = -1; /* allocations that this thread is still given; below 0: any number */
+static _Thread_local bool failed;
 static void (*when_places)(void); /* called once, by who allocates the places of a call's channels */
+
+static bool none(void)
+{
+	if (left < 0 || left-- > 0)
+		return false;
+	failed = true;
+	return true;
+}
+
+static void give(long n)
+{
+	left = n;
+	failed = false;
+}
+
+/* Whether one was refused since give(). */
+static bool enough(void)
+{
+	left = -1;
+	return failed;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return none() ? NULL : __real_malloc(size);
+}
 
 void *__wrap_calloc(size_t n, size_t size)
 {
@@ -15,7 +50,42 @@ void *__wrap_calloc(size_t n, size_t size)
 		when_places = NULL;
 		hook();
 	}
-	return __real_calloc(n, size);
+	return none() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	return none() ? NULL : __real_realloc(p, size);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return none() ? NULL : __real_strdup(s);
+}
+
+/* An end that could not be sent would leave the command waiting for it. The terminal's is a character, and then the
+ * stream's end. */
+Test(no_memory, the_end_of_input)
+{
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	const char *argv[] = {"cat", NULL};
+	for (int i = 0; i < 3; i++) {
+		ectx_exec x = {argv, .input = true, .rows = i ? 24 : 0, .cols = i ? 80 : 0};
+		ectx_future *f = ectx_exec_start(d, &x, WITHIN);
+		cr_assert(ectx_future_write(f, "abc", 3, WITHIN) == 3);
+		ectx_future *t = ectx_trace_start(d, WITHIN); /* all that was sent has gone */
+		cr_assert(error_of(t)->status == ECTX_OK);
+		ectx_future_free(t);
+		nap_ms(200); /* nor is an ACK owed */
+		give(i == 2);
+		ectx_future_end_input(f);
+		cr_expect(enough(), "%d: nothing was allocated", i);
+		cr_expect(error_of(f)->code == ECTX_E_NO_MEMORY, "%d: %s %s", i, ectx_code_name(error_of(f)->code),
+			  error_of(f)->saw);
+		ectx_future_free(f);
+	}
+	world_close(&w);
 }
 
 static struct {
@@ -56,4 +126,3 @@ Test(no_memory, a_channel_given_twice)
 	ectx_value_free(both.args);
 	world_close(&w);
 }
-
