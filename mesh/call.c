@@ -109,6 +109,19 @@ void eci_call_run(struct ectx_future *f)
 				     "", f->context);
 }
 
+static int cannot_encode(const struct ectx_future *f, const char *function, struct eci_fail *fail)
+{
+	if (f->request.failed) {
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", "");
+		return -1;
+	}
+	eci_fail_set(fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT, "the arguments of %s cannot be encoded", function);
+	(void)snprintf(fail->hint, sizeof fail->hint, "%s",
+		       "too large, too deep, keywords that are not text, or a map with keys that are one in "
+		       "Python, as 1, 1.0 and true are");
+	return -1;
+}
+
 /* Program files are read by the caller's thread, before the lock. */
 int eci_call_prepare(struct ectx_future *f, const char *function, const ectx_value *args, const ectx_value *kwargs,
 		     struct eci_fail *fail)
@@ -117,14 +130,8 @@ int eci_call_prepare(struct ectx_future *f, const char *function, const ectx_val
 	int r = eci_call_parse(function, &module, &name, &file, fail);
 	if (r == 0 && file)
 		r = eci_program_add(f->mesh, module + 2, file, served + 2, fail); /* of "./STEM" */
-	if (r == 0 && eci_call_encode(&f->request, file ? served : module, name, args, kwargs) < 0) {
-		eci_fail_set(fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT, "the arguments of %s cannot be encoded",
-			     function);
-		(void)snprintf(fail->hint, sizeof fail->hint, "%s",
-			       "too large, too deep, keywords that are not text, or a map with keys that are one in "
-			       "Python, as 1, 1.0 and true are");
-		r = -1;
-	}
+	if (r == 0 && eci_call_encode(&f->request, file ? served : module, name, args, kwargs) < 0)
+		r = cannot_encode(f, function, fail);
 	f->in_program = file != NULL;
 	free(module);
 	free(name);

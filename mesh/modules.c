@@ -104,6 +104,7 @@ uint8_t *eci_file_read(const char *file, size_t *n, struct eci_fail *fail)
 {
 	FILE *in = fopen(file, "re");
 	uint8_t *bytes = in ? malloc(ECI_MODULE_BYTES_MAX + 1) : NULL;
+	bool memory = bytes || (!in && errno != ENOMEM);
 	if (bytes) {
 		*n = fread(bytes, 1, ECI_MODULE_BYTES_MAX + 1, in);
 		if (ferror(in)) {
@@ -112,7 +113,8 @@ uint8_t *eci_file_read(const char *file, size_t *n, struct eci_fail *fail)
 		}
 	}
 	if (!bytes)
-		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: %s", file, strerror(errno));
+		eci_fail_set(fail, ECTX_PHASE_NONE, memory ? ECTX_E_BAD_ARGUMENT : ECTX_E_NO_MEMORY, "%s%s%s", file,
+			     memory ? ": " : "", memory ? strerror(errno) : "");
 	if (in)
 		(void)fclose(in);
 	if (bytes && *n > ECI_MODULE_BYTES_MAX) {
@@ -132,8 +134,8 @@ static const char *base_of(const char *file)
 static int served(int r, const char *name, const char *file, struct eci_fail *fail)
 {
 	if (r < 0)
-		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s cannot be served as module %s", file,
-			     name);
+		eci_fail_set(fail, ECTX_PHASE_NONE, r == -1 ? ECTX_E_NO_MEMORY : ECTX_E_BAD_ARGUMENT,
+			     "%s cannot be served as module %s", file, name);
 	return r;
 }
 

@@ -202,6 +202,12 @@ static int decode_raised(struct eci_cbor *c, struct eci_fail *fail, char **detai
 	return 1;
 }
 
+static int no_memory(struct eci_fail *fail)
+{
+	*fail = (struct eci_fail){.phase = ECTX_PHASE_CALL, .code = ECTX_E_NO_MEMORY};
+	return 1;
+}
+
 int eci_call_decode(const uint8_t *p, size_t n, ectx_value **value, struct eci_fail *fail, char **detail)
 {
 	struct eci_cbor c = eci_cbor_open(p, n);
@@ -218,6 +224,8 @@ int eci_call_decode(const uint8_t *p, size_t n, ectx_value **value, struct eci_f
 		(void)snprintf(fail->saw, sizeof(fail->saw), "%s, as NaN may in a dict", eci_cbor_strerror(err));
 		return 1;
 	}
+	if (err == ECI_CBOR_E_MEM)
+		return no_memory(fail);
 	if (err != ECI_CBOR_OK)
 		return -1;
 	items = eci_cbor_get_array(&c);
@@ -228,6 +236,6 @@ int eci_call_decode(const uint8_t *p, size_t n, ectx_value **value, struct eci_f
 		return decode_raised(&c, fail, detail);
 	if (answer != ANSWER_VALUE || items < 2)
 		return -1;
-	*value = eci_value_decode(&c);
-	return *value ? 0 : -1;
+	*value = eci_value_decode(&c); /* checked: it can want nothing but memory */
+	return *value ? 0 : no_memory(fail);
 }

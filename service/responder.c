@@ -218,11 +218,11 @@ int eci_responder_add_program(struct eci_responder *r, const char *stem, const c
 	r->records.ops->digest(r->records.ctx, source, len, sum);
 	p = program_of(r, stem, sum);
 	if (!p || n > ECI_MODULE_NAME_MAX)
-		return -1;
+		return p ? -2 : -1;
 	memcpy(name, stem, n + 1);
 	if (memcmp(p->sum, sum, sizeof(sum)) != 0) {
 		if (n + 1 + 2 * sizeof(sum) > ECI_MODULE_NAME_MAX)
-			return -1;
+			return -2;
 		name[n++] = '_';
 		for (i = 0; i < sizeof(sum); i++) {
 			name[n++] = digits[sum[i] >> 4];

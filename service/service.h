@@ -24,8 +24,8 @@ ectx_value *eci_value_decode(struct eci_cbor *c);
 int eci_call_parse(const char *function, char **module, char **name, char **file, struct eci_fail *fail);
 int eci_call_encode(struct eci_buf *b, const char *module, const char *name, const ectx_value *args,
 		    const ectx_value *kwargs);
-/* Body of an answer: result in *value, or *fail (exception, cannot-travel, not-found) and *detail (traceback,
- * malloc'd). 0 value, 1 fail, -1 malformed. */
+/* Body of an answer: result in *value, or *fail (exception, cannot-travel, not-found, no-memory) and *detail
+ * (traceback, malloc'd). 0 value, 1 fail, -1 malformed. */
 int eci_call_decode(const uint8_t *p, size_t n, ectx_value **value, struct eci_fail *fail, char **detail);
 
 /* ---- modules (responder.c, imports.c) ---- */
@@ -68,7 +68,7 @@ void eci_responder_free(struct eci_responder *r);
  * source is copied, path is what __file__ shows. It shadows roots. 0 or -1. */
 int eci_responder_add(struct eci_responder *r, const char *name, const char *path, const uint8_t *source, size_t len);
 /* The same for a program that a call names by its file. name: under what it is served, which is its stem, or where that
- * was served with other bytes before, the stem and a digest of these. */
+ * was served with other bytes before, the stem and a digest of these. 0; -1 no memory; -2 the name is too long. */
 int eci_responder_add_program(struct eci_responder *r, const char *stem, const char *path, const uint8_t *source,
 			      size_t len, char name[ECI_MODULE_NAME_MAX + 1]);
 /* Answer to GET_MODULE `name` from the child link whose key is `link`: the entry and what it imports, recursively, that

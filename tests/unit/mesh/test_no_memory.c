@@ -1,8 +1,9 @@
-/* Memory that runs out in a function of the library, in the thread that called it: each allocation there fails once, of
- * malloc(3), calloc(3), realloc(3) and strdup(3), which here are the test's own (cmake/tests.cmake wraps them). What
- * fails says that it was for memory, and nothing that failed is a success. */
+/* Memory that runs out in a function of the library, in the thread that called it or in all: each allocation fails
+ * once, of malloc(3), calloc(3), realloc(3) and strdup(3), which here are the test's own (cmake/tests.cmake wraps
+ * them). What fails says that it was for memory, and nothing that failed is a success. */
 #include "mesh/channel.h"
 #include "mesh_support.h"
+#include <stdatomic.h>
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
@@ -14,13 +15,20 @@ void *__wrap_realloc(void *p, size_t size);
 char *__wrap_strdup(const char *s);
 
 static _Thread_local long left = -1; /* allocations that this thread is still given; below 0: any number */
-static _Thread_local bool failed;
+static _Thread_local bool for_good, failed;
+static atomic_long anywhere = -1; /* the same, of all threads */
 static void (*when_places)(void); /* called once, by who allocates the places of a call's channels */
 
 static bool none(void)
 {
+	long n = atomic_load(&anywhere);
+	while (n >= 0 && !atomic_compare_exchange_weak(&anywhere, &n, n - 1))
+		;
+	if (n == 0)
+		return true;
 	if (left < 0 || left-- > 0)
 		return false;
+	left = for_good ? 0 : -1;
 	failed = true;
 	return true;
 }
@@ -61,6 +69,58 @@ void *__wrap_realloc(void *p, size_t size)
 char *__wrap_strdup(const char *s)
 {
 	return none() ? NULL : __real_strdup(s);
+}
+
+/* It is not the fault of the arguments, nor of the file. */
+Test(no_memory, a_call)
+{
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	ectx_value *args = json("[[{\"b\": 1, \"a\": [2.5, null]}]]");
+	char file[128];
+	(void)snprintf(file, sizeof file, "%s/work.py:echo", w.dir);
+	cr_assert(call_int(d, "work:add", "[1]") == 1);
+	for (int i = 0; i < 4; i++) {
+		bool some = true;
+		for (long n = 0; some; n++) {
+			for_good = i & 2; /* a buffer asks again, for less */
+			give(n);
+			ectx_future *f = ectx_call_start(d, i & 1 ? file : "work:echo", args, NULL, WITHIN);
+			some = enough();
+			cr_assert(f || some);
+			if (!f)
+				continue;
+			const ectx_error *e = error_of(f);
+			cr_expect(e->status == ECTX_OK || e->code == ECTX_E_NO_MEMORY, "%d, %ld: %s %s", i, n,
+				  ectx_code_name(e->code), e->saw);
+			ectx_future_free(f);
+		}
+	}
+	ectx_value_free(args);
+	world_close(&w);
+}
+
+/* Nor of the answer, which is read by the mesh's thread. */
+Test(no_memory, an_answer)
+{
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	ectx_value *args = json("[[{\"b\": 1, \"a\": [2.5, null], \"c\": \"text\"}]]");
+	cr_assert(call_int(d, "work:add", "[1]") == 1);
+	bool some = true;
+	for (long n = 0; some; n++) {
+		atomic_store(&anywhere, n);
+		ectx_future *f = ectx_call_start(d, "work:echo", args, NULL, 1000);
+		bool done = f && ectx_future_wait(f, WITHIN);
+		some = atomic_exchange(&anywhere, -1) < 0;
+		cr_assert(done || some);
+		enum ectx_code code = done ? ectx_future_error(f)->code : ECTX_E_NO_MEMORY;
+		cr_expect(code == ECTX_E_NONE || code == ECTX_E_NO_MEMORY || code == ECTX_E_DEADLINE, "%ld: %s %s", n,
+			  ectx_code_name(code), ectx_future_error(f)->saw);
+		ectx_future_free(f);
+	}
+	ectx_value_free(args);
+	world_close(&w);
 }
 
 /* An end that could not be sent would leave the command waiting for it. The terminal's is a character, and then the
