@@ -225,8 +225,6 @@ static int prepare_run(struct ectx_future *f, const char *const *argv, const uin
 	if (eci_program_serve(f->mesh, "econtext_program", argv[0], text, len, name, fail) < 0)
 		return -1;
 	f->program = strdup(name);
-	if (!f->program)
-		return -1;
 	eci_cbor_put_array(&f->request, n);
 	for (uint64_t i = 0; i < n; i++) {
 		size_t size = strlen(argv[i]);
@@ -235,7 +233,10 @@ static int prepare_run(struct ectx_future *f, const char *const *argv, const uin
 		else
 			eci_cbor_put_bytes(&f->request, argv[i], size);
 	}
-	return f->request.failed ? -1 : 0;
+	if (f->program && !f->request.failed)
+		return 0;
+	eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", argv[0]);
+	return -1;
 }
 
 static ectx_future *run_python(ectx_context *c, const char *const *argv, const uint8_t *text, size_t n,

@@ -40,7 +40,10 @@ struct ectx_future *eci_future_start(struct ectx_future *f, const struct eci_fai
 {
 	if (!f)
 		return NULL;
+	static const struct eci_fail unsaid = {.code = ECTX_E_NO_MEMORY};
 	struct eci_fail given_up;
+	if (malformed && !malformed->code) /* it is no success, whatever it is */
+		malformed = &unsaid;
 	if (!malformed && f->context && !eci_secrets_resolve(f->context, &given_up))
 		malformed = &given_up;
 	eci_lock(f->mesh);

@@ -71,6 +71,36 @@ char *__wrap_strdup(const char *s)
 	return none() ? NULL : __real_strdup(s);
 }
 
+/* A Python script that was not run has not ended well. */
+Test(no_memory, a_run)
+{
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	const char *argv[] = {"s", "a", "\xff", NULL};
+	static const char first[] = "pass\n";
+	ectx_future *f = ectx_run_with_start(d, &(ectx_exec){argv, .script = first, .script_len = 5}, WITHIN);
+	cr_assert(error_of(f)->status == ECTX_OK, "%s", error_of(f)->saw);
+	ectx_future_free(f);
+	bool some = true;
+	for (long n = 0; some; n++) {
+		char script[64];
+		(void)snprintf(script, sizeof script, "import sys; sys.exit(7) # %ld\n", n); /* new there */
+		ectx_exec x = {argv, .script = script, .script_len = strlen(script)};
+		give(n);
+		f = ectx_run_with_start(d, &x, WITHIN);
+		some = enough();
+		cr_assert(f || some);
+		if (!f)
+			continue;
+		const ectx_error *e = error_of(f);
+		cr_expect(e->code == ECTX_E_NO_MEMORY ||
+				  (e->code == ECTX_E_EXIT_STATUS && ectx_future_exit_status(f) == 7),
+			  "%ld: %s %s, exit status %d", n, ectx_code_name(e->code), e->saw, ectx_future_exit_status(f));
+		ectx_future_free(f);
+	}
+	world_close(&w);
+}
+
 /* It is not the fault of the arguments, nor of the file. */
 Test(no_memory, a_call)
 {
