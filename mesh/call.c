@@ -258,7 +258,7 @@ ectx_future *ectx_run_with_start(ectx_context *c, const ectx_exec *x, long timeo
 	uint8_t *file = named && !x->script ? eci_file_read(x->argv[0], &n, &fail) : NULL;
 	const uint8_t *text = named && x->script ? x->script : file;
 	n = x->script ? x->script_len : n;
-	if (n > ECI_MODULE_BYTES_MAX) {
+	if (named && n > ECI_MODULE_BYTES_MAX) {
 		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s: larger than 16 MiB", x->argv[0]);
 		text = NULL;
 	}

@@ -241,3 +241,20 @@ Test(exec, a_script_is_there_once_however_often_it_is_run)
 	}
 	world_close(&w);
 }
+
+/* Of a run without a name: whatever its script's length, it is refused. */
+Test(exec, a_script_without_a_name)
+{
+	enum { MOST = 16 << 20 };
+	struct world w = world_open();
+	char *script = calloc(1, MOST + 1);
+	for (int i = 0; i < 2; i++) {
+		ectx_exec x = {.script = script, .script_len = i ? MOST + 1 : 5};
+		ectx_future *f = ectx_run_with_start(get(w.mesh, "d"), &x, WITHIN);
+		cr_expect(error_of(f)->code == ECTX_E_BAD_ARGUMENT);
+		cr_expect_str_eq(error_of(f)->saw, "no script is named");
+		ectx_future_free(f);
+	}
+	free(script);
+	world_close(&w);
+}
