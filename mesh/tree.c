@@ -41,6 +41,11 @@ void eci_pending_free(struct ectx_future *f)
 static void finish_tree(struct ectx_future *f);
 static void finish_trace(struct ectx_future *f);
 
+static void no_memory(struct ectx_future *f)
+{
+	eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "", NULL);
+}
+
 static void one_less(struct ectx_future *f)
 {
 	if (--f->outstanding)
@@ -52,7 +57,7 @@ static void one_less(struct ectx_future *f)
 	if (f->value)
 		eci_future_done(f);
 	else
-		eci_future_fail_code(f, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "", NULL);
+		no_memory(f);
 }
 
 void eci_tree_expire(struct ectx_future *f)
@@ -121,20 +126,19 @@ static void on_reply(void *arg, const struct eci_answer *a)
 	one_less(q->future);
 }
 
-/* Without a handle, or room here, there is only the context's row. */
-static void ask(struct ectx_future *f, ectx_context *c, uint32_t handle)
+/* Without a handle, or room here, there is only the context's row; false: not even that, for want of memory. */
+static bool ask(struct ectx_future *f, ectx_context *c, uint32_t handle)
 {
 	struct eci_pending *q = calloc(1, sizeof *q);
 	if (!q)
-		return;
+		return false;
 	q->future = f;
 	q->context = c;
 	DL_APPEND(f->pending, q);
-	if (!handle)
-		return;
-	q->slot = eci_slot_open(f->mesh->router, c->id, ECI_SLOT_ONCE, on_reply, q);
+	if (handle)
+		q->slot = eci_slot_open(f->mesh->router, c->id, ECI_SLOT_ONCE, on_reply, q);
 	if (!q->slot)
-		return;
+		return true;
 	q->sent_us = now_us();
 	struct eci_buf null = ECI_BUF_NULL;
 	eci_cbor_put_null(&null);
@@ -146,24 +150,28 @@ static void ask(struct ectx_future *f, ectx_context *c, uint32_t handle)
 		q->slot = 0;
 	}
 	eci_buf_deinit(&null);
+	return true;
 }
 
-static void ask_below(struct ectx_future *f, ectx_context *first)
+static bool ask_below(struct ectx_future *f, ectx_context *first)
 {
 	for (ectx_context *c = first; c; c = c->next_sibling) {
-		if (c->state == ECI_UP) {
-			int r = eci_context_part(c, "stats", &c->has_stats);
-			ask(f, c, r ? 0 : ECI_H_STATS);
-		}
-		ask_below(f, c->children);
+		int r = c->state == ECI_UP ? eci_context_part(c, "stats", &c->has_stats) : 0;
+		if (c->state == ECI_UP && !ask(f, c, r ? 0 : ECI_H_STATS))
+			return false;
+		if (!ask_below(f, c->children))
+			return false;
 	}
+	return true;
 }
 
 void eci_tree_run(struct ectx_future *f)
 {
 	f->outstanding = 1; /* this function's own */
-	ask(f, NULL, 0);
-	ask_below(f, f->mesh->roots_of_tree);
+	if (!ask(f, NULL, 0) || !ask_below(f, f->mesh->roots_of_tree)) {
+		no_memory(f);
+		return;
+	}
 	struct eci_router *r = f->mesh->router;
 	for (struct eci_link *l = eci_router_next_link(r, NULL); l; l = eci_router_next_link(r, l)) {
 		struct eci_link_stats s;
@@ -174,30 +182,47 @@ void eci_tree_run(struct ectx_future *f)
 	one_less(f);
 }
 
-static void ask_path(struct ectx_future *f, ectx_context *c)
+static bool ask_path(struct ectx_future *f, ectx_context *c)
 {
-	if (c->parent)
-		ask_path(f, c->parent);
-	ask(f, c, ECI_H_ECHO);
+	return (!c->parent || ask_path(f, c->parent)) && ask(f, c, ECI_H_ECHO);
 }
 
 void eci_trace_run(struct ectx_future *f)
 {
 	f->outstanding = 1;
-	ask_path(f, f->context);
-	one_less(f);
+	if (ask_path(f, f->context))
+		one_less(f);
+	else
+		no_memory(f);
 }
 
 /* ---- values ---- */
 
-static void put_uint(ectx_value *v, const char *key, uint64_t n)
+/* Without memory for all of it a value is none: NULL, and stays so. */
+static void put(ectx_value **v, const char *key, ectx_value *item)
 {
-	(void)ectx_map_put(v, key, ectx_uint(n));
+	if (ectx_map_put(*v, key, item))
+		return;
+	ectx_value_free(*v);
+	*v = NULL;
 }
 
-static void put_text(ectx_value *v, const char *key, const char *s)
+static void push(ectx_value **rows, ectx_value *v)
 {
-	(void)ectx_map_put(v, key, s ? ectx_text(s) : ectx_null());
+	if (ectx_array_push(*rows, v))
+		return;
+	ectx_value_free(*rows);
+	*rows = NULL;
+}
+
+static void put_uint(ectx_value **v, const char *key, uint64_t n)
+{
+	put(v, key, ectx_uint(n));
+}
+
+static void put_text(ectx_value **v, const char *key, const char *s)
+{
+	put(v, key, s ? ectx_text(s) : ectx_null());
 }
 
 static void master_figures(ectx_mesh *m, uint64_t figure[8])
@@ -215,13 +240,17 @@ static void master_figures(ectx_mesh *m, uint64_t figure[8])
 }
 
 /* A worker has its host's name everywhere but here, where both stand. */
-static void put_name(ectx_value *v, const ectx_context *c)
+static void put_name(ectx_value **v, const ectx_context *c)
 {
 	char *worker = NULL;
-	if (c && c->host && asprintf(&worker, "%s (python)", c->name) < 0)
-		worker = NULL;
-	put_text(v, "name", worker ? worker : c ? c->name : "master");
-	free(worker);
+	if (!c || !c->host) {
+		put_text(v, "name", c ? c->name : "master");
+	} else if (asprintf(&worker, "%s (python)", c->name) < 0) {
+		put(v, "name", NULL);
+	} else {
+		put_text(v, "name", worker);
+		free(worker);
+	}
 }
 
 static ectx_value *row(ectx_mesh *m, struct eci_pending *q)
@@ -233,20 +262,20 @@ static ectx_value *row(ectx_mesh *m, struct eci_pending *q)
 	ectx_value *v = ectx_map();
 	if (!c)
 		master_figures(m, q->figure);
-	put_name(v, c);
-	put_uint(v, "id", c ? c->id : 0);
-	put_text(v, "parent", !c ? NULL : c->parent ? c->parent->name : "master");
-	put_text(v, "transport", c ? methods[c->target.method] : NULL);
-	put_text(v, "agent", c ? c->agent : "master");
-	put_text(v, "arch", c ? c->arch : NULL);
-	put_text(v, "python", c && !c->native && c->python[0] ? c->python : NULL);
-	put_text(v, "state", !c || q->answered ? "up" : "silent");
+	put_name(&v, c);
+	put_uint(&v, "id", c ? c->id : 0);
+	put_text(&v, "parent", !c ? NULL : c->parent ? c->parent->name : "master");
+	put_text(&v, "transport", c ? methods[c->target.method] : NULL);
+	put_text(&v, "agent", c ? c->agent : "master");
+	put_text(&v, "arch", c ? c->arch : NULL);
+	put_text(&v, "python", c && !c->native && c->python[0] ? c->python : NULL);
+	put_text(&v, "state", !c || q->answered ? "up" : "silent");
 	if (!c || q->answered)
-		put_uint(v, "rtt_us", q->rtt_us);
+		put_uint(&v, "rtt_us", q->rtt_us);
 	else
-		put_text(v, "rtt_us", NULL);
+		put_text(&v, "rtt_us", NULL);
 	for (size_t i = 0; i < 8; i++)
-		put_uint(v, keys[i], q->figure[i]);
+		put_uint(&v, keys[i], q->figure[i]);
 	return v;
 }
 
@@ -256,7 +285,7 @@ static void finish_tree(struct ectx_future *f)
 	struct eci_pending *q;
 	DL_FOREACH(f->pending, q)
 	{
-		(void)ectx_array_push(rows, row(f->mesh, q));
+		push(&rows, row(f->mesh, q));
 	}
 	f->value = rows;
 }
@@ -268,13 +297,13 @@ static void finish_trace(struct ectx_future *f)
 	DL_FOREACH(f->pending, q)
 	{
 		ectx_value *v = ectx_map();
-		put_text(v, "name", q->context->name);
-		put_uint(v, "id", q->context->id);
+		put_text(&v, "name", q->context->name);
+		put_uint(&v, "id", q->context->id);
 		if (q->answered)
-			put_uint(v, "rtt_us", q->rtt_us);
+			put_uint(&v, "rtt_us", q->rtt_us);
 		else
-			put_text(v, "rtt_us", NULL);
-		(void)ectx_array_push(hops, v);
+			put_text(&v, "rtt_us", NULL);
+		push(&hops, v);
 	}
 	f->value = hops;
 }

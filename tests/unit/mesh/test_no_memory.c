@@ -216,3 +216,50 @@ Test(no_memory, a_channel_given_twice)
 	ectx_value_free(both.args);
 	world_close(&w);
 }
+
+/* What a tree or trace says is whole. */
+static void expect_whole(ectx_future *f, long n, size_t rows, size_t keys)
+{
+	if (!f)
+		return;
+	const ectx_error *e = error_of(f);
+	const ectx_value *v = ectx_future_value(f);
+	bool none_or_all = e->status == ECTX_OK ? ectx_value_count(v) == rows : e->code == ECTX_E_NO_MEMORY;
+	cr_expect(none_or_all, "%ld: %s, %zu rows", n, ectx_code_name(e->code), ectx_value_count(v));
+	for (size_t i = 0; i < ectx_value_count(v); i++)
+		cr_expect(ectx_value_count(ectx_array_at(v, i)) == keys, "%ld: %zu keys of row %zu", n,
+			  ectx_value_count(ectx_array_at(v, i)), i);
+	ectx_future_free(f);
+}
+
+Test(no_memory, a_tree)
+{
+	struct world w = world_open();
+	bool some = true;
+	for (long n = 0; some; n++) { /* of the master alone: at once */
+		give(n);
+		ectx_future *f = ectx_tree_start(w.mesh, WITHIN);
+		some = enough();
+		cr_assert(f || some);
+		expect_whole(f, n, 1, 17);
+	}
+	world_close(&w);
+}
+
+/* Whichever thread has the last answer. */
+Test(no_memory, a_trace)
+{
+	struct world w = world_open();
+	ectx_context *b = get(w.mesh, "b");
+	cr_assert(call_int(b, "work:add", "[1]") == 1);
+	bool some = true;
+	for (long n = 0; some; n++) {
+		atomic_store(&anywhere, n);
+		ectx_future *f = ectx_trace_start(b, 1000);
+		cr_expect(!f || ectx_future_wait(f, WITHIN));
+		some = atomic_exchange(&anywhere, -1) < 0;
+		cr_assert(f || some);
+		expect_whole(f, n, 2, 3);
+	}
+	world_close(&w);
+}
