@@ -16,7 +16,8 @@
  * has no globals that change, but what ectx_options.files says. SIGPIPE raised by its own writes is kept from the
  * program, and its threads block all signals. Its descriptors are close-on-exec. The processes it starts are its own:
  * do not wait for them (waitpid(-1) may take the exit status of one away; its end is noticed all the same), and do not
- * set SIGCHLD to be ignored.
+ * set SIGCHLD to be ignored. One thing does end the program: where libev, which runs the loop, finds no memory for its
+ * own tables, it says so on stderr and calls abort(); ev_set_allocator() is the program's, and is not touched.
  *
  * Times are milliseconds. A timeout_ms below 0 means no limit: then only the liveness of the links bounds the wait; 0
  * means do not wait at all.
