@@ -74,11 +74,13 @@ ectx_future *ectx_run_with_start(ectx_context *c, const ectx_exec *x, long timeo
 /* Asks every live context of the mesh; connects nothing. The value is an array of maps with the keys of `tree --json`:
  * name, id, parent, transport, agent, arch, python, state, rtt_us, frames_in, frames_out, bytes_in, bytes_out,
  * queued_bytes, modules_cached, requests_up, dials; the master first, then depth first. One that does not answer, or
- * not within timeout_ms, which is no error, has state "silent" and rtt_us null. */
+ * not within timeout_ms, which is no error, has state "silent" and rtt_us null. With no time (0) nobody is asked, and
+ * that is one: deadline. */
 ectx_future *ectx_tree_start(ectx_mesh *m, long timeout_ms);
 
 /* Asks every hop on the way to c for an echo. The value is an array of maps {name, id, rtt_us (null: no answer, or
- * none within timeout_ms, which is an error only while c is still being connected)}, from the first hop to c. */
+ * none within timeout_ms, which is an error only while c is still being connected, or where it is 0)}, from the first
+ * hop to c. */
 ectx_future *ectx_trace_start(ectx_context *c, long timeout_ms);
 
 /* ---- blocking forms: start, wait, free ----
