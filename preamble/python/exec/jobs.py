@@ -56,10 +56,12 @@ def watch_groups(r, agent):
             except OSError:
                 break
     for x in groups:
+        groups[x] = []
         try:
             os.kill(-x, 9)
         except OSError:
             pass
+    groups and sweep(groups, 9)
 
 
 def die(*rest):
@@ -69,6 +71,20 @@ def die(*rest):
 
 
 # ---- EXEC (section 9) ----
+
+def left_of(pid, found):
+    try:
+        os.kill(-pid, 0)
+        return 1
+    except OSError:
+        pass
+    for x in found:
+        try:
+            if os.getsid(x) == pid:
+                return 1
+        except OSError:
+            pass
+
 
 class Job:
     def __init__(self, src, slot, m):
@@ -159,7 +175,7 @@ class Job:
             s or ours < 0 or thread.start_new_thread(self.outs[0].pour, (ours, self.tty))
         except:
             # No thread to be had for its input: a command that waited for that would do so unseen.
-            end_group(self.pid, 9)
+            end_session(self.pid, 9)
             s = pack('>BI', 0, 11)
         if s:
             self.bury(0)
@@ -240,7 +256,7 @@ class Job:
                 thread.start_new_thread(self.outs[1].feed, (fds[1],))
             except:
                 # No thread to be had: the one stream after the other, and not a command that hangs unseen.
-                end_group(self.pid, 9)
+                end_session(self.pid, 9)
                 self.outs[1].feed(fds[1])
             self.outs[0].feed(fds[0])
             self.outs[1].over.acquire()
@@ -272,7 +288,7 @@ class Job:
 
     def ended(self):
         # Waits for the end. Where Python can (3.3), the process then still is to be waited for: as long as something may kill
-        # its group, the group's number is nobody else's.
+        # its group and session, their number is nobody else's.
         try:
             x = os.waitid(1, self.pid, 4 | 1 << 24)     # P_PID; WEXITED, WNOWAIT
         except AttributeError:
@@ -298,17 +314,15 @@ class Job:
             pass                # called code has waited for it
 
     def put_down(self):
-        # A thread of its own, for a moment. What was waited for already is killed only while it is seen that some of its group
-        # are left, for these keep the number.
+        # A thread of its own, for a moment. What was waited for already is killed only while it is seen that some of its group,
+        # or of those that were found in its session, are left, for these keep the number.
         pid = self.pid
-        end_group(pid, 15)
+        found = end_session(pid, 15)
         for x in range(40):
             select.select([], [], [], .05)
-            try:
-                pid and not self.pid and os.kill(-pid, 0)
-            except OSError:
+            if pid and not self.pid and not left_of(pid, found):
                 pid = 0
-        end_group(pid or self.pid, 9)
+        end_session(pid or self.pid, 9)
         for x in self.outs:
             x.stop()
         self.ending.release()
@@ -340,7 +354,7 @@ def cancel_job(kind, src, reply, body):
             thread.start_new_thread(x.put_down, ())
         except:
             # No thread to be had: without its grace, and not a command that goes on.
-            end_group(x.pid, 9)
+            end_session(x.pid, 9)
             for s in x.outs:
                 s.stop()
             x.ending.release()

@@ -5,15 +5,18 @@
 # stderr: fork waits for the import lock, output for credit, and both may take long. Invariant: a stream's thread
 # reads no more than its credit, so a receiver that stops holds the command at its pipe and not in anybody's memory.
 #
-# A command leads its own session, so the agent's death does not end it. `die` kills the groups that run; and for kill -9
-# there is a second watcher (the core's own ends the agent's group), a fork that learns each group from the command itself,
-# before exec.
+# A command leads its own session, so the agent's death does not end it. `die` kills the groups that run; and for kill -9, and
+# for what else is in these sessions, there is a second watcher (the core's own ends the agent's group), a fork that learns each
+# group from the command itself, before exec.
 JOBS_MAX = 128                  # at once; more are answered `busy`
 STREAM_WINDOW = 262144
 JOBS = {}                       # (who asked, slot) -> Job
 EXEC_STREAMS = {}                    # own handle -> Stream
 EXEC_WATCH = []                    # the pipe to the watcher, once there is one
 GUARD = allocate()
+SWEEP_ROUNDS = 8                # through /proc: what was just forked is found by the next one
+SWEEPS = {}                     # (leader, signal) -> those of its session that it was sent to; not begun
+SWEEPING = allocate()
 exec_die = die
 exec_cancel = H.get(26, no_cancel)
 exec_credit = H.get(34, no_credit)
@@ -28,6 +31,52 @@ def end_group(pid, sig):
             break
         except OSError:
             pass
+
+
+def sweep(leaders, sig):
+    # Sends it to what else is in the sessions of these (leader -> the list to which those are added), as the jobs of a shell with
+    # job control, which lead groups of their own: to each once, until no more are found. /proc says which processes there are,
+    # and getsid which session each is in, in the numbers that kill takes, whatever /proc is mounted there. The caller sees to
+    # it that these sessions are no others by now.
+    seen = {}
+    for i in range(SWEEP_ROUNDS):
+        n = len(seen)
+        try:
+            names = os.listdir('/proc')
+        except OSError:
+            break
+        for x in names:
+            try:
+                x = int(x)
+                if x not in seen:
+                    leader = os.getsid(x)
+                    if leader in leaders and os.getpgid(x) != leader:
+                        seen[x] = 1
+                        leaders[leader].append(x)
+                        os.kill(x, sig)
+            except (ValueError, OSError):
+                pass            # no number; or it is gone, or not ours
+        if n == len(seen):
+            break
+
+
+def end_session(pid, sig):
+    # Its group, and then the rest; who that was. Many may come at once: the first that gets to it does it for all that wait.
+    found = []
+    if pid:
+        end_group(pid, sig)
+        SWEEPS[pid, sig] = found
+        SWEEPING.acquire()
+        try:
+            v = SWEEPS.copy()
+            for x in v:
+                del SWEEPS[x]
+            for n in 15, 9:
+                leaders = dict([(x[0], v[x]) for x in v if x[1] == n])
+                leaders and sweep(leaders, n)
+        finally:
+            SWEEPING.release()
+    return found
 
 
 def rouse_it(lock):
