@@ -3,8 +3,7 @@
 
 enum { AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10 };
 
-/* A number in this base of at most `max`; -1: none. *p moves past it. */
-static long number(const char **p, const char *end, unsigned base, long max)
+long native_number(const char **p, const char *end, unsigned base, long max)
 {
 	long v = -1;
 	for (; *p < end; ++*p) {
@@ -22,7 +21,7 @@ static long number(const char **p, const char *end, unsigned base, long max)
 static bool ipv4(uint8_t out[4], const char *p, const char *end)
 {
 	for (int i = 0; i < 4; i++) {
-		long v = number(&p, end, 10, 255);
+		long v = native_number(&p, end, 10, 255);
 		if (v < 0 || (i < 3 && (p == end || *p++ != '.')))
 			return false;
 		out[i] = (uint8_t)v;
@@ -45,7 +44,7 @@ static bool ipv6(uint8_t out[16], const char *p, const char *end)
 			p = end;
 			break;
 		}
-		long v = number(&p, end, 16, 0xFFFF);
+		long v = native_number(&p, end, 16, 0xFFFF);
 		if (v < 0)
 			return false;
 		out[n++] = (uint8_t)(v >> 8);

@@ -38,8 +38,11 @@ enum {
 	NR_chdir = 80,
 	NR_getuid = 102,
 	NR_setsid = 112,
+	NR_getpgid = 121,
+	NR_getsid = 124,
 	NR_sched_setscheduler = 144,
 	NR_prctl = 157,
+	NR_getdents64 = 217,
 	NR_clock_gettime = 228,
 	NR_waitid = 247,
 	NR_openat = 257,
@@ -61,6 +64,7 @@ enum {
 	NR_openat = 56,
 	NR_close = 57,
 	NR_pipe2 = 59,
+	NR_getdents64 = 61,
 	NR_read = 63,
 	NR_write = 64,
 	NR_ppoll = 73,
@@ -72,6 +76,8 @@ enum {
 	NR_kill = 129,
 	NR_sigaction = 134,
 	NR_sigprocmask = 135,
+	NR_getpgid = 155,
+	NR_getsid = 156,
 	NR_setsid = 157,
 	NR_uname = 160,
 	NR_prctl = 167,
@@ -115,6 +121,8 @@ enum {
 	NR_wait4 = 114,
 	NR_clone = 120,
 	NR_uname = 122,
+	NR_getpgid = 132,
+	NR_getsid = 147,
 	NR_sched_setscheduler = 156,
 	NR_prctl = 172,
 	NR_sigaction = 174,
@@ -123,6 +131,7 @@ enum {
 	NR_getuid = 199, /* getuid32 */
 	NR_fcntl = 221,  /* fcntl64 */
 #if defined(__arm__)
+	NR_getdents64 = 217,
 	NR_exit = 248,
 	NR_clock_gettime = 263,
 	NR_waitid = 280,
@@ -133,6 +142,7 @@ enum {
 	NR_pipe2 = 359,
 	NR_prlimit64 = 369,
 #else
+	NR_getdents64 = 220,
 	NR_exit = 252,
 	NR_clock_gettime = 265,
 	NR_waitid = 284,

@@ -33,6 +33,7 @@ struct native_proc {
 	int status;
 	struct eci_buf in_q, tty_q;
 	bool paused, stdin_done, blocked, exited, over, wide;
+	int sweep;       /* the signal that its group was sent, and the rest of its session is yet to be; or 0 */
 	uint64_t end_at; /* ms: no longer waited for its outputs after this; a command's grace is over; 0: not yet */
 };
 
@@ -87,6 +88,8 @@ void native_mem_trim(void);   /* gives them back */
 
 /* ---- address.c ---- */
 char *native_digits(char *to, uint32_t v, bool hex); /* without a NUL; its end */
+/* A number in this base of at most `max`; -1: none. *p moves past it. */
+long native_number(const char **p, const char *end, unsigned base, long max);
 
 /* ---- procs.c ---- */
 extern const struct eci_spawn_host native_spawn_host;
@@ -107,9 +110,12 @@ bool native_jobs_deliver(const struct eci_frame *f); /* EXEC, and CANCEL of what
 /* ---- watcher.c ---- */
 /* Becomes two processes; returns in the agent, which is the new one where we were process 1. */
 void native_watcher_start(void);
-void native_schedule(int policy);  /* of this process and what it forks: sched(7) */
-void native_watcher_end(void);     /* all that it knows is ended now */
-void native_watcher_tell(int pid); /* a group to end when we are gone; -pid: no longer */
+void native_schedule(int policy);       /* of this process and what it forks: sched(7) */
+void native_watcher_end(void);          /* all that it knows is ended now */
+#define NATIVE_KNOWN_MAX 65536u         /* more processes than one user may have by default */
+void native_watcher_tell(int pid);      /* a group to end when we are gone; -pid: no longer */
+void native_sweep(unsigned n, int sig); /* to the sessions of the first n of native_leaders; native.buf is lost */
+extern int native_leaders[];
 
 /* ---- agent.c ---- */
 _Noreturn void native_exit(int status);

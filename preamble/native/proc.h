@@ -7,8 +7,9 @@
 #define NATIVE_GRACE_MS 250u
 
 /* ---- procs.c ---- */
-void native_proc_end_at(struct native_proc *c, uint32_t ms);   /* so long from now, if nothing was set before */
-bool native_proc_signal(const struct native_proc *c, int sig); /* false: it is not ours to kill */
+void native_proc_end_at(struct native_proc *c, uint32_t ms); /* so long from now, if nothing was set before */
+/* To its group now, and to the rest of its session in the next turn. False: it is not ours to kill. */
+bool native_proc_signal(struct native_proc *c, int sig);
 void native_proc_close_in(struct native_proc *c);
 void native_proc_shut(struct native_proc *c, int which); /* an output is at its end, or wanted no more */
 

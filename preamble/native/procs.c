@@ -9,9 +9,12 @@
  * A command is reported when both outputs are at their end, whoever holds them. One that was cancelled stays until its
  * grace is over, reported or not: what is left of its group then is killed.
  *
+ * What is signalled is its group, and in the next turn, for all at once, what else is in its session (watcher.c).
+ *
  * Invariant: who has ended is waited for last of all, when nothing of it is killed any more, by us or by the watcher.
- * So long the kernel gives its number, which is its group's, to nobody else, be the group empty or not. Nobody waits
- * for who has not ended: one that is freed earlier (left, or never begun) stays in the list, as nobody's, until it has.
+ * So long the kernel gives its number, which is its group's and session's, to nobody else, be these empty or not.
+ * Nobody waits for who has not ended: one that is freed earlier (left, or never begun) stays in the list, as nobody's,
+ * until it has.
  */
 #include "preamble/native/proc.h"
 
@@ -34,8 +37,10 @@ void native_proc_end_at(struct native_proc *c, uint32_t ms)
 }
 
 /* To its group, whose leader may have ended before the others. */
-bool native_proc_signal(const struct native_proc *c, int sig)
+bool native_proc_signal(struct native_proc *c, int sig)
 {
+	c->sweep = sig;
+	native.dirty = true;
 	return SYS2(NR_kill, -c->pid, sig) == 0 || c->exited || SYS2(NR_kill, c->pid, sig) == 0;
 }
 
@@ -135,7 +140,7 @@ static void settle_job(struct native_proc *c, bool late)
 		native_proc_close_in(c);
 		eci_buf_deinit(&c->in_q);
 	}
-	if (!c->job && c->exited && !c->end_at)
+	if (!c->job && c->exited && !c->end_at && !c->sweep)
 		native_proc_free(NULL, c);
 }
 
@@ -172,9 +177,23 @@ static bool settle_start(struct native_proc *c)
 	return !n;
 }
 
+static void sweep(int sig)
+{
+	unsigned n = 0;
+	for (struct native_proc *c = native.procs; c; c = c->next)
+		if (c->sweep == sig && n < NATIVE_KNOWN_MAX) {
+			c->sweep = 0;
+			native_leaders[n++] = c->pid;
+		}
+	if (n)
+		native_sweep(n, sig);
+}
+
 void native_procs_flush(void)
 {
 	struct native_proc *c, *next;
+	sweep(SYS_SIGTERM);
+	sweep(SYS_SIGKILL);
 	for (c = native.procs; c; c = next) {
 		next = c->next;
 		if (settle_start(c))

@@ -14,11 +14,22 @@
  * its child. So orphans, which come to process 1, are the watcher's, who ignores SIGCHLD: the kernel waits for them.
  * The agent cannot: it keeps some that have ended (procs.c), and behind the first of these the kernel names nobody.
  *
+ * Each group's leader leads a session too, and in that may be other groups, as the jobs of a shell that has job
+ * control. They are ended behind the group: /proc says which processes there are, and getsid(2) whose session each is
+ * in, in the numbers that kill(2) takes, whatever /proc is mounted there. One pass does for all; where there is no
+ * /proc, it is the groups only. What is killed is looked for again until the same are found twice, as one may have
+ * forked meanwhile.
+ *
  * A signal from the kernel (PR_SET_PDEATHSIG) would not do: it reaches the first process of a group only, and is lost
  * when a program changes its user. */
 #include "preamble/native/native.h"
 
-#define KNOWN_MAX 65536u /* more processes than one user may have by default */
+#define ROUNDS 8
+#define PID_MAX (1L << 22)
+#define RECLEN 16 /* in a struct linux_dirent64: getdents64(2) */
+#define NAME 19
+
+int native_leaders[NATIVE_KNOWN_MAX];
 
 void native_watcher_tell(int pid)
 {
@@ -26,9 +37,39 @@ void native_watcher_tell(int pid)
 		(void)SYS3(NR_write, native.watcher, &pid, sizeof pid);
 }
 
+/* The sum of those it was sent to. Their groups are none of the leaders', which have it already. */
+static long sweep(unsigned n, int sig)
+{
+	long got, pid, sum = 0;
+	int fd = (int)SYS3(NR_openat, -100, "/proc", SYS_CLOEXEC);
+	while ((got = SYS3(NR_getdents64, fd, native.buf, NATIVE_READ_MAX)) > 0)
+		for (const uint8_t *at = native.buf; at < native.buf + got; at += at[RECLEN] + at[RECLEN + 1] * 256u) {
+			const char *name = (const char *)at + NAME;
+			pid = native_number(&name, name + 8, 10, PID_MAX);
+			long sid = SYS1(NR_getsid, pid); /* of -1, what is no process: an error */
+			for (unsigned i = 0; i < n; i++)
+				if (native_leaders[i] == sid && SYS1(NR_getpgid, pid) != sid) {
+					(void)SYS2(NR_kill, pid, sig);
+					sum += pid;
+				}
+		}
+	native_close(&fd);
+	return sum;
+}
+
+void native_sweep(unsigned n, int sig)
+{
+	long sum = 0, last;
+	int rounds = ROUNDS;
+	do {
+		last = sum;
+		sum = sweep(n, sig);
+	} while (sig == SYS_SIGKILL && sum != last && --rounds);
+}
+
 static _Noreturn void watch(int fd)
 {
-	static int groups[KNOWN_MAX];
+	int *groups = native_leaders;
 	unsigned n = 0, i;
 	int pid;
 	long got;
@@ -39,11 +80,12 @@ static _Noreturn void watch(int fd)
 		for (i = 0; pid < 0 && i < n; i++)
 			if (groups[i] == -pid)
 				groups[i] = groups[--n];
-		if (pid > 0 && n < KNOWN_MAX)
+		if (pid > 0 && n < NATIVE_KNOWN_MAX)
 			groups[n++] = pid;
 	}
 	for (i = 0; i < n; i++)
 		(void)SYS2(NR_kill, -groups[i], SYS_SIGKILL);
+	native_sweep(n, SYS_SIGKILL);
 	native_exit(0);
 }
 
