@@ -170,10 +170,11 @@ enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, con
 	for (size_t i = 0; sources[i]; i++)
 		f->contents |= eci_source_contents(sources[i]);
 	struct eci_copy_peer peer = {.c = c};
-	f->dest = eci_incoming_dest(dest, f->contents, &f->folder);
+	const char *why;
+	f->dest = eci_incoming_dest(dest, f->contents, &f->folder, &why);
 	f->into = f->folder || (*dest && dest[strlen(dest) - 1] == '/');
 	if (!f->dest)
-		eci_copy_failed_here(&f->k, NULL, dest, "no memory");
+		eci_copy_refused(&f->k, NULL, dest, why);
 	else if (eci_copy_greet(&f->k, &peer, 1) && make_dest(f, sources)) {
 		f->algorithm = peer.algorithm;
 		if (peer.no_python)

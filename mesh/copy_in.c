@@ -67,21 +67,41 @@ static void again(struct eci_incoming *f)
 	f->at = 0;
 }
 
-char *eci_incoming_dest(const char *dest, bool contents, bool *folder)
+/* What a link of this name leads to, where that is *st; malloc'd, or NULL and *why. What /proc/self/fd says of a pipe
+ * or of a deleted file is no name, or by now another's: only what is the same under its name can be replaced there. */
+static char *led_to(const char *link, const struct stat *st, const char **why)
+{
+	struct stat named;
+	*why = eci_incoming_over(st);
+	char *real = *why ? NULL : realpath(link, NULL);
+	int error = real ? 0 : errno;
+	if (real && stat(real, &named) == 0 && named.st_dev == st->st_dev && named.st_ino == st->st_ino)
+		return real;
+	free(real);
+	if (!*why)
+		*why = error && error != ENOENT ? strerror(error) : "what it leads to has no name";
+	return NULL;
+}
+
+char *eci_incoming_dest(const char *dest, bool contents, bool *folder, const char **why)
 {
 	struct stat st, itself;
 	size_t n = strlen(dest);
 	*folder = stat(dest, &st) == 0 && S_ISDIR(st.st_mode);
+	*why = NULL;
 	char *out = strdup(dest);
 	while (out && n > 1 && out[n - 1] == '/')
 		out[--n] = 0;
 	bool leads = out && (contents || !*folder) && lstat(out, &itself) == 0 && S_ISLNK(itself.st_mode) &&
 		     stat(dest, &st) == 0;
-	char *real = leads ? realpath(dest, NULL) : NULL;
-	if (!real)
+	if (out && !leads)
 		return out;
 	free(out);
-	return real;
+	if (!leads) {
+		*why = strerror(ENOMEM);
+		return NULL;
+	}
+	return led_to(dest, &st, why);
 }
 
 /* A part is one copy's alone, or what another writes into it would be in the file: it is locked (where the file system

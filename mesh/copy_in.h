@@ -22,8 +22,8 @@ struct eci_incoming {
 };
 
 /* What a user calls the target: without slashes at its end, and of a link what it leads to (of one to a folder only if
- * `contents`). malloc'd; NULL: no memory. *folder: it is one. */
-char *eci_incoming_dest(const char *dest, bool contents, bool *folder);
+ * `contents`). malloc'd; NULL and *why: nothing may come there. *folder: it is one. */
+char *eci_incoming_dest(const char *dest, bool contents, bool *folder, const char **why);
 /* What it is called before it is renamed: beside `place`, and no longer than a name may be. 0 or an errno. */
 int eci_incoming_part(char part[ECI_PLACE_LONGEST], const char *place, const char *extra);
 

@@ -200,6 +200,28 @@ def test_resume_over_what_is_no_file(place):
     expect(stat.S_ISFIFO(os.stat(place.path('d/f')).st_mode) and stat.S_ISFIFO(os.stat(place.path('pipe')).st_mode), 'a pipe is gone')
 
 
+def test_a_link_to_what_has_no_name_stays(place):
+    """As /dev/stdout is one to a pipe: what it leads to is there, and is neither a file nor can it be replaced."""
+    write(place.path('f'), b'new')
+    ends = list(os.pipe()) + list(socket.socketpair())
+    with open(place.path('gone'), 'wb', buffering=0) as gone:
+        gone.write(b'old')
+        os.unlink(place.path('gone'))
+        for name, end, says in (('pipe', ends[1], ': what is there is neither a file nor a link'), ('gone', gone, ': what it leads to has no name'),
+                                ('socket', ends[2], ': what is there is neither a file nor a link')):
+            where = '/proc/%d/fd/%d' % (os.getpid(), end if name == 'pipe' else end.fileno())
+            os.symlink(where, place.path(name))
+            for options in (), ('--resume',):
+                status, out, err = place.run('cp', *options + ('leaf1:' + place.path('f'), name))
+                expect(status == 1 and name + says in err and 'nothing was copied there' in err, name, options, status, err)
+                expect(os.path.islink(place.path(name)) and os.readlink(place.path(name)) == where, name, 'was replaced')
+        expect(os.fstat(gone.fileno()).st_size == 3, 'it was written to')
+    for end in ends[:2]:
+        os.close(end)
+    for end in ends[2:]:
+        end.close()
+
+
 def test_resume_of_what_is_there(place):
     """Whole files are not sent again, in a folder and under another name; mode and time are set."""
     os.mkdir(place.path('src'))
