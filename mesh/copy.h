@@ -39,6 +39,10 @@ struct eci_sources {
 typedef void (*eci_source_failed)(void *arg, const char *full, int error);
 int eci_sources_walk(struct eci_sources *s, const char *const *paths, eci_source_failed failed,
 		     void *arg); /* -1: memory */
+/* Of entries with one path only the first stays, or all if they are folders; `twice` is called for the others, but not
+ * for what is the same file. -1: memory. */
+typedef void (*eci_source_twice)(void *arg, const char *full, const char *first);
+int eci_sources_once(struct eci_sources *s, eci_source_twice twice, void *arg);
 void eci_sources_free(struct eci_sources *s);
 /* Whether a source is what is in a folder, not the folder: its last name is ".", and so is the path of its entry. */
 bool eci_source_contents(const char *path);

@@ -1,5 +1,8 @@
 /* What a copy sends: the entries below its sources. The list is made first, so that the total is known and every
- * context gets the same entries with the same numbers; the contents are read as they are sent (copy_feed.c). */
+ * context gets the same entries with the same numbers; the contents are read as they are sent (copy_feed.c).
+ *
+ * Each name is sent once: of several sources that have it the first, as with cp(1), since the others would replace what
+ * has just come. Folders of one name become one. */
 #include "mesh/copy.h"
 
 #include <dirent.h>
@@ -119,6 +122,74 @@ int eci_sources_walk(struct eci_sources *s, const char *const *paths, eci_source
 	for (size_t i = 0; paths[i] && r == 0; i++)
 		r = add(s, strdup(paths[i]), last_name(paths[i]), true, failed, arg);
 	return r;
+}
+
+/* ---- several of one name ---- */
+
+static int by_path(const void *a, const void *b)
+{
+	const struct eci_entry_here *const *x = a, *const *y = b;
+	int order = strcmp((*x)->path, (*y)->path);
+	return order ? order : *x < *y ? -1 : *x > *y;
+}
+
+/* Leaves it out, and what is below it: that stands behind it. */
+static void leave_out(const struct eci_sources *s, bool *out, size_t i)
+{
+	const char *path = s->v[i].path;
+	size_t n = strlen(path);
+	out[i] = true;
+	if (s->v[i].kind == ECI_ENTRY_DIR)
+		while (++i < s->n && !strncmp(s->v[i].path, path, n) && s->v[i].path[n] == '/')
+			out[i] = true;
+}
+
+static void remove_left_out(struct eci_sources *s, const bool *out)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		struct eci_entry_here *e = &s->v[i];
+		if (!out[i]) {
+			s->v[kept++] = *e;
+			continue;
+		}
+		if (e->kind == ECI_ENTRY_FILE)
+			s->total -= (uint64_t)e->st.st_size;
+		free(e->full);
+		free(e->path);
+	}
+	s->n = kept;
+}
+
+int eci_sources_once(struct eci_sources *s, eci_source_twice twice, void *arg)
+{
+	struct eci_entry_here **by = calloc(s->n + 1, sizeof *by), *first = NULL;
+	bool *out = calloc(s->n + 1, sizeof *out);
+	bool good = by && out;
+	for (size_t i = 0; good && i < s->n; i++)
+		by[i] = &s->v[i];
+	if (good)
+		qsort(by, s->n, sizeof(struct eci_entry_here *), by_path);
+	for (size_t i = 0; good && i < s->n; i++) {
+		struct eci_entry_here *e = by[i];
+		size_t at = (size_t)(e - s->v);
+		if (out[at]) /* with its folder, which stood before it */
+			continue;
+		if (!first || strcmp(first->path, e->path) != 0) {
+			first = e;
+			continue;
+		}
+		if (first->kind == ECI_ENTRY_DIR && e->kind == ECI_ENTRY_DIR)
+			continue;
+		if (first->st.st_dev != e->st.st_dev || first->st.st_ino != e->st.st_ino)
+			twice(arg, e->full, first->full);
+		leave_out(s, out, at);
+	}
+	if (good)
+		remove_left_out(s, out);
+	free(by);
+	free(out);
+	return good ? 0 : -1;
 }
 
 void eci_sources_free(struct eci_sources *s)

@@ -48,6 +48,18 @@ static void unreadable(void *arg, const char *full, int error)
 							  : strerror(error));
 }
 
+#define NAME_SHOWN 768u /* bytes, its end, of a longer one: beside the other's, see eci_copy_unreadable() */
+
+static void twice(void *arg, const char *full, const char *first)
+{
+	struct eci_copy_job *j = arg;
+	char why[NAME_SHOWN + 80];
+	size_t n = strlen(first), from = n > NAME_SHOWN ? n - NAME_SHOWN : 0;
+	(void)snprintf(why, sizeof why, "it would replace %s%s, which comes to the same name", from ? "..." : "",
+		       first + from);
+	eci_copy_unreadable(&j->k, NULL, full, why);
+}
+
 static bool stopped(void *arg)
 {
 	struct eci_copy_job *j = arg;
@@ -345,7 +357,7 @@ enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const cha
 	}
 	for (size_t i = 0; i < n; i++)
 		j.v[i] = (struct eci_copy_target){.job = &j, .c = contexts[i], .watch = &j.k.watches[i]};
-	if (eci_sources_walk(&j.s, sources, unreadable, &j))
+	if (eci_sources_walk(&j.s, sources, unreadable, &j) || (!j.single && eci_sources_once(&j.s, twice, &j)))
 		eci_target_fail(&j.v[0], ECTX_E_NO_MEMORY, "the list of files");
 	size_t there = j.s.n ? greet(&j) : 0;
 	j.k.total = j.s.total * there;

@@ -70,6 +70,29 @@ def pieces(fd, at, size):
 class Sender:
     def __init__(self, channel, algorithm, resume):
         self.channel, self.algorithm, self.resume = channel, algorithm, resume
+        self.sent = {}  # what was sent under each last name
+
+    def is_twice(self, path, st):
+        """Whether the same was sent under this path. Another may not be, but that folders of one path become one."""
+        top = path.split(SLASH)[0]
+        for name in (top, DOT)[:1 + (top != DOT)]:
+            for first in self.sent.get(name, ()):
+                if path != name:
+                    first = name == DOT and os.path.join(first, path) or first + path[len(name):]
+                try:
+                    other = os.lstat(first)
+                except OSError:
+                    continue
+                if (other.st_dev, other.st_ino) == (st.st_dev, st.st_ino):
+                    return True
+                kind = stat.S_IFMT(other.st_mode)
+                if kind == stat.S_IFDIR == stat.S_IFMT(st.st_mode) or kind not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+                    continue
+                shown = first.decode('utf8', 'replace')
+                if BYTES is str:
+                    shown = shown.encode('utf8')
+                raise Refused('it would replace %s, which comes to the same name' % shown)
+        return False
 
     def skip(self, fd, size):
         """The far end may have the beginning: a hasher that has seen so much of it, and how much."""
@@ -114,6 +137,8 @@ class Sender:
         channel = self.channel
         try:
             st = os.lstat(full)
+            if self.is_twice(path, st):
+                return
             if stat.S_ISLNK(st.st_mode):
                 channel.send(['link', path, raw(os.readlink(full))])
             elif stat.S_ISDIR(st.st_mode):
@@ -151,7 +176,7 @@ def why_not(path):
 
 
 def get(channel, paths, algorithm, resume):
-    """Sends these, each under its last name; patterns are expanded."""
+    """Sends these, each under its last name; patterns are expanded, and what two of them stand for comes once."""
     import glob
     found = []
     for x in paths:
@@ -169,4 +194,5 @@ def get(channel, paths, algorithm, resume):
             if os.path.islink(full) and os.path.exists(full):
                 full = os.path.realpath(full)
             sender.send_tree(full, name)
+            sender.sent.setdefault(name, []).append(full)
     channel.end()

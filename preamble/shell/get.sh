@@ -145,7 +145,42 @@ file() { # FULL PATH
 	if [ "$size" -le $SMALL ]; then small "$1" "$2"; else large "$1" "$2"; fi
 }
 
+kind() { # FULL: of what is sent, into $kind
+	kind=
+	if [ -L "$1" ] || [ -f "$1" ]; then kind=f; elif [ -d "$1" ]; then kind=d; fi
+}
+
+twice() { # FULL PATH: as 'is_twice' of econtext_sources.py; 0 also where it has said that this would replace another
+	case $names in
+	*"/${2%%/*}/"* | */./*) ;; # of one source the names are its own
+	*) return 1 ;;
+	esac
+	i=0
+	while [ $i -lt $tops ]; do
+		i=$((i + 1))
+		eval "name=\$name_$i first=\$full_$i"
+		case $2 in
+		"$name") ;;
+		"$name"/*) first=$first${2#"$name"} ;;
+		*)
+			[ "$name" = . ] || continue
+			first=$first/$2
+			;;
+		esac
+		kind "$first"
+		[ "$kind" ] || continue
+		if [ ! -L "$1" ] && [ ! -L "$first" ] && [ "$1" -ef "$first" ] 2>/dev/null; then return 0; fi
+		was=$kind
+		kind "$1"
+		[ "$was$kind" != dd ] || continue
+		error "$1" "it would replace $first, which comes to the same name"
+		return 0
+	done
+	return 1
+}
+
 tree() { # FULL PATH
+	if [ "$names" ] && twice "$1" "$2"; then return; fi
 	if [ -L "$1" ]; then
 		link=$(readlink "$1" && echo x) || link=
 		printf 'l %s\0%s\0' "$2" "${link%"$newline"x}"
@@ -214,14 +249,18 @@ top() { # FULL
 		full=$(readlink -f "$full" && echo x)
 		full=${full%"$newline"x}
 	fi
+	top_name=$name
 	tree "$full" "$name"
+	tops=$((tops + 1))
+	eval "full_$tops=\$full name_$tops=\$top_name"
+	names=${names:-/}$top_name/
 }
 
 digests=-
 [ "$(printf '' | sha256sum 2>/dev/null)" ] && digests=sha256
 exec 4>&1
 echo "econtext-get $digests"
-patterns=$#
+patterns=$# tops=0 names=
 for pattern in "$@"; do
 	home "$pattern"
 	if [ -e "$x" ] || [ -L "$x" ]; then
