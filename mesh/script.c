@@ -2,7 +2,9 @@
  *
  * They become a command, SHELL -c TEXT NAME ARG..., for EXEC: nothing is written there, no Python is needed, and stdin
  * stays what it is for every command (with `sh -s` it would be the script). The price is the kernel's limit of an
- * argument. A first line is taken as Linux does, a program and one argument, so "#!/bin/sh -e" keeps its meaning. */
+ * argument. A first line is taken as Linux does, a program and one argument, so "#!/bin/sh -e" keeps its meaning.
+ *
+ * One that names another language's program is refused: Python would only say that its syntax is wrong. */
 #include "mesh/program.h"
 
 #include <stdlib.h>
@@ -32,12 +34,22 @@ static char *word(char *line, char **rest)
 	return line;
 }
 
+/* Whether this is one that would not run Python: "python3.11", "pypy", "platform-python", "poetry run python" and "uv"
+ * would, and of what only env(1) understands (an option, A=b) nothing is known. */
+static bool is_other(const char *name, const char *rest)
+{
+	return *name && *name != '-' && !strchr(name, '=') && !strstr(name, "py") && !strstr(rest, "py") &&
+	       strcmp(name, "uv") != 0;
+}
+
 /* "#!PROGRAM ARGUMENT" into line; *rest: the argument, "" if there is none; *split: its words are arguments. The
- * program, or NULL if it is no shell. */
-static char *first_line(const uint8_t *text, size_t n, char line[LINE_MAX_SHEBANG + 1], char **rest, bool *split)
+ * program, or NULL if it is no shell; *other: its name if it is no Python either, else NULL. */
+static char *first_line(const uint8_t *text, size_t n, char line[LINE_MAX_SHEBANG + 1], char **rest, bool *split,
+			const char **other)
 {
 	const uint8_t *end = memchr(text, '\n', n < LINE_MAX_SHEBANG ? n : LINE_MAX_SHEBANG);
 	size_t len = end ? (size_t)(end - text) : n;
+	*other = NULL;
 	if (n < 2 || memcmp(text, "#!", 2) || len > LINE_MAX_SHEBANG)
 		return NULL;
 	memcpy(line, text, len);
@@ -46,6 +58,7 @@ static char *first_line(const uint8_t *text, size_t n, char line[LINE_MAX_SHEBAN
 	line[len] = 0;
 	char *program = word(line + 2, rest);
 	const char *slash = strrchr(program, '/');
+	bool path = *program == '/';                       /* else it is a comment like any */
 	if (!strcmp(slash ? slash + 1 : program, "env")) { /* finds it on PATH, as EXEC does */
 		*split = !strncmp(*rest, "-S", 2);
 		program = *split ? word(*rest + 2, rest) : *rest;
@@ -54,13 +67,22 @@ static char *first_line(const uint8_t *text, size_t n, char line[LINE_MAX_SHEBAN
 	}
 	if (!strcmp(*rest, "-") || !strcmp(*rest, "--"))
 		*rest = "";
-	return is_shell(program) ? program : NULL;
+	if (is_shell(program))
+		return program;
+	slash = strrchr(program, '/');
+	const char *name = slash ? slash + 1 : program;
+	*other = path && is_other(name, *rest) ? name : NULL;
+	return NULL;
 }
 
 const char **eci_script_command(const uint8_t *text, size_t n, const char *const *argv, struct eci_fail *fail)
 {
 	bool split = false;
-	char line[LINE_MAX_SHEBANG + 1], *rest, *program = first_line(text, n, line, &rest, &split);
+	const char *other, *dot = strrchr(argv[0], '.');
+	char line[LINE_MAX_SHEBANG + 1], *rest, *program = first_line(text, n, line, &rest, &split, &other);
+	if (!program && other && (!dot || strcmp(dot, ".py") != 0))
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
+			     "%s: its first line names %s, which is neither a shell nor a Python", argv[0], other);
 	if (!program)
 		return NULL;
 	const char *why = n > SCRIPT_MAX       ? "a shell script of more than 131,071 bytes"

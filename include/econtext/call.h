@@ -63,8 +63,9 @@ ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_m
 
 /* Runs a script of this machine there: argv[0] is its path here (read now; bad-argument if it cannot be), the rest its
  * arguments; NULL-terminated. Output, exit status and errors as for exec and call. It is Python, unless its first line
- * names a shell ("#!/bin/sh"): then that shell runs it, and no Python is needed; at most 131,071 bytes. The bytes of
- * each different Python script are kept as long as the mesh, as a context may ask for them later. */
+ * names a shell ("#!/bin/sh"): then that shell runs it, and no Python is needed; at most 131,071 bytes; or another
+ * language's program ("#!/usr/bin/perl"): bad-argument, unless argv[0] ends in ".py". The
+ * bytes of each different Python script are kept as long as the mesh, as a context may ask for them later. */
 ectx_future *ectx_run_start(ectx_context *c, const char *const *argv, long timeout_ms);
 
 /* The same of x->argv, with what else *x says; bad-argument where that is more than argv and the script is Python: it

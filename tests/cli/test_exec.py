@@ -319,6 +319,18 @@ class Run(Case):
             said, err = child.communicate(text.encode(), timeout=LIMIT)
             self.assertEqual((child.returncode, said), (1, b'---------------\nn[1-2] (2)\n---------------\na\n'), err)
 
+    def test_a_script_of_another_language(self):
+        """Told before anything is started: Python would say that its syntax is wrong."""
+        self.topology('econtext: 1\nnodes: {n1: {local: {}}, gone: {ssh: {program: /no/such/program}}}\n')
+        for name in 'x', 'x.pl':
+            self.write(name, '#!/usr/bin/perl -w\nprint "x\\n";\n')
+            for node in 'n1', 'gone':
+                end = self.ends(2, 'run', '-w', node, name)
+                self.assertIn(name + ': its first line names perl, which is neither a shell nor a Python', end.err)
+                self.assertEqual(end.out, '')
+        self.write('x.py', '#!/usr/bin/perl\nprint(1)\n')
+        self.assertEqual(self.ends(0, 'run', '-w', 'n1', 'x.py').out, 'n1: 1\n')
+
     def test_the_size_of_a_script(self):
         for more, status in (0, 0), (1, 2):
             self.write('big.py', '#' * ((16 << 20) - 1 + more) + '\n')

@@ -35,7 +35,6 @@ Test(script, first_lines)
 		{"#!sh\n", "sh|-c|TEXT|dir/s|a b"},
 		{"#!/usr/bin/env python3\n", ""},
 		{"#!/usr/bin/python3\nprint(1)\n", ""},
-		{"#!/bin/shell\n", ""},
 		{"#!/usr/bin/env\n", ""},
 		{"#!", ""},
 		{"#", ""},
@@ -49,6 +48,44 @@ Test(script, first_lines)
 		cr_expect_str_eq(got, cases[i].due, "%s: %s", cases[i].text, got);
 		cr_expect_eq(fail.code, ECTX_E_NONE);
 	}
+}
+
+/* Not its own script, and not Python's either; what may be is. */
+Test(script, another_language)
+{
+	static const struct {
+		const char *text, *name;
+	} cases[] = {
+		{"#!/usr/bin/perl\nprint", "perl"},
+		{"#! /usr/bin/perl -w \r\n", "perl"},
+		{"#!/usr/bin/env ruby\n", "ruby"},
+		{"#!/usr/bin/env -S node --no-warnings\n", "node"},
+		{"#!/opt/happy/bin/lua", "lua"},
+		{"#!/bin/shell\n", "shell"},
+		{"#!/usr/bin/env -S uv run --script\n", NULL},
+		{"#!/usr/bin/env -S poetry run python\n", NULL},
+		{"#!/usr/bin/env -S A=b ruby\n", NULL},
+		{"#!/usr/bin/env -i ruby\n", NULL},
+		{"#!/usr/libexec/platform-python -s\n", NULL},
+		{"#!/opt/pypy3.10/bin/pypy3\n", NULL},
+		{"#! perl is not here\n", NULL},
+		{"#!/bin/\n", NULL},
+		{" #!/usr/bin/perl\n", NULL},
+	};
+	struct eci_fail fail;
+	char said[128];
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		cr_expect_str_empty(command(cases[i].text, strlen(cases[i].text), &fail));
+		(void)snprintf(said, sizeof said,
+			       "dir/s: its first line names %s, which is neither a shell nor a Python",
+			       cases[i].name ? cases[i].name : "");
+		cr_expect_eq(fail.code, cases[i].name ? ECTX_E_BAD_ARGUMENT : ECTX_E_NONE, "%s", cases[i].text);
+		cr_expect(!cases[i].name || !strcmp(fail.saw, said), "%s", fail.saw);
+	}
+	const char *const named[] = {"dir/s.py", NULL}; /* whose name says what it is */
+	fail = (struct eci_fail){0};
+	cr_expect_null(eci_script_command((const uint8_t *)"#!/usr/bin/perl\n", 16, named, &fail));
+	cr_expect_eq(fail.code, ECTX_E_NONE);
 }
 
 Test(script, a_first_line_longer_than_kernels_read_is_none)
