@@ -50,7 +50,7 @@ def close_range(s, command, work):
 def terminal_number(s, command):
     """A terminal whose number is not to be had is none: any other number is somebody else's terminal."""
     agent = Agent(lacking(command, IOCTL[os.uname().machine], EIO, TIOCGPTN))
-    s.equal('without a terminal\'s number: a terminal', agent.run(['true'], pty=[43, 101])[0], [1, 'true: Error 5', EIO])
+    s.equal('without a terminal\'s number: a terminal', agent.run(['true'], pty=[43, 101])[0], [1, 'no terminal: Error 5', EIO])
     s.equal('pipes', agent.run(['echo', 'up']), ([0, 0, 0], b'up\n'))
     s.equal('its end', agent.close(), 0)
 

@@ -184,7 +184,7 @@ def test_a_shell_that_does_not_say_what_is_there(place):
 
 def test_a_shell_that_stops_within_a_word(place):
     other = shell_that(place, "printf 'econtext-get -\\nf 644'")
-    other.hurry(4)
+    other.hurry(2)
     program = other.start('cp', 'a:' + other.path('src'), 'dst')
     other.await_file('asked')
     expect(other.gives_up(program, FIELD_S + END_S) == 1 and 'said what it must not' in program.said(), program.said())

@@ -82,7 +82,7 @@ def sent(program, size):
 def test_far_away(place):
     """All are heard late, so their windows are widened: more is on its way than those they had at first let be. Then one is frozen with
     all of a wide window on its way, and the others have theirs all the same."""
-    late, data = .4, DATA * 3
+    late, data = 1, DATA * 3     # seconds: what a busy machine sends in these is more than a window
     size = len(data)
     declare(place, leaf1=(0, late), leaf2=(0, late), leaf3=(0, late))
     write(place.path('f'), data)
