@@ -105,7 +105,7 @@ class Sessions(support.Case):
         c.answer(other)
         c.proc.stdin.close()
         self.all_end(c, others)
-        self.assertEqual([support.alive(found[x]) for x in ('job', 'stubborn', 'told', 'away')], [True] * 4)
+        self.assertEqual([support.alive(found[x]) for x in ('job', 'lasting', 'told', 'away')], [True] * 4)
 
 
 if __name__ == '__main__':

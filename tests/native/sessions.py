@@ -122,6 +122,6 @@ def left(s, command):
     agent.value(other.slot)
     agent.close()
     s.equal('the end of another', other.ended(), True)
-    s.equal('what it left', [alive(c.found[name]) for name in ('job', 'stubborn', 'told', 'away')], [True] * 4)
+    s.equal('what it left', [alive(c.found[name]) for name in ('job', 'lasting', 'told', 'away')], [True] * 4)
     c.close()
     other.close()

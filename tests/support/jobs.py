@@ -15,7 +15,7 @@ def job():
     os.setpgid(0, 0)
 
 
-def stubborn():
+def lasting():
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
@@ -47,7 +47,7 @@ def begin(what):
     say(what.__name__, str(pid))
 
 
-for what in job, stubborn, told, away:
+for what in job, lasting, told, away:
     begin(what)
 say('leader', str(os.getpid()))
 while not sys.argv[1:]:
