@@ -28,10 +28,10 @@ def path_of(x):
 
 def clear_stale(socket, path):
     # A socket's file that nobody listens at is what a killed agent left.
-    x = socket.socket(1, 1)
+    x = socket.socket(1, socket.SOCK_STREAM)
     x.setblocking(0)
     try:
-        if os.lstat(path)[0] & 61440 == 49152 and x.connect_ex(path) == 111:
+        if os.lstat(path)[0] & 61440 == 49152 and x.connect_ex(path) == __import__('errno').ECONNREFUSED:
             os.unlink(path)
     except OSError:
         pass
@@ -52,25 +52,25 @@ def connect(x, address, local):
 
 
 def open_socket(what, args):
-    # A connected or a listening socket, and its file.
+    # A connected or a listening socket, and its file. What socket(7) numbers is not the same everywhere (MIPS, SPARC); what tcp(7) does is.
     socket = __import__('socket')
     error = None
     if len(args) < 2:
         ways = [(1, path_of(args[0]))]
     else:
         host, port = args
-        ways = [(x[0], x[4]) for x in socket.getaddrinfo(host or '127.0.0.1', port, 0, 1)]
+        ways = [(x[0], x[4]) for x in socket.getaddrinfo(host or '127.0.0.1', port, 0, socket.SOCK_STREAM)]
         if what == 'listen':                    # most clients of a name mean version 4
             ways.sort(key=lambda x: x[0])
     for family, address in ways:
-        x = socket.socket(family, 1)
+        x = socket.socket(family, socket.SOCK_STREAM)
         path = family == 1 and address[:1] != '\0' and address
         try:
             if family != 1:                     # what a listening one accepts has them too
                 x.setsockopt(6, 1, 1)           # TCP_NODELAY
-                x.setsockopt(1, 10, 1)          # SO_OOBINLINE
+                x.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
             if what == 'listen':
-                x.setsockopt(1, 2, 1)           # SO_REUSEADDR
+                x.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 f = getattr(os, 'fchmod', None)
                 if path:
                     clear_stale(socket, path)

@@ -130,7 +130,8 @@ class Connection(Flow):
         if self.until and not self.gone and (self.bad or self.until < now() or not self.fresh and not self.queue and not self.untaken()):
             self.gone = 1
             try:
-                self.sock.setsockopt(1, 13, pack('2i', 1, 0))       # SO_LINGER
+                socket = sys.modules['socket']
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack('2i', 1, 0))
             except:
                 pass
         if self.bad and (self.over or self.heard) and not self.gone:
