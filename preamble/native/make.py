@@ -40,7 +40,7 @@ OWN = {
 }
 SOURCES = ('core/*.c', 'router/*.c', 'preamble/native/*.c')
 SERVICE = ('hello', 'modcache', 'spawn', 'stats', 'words')  # of service/: what needs no libc
-FLAGS = ('-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Oz -flto -flto-partition=one -fno-fat-lto-objects '
+FLAGS = ('-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -flto -flto-partition=one -fno-fat-lto-objects '
          '-ffreestanding -nostdinc -nostdlib -static -fno-pic -no-pie -fno-plt -fno-stack-protector '
          '-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident -fmerge-all-constants -ffunction-sections '
          '-fdata-sections -fomit-frame-pointer -frandom-seed=econtext -DECI_NATIVE').split()
@@ -54,24 +54,36 @@ LINK = ('-Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,nosepar
         '-Wl,--hash-style=gnu -Wl,-s -Wl,--orphan-handling=error').split()
 
 
+def is_own(name):
+    """Whether the machine's own gcc compiles for this processor."""
+    try:
+        machine = subprocess.run(['gcc', '-dumpmachine'], stdout=subprocess.PIPE).stdout.decode().strip()
+    except OSError:
+        return False
+    return re.match(OWN[name], machine) is not None
+
+
 def compiler(name, prefix):
     """The compiler for this processor: a cross compiler, as Debian names them, or gcc where it is the machine's own."""
     if shutil.which(prefix + 'gcc'):
         return prefix + 'gcc'
-    try:
-        own = subprocess.run(['gcc', '-dumpmachine'], stdout=subprocess.PIPE).stdout.decode().strip()
-    except OSError:
-        return None
-    return 'gcc' if re.match(OWN[name], own) else None
+    return 'gcc' if is_own(name) else None
+
+
+def smallest(cc):
+    """What asks this compiler for small code: -Oz is new in gcc 12."""
+    p = subprocess.run([cc, '-Oz', '-E', '-x', 'c', os.devnull], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return '-Oz' if p.returncode == 0 else '-Os'
 
 
 def look_for(found):
-    """Says which agents are left out. None for this very machine is no build: nobody would notice before a host without Python."""
+    """Says which agents are left out. None for this very machine is no build: nobody would notice before a host without Python. (A
+    kernel of 64 bits may have programs of 32 only, and their compiler: then it is what that one compiles for.)"""
     out = [prefix + 'gcc' for name, prefix, _ in ARCHES if name not in found]
     if out:
         print('native agents: %s; without %s there are no others' % (', '.join(found) or 'none', ', '.join(out)))
     machine = os.uname()[4]
-    if machine in OWN and machine not in found and 'gcc' not in found.values():
+    if machine in OWN and machine not in found and not any(map(is_own, found)):
         sys.exit('make.py: no native agent for this machine, %s: it takes gcc' % machine)
 
 
@@ -107,7 +119,7 @@ def build(cc, name, flags, folder):
     """The ELF of this processor."""
     out = os.path.join(folder, 'agent-' + name)
     include = subprocess.run([cc, '-print-file-name=include'], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
-    command = [cc] + FLAGS + flags + ['-isystem', include, '-I.', '-Iinclude'] + LINK
+    command = [cc, smallest(cc)] + FLAGS + flags + ['-isystem', include, '-I.', '-Iinclude'] + LINK
     command += ['-Wl,-T,preamble/native/agent.ld', '-o', out] + sources() + ['-lgcc']
     env = dict(os.environ, LC_ALL='C', SOURCE_DATE_EPOCH='0')
     subprocess.run(command, cwd=TOP, env=env, check=True)

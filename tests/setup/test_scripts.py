@@ -264,11 +264,17 @@ class Compilers(unittest.TestCase):
         with mock.patch.object(sys, 'path', list(sys.path)):
             loader.exec_module(cls.make)
 
-    def found(self, machine):
+    @contextlib.contextmanager
+    def gcc_of(self, machine, name='gcc'):
         with tempfile.TemporaryDirectory() as folder:
-            write(folder + '/gcc', '#!/bin/sh\n[ "$1" = -dumpmachine ] && echo %s\n' % machine)
+            for x in {'gcc', name}:
+                write(folder + '/' + x, '#!/bin/sh\n[ "$1" = -dumpmachine ] && echo %s\n' % machine)
             with mock.patch.dict(os.environ, PATH=folder):
-                return [name for name, prefix, _ in self.make.ARCHES if self.make.compiler(name, prefix)]
+                yield {n: c for n, c in ((n, self.make.compiler(n, prefix)) for n, prefix, _ in self.make.ARCHES) if c}
+
+    def found(self, machine):
+        with self.gcc_of(machine) as found:
+            return list(found)
 
     def test_names(self):
         for want, machines in (
@@ -287,10 +293,19 @@ class Compilers(unittest.TestCase):
         with contextlib.redirect_stdout(out), mock.patch.object(os, 'uname', lambda: ('Linux', '', '', '', 'x86_64')):
             self.make.look_for({'x86_64': 'gcc'})
             self.assertIn('x86_64; without aarch64-linux-gnu-gcc, ', out.getvalue())
-            self.make.look_for({'i686': 'gcc'})     # a userland of 32 bits
+            for name in 'gcc', 'i686-linux-gnu-gcc':    # a userland of 32 bits; Debian has that name there too
+                with self.gcc_of('i686-linux-gnu', name) as found:
+                    self.assertEqual(found, {'i686': name})
+                    self.make.look_for(found)
             with self.assertRaises(SystemExit) as e:
                 self.make.look_for({'aarch64': 'aarch64-linux-gnu-gcc'})
         self.assertIn('no native agent for this machine, x86_64', str(e.exception))
+
+    def test_small(self):
+        with tempfile.TemporaryDirectory() as folder:
+            write(folder + '/old', '#!/bin/sh\nfor i; do [ "$i" != -Oz ] || exit 1; done\n')
+            write(folder + '/new', '#!/bin/sh\n')
+            self.assertEqual([self.make.smallest(folder + x) for x in ('/old', '/new')], ['-Os', '-Oz'])
 
 
 if __name__ == '__main__':
