@@ -45,7 +45,7 @@ struct plan {
 	int pipe[PIPES][2];
 	int stdio[3]; /* the child's own */
 	enum eci_proc_mode mode;
-	bool survives;
+	bool survives, image;
 	volatile bool shared; /* the child ran in our memory: vfork was none that is a fork, as under some tools */
 	pid_t parent;
 };
@@ -82,16 +82,16 @@ static char **make_environ(const char *const *changes)
 static bool close_listed(int lowest)
 {
 	union {
-		struct dirent64 entry;
+		struct dirent entry; /* the system call's, as off_t has 64 bits */
 		char mem[2048];
 	} list;
 	int dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	long n = -1;
 	while (dir >= 0 && (n = syscall(SYS_getdents64, dir, &list, sizeof list)) > 0) {
-		const struct dirent64 *e;
+		const struct dirent *e;
 		for (long at = 0; at < n; at += e->d_reclen) {
 			int fd = 0;
-			e = (const struct dirent64 *)(const void *)(list.mem + at);
+			e = (const struct dirent *)(const void *)(list.mem + at);
 			for (const char *c = e->d_name; *c >= '0' && *c <= '9'; c++)
 				fd = 10 * fd + (*c - '0');
 			if (fd >= lowest && fd != dir) /* "." and ".." are 0 */
@@ -174,7 +174,7 @@ static _Noreturn void become(struct plan *p)
 	sigset_t none;
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	execvpe(p->argv[0], (char *const *)(uintptr_t)p->argv, p->environ);
+	(void)(p->image ? execve : execvpe)(p->argv[0], (char *const *)(uintptr_t)p->argv, p->environ);
 	give_up(3, errno);
 }
 
@@ -271,11 +271,12 @@ static int prepare(struct plan *plan)
 
 int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *const *env, unsigned flags)
 {
-	const enum eci_proc_mode mode = flags & ~ECI_PROC_SURVIVES;
+	const enum eci_proc_mode mode = flags & ~(ECI_PROC_SURVIVES | ECI_PROC_IMAGE);
 	*p = ECI_PROC_NULL;
 	struct plan plan = {.argv = argv,
 			    .mode = mode,
 			    .survives = flags & ECI_PROC_SURVIVES,
+			    .image = flags & ECI_PROC_IMAGE,
 			    .parent = getpid(),
 			    .pty = -1,
 			    .slave = -1};

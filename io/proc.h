@@ -9,6 +9,7 @@
 /* SPAWN's mode, docs/protocol.md section 7. */
 enum eci_proc_mode { ECI_PROC_PIPES = 0, ECI_PROC_PTY = 1, ECI_PROC_CTTY = 2 };
 #define ECI_PROC_SURVIVES 4u /* or-ed to it: see eci_proc_start() */
+#define ECI_PROC_IMAGE 8u
 
 struct eci_proc {
 	pid_t pid;   /* also its process group and session */
@@ -23,8 +24,10 @@ struct eci_proc {
 /* env: NULL-terminated "K=V" to set and "K" to unset, over this process's own; NULL: none. The child has a session of
  * its own, default signal dispositions, an empty mask, descriptors 0 to 2 only, and is killed when the calling THREAD
  * ends (prctl(2), PR_SET_PDEATHSIG), so call it from one that lives as long as the process should; but not if mode has
- * ECI_PROC_SURVIVES: it sees that its stdin has ended, and has more to end than itself. 0, or an errno: of fork and
- * friends, or of exec itself; negative, where it is the terminal that is not to be had. */
+ * ECI_PROC_SURVIVES: it sees that its stdin has ended, and has more to end than itself. ECI_PROC_IMAGE: argv[0] is the
+ * path of a program for this kernel, and what the kernel refuses is not read by a shell, as it is otherwise
+ * (execvp(3)). 0, or an errno: of fork and friends, or of exec itself; negative, where it is the terminal that is not
+ * to be had. */
 int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *const *env, unsigned mode);
 /* Has what is started from now on have this soft limit of descriptors (RLIMIT_NOFILE), and not this process's. */
 void eci_proc_limit_files(unsigned long soft);

@@ -119,8 +119,9 @@ static void *host_start(void *ctx, struct eci_spawn *s, const char *const *argv,
 	/* ssh waits for the network and not for us. What runs here ends with its stdin, and its watcher must see that.
 	 */
 	const ectx_context *of = eci_context_of_id(m, eci_spawn_child(s));
-	*err = eci_proc_start(&c->proc, argv, changes,
-			      (unsigned)mode | (of && of->target.method == ECI_LOCAL ? ECI_PROC_SURVIVES : 0));
+	unsigned survives = of && of->target.method == ECI_LOCAL ? ECI_PROC_SURVIVES : 0;
+	unsigned image = strcmp(argv[0], m->image) ? 0 : ECI_PROC_IMAGE;
+	*err = eci_proc_start(&c->proc, argv, changes, (unsigned)mode | survives | image);
 	free(changes);
 	if (*err) {
 		free(c);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,6 +74,27 @@ static int descriptors(void)
 		n++;
 	closedir(d);
 	return n;
+}
+
+/* A file that may be executed and is no program: others are read by a shell, as execvp(3) has it; an image is not. */
+Test(proc, an_image_is_no_script)
+{
+	char path[] = "/tmp/econtext-image.XXXXXX", out[64];
+	int fd = mkostemp(path, O_CLOEXEC);
+	cr_assert(fd >= 0 && dprintf(fd, "echo a shell") > 0 && fchmod(fd, 0700) == 0);
+	(void)close(fd);
+	for (unsigned image = 0; image <= 1; image++) {
+		struct eci_proc p;
+		const char *argv[] = {path, NULL};
+		int err = eci_proc_start(&p, argv, NULL, ECI_PROC_PIPES | image * ECI_PROC_IMAGE);
+		cr_expect(err == (image ? ENOEXEC : 0), "%s", strerror(err));
+		if (err)
+			continue;
+		read_all(p.out, out, sizeof out);
+		cr_expect(ended(&p) == 0 && !strcmp(out, "a shell\n"), "%s", out);
+		eci_proc_close(&p);
+	}
+	(void)unlink(path);
 }
 
 Test(proc, three_pipes_and_a_status)
