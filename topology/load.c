@@ -223,8 +223,7 @@ static char *read_file(const char *path, bool found, size_t *n, ectx_error *err)
 	}
 	if (!ok) {
 		int no = errno;
-		char why[128];
-		eci_fail_at(err, path, (struct eci_spot){0}, "%s", strerror_r(no, why, sizeof why));
+		eci_fail_at(err, path, (struct eci_spot){0}, "%s", strerror(no));
 		eci_fail_hint(err, "%s",
 			      no == ENOENT ? "name a topology file: --topology FILE or $ECONTEXT_TOPOLOGY"
 					   : "the file must be readable");
