@@ -111,7 +111,8 @@ static const struct eci_message messages[] = {
 	SAYS(SSH, DROPPED, "Not allowed at this time", CONNECT, CONN_DROPPED, NULL),
 	{SSH, true, ECI_MSG_STATUS, "^Password change required but no TTY", ECTX_PHASE_AUTH, ECTX_E_AUTH_REFUSED,
 	 expired_hint},
-	LATER("request failed on channel", "the server does not let this account run commands"),
+	LATER("request failed on channel", "the server could not start a shell: a limit of its processes or "
+					   "descriptors, or of this account (its log says)"),
 	LATER("administratively prohibited", "the server does not let this account do that"),
 	LATER("open failed: ", "the server opens no session: MaxSessions, or a limit of the account"),
 	LATER("^client_loop: send disconnect", lost_hint),
