@@ -109,15 +109,21 @@ void eci_context_lost(ectx_context *c, const struct eci_fail *fail)
 	eci_context_down(c, &mine);
 }
 
-static void lost_while_up(ectx_context *c, const char *reason, const char *detail)
+static void lost_while_up(ectx_context *c, const char *reason, const char *detail, int status)
 {
 	struct eci_fail fail = {0};
+	char how[40] = "", ended[80];
 	const char *saw = eci_dialogue_evidence(c->dialogue);
 	bool silent = !strcmp(reason, "silent");
 	if (!saw[0] && !c->parent) /* a relay's detail is the end of the same words, with what ssh always says */
 		saw = detail;
-	if (!saw[0])
-		saw = silent ? "no byte came for the idle time" : "what carried the link ended";
+	if (!saw[0] && !silent) { /* of one that was silent it says only that it was killed for that */
+		eci_ended_how(how, sizeof how, status);
+		(void)snprintf(ended, sizeof ended, "what carried the link%s%s", *how ? ": " : " ended", how);
+		saw = ended;
+	} else if (!saw[0]) {
+		saw = "no byte came for the idle time";
+	}
 	eci_fail_set(&fail, ECTX_PHASE_LOST, silent ? ECTX_E_SILENT : ECTX_E_LOST_RUNNING, "%s: %s", reason, saw);
 	eci_context_lost(c, &fail);
 }
@@ -138,7 +144,7 @@ static void on_final(ectx_context *c, uint64_t code, struct eci_cbor *b)
 	int status = eci_cbor_get_null(b) ? -1 : (int)eci_cbor_get_uint(b);
 	eci_text_take(b, detail, sizeof detail);
 	if (c->state == ECI_UP)
-		lost_while_up(c, text, detail);
+		lost_while_up(c, text, detail, status);
 	else if (c->state == ECI_BOOTING)
 		eci_dialogue_link_lost(c->dialogue, text, status, detail, now);
 	else

@@ -38,6 +38,10 @@ unsigned eci_recipe_round_trips(const struct eci_target *t);
  * all hosts that fail alike. */
 #define ECI_NONCE_SHOWN "nonce000"
 
+/* How a process ended, in words: `exit status 3`, `ended by signal 9`; "" where the wait status is negative: not known.
+ */
+void eci_ended_how(char *out, size_t cap, int wait_status);
+
 struct eci_dialogue;
 /* stage: FIRST STAGE for this nonce (8 characters); copied. t is borrowed for the dialogue's life. NULL: no memory. */
 struct eci_dialogue *eci_dialogue_new(const struct eci_target *t, const char *nonce, const char *stage,

@@ -89,7 +89,7 @@ static size_t escape_line(char *out, size_t cap, const char *line)
 	return eci_escape(out, cap, (const uint8_t *)line, strlen(line));
 }
 
-static void ended_how(char *out, size_t cap, int wait_status)
+void eci_ended_how(char *out, size_t cap, int wait_status)
 {
 	int signo = wait_status & 0x7f;
 	if (wait_status < 0)
@@ -110,7 +110,7 @@ static void name_end(char *words, size_t cap)
 	long status = strtol(at + sizeof mark - 1, &end, 10);
 	if (end == at + sizeof mark - 1 || (*end && *end != ' ') || status < 0 || status > 0xffff)
 		return;
-	ended_how(how, sizeof how, (int)status);
+	eci_ended_how(how, sizeof how, (int)status);
 	snprintf(rest, sizeof rest, "%s", end);
 	snprintf(at, cap - (size_t)(at - words), "%s%s", how, rest);
 }
@@ -173,7 +173,7 @@ void eci_verdict_exit(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_c
 {
 	char words[ECI_WORDS_MAX], how[40], saw[ECI_WORDS_MAX + 100];
 	eci_verdict_words(d, words, sizeof words);
-	ended_how(how, sizeof how, wait_status);
+	eci_ended_how(how, sizeof how, wait_status);
 	if (*words && *how)
 		snprintf(saw, sizeof saw, "%s (%s)", words, how);
 	else if (*words)
@@ -226,6 +226,25 @@ void eci_verdict_timeout(struct eci_dialogue *d, uint64_t now_ms)
 	d->fail.limit_ms = limit;
 }
 
+/* ssh's own words of the way are no last words of what was at its end. */
+static const char *boot_hint(const struct eci_dialogue *d)
+{
+	char words[ECI_WORDS_MAX];
+	eci_verdict_words(d, words, sizeof words);
+	if (!*words)
+		return "it ended before the agent answered, and nothing says why: was it killed, or the way to it "
+		       "lost?";
+	for (char *line = words, *end; d->t->method == ECI_SSH && line; line = end ? end + 3 : NULL) {
+		end = strstr(line, " | ");
+		if (end)
+			*end = '\0';
+		const struct eci_message *m = eci_message_match(ECI_SSH, true, line);
+		if (m && m->act == ECI_MSG_CAUSE)
+			return m->hint;
+	}
+	return NULL;
+}
+
 /* The link's own limit, where that is the shorter one. */
 static const char silent_hint[] = "nothing came from the agent for timeout.idle, which counts while it boots, too";
 
@@ -257,7 +276,8 @@ void eci_verdict_link(struct eci_dialogue *d, const char *reason, int wait_statu
 		if (evidence && *evidence && !d->words.total)
 			eci_tail_add(&d->words, (const uint8_t *)evidence, strlen(evidence));
 		/* Of one that was silent the status says only that it was killed for that. */
-		eci_verdict_exit(d, phase, code, silent ? -1 : wait_status, silent ? silent_hint : NULL, now_ms);
+		eci_verdict_exit(d, phase, code, silent ? -1 : wait_status, silent ? silent_hint : boot_hint(d),
+				 now_ms);
 		if (silent)
 			d->fail.limit_ms = d->t->timeout.idle_ms;
 		return;

@@ -41,6 +41,7 @@ Test(loss, a_leaf_killed_during_a_call)
 	pid_t pid = pid_of(c);
 	ectx_future *f = running(&w, c);
 	cr_assert(kill(pid, SIGKILL) == 0);
+	cr_expect(strstr(error_of(f)->saw, "signal 9"), "%s", error_of(f)->saw);
 	expect(f, ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "a > b > c");
 	cr_expect(call_int(get(w.mesh, "b"), "work:add", "[1]") == 1, "b is as it was");
 	pid_t again = pid_of(c);
@@ -55,6 +56,7 @@ Test(loss, a_child_of_the_master_killed_during_a_call)
 	pid_t pid = pid_of(d);
 	ectx_future *f = running(&w, d);
 	cr_assert(kill(pid, SIGKILL) == 0);
+	cr_expect(strstr(error_of(f)->saw, "signal 9"), "%s", error_of(f)->saw);
 	expect(f, ECTX_E_LOST_RUNNING, ECTX_PHASE_LOST, "d");
 	cr_expect(pid_of(d) != pid);
 	world_close(&w);

@@ -286,3 +286,34 @@ Test(dialogue, hint_of_a_key_with_a_passphrase)
 	cr_expect(strstr(a.fail->hint, "ssh-add"), "%s", a.fail->hint);
 	eci_dialogue_free(d);
 }
+
+/* What is said of an agent that ended before it answered: ssh's words are of the way, and silence has none. */
+static const char *hint_of_boot(enum eci_method method, const char *words, char *out, size_t cap)
+{
+	static const char marker[] = SCRIPT_MARK;
+	struct eci_target t = {.method = method, .host = "web1", .timeout = ECI_TIMEOUTS_DEFAULT};
+	struct eci_dialogue *d = eci_dialogue_new(&t, SCRIPT_NONCE, SCRIPT_STAGE, 0);
+	struct eci_action a;
+	cr_assert(d);
+	eci_dialogue_started(d, 0);
+	eci_dialogue_bytes(d, ECI_OUT, (const uint8_t *)marker, sizeof marker - 1, 1);
+	eci_dialogue_bytes(d, ECI_ERR, (const uint8_t *)words, strlen(words), 2);
+	eci_dialogue_link_lost(d, "eof", 255 << 8, "", 3);
+	do
+		a = eci_dialogue_next(d);
+	while (a.kind != ECI_ACT_FAIL && a.kind != ECI_ACT_NONE);
+	cr_assert(a.kind == ECI_ACT_FAIL && a.fail->code == ECTX_E_BOOT_EXITED, "%d %s", (int)a.kind, a.fail->saw);
+	(void)snprintf(out, cap, "%s", a.fail->hint);
+	eci_dialogue_free(d);
+	return out;
+}
+
+Test(dialogue, hints_of_a_boot_that_ended)
+{
+	static const char gone[] = "client_loop: send disconnect: Broken pipe\r\n";
+	char hint[512];
+	cr_expect(strstr(hint_of_boot(ECI_SSH, gone, hint, sizeof hint), "look at the network"), "%s", hint);
+	cr_expect(!*hint_of_boot(ECI_SSH, "Killed\n", hint, sizeof hint), "the code's own does: %s", hint);
+	cr_expect(!*hint_of_boot(ECI_LOCAL, gone, hint, sizeof hint), "%s", hint);
+	cr_expect(strstr(hint_of_boot(ECI_SSH, "", hint, sizeof hint), "nothing says why"), "%s", hint);
+}
