@@ -83,10 +83,6 @@ static void open_done(struct ectx_future *f)
 	if (c->socks)
 		say_socks(c, s ? 0 : error ? error : -1);
 	if (!s) {
-		if (c->tunnel->kind == ECTX_TUNNEL_LOCAL) { /* its client sees a reset, and no empty answer */
-			const struct linger now = {.l_onoff = 1};
-			(void)setsockopt(c->pump.out, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-		}
 		eci_conn_free(c, NULL);
 		return;
 	}
@@ -99,6 +95,7 @@ static void open_done(struct ectx_future *f)
 		eci_conn_free(c, "Connection refused");
 		return;
 	}
+	eci_pump_cuts(p);
 	eci_pump_start(p, s, peer);
 }
 
@@ -172,6 +169,8 @@ static void hold(struct eci_conn *c, int fd)
 	int on = 1;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* EOPNOTSUPP for a unix socket */
 	eci_pump_init(&c->pump, c->tunnel->mesh, fd, fd, true, pump_ended);
+	if (c->tunnel->kind == ECTX_TUNNEL_LOCAL) /* an empty answer is none; a client of SOCKS has its reply first */
+		eci_pump_cuts(&c->pump);
 }
 
 static struct eci_conn *conn_new(struct ectx_tunnel *t, int fd)

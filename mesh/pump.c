@@ -9,9 +9,12 @@
  * its peer sees a reset too (SO_LINGER 0), and not an end that looks like one. What had come before the reset is
  * written first: a server that answers and closes, with some of the request unread, has its answer heard (a refusal of
  * what is too large, a full house). Written is not taken: SO_LINGER 0 and close(2) drop what is in the kernel's send
- * buffer too, so it is looked at until that is empty, and the option is set only then: a program that ends meanwhile
- * leaves it to the kernel. Whoever takes nothing of it for DEAD_S is waited for no longer. Likewise a socket that takes
- * no more is read to its end before its stream is reset.
+ * buffer too, so it is looked at until that is empty. Whoever takes nothing of it for DEAD_S is waited for no longer.
+ * Likewise a socket that takes no more is read to its end before its stream is reset.
+ *
+ * Nor is the end of this program an end that looks like one: a connection's socket has the option from the start
+ * (`cuts`), so that the kernel resets it even where we are killed, and loses it with the far end's END, of which
+ * nothing that is still in the send buffer may be dropped.
  *
  * Descriptors that are ours (accepted sockets) do not block. Those we were given (stdin, stdout) may be shared with
  * other programs, so their flags are left alone: reads follow a poll that said readable, and writes are of at most
@@ -95,12 +98,17 @@ static void maybe_over(struct eci_pump *p)
 
 /* ---- in: descriptor to stream ---- */
 
+static void set_abort(struct eci_pump *p, bool on)
+{
+	const struct linger now = {.l_onoff = on};
+	(void)setsockopt(p->out, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 /* When it is closed its peer sees a reset, and not an end that looks like one. */
 static void to_reset(struct eci_pump *p)
 {
-	const struct linger now = {.l_onoff = 1};
 	if (p->socket && !p->over)
-		(void)setsockopt(p->out, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+		set_abort(p, true);
 }
 
 /* All that a dead stream has brought is taken, or nobody takes it. */
@@ -286,6 +294,8 @@ static void out_ended(struct eci_pump *p)
 	p->out_over = true;
 	if (!p->socket)
 		close_fd(p, &p->out);
+	else if (p->cuts)
+		set_abort(p, false);
 	maybe_over(p);
 	if (p->socket && !p->over) /* else it is closed, and may still be somebody else's stdout */
 		(void)shutdown(p->out, SHUT_WR);
@@ -430,6 +440,12 @@ void eci_pump_init(struct eci_pump *p, ectx_mesh *m, int in, int out, bool owned
 	p->rd.data = p->wr.data = p->late.data = p;
 }
 
+void eci_pump_cuts(struct eci_pump *p)
+{
+	p->cuts = p->socket;
+	to_reset(p);
+}
+
 void eci_pump_start(struct eci_pump *p, struct eci_stream *s, uint32_t peer)
 {
 	p->peer = peer;
@@ -448,6 +464,8 @@ void eci_pump_close(struct eci_pump *p, const char *why)
 		at = &(*at)->next;
 	if (*at)
 		*at = p->next;
+	if (p->cuts && p->out_over && !p->in_over && !untaken(p)) /* what its peer still sends will not be heard */
+		to_reset(p);
 	p->over = true;
 	stop(p);
 	eci_stream_free(p->stream, why ? "reset" : "cancelled", why, eci_now_ms());

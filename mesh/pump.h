@@ -11,6 +11,7 @@ struct eci_pump {
 	int in, out;               /* may be one socket; -1: closed */
 	bool owned;                /* descriptors are closed at the end */
 	bool socket;               /* in == out, and it is one: half-closed by shutdown(2) */
+	bool cuts;                 /* eci_pump_cuts() */
 	bool bytewise;             /* out may block at more than one byte */
 	ev_io rd, wr;
 	struct eci_buf q; /* for out */
@@ -33,6 +34,9 @@ struct eci_pump {
 extern const struct eci_stream_ops eci_pump_ops; /* for a stream whose arg is the pump */
 /* Fills in; nothing moves yet. owned: in and out are closed by it. */
 void eci_pump_init(struct eci_pump *p, ectx_mesh *m, int in, int out, bool owned, void (*end)(struct eci_pump *));
+/* Of a TCP socket that is ours: until the far end's END was passed on, its peer sees a reset when it is closed, and
+ * when this process ends, however that comes about. */
+void eci_pump_cuts(struct eci_pump *p);
 void eci_pump_start(struct eci_pump *p, struct eci_stream *s, uint32_t peer);
 /* Ends it now: the stream is reset with this text (NULL: cancelled); end() is not called. */
 void eci_pump_close(struct eci_pump *p, const char *why);

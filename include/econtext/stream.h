@@ -76,8 +76,9 @@ ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *opt
  * exit was lost, which a log event says: the same port is asked for again, and any where it is taken. Does not block.
  */
 const char *ectx_tunnel_address(const ectx_tunnel *t);
-/* Ends it and its connections. Not after ectx_mesh_free(), which does the same but may leave a REMOTE one's socket
- * file. Blocks for REMOTE, at most a second, until the exit listens no more. NULL-safe. */
+/* Ends it and its connections: what of a TCP one has not ended is reset, at both ends, as when the program ends without
+ * this. Not after ectx_mesh_free(), which does the same but may leave a REMOTE one's socket file. Blocks for REMOTE, at
+ * most a second, until the exit listens no more. NULL-safe. */
 void ectx_tunnel_close(ectx_tunnel *t);
 
 #pragma GCC visibility pop

@@ -106,6 +106,7 @@ void native_sock_flush(struct sock *s)
 		fail(s, s->failed);
 	else if (!s->failed && s->far_over && !s->out_over) {
 		s->out_over = true;
+		native_sock_abort(s, 0);
 		(void)SYS2(NR_shutdown, s->fd, 1);
 		eci_stream_settled(s->stream, native.now);
 	}

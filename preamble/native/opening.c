@@ -164,6 +164,7 @@ static void open_it(struct sock *s, const struct request *r)
 		native_sock_bad(s, -s->fd);
 		return;
 	}
+	native_sock_abort(s, 1);
 	if (r->kind == 'l') {
 		s->state = LISTENING;
 		long error = listen_at(s, r->unix_socket && r->host[0] != '@');

@@ -51,6 +51,8 @@ extern uint32_t native_socks_count; /* all but ARRIVED ones, which ARRIVED_MAX b
 /* The first of the list now; f: whose request it answers, or NULL. NULL: no memory. */
 struct sock *native_sock_new(enum state state, int fd, const struct eci_frame *f);
 
+void native_sock_abort(struct sock *s, int on); /* closed, it is a reset */
+
 /* ---- connection.c ---- */
 void native_sock_put_address(struct eci_buf *b, const struct native_address *a);
 void native_sock_good(struct sock *s, uint32_t near); /* answers its request */

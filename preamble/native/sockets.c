@@ -6,7 +6,9 @@
  * reading, at either end, holds one window and disturbs nobody.
  *
  * What ends a connection only marks it (`gone`): it is closed in native_socks_watch(), so that nothing vanishes under a
- * loop or a callback. A reset closes with SO_LINGER 0, so that the peer sees one too. */
+ * loop or a callback. A reset closes with SO_LINGER 0, so that the peer sees one too; and so does whatever ends this
+ * agent before the END for it was passed on, for a socket has that option from the start (one that is accepted: its
+ * listener's). */
 #include "preamble/native/sock.h"
 
 #define ARRIVED_MAX 64u /* a listening socket */
@@ -42,12 +44,16 @@ void native_socks_end(void)
 		remove_file(s);
 }
 
+void native_sock_abort(struct sock *s, int on)
+{
+	int now[2] = {on, 0};
+	(void)SYS5(NR_setsockopt, s->fd, SOL_SOCKET, SO_LINGER, now, sizeof now);
+}
+
 static void close_it(struct sock *s)
 {
-	if (s->reset && s->fd >= 0) {
-		int now[2] = {1, 0};
-		(void)SYS5(NR_setsockopt, s->fd, SOL_SOCKET, SO_LINGER, now, sizeof now);
-	}
+	if (s->reset)
+		native_sock_abort(s, 1);
 	native_close(&s->fd);
 	eci_stream_free(s->stream, "cancelled", NULL, native.now);
 	if (s->near)
@@ -70,7 +76,7 @@ static void sweep(void)
 {
 	for (int listeners = 0; listeners < 2; listeners++)
 		for (struct sock **at = &native_socks, *s; (s = *at) != NULL;) {
-			bool done = s->state == OPEN && s->in_over && s->out_over;
+			bool done = s->state == OPEN && s->in_over && s->out_over && !s->reset;
 			if (s->state == ARRIVED && s->listener->gone)
 				s->gone = true;
 			if ((s->gone || done) && (s->state == LISTENING) == (listeners == 1)) {

@@ -105,7 +105,7 @@ class Listening(StreamCase):
         self.addCleanup(y.close)
         n.until(lambda: n.events[handle])
         begun = time.monotonic()
-        self.assertEqual(y.recv(1), b'')
+        self.assertRaises(ConnectionResetError, y.recv, 1)
         self.assertGreater(time.monotonic() - begun, 18)
         self.assertEqual(n.refused('accept', n.events[handle][0].value()[0]), ['Invalid argument', 22])
 

@@ -10,7 +10,7 @@ import subprocess
 import termios
 import time
 
-from support import DATA, LIMIT, Server, W, alive, below, carries, dial, exactly, exchange_server, expect, full, socks, until
+from support import DATA, LIMIT, Server, W, alive, below, carries, dial, exactly, exchange_server, expect, full, narrow, socks, until
 
 
 def owners(pids, port):
@@ -281,9 +281,7 @@ def test_a_reset_behind_an_answer_that_is_not_read_yet(place):
     with Server(answers(n)) as server:
         for way in '-L', '-R':
             program = place.start('tunnel', way, '127.0.0.1:0:127.0.0.1:%d' % server.port, '--exit', 'leaf1')
-            sock = socket.socket()
-            sock.settimeout(LIMIT)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+            sock = narrow()
             sock.connect(program.at())
             sock.sendall(bytes(REQUEST))
             expect(server.result() is None, 'the server')

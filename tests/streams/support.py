@@ -273,6 +273,14 @@ def dial(address):
     return sock
 
 
+def narrow():
+    """A socket that takes little."""
+    sock = socket.socket()
+    sock.settimeout(LIMIT)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    return sock
+
+
 class Server:
     """Listens; handle(sock) runs in a thread for each that comes, and what it gives, or raises, is in `results`."""
 

@@ -69,6 +69,7 @@ def open_socket(what, args):
             if family != 1:                     # what a listening one accepts has them too
                 x.setsockopt(6, 1, 1)           # TCP_NODELAY
                 x.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+                linger(x, 1)
             if what == 'listen':
                 x.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 f = getattr(os, 'fchmod', None)

@@ -3,6 +3,12 @@
 BODIES = 229376                 # of one read of the mover's: those of the frames of a PIECE
 
 
+def linger(sock, on):
+    # SO_LINGER 0: closed, by us or because we end, it is a reset. On until the END for it was passed on.
+    socket = sys.modules['socket']
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack('2i', on, 0))
+
+
 class Connection(Flow):
     def __init__(self, dst, far, sock):
         self.sock = sock
@@ -130,8 +136,7 @@ class Connection(Flow):
         if self.until and not self.gone and (self.bad or self.until < now() or not self.fresh and not self.queue and not self.untaken()):
             self.gone = 1
             try:
-                socket = sys.modules['socket']
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack('2i', 1, 0))
+                linger(self.sock, 1)
             except:
                 pass
         if self.bad and (self.over or self.heard) and not self.gone:
@@ -142,6 +147,7 @@ class Connection(Flow):
         if self.far_over == 1 and not self.fresh and not self.queue and not self.gone and not self.bad:
             self.far_over = 2
             try:
+                linger(self.sock, 0)
                 self.sock.shutdown(1)
             except:
                 pass
