@@ -102,7 +102,7 @@ static void open_done(struct ectx_future *f)
 static void open_to(struct eci_conn *c, const char *what, const char *host, int port)
 {
 	c->opening = eci_open_start(c->tunnel->exit, what, host, port, &eci_pump_ops, &c->pump, open_done,
-				    ECI_TUNNEL_OPEN_MS);
+				    c->tunnel->open_ms);
 	if (c->opening)
 		c->opening->user = &c->pump;
 	else

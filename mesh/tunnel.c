@@ -90,6 +90,7 @@ ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *o, 
 	if (t) {
 		*t = (struct ectx_tunnel){
 			.mesh = exit->mesh, .exit = exit, .kind = o->kind, .fd = -1, .pause = ECI_TUNNEL_AGAIN_S};
+		t->open_ms = !remote && timeout_ms > 0 ? timeout_ms : ECI_TUNNEL_OPEN_MS;
 		ev_timer_init(&t->again, remote ? eci_listen_there_again : eci_listen_here_again, 0., 0.);
 		t->again.data = t;
 		r = fill(t, o, &fail);

@@ -10,7 +10,7 @@
 
 #define ECI_TUNNEL_CONNS_MAX 4096u /* at once, as many as a context has streams; more wait in the kernel */
 #define ECI_TUNNEL_TARGETS_MAX 8u  /* addresses of one name that are tried */
-#define ECI_TUNNEL_OPEN_MS 60000   /* for connecting to the exit, and from there */
+#define ECI_TUNNEL_OPEN_MS 60000   /* for connecting to the exit, and from there, where the program says no limit */
 #define ECI_TUNNEL_SOCKS_S 20.     /* for a client to say where to */
 #define ECI_TUNNEL_FULL_S 0.025    /* between tries to connect to a unix socket whose backlog is full */
 #define ECI_TUNNEL_SOCKS_TEXT 255u /* bytes of a user or a password: RFC 1929 has one for their number */
@@ -56,7 +56,8 @@ struct ectx_tunnel {
 	int fd;
 	char *path; /* to be unlinked; NULL: no unix socket */
 	ev_io listen;
-	bool full; /* does not accept until a connection ends */
+	bool full;    /* does not accept until a connection ends */
+	long open_ms; /* ECI_TUNNEL_OPEN_MS, or what the program says */
 	/* remote */
 	struct eci_address at;
 	struct eci_sock_address targets[ECI_TUNNEL_TARGETS_MAX]; /* what `to` was when it began */

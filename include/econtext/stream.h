@@ -67,8 +67,9 @@ typedef struct ectx_tunnel_options {
 					user NULL: anybody who can connect */
 } ectx_tunnel_options;
 
-/* Listens, and serves until it is closed. A LOCAL or SOCKS one connects to its exit when somebody comes; a REMOTE one
- * now, and again should the exit be lost. Blocks for REMOTE, at most timeout_ms, for names here, and for the ask
+/* Listens, and serves until it is closed. A LOCAL or SOCKS one connects to its exit when somebody comes: timeout_ms is
+ * for each who does, until the exit has connected as well (0 and below: a minute). A REMOTE one connects now, and again
+ * should the exit be lost; it blocks, at most timeout_ms (below 0: no limit). Blocks for names here, and for the ask
  * callback. Connections that fail are ECTX_EVENT_LOG events of logger "econtext.tunnel". NULL with *err: bad-argument,
  * system (saw says why it cannot listen), open-failed; for REMOTE also those of connecting. */
 ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *options, long timeout_ms, ectx_error *err);

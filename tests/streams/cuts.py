@@ -1,4 +1,5 @@
 """The program ends, or what it leads to is not to be had: what the ends of its connections see of that."""
+import os
 import signal
 import socket
 import subprocess
@@ -97,3 +98,22 @@ def test_an_end_while_its_exit_is_connected(place):
             program.ends(number)
             saw = reset(sock)
             expect(saw is True, number, 'the client sees', saw)
+
+
+def test_an_exit_that_takes_longer_than_is_given_it(place):
+    """-t is also for who connects to the exit when somebody comes."""
+    with open(place.path('topology.yaml'), 'a') as f:
+        f.write('  slow: {ssh: {host: 127.0.0.1, port: 1, program: %s}, timeout: {connect: 10m, shell: 10m}}\n' % place.path('ssh'))
+    with open(place.path('ssh'), 'w') as f:
+        f.write('#!/bin/sh\nexec sleep 600\n')
+    os.chmod(place.path('ssh'), 0o755)
+    for args in ('tunnel', '-t', '500ms', '-L', '0:127.0.0.1:1'), ('socks', '-t', '500ms', '-D', '0'):
+        program = place.start(*args, '--exit', 'slow')
+        sock = dial(program.at())
+        sock.settimeout(45)     # without -t it is a minute
+        if args[0] == 'tunnel':
+            expect(reset(sock) is True, program.said())
+        else:
+            sock.sendall(b'\5\1\0\5\1\0\1\x7f\0\0\1\0\1')
+            expect(exactly(sock, 12)[3] != 0, 'it is connected')
+        program.says('deadline')
