@@ -177,7 +177,8 @@ static struct eci_conn *conn_new(struct ectx_tunnel *t, int fd)
 {
 	struct eci_conn *c = calloc(1, sizeof *c);
 	if (!c) {
-		(void)close(fd);
+		if (fd >= 0)
+			(void)close(fd);
 		return NULL;
 	}
 	c->tunnel = t;
@@ -214,9 +215,9 @@ void eci_conn_accepted(struct ectx_tunnel *t, int fd)
 static int next_socket(const struct ectx_tunnel *t, unsigned *next)
 {
 	int fd = -1;
-	while (*next < t->ntargets && fd < 0) {
+	for (bool none = false; *next < t->ntargets && fd < 0 && !none; *next += fd < 0 && !none) {
 		fd = socket(t->targets[*next].sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		*next += fd < 0;
+		none = fd < 0 && eci_tunnel_short(errno);
 	}
 	return fd;
 }
@@ -233,6 +234,7 @@ static bool go_on(struct eci_conn *c)
 }
 
 static void on_connected(struct ev_loop *loop, ev_io *w, int events);
+static void on_short(struct ev_loop *loop, ev_timer *w, int events);
 static void connect_here(struct eci_conn *c);
 
 static void on_full(struct ev_loop *loop, ev_timer *w, int events)
@@ -295,20 +297,45 @@ static void on_connected(struct ev_loop *loop, ev_io *w, int events)
 		local_failed(c, error);
 }
 
+/* Of the first target. Without a descriptor he who came waits at the exit, as one does before a socket of ours. */
+static void begin_here(struct eci_conn *c)
+{
+	struct ectx_tunnel *t = c->tunnel;
+	ev_tstamp waited = c->tries * ECI_TUNNEL_AGAIN_S;
+	c->target = 0;
+	int fd = next_socket(t, &c->target), error = errno;
+	if (fd < 0 && eci_tunnel_short(error) && c->tries < ECI_TUNNEL_SHORT_MAX) {
+		if (!c->tries++)
+			eci_tunnel_say(t, 30, "a connection waits: %s", strerror(error));
+		ev_now_update(t->mesh->loop); /* it may have slept */
+		ev_timer_init(&c->limit, on_short, ECI_TUNNEL_AGAIN_S, 0.);
+		ev_timer_start(t->mesh->loop, &c->limit);
+		eci_mesh_wake(t->mesh);
+	} else if (fd < 0) {
+		local_failed(c, error);
+	} else {
+		ev_timer_init(&c->limit, on_limit, ECI_TUNNEL_SOCKS_S - waited, 0.);
+		c->tries = 0;
+		hold(c, fd);
+		connect_here(c);
+	}
+}
+
+static void on_short(struct ev_loop *loop, ev_timer *w, int events)
+{
+	(void)loop, (void)events;
+	begin_here(w->data);
+}
+
 void eci_conn_remote(struct ectx_tunnel *t, uint64_t number)
 {
-	unsigned target = 0;
 	bool full = t->nconns == ECI_TUNNEL_CONNS_MAX;
-	int fd = full ? -1 : next_socket(t, &target), error = errno;
-	struct eci_conn *c = fd < 0 ? NULL : conn_new(t, fd);
+	struct eci_conn *c = full ? NULL : conn_new(t, -1);
 	if (!c) { /* the exit closes it after a while */
 		eci_tunnel_say(t, 30, "a connection was not taken: %s",
-			       full     ? "there are as many as a tunnel has"
-			       : fd < 0 ? strerror(error)
-					: "no memory");
+			       full ? "there are as many as a tunnel has" : "no memory");
 		return;
 	}
 	c->number = number;
-	c->target = target;
-	connect_here(c);
+	begin_here(c);
 }

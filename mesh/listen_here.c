@@ -168,6 +168,11 @@ void eci_tunnel_listen(struct ectx_tunnel *t, bool on)
 	eci_mesh_wake(t->mesh);
 }
 
+bool eci_tunnel_short(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 /* Who has the descriptors is not known: it may be others than these connections, so it is tried again. */
 static void no_more(struct ectx_tunnel *t, const char *why)
 {
@@ -199,7 +204,7 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int events)
 			eci_conn_accepted(t, fd);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		if (eci_tunnel_short(errno)) {
 			no_more(t, strerror(errno));
 			return;
 		}

@@ -14,6 +14,7 @@
 #define ECI_TUNNEL_SOCKS_S 20.     /* for a client to say where to */
 #define ECI_TUNNEL_FULL_S 0.025    /* between tries to connect to a unix socket whose backlog is full */
 #define ECI_TUNNEL_SOCKS_TEXT 255u /* bytes of a user or a password: RFC 1929 has one for their number */
+#define ECI_TUNNEL_SHORT_MAX 18u   /* tries for a descriptor, one a second: who came is closed there after 20 s */
 #define ECI_TUNNEL_CLOSE_MS 1000   /* for the exit to close what listens there */
 #define ECI_TUNNEL_AGAIN_S 1.      /* until a lost exit is asked to listen again, or a descriptor for who comes */
 #define ECI_TUNNEL_PAUSE_S 60.     /* the longest of the first: it doubles while the exit does not come back */
@@ -33,7 +34,7 @@ struct eci_conn {
 	struct ectx_future *opening; /* until it is open */
 	uint64_t number;             /* of a remote listener's connection */
 	unsigned target;             /* which of the tunnel's targets is tried next */
-	unsigned tries;              /* of one that was full */
+	unsigned tries;              /* of one that was full, or for a descriptor */
 	bool refused;                /* the local side could not be connected */
 };
 
@@ -91,6 +92,7 @@ int eci_listen_here(struct ectx_tunnel *t, const char *text, struct eci_fail *fa
 void eci_listen_here_begin(struct ectx_tunnel *t);
 void eci_listen_here_again(struct ev_loop *loop, ev_timer *w, int events); /* t->again */
 void eci_tunnel_listen(struct ectx_tunnel *t, bool on);
+bool eci_tunnel_short(int error); /* no descriptor is to be had, as is said here by errno; later there may be one */
 
 /* ---- listening there ---- */
 /* Sets t->events and t->address. Blocks; the lock is not held. 0, or -1 with *err or *fail. */

@@ -1,5 +1,6 @@
 """The program ends, or what it leads to is not to be had: what the ends of its connections see of that."""
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -117,3 +118,25 @@ def test_an_exit_that_takes_longer_than_is_given_it(place):
             sock.sendall(b'\5\1\0\5\1\0\1\x7f\0\0\1\0\1')
             expect(exactly(sock, 12)[3] != 0, 'it is connected')
         program.says('deadline')
+
+
+def test_no_descriptor_for_who_comes(place):
+    """At either end of a tunnel: he waits, until there is one."""
+    def answers(sock):
+        sock.sendall(b'x')
+        return reset(sock)
+    with Server(answers) as server:
+        for program, connect in two_ways(place, server.port):
+            first = connect()
+            exactly(first, 1)
+            now = resource.prlimit(program.pid, resource.RLIMIT_NOFILE)
+            held = {int(x) for x in os.listdir('/proc/%d/fd' % program.pid)}
+            resource.prlimit(program.pid, resource.RLIMIT_NOFILE, (min(set(range(len(held) + 1)) - held), now[1]))
+            late = [connect() for _ in range(3)]
+            program.says('Too many open files')
+            resource.prlimit(program.pid, resource.RLIMIT_NOFILE, now)
+            for sock in late:
+                expect(exactly(sock, 1) == b'x', program.process.args, program.said())
+            for sock in [first] + late:
+                sock.close()
+                server.result()
