@@ -154,7 +154,7 @@ void eci_incoming_begin(struct eci_incoming *f)
 	char extra[32] = "part";
 	struct stat st;
 	f->why = NULL;
-	f->whole = false;
+	f->theirs = f->whole = false;
 	f->at = 0;
 	f->fd = -1;
 	bool there = lstat(f->place, &st) == 0;
@@ -263,6 +263,7 @@ static bool expected(struct eci_incoming *f, uint64_t n)
 		f->keep = false; /* nothing to go on from */
 		eci_incoming_drop(f);
 		f->why = "more came than was announced";
+		f->theirs = true;
 		return false;
 	}
 	f->at += n;
@@ -315,8 +316,10 @@ static void check(struct eci_incoming *f, const ectx_value *digest)
 		f->why = "it became shorter while it was read, or could not be read to its end";
 	else if (summed && (!sum || len != sizeof mine || memcmp(mine, sum, sizeof mine)))
 		f->why = "the digest is wrong: it was changed meanwhile, or on the way";
-	if (f->why)
+	if (f->why) {
+		f->theirs = true;
 		f->keep = false; /* nothing to go on from */
+	}
 }
 
 /* Gives it its name. */

@@ -19,6 +19,7 @@ struct eci_incoming {
 	double mtime;
 	int error; /* why it does not come */
 	const char *why;
+	bool theirs; /* which is the other end's doing, or the way's */
 };
 
 /* What a user calls the target: without slashes at its end, and of a link what it leads to (of one to a folder only if

@@ -83,11 +83,17 @@ static bool said_of_its_folder(const struct eci_fetch *f)
 	return n && !strncmp(f->path, f->missing, n);
 }
 
-/* at: what it is about, NULL: the other end's path. */
-static void failed(struct eci_fetch *f, const char *at, const char *why)
+/* Whose fault it is that nothing can come to f->place: the other end's, where its name gave none. */
+static ectx_context *whose_place(const struct eci_fetch *f)
+{
+	return *f->place ? NULL : f->c;
+}
+
+/* c: whose fault, NULL: ours. at: what it is about, "": the other end's path. */
+static void failed(struct eci_fetch *f, ectx_context *c, const char *at, const char *why)
 {
 	if (!said_of_its_folder(f))
-		eci_copy_failed_here(&f->k, f->c, at && *at ? at : f->path, why);
+		eci_copy_failed_here(&f->k, c, *at ? at : f->path, why);
 }
 
 /* [bytes, digest], as a value of the channel. */
@@ -125,7 +131,7 @@ static void say_have(struct eci_fetch *f)
 void eci_fetch_not_ended(struct eci_fetch *f)
 {
 	if (f->begun && !f->k.stop && !f->refused)
-		failed(f, f->file.place, "its end was not said");
+		failed(f, f->c, f->file.place, "its end was not said");
 	f->begun = false;
 	eci_incoming_drop(&f->file);
 }
@@ -152,6 +158,7 @@ static void begin_file(struct eci_fetch *f, const ectx_value *v)
 	eci_incoming_begin(in);
 	if (why)
 		in->why = why;
+	in->theirs = size < 0 || (why && whose_place(f));
 	if (ectx_value_bool(ectx_array_at(v, 6)))
 		say_have(f);
 }
@@ -166,10 +173,11 @@ static void from(struct eci_fetch *f, const ectx_value *v)
 
 static void end_file(struct eci_fetch *f, const ectx_value *digest)
 {
-	const char *why = f->begun ? eci_incoming_end(&f->file, digest) : "an end of what was not begun";
+	bool begun = f->begun;
+	const char *why = begun ? eci_incoming_end(&f->file, digest) : "an end of what was not begun";
 	f->begun = false;
 	if (why)
-		failed(f, f->place, why);
+		failed(f, !begun || f->file.theirs ? f->c : NULL, f->place, why);
 	else
 		eci_copy_arrived(&f->k);
 }
@@ -181,7 +189,7 @@ static void several(struct eci_fetch *f)
 		return;
 	f->into = true;
 	if (mkdir(f->dest, 0777) && !f->folder) {
-		eci_copy_refused(&f->k, f->c, f->dest,
+		eci_copy_refused(&f->k, NULL, f->dest,
 				 errno == EEXIST ? "the pattern stands for several, and this is not a folder"
 						 : strerror(errno));
 		f->refused = true;
@@ -203,7 +211,7 @@ static void folder_failed(struct eci_fetch *f, const char *why)
 {
 	if (said_of_its_folder(f))
 		return;
-	eci_copy_folder_failed(&f->k, f->c, *f->place ? f->place : f->path, why);
+	eci_copy_folder_failed(&f->k, whose_place(f), *f->place ? f->place : f->path, why);
 	free(f->missing);
 	f->missing = malloc(strlen(f->path) + 2);
 	if (f->missing)
@@ -224,7 +232,7 @@ static void take_folder(struct eci_fetch *f, const ectx_value *v)
 		why = error ? strerror(error) : NULL;
 	}
 	if (why && dest) {
-		eci_copy_refused(&f->k, f->c, f->place, why);
+		eci_copy_refused(&f->k, NULL, f->place, why);
 		f->refused = true;
 		return;
 	}
@@ -236,7 +244,7 @@ static void take_folder(struct eci_fetch *f, const ectx_value *v)
 		size_t cap = f->cap ? f->cap * 2 : 16;
 		struct eci_fetch_folder *grown = realloc(f->folders, cap * sizeof *grown);
 		if (!grown) { /* it keeps 0700 */
-			failed(f, f->place, strerror(ENOMEM));
+			failed(f, NULL, f->place, strerror(ENOMEM));
 			return;
 		}
 		f->folders = grown;
@@ -246,7 +254,7 @@ static void take_folder(struct eci_fetch *f, const ectx_value *v)
 	*d = (struct eci_fetch_folder){.place = strdup(f->place), .mode = (unsigned)mode & 0777};
 	d->mtime = ectx_value_float(ectx_array_at(v, 3));
 	if (!d->place) {
-		failed(f, f->place, strerror(ENOMEM));
+		failed(f, NULL, f->place, strerror(ENOMEM));
 		return;
 	}
 	f->nfolders++;
@@ -269,10 +277,13 @@ static void take_link(struct eci_fetch *f, const ectx_value *v)
 	int error = 0;
 	const char *p = ectx_value_bytes(ectx_array_at(v, 2), &n);
 	const char *why = place_of(f, ectx_array_at(v, 1), false);
+	ectx_context *whose = whose_place(f);
 	/* A source that is a link is followed there: who sends one in its place would have the next copy to that name
 	 * written where it leads. */
-	if (!why && !strchr(f->path, '/') && !contents_asked(f))
+	if (!why && !strchr(f->path, '/') && !contents_asked(f)) {
 		why = "it is a link there that leads nowhere";
+		whose = f->c;
+	}
 	(void)snprintf(target, sizeof target, "%.*s", (int)n, p ? p : "");
 	(void)snprintf(extra, sizeof extra, "%ld", (long)getpid());
 	if (!why)
@@ -280,7 +291,7 @@ static void take_link(struct eci_fetch *f, const ectx_value *v)
 	if (!why && !error && lstat(f->place, &st) == 0)
 		why = eci_incoming_over(&st);
 	if (why) {
-		failed(f, f->place, why);
+		failed(f, whose, f->place, why);
 		return;
 	}
 	if (!error && symlink(target, part)) {
@@ -290,7 +301,7 @@ static void take_link(struct eci_fetch *f, const ectx_value *v)
 		(void)unlink(part);
 	}
 	if (error) {
-		failed(f, f->place, strerror(error));
+		failed(f, NULL, f->place, strerror(error));
 	} else {
 		eci_copy_arrived(&f->k);
 	}
@@ -327,6 +338,7 @@ void eci_fetch_take(struct eci_fetch *f, const ectx_value *v)
 		end_file(f, ectx_array_at(v, 1));
 	} else if (!strcmp(what, "cut")) { /* by a shell, which has made up for it */
 		f->file.why = "it became shorter while it was read, or could not be read to its end";
+		f->file.theirs = true;
 		end_file(f, NULL);
 	} else if (!strcmp(what, "dir")) {
 		take_folder(f, v);

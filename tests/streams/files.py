@@ -320,3 +320,16 @@ def test_a_link_where_a_folder_is_wanted(place):
         expect(os.listdir(place.path('etc')) == [] and os.stat(place.path('etc')).st_mode & 0o777 == 0o700, args, 'it was followed')
         expect(read(place.path('joe/app/g')) == b'2', args)
         os.unlink(place.path('joe/app/g'))
+
+
+def test_what_cannot_be_written_here(place):
+    """Is no fault of the node that it comes from; what cannot be read there is."""
+    for name in 'from/file', 'to/dir':
+        os.makedirs(os.path.dirname(place.path(name)), exist_ok=True)
+        with open(place.path(name), 'w') as f:
+            f.write('y')
+    for name in 'from/dir', 'to/file':
+        os.mkdir(place.path(name))
+    for name, whose, why in ('file', 'here', 'Is a directory'), ('dir', 'here', 'Not a directory'), ('none', 'top', 'No such file'):
+        status, _, err = place.run('cp', 'top:' + place.path('from/' + name), place.path('to/'))
+        expect(status == 1 and 'FAILED %s\n' % whose in err and why in err and ('at hop' in err) == (whose == 'top'), name, status, err)
