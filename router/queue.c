@@ -106,8 +106,7 @@ int eci_bulk_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 	w->tail = it;
 	if (local) {
 		l->local_bulk += size;
-		if (ECI_MASTER_TOO)
-			w->own += size;
+		w->own += size;
 	} else {
 		w->bytes += size;
 		l->bulk_bytes += size;
@@ -165,8 +164,7 @@ static void emitted(struct eci_link *l, struct eci_flow *w, struct eci_item *it)
 	it->next = NULL;
 	if (it->local) {
 		l->local_bulk -= size;
-		if (ECI_MASTER_TOO)
-			w->own -= size;
+		w->own -= size;
 		if (!it->blob)
 			l->router->local_bytes -= size;
 	} else {

@@ -71,7 +71,7 @@ struct eci_flow {
 	struct eci_pause *pause;
 	struct eci_item *head, *tail;
 	size_t bytes; /* forwarded (not local) bytes that wait */
-	size_t own;   /* own ones; a master's */
+	size_t own;   /* own ones */
 	uint32_t deficit;
 };
 

@@ -13,11 +13,13 @@
  * never grows for a reader that is slow. All windows of a router together are widened by ECI_STREAM_WIDENED_MAX at
  * most.
  *
- * An agent adds nothing to a parent link that has ECI_STREAM_BACKLOG of own bulk in its queue: its streams wait where
- * they are read (those to a child of its own do not). The master does not do so (a child that is paused would stop its
- * siblings); its streams are held by their credit, and where these are many, each by what all of them leave free of
- * ECI_LOCAL_MAX / 2: n that stand still have an (n + 1)th of it each, and one more has as much (dynamic thresholds:
- * Choudhury and Hahne, IEEE/ACM Trans. Networking 6(2), 1998). */
+ * An agent keeps the queue of a parent link short: one stream adds nothing while it has ECI_STREAM_BACKLOG of own bulk
+ * there, and waits where it is read (one to a child of its own does not). Of several each is held by what all of them
+ * leave free of twice as much: n that stand still have an (n + 1)th of it each, and one more has as much (dynamic
+ * thresholds: Choudhury and Hahne, IEEE/ACM Trans. Networking 6(2), 1998). So it does not matter who is asked first,
+ * and one that has nothing there may add a frame, whatever the others have: no stream waits for another. The master
+ * does not keep it short (a child that is paused would stop its siblings); its streams are held by their credit, and
+ * where these are many, in the same way by what is left of ECI_LOCAL_MAX / 2. */
 #include "router/stream.h"
 
 #include "router/internal.h"
@@ -130,7 +132,8 @@ static size_t queued(const struct eci_stream *s)
 	const struct eci_router *r = s->router;
 	struct eci_frame f = {.src = r->id, .dst = s->peer, .handle = s->far, .reply_to = s->near};
 	struct eci_link *l = eci_route_find(r, s->peer);
-	struct eci_flow *w = l ? eci_flow_find(l, &f, false) : NULL;
+	l = l ? l : r->parent;
+	struct eci_flow *w = ECI_HAS(l) ? eci_flow_find(l, &f, false) : NULL;
 	return w ? w->own : 0;
 }
 
@@ -141,8 +144,11 @@ static size_t share(const struct eci_stream *s)
 	size_t used = r->local_bytes + (ECI_HAS(r->parent) ? 0 : queued(s));
 	if (used + ECI_BULK_BODY_MAX > ECI_LOCAL_MAX / 2)
 		return 0;
-	if (ECI_HAS(r->parent) && r->parent->local_bulk > ECI_STREAM_BACKLOG && !eci_route_find(r, s->peer))
-		return 0;
+	if (ECI_HAS(r->parent) && r->parent->local_bulk > ECI_STREAM_BACKLOG && !eci_route_find(r, s->peer)) {
+		size_t own = queued(s);
+		if (own + r->parent->local_bulk > 2 * ECI_STREAM_BACKLOG)
+			return own ? 0 : ECI_BULK_BODY_MAX;
+	}
 	return ECI_LOCAL_MAX / 2 - used;
 }
 

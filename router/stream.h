@@ -8,7 +8,7 @@
 
 #define ECI_STREAM_WINDOW_MAX (16u * 1024u * 1024u)
 #define ECI_STREAM_WIDENED_MAX (64u * 1024u * 1024u) /* by how much a router widens all its windows together */
-#define ECI_STREAM_BACKLOG 262144u                   /* own bulk queued to the parent above which nobody adds to it */
+#define ECI_STREAM_BACKLOG 262144u /* own bulk queued to the parent above which one stream alone adds nothing */
 
 struct eci_stream;
 

@@ -398,31 +398,6 @@ Test(stream, leaves_room_to_others)
 	world_free(w);
 }
 
-/* An agent adds nothing to a parent link that is behind, and goes on by itself when it is not. */
-Test(stream, an_agent_waits_for_its_parent_link)
-{
-	struct world *w = world_relay();
-	struct end e = {.w = w, .s = eci_stream_new(w->r, 0, FAR, &ops, &e)};
-	struct end other = {.w = w, .s = eci_stream_new(w->r, 0, FAR + 1, &ops, &other)};
-	cr_assert_eq(eci_stream_send(e.s, zeros, W, w->now), 0);
-	cr_assert_eq(eci_stream_room(other.s), 0, "the link has a backlog");
-	struct end down = {.w = w, .s = eci_stream_new(w->r, eci_link_peer(w->kid[0]), FAR, &ops, &down)};
-	cr_assert_eq(eci_stream_room(down.s), W, "another link has not");
-	eci_stream_free(down.s, NULL, NULL, w->now);
-	cr_assert_eq(eci_router_tick(w->r, w->now), w->now + 10);
-	w->now += 10;
-	(void)eci_router_tick(w->r, w->now);
-	cr_assert_eq(other.rooms, 0);
-	drop_output(w, w->up);
-	w->now += 10;
-	(void)eci_router_tick(w->r, w->now);
-	cr_assert_eq(other.rooms, 1);
-	cr_assert_eq(eci_stream_room(other.s), W);
-	eci_stream_free(e.s, NULL, NULL, w->now);
-	eci_stream_free(other.s, NULL, NULL, w->now);
-	world_free(w);
-}
-
 Test(stream, what_is_cut_into_frames_is_sent_in_order)
 {
 	struct end e;
