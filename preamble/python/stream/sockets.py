@@ -1,6 +1,14 @@
 # Sockets: connections, listening ones, and the mover, which moves all of them with one poll.
 
-BODIES = 229376                 # of one read of the mover's: those of the frames of a PIECE
+FRAMES = 14                     # of one read of the mover's: a PIECE
+
+
+def at_hand():
+    # How many frames of bulk the link to the parent takes at once. Who sends more waits, and if that is the mover, all its sockets do.
+    n = LEAF_HOP[0] + ACKED - SENT
+    if 16 in H:
+        n = RELAY_HELD - UP.own
+    return n // 16412
 
 
 def linger(sock, on):
@@ -98,7 +106,8 @@ class Connection(Flow):
         again = 4
         while again and mask & 27 and not self.over and not self.gone and self.free_room() > 0:
             try:
-                s = os.read(self.fd, min(self.free_room(), BODIES))
+                n = min(max(at_hand(), 1), FRAMES) * BULK_BODY_MAX      # one, so that each has its turn
+                s = os.read(self.fd, min(self.free_room(), n))
             except OSError:
                 n = sys.exc_info()[1].args[0]
                 if self.bad or n not in (4, 11):
@@ -111,7 +120,8 @@ class Connection(Flow):
                 self.heard = 1
             else:
                 self.end_sending()
-            again = len(s) >= BODIES and again - 1      # there is more, it seems: not asked of poll
+            # There is more, it seems: not asked of poll.
+            again = len(s) >= n and at_hand() > 0 and again - 1
             s = EMPTY
 
     def untaken(self):
