@@ -59,6 +59,24 @@ def end_pools(before):
                 setattr(m, x, False)
 
 
+def let_go(pipes):
+    # What a program has left open of these (inode and device), under whatever number, leads to nothing now: their ends would not
+    # come else. Their other ends, which we read, stay.
+    try:
+        v = os.listdir('/proc/self/fd')
+    except OSError:
+        v = range(1024)
+    for x in v:
+        try:
+            x = int(x)
+            if os.fstat(x)[1:3] in pipes and fcntl.fcntl(x, 3) & 3:
+                n = os.open('/dev/null', 1)
+                os.dup2(n, x)
+                os.close(n)
+        except EnvironmentError:
+            pass
+
+
 def timers(signal, new):
     # Sets the three timers of the process; what they were. (Before 2.6 there is but the alarm, in whole seconds.)
     f = getattr(signal, 'setitimer', None)
@@ -108,6 +126,7 @@ def run(name, argv, out, err):
         for x in ends:
             x.feed(None)
         raise
+    pipes = [os.fstat(x)[1:3] for x in fds[::2]]
     for x in 1, 2:
         try:
             before[x - 1].flush()
@@ -165,6 +184,7 @@ def run(name, argv, out, err):
             name = ('stdout', 'stderr')[x - 1]
             if before[x - 1] is H[name]:
                 before[x - 1] = reopened(x, name)
+        let_go(pipes)
         for i in range(4):
             setattr((sys, sys, sys, atexit)[i], ('stdout', 'stderr', 'argv', 'register')[i], before[i])
         if unregister:
