@@ -1,14 +1,20 @@
 # Whole programs: run (section 8).
 
-def complain():
-    # Of the exception at hand in a program: its exit status, once said. Where the program has left no stderr that takes it, on the
-    # context's own, which leads to the same stream.
+def complain(old=None):
+    # Of the exception at hand in a program: its exit status, once said: by sys.excepthook where that is to (old: what it was) and is
+    # the program's. Where it has left no stderr that takes it, on the context's own, which leads to the same stream.
     x, v, tb = sys.exc_info()
     if isinstance(v, SystemExit):
         s = v.code
         if s is None or isinstance(s, int):
             return (s or 0) & 255
     else:
+        try:
+            if old and old is not sys.excepthook:
+                sys.excepthook(x, v, tb.tb_next)
+                return 1
+        except:
+            return complain()       # of Python 3 this shows the first as well
         s = ''.join(__import__('traceback').format_exception(x, v, tb.tb_next))[:-1]
     for f in sys.stderr, H['stderr']:
         try:
@@ -40,15 +46,20 @@ def argument(x):
     return os.fsdecode(x)
 
 
-def end_pools(before):
+def mine(own):
+    # The threads that a program has started, or those have, are marked with this list of its.
+    return [x for x in sys.modules['threading'].enumerate() if getattr(x, 'program', 0) is own]
+
+
+def end_pools(own):
     # The workers of executors that the program has left end as with a process: from 3.9 on only the end of threading tells them
-    # to, earlier an exit function of the first import. Those of the threads `before` are of calls, and do not hear of it; and
+    # to, earlier an exit function of the first import. Those whose threads are none of its are of calls, and do not hear of it; and
     # the next one that wants executors finds them open.
     for name in 'thread', 'process':
         m = sys.modules.get('concurrent.futures.' + name)
         for v in getattr(m, '_threads_queues', None), getattr(m, '_threads_wakeups', None):
             if v is not None:
-                kept = [(x, v.pop(x)) for x in list(v) if x in before or not x.is_alive()]
+                kept = [(x, v.pop(x)) for x in list(v) if getattr(x, 'program', 0) is not own or not x.is_alive()]
                 try:
                     m._python_exit()
                 except:
@@ -59,16 +70,25 @@ def end_pools(before):
                 setattr(m, x, False)
 
 
+def flush_files(gc, pipes):
+    # What the program has not closed is written now, whoever has it: as garbage a file may be closed before its buffers are
+    # flushed. But not into a pipe that is none of these, as that may take nothing. (What Python 2 opens is not among those that
+    # its collector knows.)
+    for x in gc.get_objects():
+        for x in [x] + (BYTES is str and gc.get_referents(x) or []):
+            try:
+                s = hasattr(type(x), 'flush') and os.fstat(x.fileno())
+                if s and (s[0] >> 12 == 8 or s[1:3] in pipes):
+                    x.flush()
+            except:
+                pass
+
+
 def let_go(pipes):
     # What a program has left open of these (inode and device), under whatever number, leads to nothing now: their ends would not
     # come else. Their other ends, which we read, stay.
-    try:
-        v = os.listdir('/proc/self/fd')
-    except OSError:
-        v = range(1024)
-    for x in v:
+    for x in opened():
         try:
-            x = int(x)
             if os.fstat(x)[1:3] in pipes and fcntl.fcntl(x, 3) & 3:
                 n = os.open('/dev/null', 1)
                 os.dup2(n, x)
@@ -87,23 +107,40 @@ def timers(signal, new):
 
 def run(name, argv, out, err):
     # A program as __main__, in the main thread; what it and its children write goes to the streams. It ends as it would in
-    # a process of its own: threads are waited for, exit functions run. The streams end when the last child closes them, so
-    # the answer does not wait for that. What calls have left here, threads and executors, is none of its, and handlers of
-    # signals and timers of its own are gone with it (SIGPIPE as it is for a filter would end the context later).
+    # a process of its own: threads are waited for, exit functions run, what it has not closed is flushed, and goes with it where
+    # none of its threads is left that could want it. (The modules that it imported stay: calls may use them.) The streams end
+    # when the last child closes them, so the answer does not wait for that. What calls have left here, threads and
+    # executors, is none of its, and handlers of signals and timers of its own are gone with it (SIGPIPE as it is for a filter
+    # would end the context later).
     atexit = __import__('atexit')
     signal = __import__('signal')
+    gc = __import__('gc')
+    threading = __import__('threading')
     handlers = [(x, signal.getsignal(x)) for x in range(1, signal.NSIG)]
     unregister = getattr(atexit, 'unregister', None)        # Python 3
-    before = [sys.stdout, sys.stderr, sys.argv, atexit.register]
-    threads = 'threading' in sys.modules and sys.modules['threading'].enumerate() or []
+    before = [sys.stdout, sys.stderr, sys.argv, atexit.register, sys.excepthook, threading.Thread.start]
+    own = []
+    ident = thread.get_ident()
+    main = sys.modules['__main__']
     ends = [Stream(0, out), Stream(0, err)]
     fds = []
     exits = []
+    # weakref.finalize has one exit function, for those of calls too, and once: so they are found without. (Where there is none, a
+    # function of ours has what is set there.)
+    final = getattr(__import__('weakref'), 'finalize', complain)
+    setattr(final, '_registered_with_atexit', True)
+    finals = getattr(final, '_registry', ())
+    kept = list(finals)
     status = 0
 
     def register(f, *args, **kw):
         exits.append((f, args, kw))
         return f
+
+    def mark_start(x):
+        if thread.get_ident() in [ident] + [getattr(o, 'ident', 0) for o in mine(own)]:
+            setattr(x, 'program', own)
+        return before[5](x)
 
     def take_back(f):
         exits[:] = [x for x in exits if x[0] != f]
@@ -127,6 +164,7 @@ def run(name, argv, out, err):
             x.feed(None)
         raise
     pipes = [os.fstat(x)[1:3] for x in fds[::2]]
+    flush_files(gc, ())         # of calls: a fork of the program would write it once more
     for x in 1, 2:
         try:
             before[x - 1].flush()
@@ -140,6 +178,7 @@ def run(name, argv, out, err):
         try:
             if not find_module(name):
                 raise ImportError(name)
+            setattr(threading.Thread, 'start', mark_start)
             setattr(atexit, 'register', register)
             if unregister:
                 setattr(atexit, 'unregister', take_back)
@@ -153,24 +192,43 @@ def run(name, argv, out, err):
             # Its bytes: they say their coding.
             exec(compile(zlib.decompress(ENTRIES[name][6]), m.__file__, 'exec', 0, 1), m.__dict__)
         except:
-            status = complain()
-        m = sys.modules.get('threading')
-        if hasattr(m, '_register_atexit'):
-            end_pools(threads)
-        for x in m and m.enumerate() or ():
-            if x not in threads and getattr(x, 'ident', 0) != thread.get_ident():
-                # Python 2 empties a module that nobody has, and the next run of the same takes this one's place.
-                setattr(x, 'program', sys.modules.get(name))
-                getattr(x, 'daemon', 1) or x.join()
+            status = complain(before[4])
+        left = 1
+        while left:
+            # Until there are none: one may have started another.
+            if hasattr(threading, '_register_atexit'):
+                end_pools(own)
+            left = [x for x in mine(own) if not getattr(x, 'daemon', 1)]
+            for x in left:
+                x.join()
+        exits[:0] = [(x, (), {}) for x in list(finals) if x not in kept and x.atexit]
         while exits:
             f, args, kw = exits.pop()
             try:
                 f(*args, **kw)
             except:
                 complain()
-        end_pools(threads)
+        end_pools(own)
+        for x in sys.modules['logging']._handlerList[::-1]:
+            try:
+                x().flush()     # not closed: calls may log there
+            except:
+                pass
     finally:
         timers(signal, off)     # first, as it would strike what follows, or find no handler any more
+        for x, f in handlers:
+            if f is not None and signal.getsignal(x) != f:
+                signal.signal(x, f)
+        f = args = kw = x = 0
+        flush_files(gc, pipes)
+        if mine(own):
+            # Python 2 empties a module that nobody has, and the next run of the same takes this one's place.
+            own.append(sys.modules.get(name))
+        else:
+            sys.modules.pop(name, 0)
+            sys.modules['__main__'] = main
+            m = 0
+            gc.collect()
         for f in [sys.stdout, sys.stderr] + before[:2]:
             try:
                 f.flush()
@@ -185,13 +243,11 @@ def run(name, argv, out, err):
             if before[x - 1] is H[name]:
                 before[x - 1] = reopened(x, name)
         let_go(pipes)
-        for i in range(4):
-            setattr((sys, sys, sys, atexit)[i], ('stdout', 'stderr', 'argv', 'register')[i], before[i])
+        for i in range(6):
+            setattr((sys, sys, sys, atexit, sys, threading.Thread)[i],
+                    ('stdout', 'stderr', 'argv', 'register', 'excepthook', 'start')[i], before[i])
         if unregister:
             setattr(atexit, 'unregister', unregister)
-        for x, f in handlers:
-            if f is not None and signal.getsignal(x) != f:
-                signal.signal(x, f)
         timers(signal, ticking)
     return status
 

@@ -38,13 +38,17 @@ def changes(o):
     return v
 
 
+def opened():
+    # The descriptors there are, and some that there are not.
+    try:
+        return [int(x) for x in os.listdir('/proc/self/fd')]
+    except OSError:
+        return range(1024)
+
+
 def clear(*kept):
     # In a forked process: nothing of the agent's stays open but 0, 1, 2 and these.
-    try:
-        v = [int(x) for x in os.listdir('/proc/self/fd')]
-    except OSError:
-        v = range(1024)
-    for x in v:
+    for x in opened():
         try:
             if x > 2 and x not in kept:
                 os.close(x)
