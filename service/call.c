@@ -164,6 +164,25 @@ static bool without_ours(char *trace)
 	return others || !any;
 }
 
+/* As a C string, malloc'd: a NUL, which Python prints as it is, is written as \x00. */
+static char *without_nuls(const char *s, size_t len)
+{
+	size_t nuls = 0;
+	for (size_t i = 0; i < len; i++)
+		nuls += !s[i];
+	char *out = malloc(len + 3 * nuls + 1), *to = out;
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < len; i++) {
+		if (s[i])
+			*to++ = s[i];
+		else
+			to = stpcpy(to, "\\x00");
+	}
+	*to = '\0';
+	return out;
+}
+
 /* [type, message, traceback, kind], of which the array's head and its 1 are read. */
 static int decode_raised(struct eci_cbor *c, struct eci_fail *fail, char **detail)
 {
@@ -188,13 +207,8 @@ static int decode_raised(struct eci_cbor *c, struct eci_fail *fail, char **detai
 	len += eci_escape_into(fail->saw + len, sizeof(fail->saw) - len, message, message_len);
 	if (kind == RAISED_CANNOT_TRAVEL && message_len > 1 && memcmp(message + message_len - 2, ": ", 2) == 0)
 		(void)snprintf(fail->saw + len, sizeof(fail->saw) - len, "%s", beyond);
-	if (trace_len) {
-		*detail = malloc(trace_len + 1);
-		if (*detail) { /* without memory the failure is still told */
-			memcpy(*detail, trace, trace_len);
-			(*detail)[trace_len] = '\0';
-		}
-	}
+	if (trace_len)
+		*detail = without_nuls(trace, trace_len); /* without memory the failure is still told */
 	if (*detail && kind == RAISED_CANNOT_TRAVEL && !without_ours(*detail)) {
 		free(*detail);
 		*detail = NULL;

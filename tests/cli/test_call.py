@@ -74,6 +74,12 @@ class Calls(Case):
         self.assertEqual(len(lines), 5, lines)
         self.assertNotIn('\033', end.err)
 
+    def test_nul_in_traceback(self):
+        end = self.ends(1, 'call', '--json', '-w', 'top', './prog.py:nul')
+        detail = [e for e in end.events() if e['event'] == 'result'][0]['error']['detail']
+        self.assertIn('ValueError: a\\x00b\n', detail)
+        self.assertIn('second', detail.splitlines()[-1])
+
     def flooded(self, agent, n):
         """n lines printed behind two relays, of which the first stands still meanwhile: how many came, and how many each node says it lost."""
         self.topology('econtext: 1\nnodes:\n  near: {local: {}%s}\n  mid: {via: near, local: {}%s}\n  far: {via: mid, local: {}}\n' % (agent, agent))

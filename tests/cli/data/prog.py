@@ -82,3 +82,10 @@ def hold(up, go):
     text = f.read()
     f.close()
     return text.strip()
+
+
+def nul():
+    try:
+        raise ValueError('a\0b')
+    except ValueError:
+        raise KeyError('second')
