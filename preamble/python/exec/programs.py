@@ -46,7 +46,7 @@ def argument(x):
     return os.fsdecode(x)
 
 
-def mine(own):
+def threads_of(own):
     # The threads that a program has started, or those have, are marked with this list of its.
     return [x for x in sys.modules['threading'].enumerate() if getattr(x, 'program', 0) is own]
 
@@ -138,7 +138,7 @@ def run(name, argv, out, err):
         return f
 
     def mark_start(x):
-        if thread.get_ident() in [ident] + [getattr(o, 'ident', 0) for o in mine(own)]:
+        if thread.get_ident() in [ident] + [getattr(o, 'ident', 0) for o in threads_of(own)]:
             setattr(x, 'program', own)
         return before[5](x)
 
@@ -198,7 +198,7 @@ def run(name, argv, out, err):
             # Until there are none: one may have started another.
             if hasattr(threading, '_register_atexit'):
                 end_pools(own)
-            left = [x for x in mine(own) if not getattr(x, 'daemon', 1)]
+            left = [x for x in threads_of(own) if not getattr(x, 'daemon', 1)]
             for x in left:
                 x.join()
         exits[:0] = [(x, (), {}) for x in list(finals) if x not in kept and x.atexit]
@@ -221,7 +221,7 @@ def run(name, argv, out, err):
                 signal.signal(x, f)
         f = args = kw = x = 0
         flush_files(gc, pipes)
-        if mine(own):
+        if threads_of(own):
             # Python 2 empties a module that nobody has, and the next run of the same takes this one's place.
             own.append(sys.modules.get(name))
         else:
