@@ -118,7 +118,33 @@ def source_of(name):
     return with_numbers('\n\n'.join(text))
 
 
+def defined(source):
+    """What it names at top level."""
+    for n in ast.parse(source).body:
+        if isinstance(n, (ast.FunctionDef, ast.ClassDef)):
+            yield n.name
+        elif isinstance(n, ast.Assign):
+            for target in n.targets:
+                for x in ast.walk(target):
+                    if isinstance(x, ast.Name):
+                        yield x.id
+
+
+def keep_apart():
+    """Core and parts have one namespace, and come in any order: of a name that two parts define, each would have what came last. What
+    is the core's they replace on purpose, and pieces that several have are the same in each."""
+    ours, by = set(defined(source_of(CORE))), {}
+    for part in PARTS:
+        for chapter in CHAPTERS.get(part, [part]):
+            if not chapter.startswith('..'):
+                path = part if chapter == part else os.path.join(part, chapter)
+                for name in set(defined(source_of(path) or '')) - ours:
+                    if by.setdefault(name, part) != part:
+                        sys.exit('build.py: %s is in part %s and in part %s' % (name, by[name], part))
+
+
 def make():
+    keep_apart()
     names, order = load_names()
     renamer, out = minify.Renamer(names), {}
     for name in (CORE,) + PARTS:

@@ -181,6 +181,20 @@ class Preamble(unittest.TestCase):
                 with open(os.path.join(top, 'core.min.py')) as f:
                     self.assertTrue(sent is None or sent in f.read(), value)
 
+    def test_keep_apart(self):
+        """Two parts do not define one name, which is no local one; what is the core's they may."""
+        with tempfile.TemporaryDirectory() as top:
+            os.makedirs(os.path.join(top, 'python', 'core'))
+            for path in BUILD:
+                shutil.copy(path, top)
+            for second, good in (('def f():\n    g = x\n', 1), ('x = 3\n', 1), ('def g():\n    pass\n', 0), ('y, g = 1, 2\n', 0)):
+                for name, text in ('stats', 'def g():\n    pass\nx = 2\n'), ('cancel', second):
+                    with open(os.path.join(top, 'python', name + '.py'), 'w') as f:
+                        f.write(text)
+                done = self.build(top, '')
+                said = b'' if good else b'build.py: g is in part stats and in part cancel\n'
+                self.assertEqual((done.returncode, done.stderr), (1 - good, said), second)
+
 
 class Minified(unittest.TestCase):
     """What the renaming of names cannot do is refused: else the agent would be another program."""
