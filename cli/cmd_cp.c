@@ -37,6 +37,7 @@ struct cp {
 	struct eci_failures failures;
 	struct eci_report report; /* of log records only */
 	ectx_copy_result sum;
+	size_t done, unbegun; /* nodes that had their turn; those of them where ^C came while a secret was asked for */
 	enum ectx_status worst;
 	double started, shown;
 	struct { /* who stands still, or goes on, and is still to be said */
@@ -198,7 +199,9 @@ static void on_failed(void *arg, ectx_context *c, const char *path, const ectx_e
 	struct cp *cp = ((const struct piece *)arg)->cp;
 	const char *node = c ? ectx_context_name(c) : "here";
 	eci_out_hold();
-	if (cp->o->json) {
+	if (eci_never_begun(e)) {
+		cp->unbegun++;
+	} else if (cp->o->json) {
 		eci_json_begin("result");
 		eci_json_text("node", node, strlen(node));
 		if (path)
@@ -214,9 +217,11 @@ static void on_failed(void *arg, ectx_context *c, const char *path, const ectx_e
 	eci_out_release();
 }
 
-static void add(struct cp *cp, enum ectx_status status, const ectx_copy_result *r)
+/* What n nodes have come to. */
+static void add(struct cp *cp, size_t n, enum ectx_status status, const ectx_copy_result *r)
 {
 	eci_out_hold();
+	cp->done += n;
 	cp->sum.entries += r->entries;
 	cp->sum.bytes += r->bytes;
 	cp->sum.failed += r->failed;
@@ -239,13 +244,14 @@ static void send_all(struct cp *cp, const char *const *sources, const char *dest
 		else
 			cp->worst = eci_fan_worse(cp->worst, (enum ectx_status)eci_complain(&e));
 	}
+	enum ectx_status status = ECTX_OK;
 	if (n) {
 		struct piece all = {.cp = cp};
 		ectx_copy_options options = cp->options;
 		options.arg = &all;
-		enum ectx_status status = ectx_copy_to(v, n, sources, dest, &options, &r, &e);
-		add(cp, status, &r);
+		status = ectx_copy_to(v, n, sources, dest, &options, &r, &e);
 	}
+	add(cp, cp->s.n, status, &r);
 	free(v);
 }
 
@@ -269,9 +275,9 @@ static void *fetch(void *arg)
 				*p = *p == '/' ? '_' : *p;
 		}
 		if (c)
-			add(cp, ectx_copy_from(c, cp->sources, dest, &options, &r, &e), &r);
+			add(cp, 1, ectx_copy_from(c, cp->sources, dest, &options, &r, &e), &r);
 		else
-			on_failed(&mine, NULL, NULL, &e), add(cp, e.status, &r);
+			on_failed(&mine, NULL, NULL, &e), add(cp, 1, e.status, &r);
 		ectx_error_clear(&e);
 		free(dest);
 	}
@@ -333,10 +339,13 @@ static int run(struct cp *cp, const char *targets, const char *const *sources, c
 		eci_failures_print(&cp->failures);
 		status = (int)cp->worst;
 		if (o.json) {
+			size_t not_started = cp->s.n - cp->done + cp->unbegun;
 			eci_json_begin("summary");
 			eci_json_number("entries", (long long)cp->sum.entries);
 			eci_json_number("bytes", (long long)cp->sum.bytes);
-			eci_json_number("failed", (long long)cp->sum.failed);
+			eci_json_number("failed", (long long)(cp->sum.failed - cp->unbegun));
+			if (not_started)
+				eci_json_number("not_started", (long long)not_started);
 			eci_json_end();
 			eci_out_flush();
 		}

@@ -65,9 +65,26 @@ static void end_job(struct eci_fan *fan, struct eci_job *job)
 	fan->ended++;
 }
 
+/* ^C came while a secret was waited for: nothing was dialled for it, and nothing runs. */
+bool eci_never_begun(const ectx_error *e)
+{
+	return e->code == ECTX_E_CANCELLED && e->phase == ECTX_PHASE_CONNECT;
+}
+
+size_t eci_fan_not_started(const struct eci_fan *fan)
+{
+	return fan->n - fan->running - fan->ended;
+}
+
 static void finish(struct eci_fan *fan, struct eci_job *job, const struct eci_outcome *end)
 {
 	fan->worst = eci_fan_worse(fan->worst, end->status);
+	if (end->status == ECTX_INTERRUPTED && eci_never_begun(end->error)) { /* as those that it was before */
+		let_go(fan, job);
+		eci_listen_close(job);
+		job->state = ECI_JOB_WAITING;
+		return;
+	}
 	if (end->status == ECTX_OK && fan->value)
 		fan->value(fan, job, end->value);
 	eci_report_result(&fan->report, job, end);
@@ -306,9 +323,11 @@ static void interrupted(struct eci_fan *fan)
 	bool unread = eci_out_error() != 0; /* so what they would print has nowhere to go */
 	fan->stop = true;
 	eci_report_flush(&fan->report);
-	eci_out_printf(2, "econtext: interrupted: %zu done, %zu running, %zu not started; %s\n", fan->ended,
-		       fan->running, fan->n - fan->next,
-		       unread ? "nobody reads the output: those that run are ended" : "^C again ends those that run");
+	const char *next = !fan->running ? ""
+			   : unread      ? "; nobody reads the output: those that run are ended"
+					 : "; ^C again ends those that run";
+	eci_out_printf(2, "econtext: interrupted: %zu done, %zu running, %zu not started%s\n", fan->ended, fan->running,
+		       eci_fan_not_started(fan), next);
 	eci_out_flush();
 }
 

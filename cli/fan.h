@@ -91,6 +91,9 @@ struct eci_fan {
 };
 /* A failure to connect, as it is told under -t; its detail is still e's. */
 ectx_error eci_connect_error(const ectx_error *e, long connect_ms);
+/* Whether it is of one that nothing was dialled for: it counts as not started. */
+bool eci_never_begun(const ectx_error *e);
+size_t eci_fan_not_started(const struct eci_fan *fan);
 /* Which of two says more: the order of exit statuses when several came. */
 enum ectx_status eci_fan_worse(enum ectx_status a, enum ectx_status b);
 /* Runs it all. Returns the exit status: the worst of all targets. Failure blocks are printed, the summary is not. */

@@ -213,7 +213,7 @@ int eci_session_close(struct eci_session *s, struct eci_fan *fan, int status)
 {
 	if (fan && fan->report.started > 0 && fan->opts->json && fan->opts->cmd != ECI_CMD_TREE &&
 	    fan->opts->cmd != ECI_CMD_TRACE)
-		eci_report_summary(&fan->report, fan->n - fan->next);
+		eci_report_summary(&fan->report, eci_fan_not_started(fan));
 	eci_out_clear();
 	if (s->mesh && fan && fan->opts->stats && !eci_signals_must_end() && !eci_out_error()) {
 		int rc = write_stats(s->mesh, fan->opts->stats);

@@ -2,6 +2,7 @@
 
 The other side is a played ssh (data/fake-ssh) that asks for a password on its terminal and notes every answer it gets.
 """
+import json
 import os
 import signal
 import stat
@@ -185,11 +186,11 @@ class Prompts(Secrets):
     for name in [n for n in dir(Secrets) if n.startswith('test_')]:
         locals()[name] = None
 
-    def ask(self, typed, *args):
+    def ask(self, typed, *args, command='call'):
         """Runs with a terminal, types `typed` when asked; (End's status, stdout, all the terminal showed)."""
         ours, theirs = terminal()
         self.addCleanup(os.close, ours)
-        child = self.start('call', *args, stderr=theirs, preexec_fn=lambda: own_terminal(theirs))
+        child = self.start(command, *args, stderr=theirs, preexec_fn=lambda: own_terminal(theirs))
         os.close(theirs)
         shown = read_until(ours, b'the word: ')
         if typed:
@@ -239,6 +240,21 @@ class Prompts(Secrets):
         status, out, shown = self.ask(b'\x03', '-b', '-w', 'pw-[1-3]', 'builtins:len', '[]')
         self.assertEqual(status, 130, shown)
         self.assertEqual(self.answers(), [])    # nothing was dialled that would have asked
+        self.assertIn('econtext: interrupted: 0 done, 0 running, 3 not started\r\n', shown)
+        self.assertNotIn('INTERRUPTED', shown)
+
+    def test_interrupted_json(self):
+        """Nothing is unknown of those for which nothing was dialled: they were not started."""
+        self.declare('{prompt: "the word"}')
+        self.write('file', 'its text')
+        for command, args in ('call', ['-w', 'pw-[1-3]', 'builtins:len', '[]']), \
+                ('call', ['-t', '60', '-f', '1', '-w', 'pw-[1-3]', 'builtins:len', '[]']), \
+                ('cp', ['file', 'pw-[1-3]:/nowhere/']), ('cp', ['-f', '2', 'pw-[1-3]:/nowhere', 'here']):
+            status, out, shown = self.ask(b'\x03', '--json', *args, command=command)
+            events = [json.loads(line) for line in out.splitlines()]
+            self.assertEqual((status, [e['event'] for e in events]), (130, ['summary']), out)
+            self.assertEqual((events[0]['not_started'], events[0]['failed'], events[0].get('unknown', 0)), (3, 0, 0), out)
+        self.assertEqual(self.answers(), [])
 
     def test_interrupted_while_a_command_runs(self):
         self.declare('{command: [sh, -c, "echo >asked; exec sleep 100"]}')
