@@ -89,9 +89,17 @@ static void print_table(const ectx_value *tree)
 	free(depths);
 }
 
+/* -u, 0 being no limit as everywhere; without it ours. */
+static long limit_of(const struct eci_opts *o)
+{
+	if (o->command_ms >= 0)
+		return o->command_ms;
+	return o->command_said ? ECI_DURATION_MAX_MS : TREE_LIMIT_MS;
+}
+
 static int show_tree(struct eci_fan *fan, int status)
 {
-	ectx_future *f = ectx_tree_start(fan->mesh, TREE_LIMIT_MS);
+	ectx_future *f = ectx_tree_start(fan->mesh, limit_of(fan->opts));
 	if (!f)
 		return ECTX_INTERNAL;
 	if (!eci_session_wait(f)) {
@@ -171,8 +179,7 @@ int eci_cmd_trace(const struct eci_opts *o)
 	struct eci_fan fan = {.start = start_trace, .value = print_trace};
 	/* A limit of its own makes the connecting a step apart: the boot is no part of the last hop's time. */
 	struct eci_opts apart = *o;
-	if (apart.command_ms < 0)
-		apart.command_ms = o->command_said ? ECI_DURATION_MAX_MS : TREE_LIMIT_MS;
+	apart.command_ms = limit_of(o);
 	int status = eci_session_open(&s, &fan, &apart, NULL);
 	if (!status)
 		status = (int)eci_fan_run(&fan);

@@ -128,8 +128,7 @@ static void begin(struct eci_fan *fan, struct eci_job *job, enum eci_job_state s
 	job->done = false;
 	job->state = state;
 	if (state == ECI_JOB_CONNECTING)
-		job->future = ectx_connect_start(job->context, o->connect_ms >= 0 ? o->connect_ms
-										  : (fan->start ? -1 : o->command_ms));
+		job->future = ectx_connect_start(job->context, o->connect_ms);
 	else
 		job->future = fan->start(fan, job, o->command_ms);
 	job->until = o->command_ms >= 0 ? eci_clock() + (double)o->command_ms / 1000 : 0;

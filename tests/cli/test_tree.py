@@ -1,6 +1,7 @@
 """tree and trace: all contexts with their counters, the hops of a way; JSON is one object a line and nothing else."""
 import json
 import os
+import time
 
 from support import Case
 
@@ -42,6 +43,18 @@ class Tree(Case):
         end = self.ends(3, 'tree', '--json', '-w', 'n1,gone')
         self.assertIn('UNREACHABLE gone\n', end.err)
         self.assertIn('n1', [json.loads(line)['name'] for line in end.out.splitlines()])
+
+    def test_the_limit(self):
+        """-u is that of the answers. The connecting takes longer here: first of b, whose ssh stops a, then begins late."""
+        self.write('ssh', '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\ncase $2 in\na) echo $$ >pid ;;\n'
+                   'b) kill -STOP -$(cat pid); sleep 2; : >begins ;;\nesac\necho Authenticated to $2 >&2\nexec sh -c "$3"\n', 0o755)
+        self.topology('econtext: 1\ndefaults: {native: never, timeout: {idle: 120s, shell: 120s}, ssh: {program: %s}}\n'
+                      'nodes: {a: {}, b: {}}\n' % self.path('ssh'))
+        end = self.ends(0, 'tree', '--json', '-f', '1', '-u', '1500ms', '-w', 'a,b')
+        took = time.time() - os.stat(self.path('begins')).st_mtime
+        states = {one['name']: one['state'] for one in map(json.loads, end.out.splitlines())}
+        self.assertEqual((states['a'], set(states)), ('silent', {'master', 'a', 'b'}), end)
+        self.assertLess(took, 30)  # the limit where none is given
 
     def test_trace(self):
         out = self.ends(0, 'trace', '-w', 'n2').out
