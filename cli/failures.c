@@ -3,7 +3,8 @@
  * Two failures are the same when they would read the same but for the node's own name and the time they took: the name
  * is replaced by a mark in path, evidence, hint and traceback before they are compared. A block shows the first node's
  * texts. Only different failures are kept, so a thousand hosts behind one dead relay cost one entry and print one
- * block.
+ * block. The relay itself is the thousand and first if it is a target: its own name is in all of their texts, so that
+ * it is only seen to be the same when no more come, by what would be printed (join).
  *
  * Evidence comes from the far side: the library has escaped `saw`, the traceback is escaped here, line by line. */
 #include "cli/failures.h"
@@ -189,16 +190,50 @@ static int order(const void *left, const void *right)
 	return a->first < b->first ? -1 : a->first > b->first;
 }
 
+static void forget(struct eci_failure *one)
+{
+	free(one->key);
+	free(one->nodes.v);
+	ectx_error_clear(&one->error);
+}
+
+/* Makes one of those that read the same to the letter. Not of one whose shown name stands for other nodes' too: they
+ * would be taken for nodes behind that one. */
+static void join(struct eci_failures *f)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < f->n; i++) {
+		struct eci_failure *one = &f->v[i], *same = NULL;
+		if (one->nodes.n == 1 || !strchr(one->key, NODE_MARK)) {
+			free(one->key);
+			one->key = key_of("", &one->error);
+			one->hash = eci_hash(one->key, strlen(one->key));
+		}
+		for (size_t k = 0; k < kept && !same; k++)
+			if (f->v[k].hash == one->hash && !strcmp(f->v[k].key, one->key))
+				same = &f->v[k];
+		if (!same) {
+			f->v[kept++] = *one;
+			continue;
+		}
+		for (size_t k = 0; k < one->nodes.n; k++)
+			eci_nodes_add(&same->nodes, one->nodes.v[k]);
+		if (one->error.after_ms > same->error.after_ms)
+			same->error.after_ms = one->error.after_ms;
+		forget(one);
+	}
+	f->n = kept;
+}
+
 /* In the order in which the targets were named, not in that of luck. */
 void eci_failures_print(struct eci_failures *f)
 {
 	if (f->n)
 		qsort(f->v, f->n, sizeof *f->v, order);
+	join(f);
 	for (size_t i = 0; i < f->n; i++) {
 		print_block(&f->v[i]);
-		free(f->v[i].key);
-		free(f->v[i].nodes.v);
-		ectx_error_clear(&f->v[i].error);
+		forget(&f->v[i]);
 	}
 	free(f->v);
 	*f = (struct eci_failures){0};

@@ -126,6 +126,19 @@ class Statuses(Case):
         err = self.ends(4, 'call', '-w', 'far,good,denied,unknown', 'os:getpid').err
         self.assertEqual([line.split()[1] for line in err.splitlines() if line[0] != ' '], ['far', 'denied', 'unknown'])
 
+    def test_a_relay_and_those_behind_it_are_one_block(self):
+        """Not where there are two such relays, as each block tells the name of one."""
+        self.topology('econtext: 1\ndefaults: {agent: python}\nnodes:\n  p[1-2]: {local: {}, python: /nosuch}\n'
+                      '  d[1-2]: {via: p1, local: {}}\n  e: {via: p2, local: {}}\n')
+
+        def heads(targets):
+            end = self.ends(3, 'exec', '-w', targets, 'true')
+            return [line for line in end.err.splitlines() if line[0] != ' ' or line.startswith('  at hop')]
+        self.assertEqual(heads('p1,d1,d2'), ['UNREACHABLE d[1-2],p1', '  at hop   p1'])
+        self.assertEqual(heads('d2,p1,e'), ['UNREACHABLE d2,p1', '  at hop   p1', 'UNREACHABLE e', '  at hop   p2'])
+        self.assertEqual(heads('p1,p2,d1,e'), ['UNREACHABLE p[1-2]', '  at hop   p1', 'UNREACHABLE d1', '  at hop   p1',
+                                               'UNREACHABLE e', '  at hop   p2'])
+
     def test_never_here_instead(self):
         """A target that cannot be reached runs nothing, anywhere."""
         mark = self.path('mark')
