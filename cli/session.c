@@ -75,14 +75,15 @@ static int check_roots(const char *const *roots)
 	return 0;
 }
 
-/* Hours of work must not end with a word about a misspelt path: it is tried before anything is started. What is no file
- * is not: a fifo would be seen to be opened twice. */
+/* Hours of work must not end with a word about a misspelt path: it is tried before anything is started. And what an
+ * older run has left must not be taken for this one's, should it end before its own is written. What is no file is not
+ * tried: a fifo would be seen to be opened twice. */
 static int check_stats(const char *path)
 {
 	struct stat st;
 	if (!path || (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
 		return 0;
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return eci_usage("--stats %s: %s", path, strerror(errno)), ECTX_INTERNAL;
 	close(fd);

@@ -97,7 +97,8 @@ class Signals(Case):
         self.assertTrue(told[2]['modules_cached'], told)  # a silent one has a row of nothing
 
     def test_twice(self):
-        child, pid = self.held()
+        self.write('stats', 'of an older run\n')
+        child, pid = self.held('--stats', 'stats')
         child.send_signal(signal.SIGINT)
         read_until(child.stderr.fileno(), b'^C again')
         child.send_signal(signal.SIGINT)
@@ -106,6 +107,7 @@ class Signals(Case):
         self.assertEqual(out, b'')
         self.assertIn(b'INTERRUPTED n1\n', err)
         self.assertTrue(gone(pid))
+        self.assertEqual(os.path.getsize(self.path('stats')), 0)
 
     def test_terminated(self):
         child, pid = self.held()
@@ -138,7 +140,8 @@ class Signals(Case):
 
     def test_broken_pipe(self):
         read, write = os.pipe()
-        child = self.start('call', '-w', 'n1', './prog.py:hold', self.up, self.go, stdout=write)
+        self.write('stats', 'of an older run\n')
+        child = self.start('call', '--stats', 'stats', '-w', 'n1', './prog.py:hold', self.up, self.go, stdout=write)
         os.close(write)
         with open(self.up) as f:
             pid = int(f.read())
@@ -147,6 +150,7 @@ class Signals(Case):
         child.communicate(timeout=LIMIT)
         self.assertEqual(child.returncode, -signal.SIGPIPE)
         self.assertTrue(gone(pid))
+        self.assertEqual(os.path.getsize(self.path('stats')), 0)
 
 
 del Case
