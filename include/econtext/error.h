@@ -54,7 +54,8 @@ enum ectx_phase {
 	X(CONNECT_TIMEOUT, "connect-timeout", UNREACHABLE,                                                             \
 	  "no answer: a firewall, or a host that is down; timeout.connect sets the limit")                             \
 	X(CONN_DROPPED, "connection-dropped", UNREACHABLE,                                                             \
-	  "closed before authentication: MaxStartups, or a firewall; lower dial or retry")                             \
+	  "closed before authentication: MaxStartups, or a firewall; "                                                 \
+	  "lower dial_window of the hop before it (-f, from here) or retry")                                           \
 	X(HOSTKEY_CHANGED, "hostkey-changed", UNREACHABLE,                                                             \
 	  "if the change is expected, remove the old key (ssh-keygen -R) on the hop that dials")                       \
 	X(HOSTKEY_UNKNOWN, "hostkey-unknown", UNREACHABLE,                                                             \

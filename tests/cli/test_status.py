@@ -1,5 +1,6 @@
 """Exit statuses: one test for each class of failure, and the order when several came."""
 import os
+import re
 import shutil
 
 from support import Case, HERE
@@ -9,7 +10,7 @@ econtext: 1
 defaults: {timeout: {connect: 5s, auth: 5s, boot: 20s, shell: 2s}, ssh: {program: %s}}
 nodes:
   good: {}
-  "[unknown,closed,far,denied,changed,silent,exits,nopy]": {}
+  "[unknown,closed,far,denied,changed,dropped,silent,exits,nopy]": {}
   here: {local: {}}
   deep: {via: here}
   deep-denied: {via: here, ssh: {host: denied}}
@@ -61,6 +62,12 @@ class Statuses(Case):
                                   ('far', 'connect', 'host-unreachable'), ('changed', 'hostkey', 'hostkey-changed'),
                                   ('exits', 'shell', 'shell-exited'), ('nopy', 'boot', 'no-python')):
             self.fails(3, name, 'UNREACHABLE', phase, code)
+
+    def test_3_dropped(self):
+        """What its hint tells to lower is a key, and a number."""
+        self.fails(3, 'dropped', 'UNREACHABLE', 'connect', 'connection-dropped')
+        key = re.search(r'lower (\w+)', self.told).group(1)
+        self.ends(0, 'topo', 'check', self.write('lower.yaml', 'econtext: 1\nnodes: {n: {local: {}, %s: 2}}\n' % key))
 
     def test_3_early_bytes(self):
         """A Python that prints behind the marker, when the agent imports: what it prints is shown, whoever started it."""
