@@ -57,12 +57,12 @@ typedef struct ectx_copy_result {
 /* Sends sources (NULL-terminated, of this machine) to dest at each of n contexts of one mesh, each named once: into it
  * if it is a folder, ends in "/" or there are several sources; else as it, or as what a link of that name leads to. Of
  * a source whose last name is "." what is in it comes into dest, which then has its mode and time. Of what two sources
- * bring to one name the first comes and the other fails, but for folders, which become one. To several contexts it is
- * sent once over each link, at the pace of the slowest; one that does not begin within a minute, or then takes nothing
- * for half a second, is left to itself and served alone. Blocks until all is done: who is slow is waited for. ECTX_OK,
- * or the worst status of what was told to failed(); then *err is the first (copy-failed: of one file; else as call.h).
- * Nothing failed, and progress gave up: cancelled. bad-argument: contexts of several meshes, one twice, or none.
- * options, result: NULL when not wanted. */
+ * bring to one name the first comes and the other fails, but for folders, which become one, and for one file that both
+ * of them name, which comes once. To several contexts it is sent once over each link, at the pace of the slowest; one
+ * that does not begin within a minute, or then takes nothing for half a second, is left to itself and served alone.
+ * Blocks until all is done: who is slow is waited for. ECTX_OK, or the worst status of what was told to failed(); then
+ * *err is the first (copy-failed: of one file; else as call.h). Nothing failed, and progress gave up: cancelled.
+ * bad-argument: contexts of several meshes, one twice, or none. options, result: NULL when not wanted. */
 enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const char *const *sources, const char *dest,
 			      const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err);
 
