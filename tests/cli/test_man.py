@@ -67,6 +67,19 @@ class Man(Case):
             for key in re.findall(r'LATER\("(\w+)"\)', source) + re.findall(r'\.name = "(\w+)", \.type = ECI_TYPE_LATER', source):
                 self.assertIn(key, later, name)
 
+    def test_keys_that_are_not_built_yet(self):
+        """Each where the page says that it is reserved; elsewhere it is an unknown one."""
+        text = page('econtext-topology.5')
+        both, node, top = (set(re.findall(r'\w+', part)) for part in text[text.index('.Ss Not built yet'):].split(';')[:3])
+        with open(os.path.join(TOP, 'topology', 'schema.c'), encoding='utf-8') as f:
+            keys = set(re.findall(r'LATER\("(\w+)"\)', f.read()))
+        self.assertGreater(len(keys), 10)
+        for key in keys | {'profiles', 'include', 'nodes_from', 'overrides'}:
+            for reserved, line in ((both, 'defaults: {%s: 1}\nnodes: {n: {local: {}}}'), (top, '%s: 1\nnodes: {n: {local: {}}}'),
+                                   (both | node, 'nodes: {n: {local: {}, %s: 1}}')):
+                says = key + ': not built yet' if key in reserved else 'unknown key "'
+                self.refused('topo', 'check', self.write('f.yaml', 'econtext: 1\n' + line % key + '\n'), says=says)
+
     def test_built_in_timeouts(self):
         self.topology()
         out = self.ends(0, 'topo', 'show', '-w', 'top').out
