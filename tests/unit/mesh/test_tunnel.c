@@ -203,7 +203,7 @@ Test(tunnel, each_address_is_tried)
 	t->ntargets = 1; /* and where there is no socket for any */
 	eci_unlock(w.mesh);
 	client = dial_there(&w);
-	says(w.mesh, "a connection was not taken: Address family not supported by protocol");
+	says(w.mesh, "/here: Address family not supported by protocol");
 	(void)close(client);
 	(void)close(none);
 	(void)close(server);
