@@ -26,6 +26,8 @@ DYING = []                      # connections that were reset, with what came be
 TAKEN_LOOK_MS = 50              # from one look at whether their peers have it to the next
 STREAM_LOCK = allocate()
 WRITING = allocate()
+LATE_MAX = 1000                 # changes at once that wait for the mover, beyond which what is late is not among them
+flow_deliver = deliver
 flow_cancel = H.get(26, no_cancel)
 flow_credit = H.get(34, no_credit)
 
@@ -45,6 +47,26 @@ def changed(x):
         os.write(MOVER[0], pack('B', 0))
     except (OSError, IndexError):
         pass                    # the pipe is full: it will look
+
+
+class Late:
+    # `no-handle`, said by the mover, and so behind what it has sent.
+    def __init__(self, *to):
+        self.fd = None
+        self.gone = 0
+        self.to = to
+
+    def tidy(self):
+        large(4, *self.to + (pack_value(['no-handle', ME, ME, '']),))
+        return 1
+
+
+def deliver(kind, src, handle, reply, body):
+    # As the core's; but where data is of a stream that has ended here, the last of the other way and its end may still be on the way.
+    if kind & 23 == 2 and reply and handle > 255 and handle not in H and MOVER and len(CHANGED) < LATE_MAX and not (16 in H and CAST[0]):
+        changed(Late(src, reply, handle))
+    else:
+        flow_deliver(kind, src, handle, reply, body)
 
 
 def take_handle(x):
