@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -79,9 +78,10 @@ static int descriptors(void)
 /* A file that may be executed and is no program: others are read by a shell, as execvp(3) has it; an image is not. */
 Test(proc, an_image_is_no_script)
 {
-	char path[] = "/tmp/econtext-image.XXXXXX", out[64];
-	int fd = mkostemp(path, O_CLOEXEC);
-	cr_assert(fd >= 0 && dprintf(fd, "echo a shell") > 0 && fchmod(fd, 0700) == 0);
+	char path[64], out[64];
+	(void)snprintf(path, sizeof path, "/tmp/econtext-image.%ld", (long)getpid());
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+	cr_assert(fd >= 0 && dprintf(fd, "echo a shell") > 0);
 	(void)close(fd);
 	for (unsigned image = 0; image <= 1; image++) {
 		struct eci_proc p;
