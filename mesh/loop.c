@@ -7,8 +7,9 @@
  * threads at once. The obvious alternative, a queue of requests to the loop's thread, costs two hand-overs per call;
  * docs/adr/0001-one-lock.md has the figures.
  *
- * Processes are started by the private thread only: the death signal of ssh (PR_SET_PDEATHSIG) goes off when the thread
- * that forked them ends. Hence connecting is `work` that callers put on a list and the loop does.
+ * Hops are started by the private thread only: the death signal of ssh (PR_SET_PDEATHSIG) goes off when the thread that
+ * forked it ends. Hence connecting is `work` that callers put on a list and the loop does. (A secret's command and `ssh
+ * -G` are the caller's: it waits for their end.)
  *
  * SIGPIPE: masked in the private thread; a caller's thread masks it around its writes and swallows one that was raised.
  */

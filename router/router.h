@@ -7,25 +7,26 @@
 #include "core/buf.h"
 #include "core/frame.h"
 
-#define ECI_INTERVALS_MAX 32u
-#define ECI_GROUPS_MAX 64u
-#define ECI_PAUSED_MAX 64u
-#define ECI_LOST_KEPT 64u
-#define ECI_QUEUE_MAX (1024u * 1024u)
-#define ECI_CONTROL_MAX (2048u * 1024u)
-#define ECI_ANSWERS_MAX (16u * 1024u * 1024u)
-#define ECI_CALL_RUN_MAX 65536u
-#define ECI_HOP_WINDOW_MIN 65536u
-#define ECI_HOP_WINDOW_MAX (16u * 1024u * 1024u)
-#define ECI_PAUSE_AT 262144u
-#define ECI_RESUME_AT 65536u
-#define ECI_STREAM_WINDOW 262144u
+/* The limits of docs/protocol.md section 12, and why so much. */
+#define ECI_INTERVALS_MAX 32u           /* of a link: each grant doubles what its owner has, so 32 are all of the ids */
+#define ECI_GROUPS_MAX 64u              /* in a router: as many casts at once, each with a list of members */
+#define ECI_PAUSED_MAX 64u              /* intervals of a link, each by itself: then it is paused as a whole */
+#define ECI_LOST_KEPT 64u               /* lost children whose evidence a router can still tell */
+#define ECI_QUEUE_MAX (1024u * 1024u)   /* bytes of control and call of a link: 0.5 s at 2 MB/s */
+#define ECI_CONTROL_MAX (2048u * 1024u) /* bytes of control: what a full queue of calls is answered with fits */
+#define ECI_ANSWERS_MAX (16u * 1024u * 1024u) /* bytes of answers on their way up: docs/adr/0007-answers-wait.md */
+#define ECI_CALL_RUN_MAX 65536u               /* bytes of calls in a row: then one frame of bulk goes */
+#define ECI_HOP_WINDOW_MIN 65536u             /* bytes: four full frames, so that one is on its way while one is read */
+#define ECI_HOP_WINDOW_MAX (16u * 1024u * 1024u) /* bytes: 1 Gbit/s with a round trip of 130 ms */
+#define ECI_PAUSE_AT 262144u                   /* bytes of bulk that wait for a child: what a stream may send unasked */
+#define ECI_RESUME_AT 65536u                   /* bytes: a hop window's least, so that the link does not run dry */
+#define ECI_STREAM_WINDOW 262144u              /* bytes that may come before the first CREDIT */
 #define ECI_GROUPS_BYTES (22u * 1024u * 1024u) /* that all groups together may have under way: they heed no PAUSE */
-#define ECI_MESSAGE_MAX (64u * 1024u * 1024u)
-#define ECI_COLLECT_MAX (128u * 1024u * 1024u)
-#define ECI_COLLECT_SOURCES 32u
-#define ECI_COLLECT_SOURCES_MASTER 4096u /* whom it asked at once: what they say together COLLECT_MAX bounds */
-#define ECI_HELLO_MAX 256u
+#define ECI_MESSAGE_MAX (64u * 1024u * 1024u)  /* bytes of one message, whole in the memory of who gets it */
+#define ECI_COLLECT_MAX (128u * 1024u * 1024u) /* bytes of all that are not yet whole: two of the largest */
+#define ECI_COLLECT_SOURCES 32u                /* whose messages an agent collects at once */
+#define ECI_COLLECT_SOURCES_MASTER 4096u       /* whom it asked at once: what they say together COLLECT_MAX bounds */
+#define ECI_HELLO_MAX 256u                     /* bytes of the body of HELLO */
 
 struct eci_interval {
 	uint32_t lo, hi;
@@ -116,7 +117,8 @@ void eci_text_put(struct eci_buf *s, const char *text);
 void eci_router_dead(struct eci_router *r, const struct eci_frame *f, const char *reason, const char *evidence,
 		     uint64_t now_ms);
 
-/* ---- slots (streams: stream.h): local handles from ECI_H_FIRST_SLOT up, never reused within 2^31 allocations ---- */
+/* ---- slots (streams: stream.h): local handles from ECI_H_FIRST_SLOT up, used again after 2^32 - 256 others at the
+ * soonest ---- */
 struct eci_answer {
 	const struct eci_frame *f; /* NULL when the answer is a loss */
 	bool dead;                 /* a dead notice, or a loss */

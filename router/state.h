@@ -27,7 +27,7 @@
 #define ECI_HELD_AT (25u * ECI_MIB)   /* above it the whole link is paused; a hop window and groups may follow */
 #define ECI_LOCAL_MAX ECI_COLLECT_MAX /* own bulk that waits here, of frames and of shared bodies each */
 #define ECI_SELF_MAX ECI_COLLECT_MAX  /* frames to oneself that wait: the same, one large message must fit */
-#define ECI_DROPPED_SOURCES 1024u     /* refused large messages remembered until their last fragment; 48 bytes each */
+#define ECI_DROPPED_SOURCES 1024u     /* refused large messages remembered until their last fragment; 72 bytes each */
 #define ECI_REASON_MAX 32u            /* longest reason is 15 bytes; a longer one is cut */
 #define ECI_NEVER UINT64_MAX
 

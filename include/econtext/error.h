@@ -79,7 +79,8 @@ enum ectx_phase {
 	X(BOOT_EXITED, "boot-exited", UNREACHABLE,                                                                     \
 	  "the interpreter ended before the agent answered: its last words are above")                                 \
 	X(BOOT_TIMEOUT, "boot-timeout", UNREACHABLE, "the agent did not answer within timeout.boot")                   \
-	X(EARLY_BYTES, "early-bytes", UNREACHABLE, "something wrote to the channel before the agent did")              \
+	X(EARLY_BYTES, "early-bytes", UNREACHABLE,                                                                     \
+	  "something else wrote before the agent did: rc files that print, or a banner")                               \
 	X(VERSION_MISMATCH, "version-mismatch", UNREACHABLE, "the two ends speak different versions of the protocol")  \
 	X(NO_ROUTE, "no-route", UNREACHABLE, "no such context there any more")                                         \
 	X(LOST, "lost", UNREACHABLE, "the link to it ended")                                                           \
@@ -130,6 +131,8 @@ typedef struct ectx_error {
 	char *detail;
 } ectx_error;
 
+/* What the tables above say, static and never NULL; of a number that is in none: "" or the first's, status internal.
+ * Any thread, and none blocks. */
 const char *ectx_phase_name(enum ectx_phase phase);
 const char *ectx_code_name(enum ectx_code code);
 const char *ectx_code_hint(enum ectx_code code);

@@ -39,13 +39,13 @@ void ectx_topology_free(ectx_topology *t);
 
 /* Node-set language: "web[001-010],@db,!db03", "a[01-09/2]", "relay-[a,b]", "r[1-2]n[1-4]". select: comma list;
  * exclude, groups may be NULL. Result: NULL-terminated array of names in order of first mention (NODE or NODE:USER),
- * one malloc'd block (free()); NULL and *err when something is unknown, empty or malformed (status usage). Without
- * topology nodes (ectx_topology_none) names are taken as they are. */
+ * one malloc'd block (free()); NULL and *err when something is unknown, empty or malformed (status usage), or without
+ * memory (no-memory). Without topology nodes (ectx_topology_none) names are taken as they are. Does not block. */
 char **ectx_topology_select(const ectx_topology *t, const char *select, const char *exclude, const char *groups,
 			    ectx_error *err);
-/* Folds names: "a[01-04],b01". malloc'd; NULL: out of memory. Order: natural. */
+/* Folds names: "a[01-04],b01". malloc'd; NULL: out of memory. Order: natural. Does not block. */
 char *ectx_nodeset_fold(const char *const *names, size_t n);
-/* Expands without a topology (no @groups). */
+/* Expands without a topology (no @groups). Result and errors as of ectx_topology_select(). Does not block. */
 char **ectx_nodeset_expand(const char *set, ectx_error *err);
 
 /* A tunnel of the file's `tunnels:`. Strings are the topology's. */
@@ -57,10 +57,11 @@ typedef struct ectx_tunnel_spec {
 /* The tunnel of this name. 0; -1 and *err (unknown-target, with a suggestion). Does not block. */
 int ectx_topology_tunnel(const ectx_topology *t, const char *name, ectx_tunnel_spec *out, ectx_error *err);
 
-/* Resolved settings of the selected nodes with where each came from (FILE:LINE:COL, default, built in), as text or
- * JSON; malloc'd. */
+/* Resolved settings of these nodes (a NULL-terminated array; NULL: all that are declared) with where each came from
+ * (FILE:LINE:COL, default, built in), as text or JSON lines; malloc'd. NULL and *err: an unknown name, or no memory.
+ * Names of ectx_topology_none() may take up to 10 s each (ssh -G); else this does not block. */
 char *ectx_topology_show(const ectx_topology *t, const char *const *names, bool json, ectx_error *err);
-/* Per context: hop path, exact argv at each hop, secrets that will be asked, round trips. malloc'd. */
+/* Per context: hop path, exact argv at each hop, secrets that will be asked, round trips. As ectx_topology_show(). */
 char *ectx_topology_plan(const ectx_topology *t, const char *const *names, bool json, ectx_error *err);
 
 #pragma GCC visibility pop

@@ -28,19 +28,24 @@ ectx_value *ectx_text_n(const char *s, size_t n);
 ectx_value *ectx_bytes(const void *p, size_t n);
 ectx_value *ectx_array(void);
 ectx_value *ectx_map(void);
-/* Takes v in any case. Returns a, or NULL (a is then still owned by the caller). */
+/* Takes v in any case. Returns a, or NULL (a is then still owned by the caller): a is no array, an argument is NULL, or
+ * out of memory. */
 ectx_value *ectx_array_push(ectx_value *a, ectx_value *v);
-/* Takes key and v in any case; an equal key is replaced. Keys are scalars. Returns m or NULL. */
+/* Takes key and v in any case; of an equal key the item is replaced. Keys are scalars. Returns m, or NULL (m is then
+ * still owned by the caller): key is no scalar, an argument is NULL, or out of memory. */
 ectx_value *ectx_map_set(ectx_value *m, ectx_value *key, ectx_value *v);
+/* The same with a key of text (which stays the caller's). */
 ectx_value *ectx_map_put(ectx_value *m, const char *key, ectx_value *v);
 ectx_value *ectx_value_copy(const ectx_value *v); /* NULL also when nested deeper than 32 */
 void ectx_value_free(ectx_value *v);              /* NULL-safe; frees what it contains */
 
+/* Reading. None blocks; several threads may read one value while none changes it. Of NULL, of another kind and past the
+ * end: false, 0 or NULL. What is returned lives as long as v does unchanged, and stays v's. */
 enum ectx_kind ectx_value_kind(const ectx_value *v); /* ECTX_NULL for NULL */
 bool ectx_value_bool(const ectx_value *v);
 bool ectx_value_int(const ectx_value *v, int64_t *out); /* false: not an integer that fits */
 bool ectx_value_uint(const ectx_value *v, uint64_t *out);
-double ectx_value_float(const ectx_value *v);
+double ectx_value_float(const ectx_value *v);     /* of integers too, rounded */
 const char *ectx_value_text(const ectx_value *v); /* NUL-terminated, or NULL when it is not text; lives as long as v */
 const void *ectx_value_bytes(const ectx_value *v, size_t *n); /* bytes or text */
 size_t ectx_value_count(const ectx_value *v);                 /* items of an array, pairs of a map */
