@@ -85,7 +85,8 @@ static _Noreturn void watch(int fd)
 	}
 	for (i = 0; i < n; i++)
 		(void)SYS2(NR_kill, -groups[i], SYS_SIGKILL);
-	native_sweep(n, SYS_SIGKILL);
+	if (n) /* else, a leaf's usual end, nothing is asked of all that /proc lists */
+		native_sweep(n, SYS_SIGKILL);
 	native_exit(0);
 }
 
