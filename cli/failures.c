@@ -6,6 +6,9 @@
  * block. The relay itself is the thousand and first if it is a target: its own name is in all of their texts, so that
  * it is only seen to be the same when no more come, by what would be printed (join).
  *
+ * What failed at a target, as a command there, has nothing to do with the way to it: one block stands for all whatever
+ * relays they are behind, and names the way if they share it.
+ *
  * Evidence comes from the far side: the library has escaped `saw`, the traceback is escaped here, line by line. */
 #include "cli/failures.h"
 
@@ -25,6 +28,8 @@ struct eci_failure {
 	char *key;
 	size_t first; /* index of the node whose texts are shown */
 	uint64_t hash;
+	uint64_t way; /* of its path */
+	bool ways;    /* it was reached by several, none of which matters */
 	ectx_error error;
 	struct eci_nodes nodes;
 };
@@ -76,7 +81,25 @@ static char *normalised(char *to, const char *text, const char *name, size_t n)
 	return to;
 }
 
-static char *key_of(const char *node, const ectx_error *e)
+/* At the end of its path, by what was to be done there. */
+static bool of_the_target(const ectx_error *e)
+{
+	switch (e->code) {
+	case ECTX_E_EXIT_STATUS:
+	case ECTX_E_SIGNALLED:
+	case ECTX_E_NO_COMMAND:
+	case ECTX_E_EXCEPTION:
+	case ECTX_E_NOT_FOUND:
+	case ECTX_E_CANNOT_TRAVEL:
+	case ECTX_E_COPY_FAILED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What two failures have in common that are one; *way is what they may differ in (of_the_target). malloc'd. */
+static char *key_of(const char *node, const ectx_error *e, uint64_t *way)
 {
 	const char *detail = e->detail ? e->detail : "";
 	const char *slash = strrchr(node, '/'); /* an ad-hoc path is called by its last hop in texts */
@@ -85,7 +108,11 @@ static char *key_of(const char *node, const ectx_error *e)
 	char *key = eci_alloc(64 + strlen(e->path) + strlen(e->saw) + strlen(e->hint) + strlen(detail));
 	char *to =
 		key + sprintf(key, "%d %d %d %u\n", (int)e->status, (int)e->phase, (int)e->code, (unsigned)e->limit_ms);
+	char *path = to;
 	to = normalised(to, e->path, name, n);
+	*way = eci_hash(path, (size_t)(to - path));
+	if (of_the_target(e))
+		to = path;
 	to = normalised(to, e->saw, name, n);
 	to = normalised(to, e->hint, name, n);
 	to = normalised(to, detail, name, n);
@@ -103,13 +130,15 @@ static void show(struct eci_failure *one, size_t index, const ectx_error *e)
 
 void eci_failures_add(struct eci_failures *f, const char *node, size_t index, const ectx_error *e)
 {
-	char *key = key_of(node, e);
+	uint64_t way;
+	char *key = key_of(node, e, &way);
 	uint64_t hash = eci_hash(key, strlen(key));
 	for (size_t i = 0; i < f->n; i++)
 		if (f->v[i].hash == hash && !strcmp(f->v[i].key, key)) {
 			struct eci_failure *same = &f->v[i];
 			uint32_t longest = same->error.after_ms > e->after_ms ? same->error.after_ms : e->after_ms;
 			eci_nodes_add(&same->nodes, node);
+			same->ways |= same->way != way;
 			if (index < same->first) {
 				ectx_error_clear(&same->error);
 				show(same, index, e);
@@ -120,7 +149,7 @@ void eci_failures_add(struct eci_failures *f, const char *node, size_t index, co
 		}
 	f->v = eci_grow(f->v, (f->n + 1) * sizeof *f->v);
 	struct eci_failure *one = &f->v[f->n++];
-	*one = (struct eci_failure){.key = key, .hash = hash};
+	*one = (struct eci_failure){.key = key, .hash = hash, .way = way};
 	show(one, index, e);
 	eci_nodes_add(&one->nodes, node);
 }
@@ -161,7 +190,7 @@ static void print_block(const struct eci_failure *one)
 	eci_out_printf(2, "%s%s%s %s\n", colour ? "\033[1;31m" : "", eci_status_word(e->status),
 		       colour ? "\033[0m" : "", names);
 	free(names);
-	if (*e->path)
+	if (*e->path && !one->ways)
 		eci_out_printf(2, "  at hop   %s\n", e->path);
 	if (e->phase != ECTX_PHASE_NONE) {
 		eci_out_printf(2, "  phase    %s", ectx_phase_name(e->phase));
@@ -206,7 +235,7 @@ static void join(struct eci_failures *f)
 		struct eci_failure *one = &f->v[i], *same = NULL;
 		if (one->nodes.n == 1 || !strchr(one->key, NODE_MARK)) {
 			free(one->key);
-			one->key = key_of("", &one->error);
+			one->key = key_of("", &one->error, &one->way);
 			one->hash = eci_hash(one->key, strlen(one->key));
 		}
 		for (size_t k = 0; k < kept && !same; k++)
@@ -218,6 +247,7 @@ static void join(struct eci_failures *f)
 		}
 		for (size_t k = 0; k < one->nodes.n; k++)
 			eci_nodes_add(&same->nodes, one->nodes.v[k]);
+		same->ways |= one->ways || one->way != same->way;
 		if (one->error.after_ms > same->error.after_ms)
 			same->error.after_ms = one->error.after_ms;
 		forget(one);

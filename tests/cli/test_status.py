@@ -146,6 +146,21 @@ class Statuses(Case):
         self.assertEqual(heads('p1,p2,d1,e'), ['UNREACHABLE p[1-2]', '  at hop   p1', 'UNREACHABLE d1', '  at hop   p1',
                                                'UNREACHABLE e', '  at hop   p2'])
 
+    def test_what_failed_at_targets_is_one_block_whatever_the_way(self):
+        """The way stands there if they share it, and one that cannot be reached is told with its way."""
+        self.topology('econtext: 1\ndefaults: {agent: python}\nnodes:\n  p[1-2]: {local: {}}\n  d[1-4]: {via: "p[1-2]", local: {}}\n'
+                      '  e[1-2]: {via: "p[1-2]", local: {}, python: /nosuch}\n')
+
+        def heads(status, *args):
+            end = self.ends(status, *args)
+            return [line for line in end.err.splitlines() if line[0] != ' ' or line.startswith('  at hop')]
+        self.assertEqual(heads(1, 'exec', '-w', 'd[1-4]', 'exit 3'), ['FAILED d[1-4]'])
+        self.assertEqual(heads(1, 'exec', '-w', 'd1,d3', 'kill -9 $$'), ['FAILED d[1,3]', '  at hop   p1 > d1'])
+        self.assertEqual(heads(1, 'exec', '-w', 'd[1-3],p2', '--', '/nosuch', '1'), ['FAILED d[1-3],p2'])
+        self.assertEqual(heads(1, 'call', '-w', 'd[1-4]', 'os:stat', '/nosuch'), ['FAILED d[1-4]'])
+        self.assertEqual(heads(3, 'exec', '-w', 'e[1-2]', 'true'),
+                         ['UNREACHABLE e1', '  at hop   p1 > e1', 'UNREACHABLE e2', '  at hop   p2 > e2'])
+
     def test_never_here_instead(self):
         """A target that cannot be reached runs nothing, anywhere."""
         mark = self.path('mark')
