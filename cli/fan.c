@@ -65,6 +65,14 @@ static void end_job(struct eci_fan *fan, struct eci_job *job)
 	fan->ended++;
 }
 
+/* Among those that were not started. */
+static void put_back(struct eci_fan *fan, struct eci_job *job)
+{
+	let_go(fan, job);
+	eci_listen_close(job);
+	job->state = ECI_JOB_WAITING;
+}
+
 /* ^C came while a secret was waited for: nothing was dialled for it, and nothing runs. */
 bool eci_never_begun(const ectx_error *e)
 {
@@ -80,9 +88,7 @@ static void finish(struct eci_fan *fan, struct eci_job *job, const struct eci_ou
 {
 	fan->worst = eci_fan_worse(fan->worst, end->status);
 	if (end->status == ECTX_INTERRUPTED && eci_never_begun(end->error)) { /* as those that it was before */
-		let_go(fan, job);
-		eci_listen_close(job);
-		job->state = ECI_JOB_WAITING;
+		put_back(fan, job);
 		return;
 	}
 	if (end->status == ECTX_OK && fan->value)
@@ -317,8 +323,20 @@ static void rest(struct eci_fan *fan)
 	eci_signals_drain();
 }
 
+/* What has not begun on its target never does: those are counted as not started. (Of `tree` connecting is all there
+ * is.) */
+static void withdraw(struct eci_fan *fan)
+{
+	for (size_t i = fan->running; fan->start && i-- > 0;) {
+		struct eci_job *job = fan->active[i];
+		if (job->state == ECI_JOB_CONNECTING || ectx_future_withdraw(job->future))
+			put_back(fan, job);
+	}
+}
+
 static void interrupted(struct eci_fan *fan)
 {
+	withdraw(fan);
 	bool unread = eci_out_error() != 0; /* so what they would print has nowhere to go */
 	fan->stop = true;
 	eci_report_flush(&fan->report);

@@ -147,3 +147,13 @@ void ectx_future_cancel(ectx_future *f)
 	eci_future_cancel(f);
 	eci_unlock(f->mesh);
 }
+
+bool ectx_future_withdraw(ectx_future *f)
+{
+	eci_lock(f->mesh);
+	bool waits = f->state == ECI_OP_WAITING;
+	if (waits)
+		eci_future_cancel(f);
+	eci_unlock(f->mesh);
+	return waits;
+}

@@ -67,6 +67,11 @@ void *ectx_future_user(const ectx_future *f);
  * on and its answer is dropped. Harmless when f is done. Does not block. */
 void ectx_future_cancel(ectx_future *f);
 
+/* Takes f back if nothing was sent for it yet, as while its context is being connected: it ends with `cancelled`,
+ * nothing of it was or will be done there, and the result is true. False: it was sent, or is done; it goes on as it
+ * was. Does not block. */
+bool ectx_future_withdraw(ectx_future *f);
+
 /* Cancels f unless it is done, and frees it with all it owns and its events that nobody has taken yet. Does not block.
  * NULL-safe. */
 void ectx_future_free(ectx_future *f);

@@ -68,13 +68,39 @@ class Signals(Case):
         events = [json.loads(line) for line in out.decode().splitlines()]
         self.assertEqual((events[-1]['event'], events[-1]['ok'], events[-1]['not_started']), ('summary', 1, 2))
 
+    def test_once_while_one_is_being_connected(self):
+        """Nothing is done there, whether it was to be connected by itself first (-t) or not, and it is waited for no more."""
+        dialled, answer = self.fifo('dialled'), self.fifo('answer')
+        slow = self.write('slow', '#!/bin/sh\necho >%s\nread x <%s\nexec python3 "$@"\n' % (dialled, answer), 0o755)
+        self.topology('econtext: 1\nnodes:\n  n: {local: {}}\n  s: {local: {}, python: %s, agent: [native, python]}\n' % slow)
+        for options in [], ['-t', '5m']:
+            child = self.start('call', *options, '-w', 'n,s', './prog.py:hold', self.up, self.go)
+            for path in self.up, dialled:
+                with open(path) as f:
+                    f.read()
+            child.send_signal(signal.SIGINT)
+            said = read_until(child.stderr.fileno(), b'\n').decode()
+            self.assertEqual(said, 'econtext: interrupted: 0 done, 1 running, 1 not started; ^C again ends those that run\n')
+            self.let_go('free')
+            out, err = child.communicate(timeout=LIMIT)
+            self.assertEqual((child.returncode, out), (130, b'n: "free"\n'), err)
+            child = self.start('exec', *options, '-w', 's', 'touch ' + self.path('ran'))
+            with open(dialled) as f:
+                f.read()
+            child.send_signal(signal.SIGINT)
+            out, err = child.communicate(timeout=LIMIT)
+            self.assertEqual((child.returncode, err), (130, b'econtext: interrupted: 0 done, 0 running, 1 not started\n'), out)
+        self.assertFalse(os.path.exists(self.path('ran')))
+
     def test_once_with_input(self):
         """The end of standard input is not kept from those that run because of one that will not be started."""
         self.topology('econtext: 1\nsecrets: {pw: {command: [sh, -c, "echo >%s; exec sleep 600"]}}\nnodes:\n  a: {local: {}}\n'
                       '  s: {local: {}, become: [{as: root, password: pw}]}\n  b: {local: {}}\n' % self.up)
-        child = self.start('exec', '-w', 'a,s:root,b', '--stdin', 'cat; echo end')
-        with open(self.up) as f:
-            f.read()
+        begun = self.fifo('begun')
+        child = self.start('exec', '-w', 'a,s:root,b', '--stdin', 'echo >%s; cat; echo end' % begun)
+        for path in self.up, begun:
+            with open(path) as f:
+                f.read()
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=LIMIT)
         self.assertEqual((child.returncode, out), (130, b'a: end\n'), err)
