@@ -89,6 +89,22 @@ Test(future, many_threads_may_wait_for_one)
 	world_close(&w);
 }
 
+/* (That one which waits is taken back, tests/cli/test_signals.py shows.) */
+Test(future, what_was_sent_is_not_withdrawn)
+{
+	struct world w = world_open();
+	ectx_context *a = get(w.mesh, "a");
+	ectx_future *f;
+	cr_expect(call_int(a, "work:add", "[1]") == 1);
+	hold(&w, a, &f);
+	cr_expect(!ectx_future_withdraw(f) && !ectx_future_done(f));
+	release(&w);
+	cr_expect(error_of(f)->status == ECTX_OK);
+	cr_expect(!ectx_future_withdraw(f) && ectx_future_error(f)->status == ECTX_OK);
+	ectx_future_free(f);
+	world_close(&w);
+}
+
 /* WAITING: its context is being made. RUNNING: the call was sent. DONE. */
 Test(future, cancel_and_free_in_every_state)
 {
