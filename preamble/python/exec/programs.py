@@ -105,6 +105,95 @@ def timers(signal, new):
     return [[signal.alarm(int(new[0][0]))]]
 
 
+def piped(out, err):
+    # For stdout and stderr: what a program is to write to, which is read into the stream, and what is there now.
+    ends = [Stream(0, out), Stream(0, err)]
+    fds = []
+    try:
+        for x in 1, 2:
+            fds += os.pipe()
+            fds.append(os.dup(x))
+        for x in fds:
+            keep(x)
+        while ends:
+            thread.start_new_thread(ends[0].feed, (fds[0],))
+            del ends[0]
+            fds = fds[3:] + fds[1:3]
+    except:
+        # No descriptor or no thread to be had: nothing of ours stays, and nobody waits for the end of a stream.
+        for x in fds:
+            os.close(x)
+        for x in ends:
+            x.feed(None)
+        raise
+    return fds
+
+
+def flush_each(files):
+    for x in files:
+        try:
+            x.flush()
+        except:
+            pass                # called code has put it there
+
+
+def redirect(fds, n):
+    # Descriptors 1 and 2 to those of fds from n on, by twos.
+    for x in 1, 2:
+        os.dup2(fds[x * 2 - 2 + n], x)
+        os.close(fds[x * 2 - 2 + n])
+
+
+def as_main(name, argv, old):
+    # Its exit status. (What an exception holds of this function is not the module, which nobody is to have in the end.)
+    try:
+        if not find_module(name):
+            raise ImportError(name)
+        argv = [argument(x) for x in argv]
+        setattr(sys, 'argv', argv)
+        m = sys.modules['__main__'] = sys.modules[name] = type(sys)('__main__')
+        x = m.__file__ = 'econtext:/' + os.path.basename(argv[0])
+        m = m.__dict__
+        # What a traceback shows of it; never a file of that name here.
+        s = get_source(name)
+        __import__('linecache').cache[x] = len(s), None, [n + '\n' for n in s.split('\n')], x
+        # Its bytes: they say their coding.
+        exec(compile(zlib.decompress(ENTRIES[name][6]), x, 'exec', 0, 1), m)
+        return 0
+    except:
+        return complain(old)
+
+
+def wait_for(own):
+    # The program's threads, until there are none: one may have started another.
+    left = 1
+    while left:
+        if hasattr(sys.modules['threading'], '_register_atexit'):
+            end_pools(own)
+        left = [x for x in threads_of(own) if not getattr(x, 'daemon', 1)]
+        for x in left:
+            x.join()
+
+
+def run_exits(exits):
+    while exits:
+        f, args, kw = exits.pop()
+        try:
+            f(*args, **kw)
+        except:
+            complain()
+
+
+def forget(name, own, main, gc):
+    if threads_of(own):
+        # Python 2 empties a module that nobody has, and the next run of the same takes this one's place.
+        own.append(sys.modules.get(name))
+    else:
+        sys.modules.pop(name, 0)
+        sys.modules['__main__'] = main
+        gc.collect()
+
+
 def run(name, argv, out, err):
     # A program as __main__, in the main thread; what it and its children write goes to the streams. It ends as it would in
     # a process of its own: threads are waited for, exit functions run, what it has not closed is flushed, and goes with it where
@@ -122,8 +211,6 @@ def run(name, argv, out, err):
     own = []
     ident = thread.get_ident()
     main = sys.modules['__main__']
-    ends = [Stream(0, out), Stream(0, err)]
-    fds = []
     exits = []
     # weakref.finalize has one exit function, for those of calls too, and once: so they are found without. (Where there is none, a
     # function of ours has what is set there.)
@@ -146,99 +233,37 @@ def run(name, argv, out, err):
         exits[:] = [x for x in exits if x[0] != f]
         unregister(f)
 
-    try:
-        for x in 1, 2:
-            fds += os.pipe()
-            fds.append(os.dup(x))
-        for x in fds:
-            keep(x)
-        while ends:
-            thread.start_new_thread(ends[0].feed, (fds[0],))
-            del ends[0]
-            fds = fds[3:] + fds[1:3]
-    except:
-        # No descriptor or no thread to be had: nothing of ours stays, and nobody waits for the end of a stream.
-        for x in fds:
-            os.close(x)
-        for x in ends:
-            x.feed(None)
-        raise
+    fds = piped(out, err)
     pipes = [os.fstat(x)[1:3] for x in fds[::2]]
     flush_files(gc, ())         # of calls: a fork of the program would write it once more
-    for x in 1, 2:
-        try:
-            before[x - 1].flush()
-        except:
-            pass                # called code has put it there
-        os.dup2(fds[x * 2 - 2], x)
-        os.close(fds[x * 2 - 2])
+    flush_each(before[:2])
+    redirect(fds, 0)
     off = [[0]] * 3
     ticking = timers(signal, off)       # of a call before: they go on behind the program
     try:
-        try:
-            if not find_module(name):
-                raise ImportError(name)
-            setattr(threading.Thread, 'start', mark_start)
-            setattr(atexit, 'register', register)
-            if unregister:
-                setattr(atexit, 'unregister', take_back)
-            argv = [argument(x) for x in argv]
-            setattr(sys, 'argv', argv)
-            m = sys.modules['__main__'] = sys.modules[name] = type(sys)('__main__')
-            m.__file__ = 'econtext:/' + os.path.basename(argv[0])
-            # What a traceback shows of it; never a file of that name here.
-            s = get_source(name)
-            __import__('linecache').cache[m.__file__] = len(s), None, [x + '\n' for x in s.split('\n')], m.__file__
-            # Its bytes: they say their coding.
-            exec(compile(zlib.decompress(ENTRIES[name][6]), m.__file__, 'exec', 0, 1), m.__dict__)
-        except:
-            status = complain(before[4])
-        left = 1
-        while left:
-            # Until there are none: one may have started another.
-            if hasattr(threading, '_register_atexit'):
-                end_pools(own)
-            left = [x for x in threads_of(own) if not getattr(x, 'daemon', 1)]
-            for x in left:
-                x.join()
+        setattr(threading.Thread, 'start', mark_start)
+        setattr(atexit, 'register', register)
+        if unregister:
+            setattr(atexit, 'unregister', take_back)
+        status = as_main(name, argv, before[4])
+        wait_for(own)
         exits[:0] = [(x, (), {}) for x in list(finals) if x not in kept and x.atexit]
-        while exits:
-            f, args, kw = exits.pop()
-            try:
-                f(*args, **kw)
-            except:
-                complain()
+        run_exits(exits)
         end_pools(own)
-        for x in sys.modules['logging']._handlerList[::-1]:
-            try:
-                x().flush()     # not closed: calls may log there
-            except:
-                pass
+        flush_each([x() for x in sys.modules['logging']._handlerList[::-1]])    # not closed: calls may log there
     finally:
         timers(signal, off)     # first, as it would strike what follows, or find no handler any more
         for x, f in handlers:
             if f is not None and signal.getsignal(x) != f:
                 signal.signal(x, f)
-        f = args = kw = x = 0
+        f = x = 0
         flush_files(gc, pipes)
-        if threads_of(own):
-            # Python 2 empties a module that nobody has, and the next run of the same takes this one's place.
-            own.append(sys.modules.get(name))
-        else:
-            sys.modules.pop(name, 0)
-            sys.modules['__main__'] = main
-            m = 0
-            gc.collect()
-        for f in [sys.stdout, sys.stderr] + before[:2]:
-            try:
-                f.flush()
-            except:
-                pass
+        forget(name, own, main, gc)
+        flush_each([sys.stdout, sys.stderr] + before[:2])
         if PID - os.getpid():
             os._exit(status)    # a fork of the program: all this is not its, nor the answer
+        redirect(fds, 1)
         for x in 1, 2:
-            os.dup2(fds[x * 2 - 1], x)
-            os.close(fds[x * 2 - 1])
             name = ('stdout', 'stderr')[x - 1]
             if before[x - 1] is H[name]:
                 before[x - 1] = reopened(x, name)
