@@ -7,7 +7,7 @@
 /* Sends a part of the agent, once; *has is c's has_... of it. Not 0, a code of eci_router_send(): it was not sent, and
  * nothing is to be that needs it. */
 int eci_context_part(ectx_context *c, const char *part, bool *has);
-/* [lo, lo+size) for c, out of what its parents do not have yet. 0, or a code of eci_router_grant(). */
+/* [lo, lo+size) for c: of its parent's, whose own GRANT of it went before. 0, or a code of eci_router_grant(). */
 int eci_ahead_grant(ectx_context *c, uint32_t lo, uint32_t size);
 void eci_ahead_forget(ectx_context *c); /* its incarnation is over */
 

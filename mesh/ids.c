@@ -1,12 +1,20 @@
 /* Ids: which block a context gets.
  *
  * A block is eight times what the topology declares below the context, a power of two, and lies inside its parent's, so
- * that routers need intervals only. Ids are never used again in a master's life: a lost context that is dialled anew
- * takes new ones, and a parent that runs out is granted more, at least as many as it has. */
+ * that routers need intervals only. Ids are never used again in a master's life: a lost context that is dialled
+ * anew takes new ones, and a parent that runs out is granted more, out of what its own parent has, which is granted
+ * more itself where that does not do, and so on up to the master.
+ *
+ * Why not always out of the master's: each link above would get an interval more for each grant below it, and keep it
+ * when who got it is lost; a few dozen losses in one branch would have filled the 32 of a link for good. So a link has
+ * an interval more for each grant to its own child alone, whatever happens below that. And a grant is as small as can
+ * be while those that the link still has room for, each as large as all before it, would bring what ids are left: so a
+ * link is full only when they are at an end. */
 #include "mesh/ahead.h"
 #include "mesh/connect.h"
 
 #define ECI_KEPT_IDS 2u /* of each block: its owner's, and the next one for its Python worker if it is native */
+#define GRANTS_MAX (ECI_INTERVALS_MAX - 1u) /* to one context: its first block takes an interval of its link too */
 
 uint32_t eci_ids_wanted(const ectx_context *c)
 {
@@ -18,24 +26,53 @@ uint32_t eci_ids_wanted(const ectx_context *c)
 	return size;
 }
 
-/* More ids for a parent that ran out: at least as many as it has, out of the master's. */
+/* The largest block that p can get: out of what somebody above it has to give. */
+static uint32_t largest(const ectx_context *p)
+{
+	uint32_t most = UINT32_MAX - p->mesh->next_id;
+	for (const ectx_context *q = p->parent; q; q = q->parent)
+		most = q->free_hi - q->free_lo > most ? q->free_hi - q->free_lo : most;
+	return most;
+}
+
+static int carve(ectx_mesh *m, ectx_context *p, uint32_t size, uint32_t *lo);
+
+/* More ids for a parent that ran out. */
 static int grow(ectx_context *p, uint32_t need)
 {
-	ectx_mesh *m = p->mesh;
-	uint32_t size = p->size > need ? p->size : need * 2;
-	if (m->next_id > UINT32_MAX - size)
+	uint32_t size = need, most = largest(p), lo = 0;
+	if (p->grants == GRANTS_MAX || most < need)
 		return -1;
+	uint64_t times = (1ull << (GRANTS_MAX - 1 - p->grants)) - 1; /* what it has then, those after this can bring */
+	while (size <= most / 2 && ((uint64_t)p->size + size) * times < most - size)
+		size *= 2;
 	int r = eci_context_part(p, "relay", &p->has_relay);
-	if (r)
-		return r;
-	uint32_t lo = m->next_id;
-	m->next_id += size; /* sent or not: the link has it then, and another parent's may not */
-	r = eci_ahead_grant(p, lo, size);
+	if (!r)
+		r = carve(p->mesh, p->parent, size, &lo); /* sent or not: the link has it then, and another's may not */
+	if (!r)
+		r = eci_ahead_grant(p, lo, size);
 	if (r)
 		return r;
 	p->free_lo = lo;
 	p->free_hi = lo + size;
 	p->size += size;
+	p->grants++;
+	return 0;
+}
+
+/* A block out of p's, or of the master's; its GRANTs go the way of whatever needs it, ahead of that. */
+static int carve(ectx_mesh *m, ectx_context *p, uint32_t size, uint32_t *lo)
+{
+	int r = 0;
+	if (p && p->free_hi - p->free_lo < size)
+		r = grow(p, size);
+	else if (!p && UINT32_MAX - m->next_id < size)
+		r = -1;
+	if (r)
+		return r;
+	uint32_t *from = p ? &p->free_lo : &m->next_id;
+	*lo = *from;
+	*from += size;
 	return 0;
 }
 
@@ -43,27 +80,21 @@ int eci_ids_take(ectx_context *c)
 {
 	ectx_mesh *m = c->mesh;
 	ectx_context *p = c->parent;
-	uint32_t size = eci_ids_wanted(c), lo;
+	uint32_t size = eci_ids_wanted(c), lo = 0;
 	if (c->host && !p->worker_id_taken) { /* the id that was kept for it; a second one in p's life gets a block */
 		p->worker_id_taken = true;
 		lo = p->id + 1;
 		size = 1;
-	} else if (!p) {
-		if (m->next_id > UINT32_MAX - size)
-			return -1;
-		lo = m->next_id;
-		m->next_id += size;
 	} else {
-		int r = p->free_hi - p->free_lo < size ? grow(p, size) : 0;
+		int r = carve(m, p, size, &lo);
 		if (r)
 			return r;
-		lo = p->free_lo;
-		p->free_lo += size;
 	}
 	c->id = lo;
 	c->size = size;
 	c->free_lo = size < ECI_KEPT_IDS ? lo + size : lo + ECI_KEPT_IDS;
 	c->free_hi = lo + size;
+	c->grants = 0;
 	c->worker_id_taken = false;
 	HASH_ADD(by_id, m->by_id, id, sizeof c->id, c);
 	if (!c->by_id.tbl)

@@ -48,7 +48,7 @@ struct ectx_context {
 
 	enum eci_state state;
 	uint32_t id, size;                  /* of this incarnation; 0: none */
-	uint32_t free_lo, free_hi;          /* ids not yet given to children: [lo, hi) */
+	uint32_t free_lo, free_hi, grants;  /* ids not yet given to children: [lo, hi); how often it got more */
 	uint32_t dials, event_slot, nasked; /* dials: children in DIALING */
 	struct eci_dialogue *dialogue;
 	bool has_relay, has_exec, has_stats, has_stream, has_cancel, has_program; /* parts sent to this incarnation */
