@@ -87,7 +87,7 @@ target_link_options(mesh_test_memory PRIVATE -Wl,--wrap=calloc)
 target_link_options(mesh_test_no_memory PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup)
 # Where relays matter, once more with Python relays, and what takes too long for a sanitizer; that sees no more of them than of the
 # native ones.
-foreach(name test_asked test_call test_channel test_exec test_loss test_refused)
+foreach(name test_asked test_call test_channel test_exec test_loss test_redial test_refused)
   if(ECONTEXT_SANITIZE)
     break()
   endif()
@@ -121,7 +121,7 @@ endif()
 # What scripts/test wants of a release build: all but the units.
 add_custom_target(programs DEPENDS conformance_host conformance_child conformance_agent imports_scan transport_play mesh_test_asked mesh_test_call
   mesh_test_channel mesh_test_exec mesh_test_leak mesh_test_loss mesh_test_memory mesh_test_no_memory
-  mesh_test_refused router_test_loops)
+  mesh_test_redial mesh_test_refused router_test_loops)
 foreach(target econtext econtext_program econtext_hurried native_boot_standin native_boot_line)
   if(TARGET ${target})
     add_dependencies(programs ${target})

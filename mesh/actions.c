@@ -15,13 +15,14 @@
 
 #define FULL_HERE "the queue to the first hop is full"
 
-static void to_parent(ectx_context *c, uint32_t handle, uint32_t reply_to, struct eci_buf *body)
+static int to_parent(ectx_context *c, uint32_t handle, uint32_t reply_to, struct eci_buf *body)
 {
 	uint8_t cls = handle == ECI_H_KILL ? ECI_CONTROL : ECI_CALL;
 	int r = body->failed ? -1 : eci_send(c->mesh, cls, eci_context_id(c->parent), handle, reply_to, body);
 	c->unsent |= reply_to && r < 0 && r != -3; /* without a way there will be a loss */
 	eci_wipe(body->mem, body->cap);            /* it may have held a secret */
 	eci_buf_deinit(body);
+	return r;
 }
 
 static struct eci_buf body_for(const ectx_context *c, uint64_t items)
@@ -41,7 +42,7 @@ static void raw(ectx_context *c, uint64_t op, const void *p, size_t n)
 		struct eci_buf b = body_for(c, 3);
 		eci_cbor_put_uint(&b, op);
 		eci_cbor_put_bytes(&b, p, piece);
-		to_parent(c, ECI_H_RAW, c->event_slot, &b);
+		(void)to_parent(c, ECI_H_RAW, c->event_slot, &b);
 		p = (const uint8_t *)p + piece;
 		n -= piece;
 	} while (n);
@@ -53,13 +54,13 @@ void eci_send_raw_ack(ectx_context *c, size_t n)
 	eci_cbor_put_uint(&b, 2);
 	eci_cbor_put_uint(&b, n);
 	/* Of a link it is about its stderr only, which nothing waits for. */
-	to_parent(c, ECI_H_RAW, c->state == ECI_DIALING ? c->event_slot : 0, &b);
+	(void)to_parent(c, ECI_H_RAW, c->state == ECI_DIALING ? c->event_slot : 0, &b);
 }
 
 void eci_send_kill(ectx_context *c)
 {
 	struct eci_buf b = body_for(c, 1);
-	to_parent(c, ECI_H_KILL, 0, &b);
+	(void)to_parent(c, ECI_H_KILL, 0, &b);
 }
 
 static void put_env(struct eci_buf *b, const char *const *env)
@@ -104,7 +105,9 @@ static void act_spawn(ectx_context *c, const struct eci_recipe *r)
 	put_env(&b, r->env);
 	eci_cbor_put_uint(&b, 4);
 	eci_cbor_put_uint(&b, (uint64_t)r->mode);
-	to_parent(c, ECI_H_SPAWN, c->event_slot, &b);
+	c->spawned = true; /* before its events, which may come at once */
+	if (to_parent(c, ECI_H_SPAWN, c->event_slot, &b) < 0)
+		c->spawned = false;
 }
 
 static void act_answer(ectx_context *c, const struct eci_action *a)
@@ -122,7 +125,7 @@ static void act_answer(ectx_context *c, const struct eci_action *a)
 	eci_cbor_put_bytes(&b, eci_buf_data(&line), eci_buf_len(&line));
 	eci_wipe(line.mem, line.cap);
 	eci_buf_deinit(&line);
-	to_parent(c, ECI_H_RAW, c->event_slot, &b);
+	(void)to_parent(c, ECI_H_RAW, c->event_slot, &b);
 }
 
 /* What makes the agent out of the interpreter that was found. */
@@ -156,7 +159,7 @@ static void act_promote(ectx_context *c, const struct eci_action *a)
 	struct eci_buf b = body_for(c, 2);
 	eci_cbor_put_bytes(&b, eci_buf_data(&hello), eci_buf_len(&hello));
 	eci_buf_deinit(&hello);
-	to_parent(c, ECI_H_PROMOTE, c->event_slot, &b);
+	(void)to_parent(c, ECI_H_PROMOTE, c->event_slot, &b);
 	const char *machine = strchr(a->system, ' ');
 	machine = a->is_there ? eci_image_machine(c) : machine ? machine + 1 : a->system;
 	(void)snprintf(c->arch, sizeof c->arch, "%.31s", machine);

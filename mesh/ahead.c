@@ -54,9 +54,12 @@ static void refused(ectx_context *c, const struct eci_ahead *x, const struct eci
 		if (x->sent && f->state == ECI_OP_RUNNING && needs(f, x->sent))
 			eci_future_dead(f, a);
 	}
-	for (ectx_context *s = c->children; s; s = s->next_sibling) /* their SPAWN is behind it */
+	for (ectx_context *s = c->children; s; s = s->next_sibling) { /* their SPAWN is behind it */
 		if (s->state == ECI_DIALING && (x->sent ? x->sent == &c->has_relay : s->id >= x->lo && s->id < x->hi))
 			eci_context_refused(s, a);
+		if (!x->sent && s->kept_id >= x->lo && s->kept_id < x->hi)
+			s->kept_id = 0;
+	}
 }
 
 static void on_answer(void *arg, const struct eci_answer *a)

@@ -132,6 +132,7 @@ static void on_final(ectx_context *c, uint64_t code, struct eci_cbor *b)
 {
 	char text[512] = "", detail[512] = "";
 	uint64_t now = eci_now_ms();
+	c->spawned = false;
 	if (code == 5) {
 		eci_dialogue_exited(c->dialogue, (int)eci_cbor_get_uint(b), now);
 		return;
@@ -275,6 +276,8 @@ void eci_context_tick(ectx_context *c, uint64_t now, uint64_t *next)
 static void reset(ectx_context *c)
 {
 	leave_dialing(c);
+	if (c->id && !c->spawned && (c->state == ECI_WANTED || c->state == ECI_DIALING)) /* no PROMOTE went out */
+		eci_ids_keep(c);
 	if (c->state == ECI_DIALING || c->state == ECI_BOOTING)
 		c->mesh->booting--;
 	c->state = ECI_IDLE;
@@ -286,7 +289,7 @@ static void reset(ectx_context *c)
 		HASH_DELETE(by_id, c->mesh->by_id, c);
 	c->id = c->size = 0;
 	c->dials = 0;
-	c->unsent = false;
+	c->unsent = c->spawned = false;
 	eci_ahead_forget(c);
 	eci_dialogue_free(c->dialogue);
 	c->dialogue = NULL;

@@ -11,6 +11,7 @@
 uint32_t eci_ids_wanted(const ectx_context *c); /* size of the block that a new incarnation of c gets */
 /* Gives c its block, out of its parent's. 0, -1: none is left, or a code of eci_router_grant(). */
 int eci_ids_take(ectx_context *c);
+void eci_ids_keep(ectx_context *c); /* for its next attempt: nobody knows them any more */
 
 /* hello.c */
 void eci_user_name(char *out, size_t cap);                     /* who runs this program, by the name he goes by */

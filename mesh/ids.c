@@ -1,15 +1,19 @@
 /* Ids: which block a context gets.
  *
  * A block is eight times what the topology declares below the context, a power of two, and lies inside its parent's, so
- * that routers need intervals only. Ids are never used again in a master's life: a lost context that is dialled
- * anew takes new ones, and a parent that runs out is granted more, out of what its own parent has, which is granted
- * more itself where that does not do, and so on up to the master.
+ * that routers need intervals only. Ids that were a link's are never used again: a lost context that is dialled anew
+ * takes new ones, and a parent that runs out is granted more, out of what its own parent has, which is granted more
+ * itself where that does not do, and so on up to the master.
  *
  * Why not always out of the master's: each link above would get an interval more for each grant below it, and keep it
  * when who got it is lost; a few dozen losses in one branch would have filled the 32 of a link for good. So a link has
  * an interval more for each grant to its own child alone, whatever happens below that. And a grant is as small as can
  * be while those that the link still has room for, each as large as all before it, would bring what ids are left: so a
- * link is full only when they are at an end. */
+ * link is full only when they are at an end.
+ *
+ * What no router can know any more is as good as new. So the block of an attempt that ended without PROMOTE is kept for
+ * the next one, else a host that is down, with many declared below it, and dialled again for months would use up all
+ * ids. */
 #include "mesh/ahead.h"
 #include "mesh/connect.h"
 
@@ -76,12 +80,34 @@ static int carve(ectx_mesh *m, ectx_context *p, uint32_t size, uint32_t *lo)
 	return 0;
 }
 
+/* The ids of the attempt before, if they will do: out of what the parent has now, and as many. */
+static bool kept(ectx_context *c, uint32_t *lo, uint32_t *size)
+{
+	uint32_t id = c->kept_id;
+	c->kept_id = 0;
+	if (!id || c->kept_below != eci_context_id(c->parent) || (!c->host && c->kept_size < *size))
+		return false;
+	*lo = id;
+	*size = c->kept_size;
+	return true;
+}
+
+void eci_ids_keep(ectx_context *c)
+{
+	c->kept_id = c->id;
+	c->kept_size = c->size;
+	c->kept_below = eci_context_id(c->parent); /* which names one incarnation: who has children had a link */
+}
+
 int eci_ids_take(ectx_context *c)
 {
 	ectx_mesh *m = c->mesh;
 	ectx_context *p = c->parent;
 	uint32_t size = eci_ids_wanted(c), lo = 0;
-	if (c->host && !p->worker_id_taken) { /* the id that was kept for it; a second one in p's life gets a block */
+	if (kept(c, &lo, &size)) {
+		/* as good as new */
+	} else if (c->host &&
+		   !p->worker_id_taken) { /* the id that was kept for it; a second one in p's life gets a block */
 		p->worker_id_taken = true;
 		lo = p->id + 1;
 		size = 1;

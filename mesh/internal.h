@@ -47,16 +47,16 @@ struct ectx_context {
 	uint32_t subtree, dial_window;
 
 	enum eci_state state;
-	uint32_t id, size;                  /* of this incarnation; 0: none */
+	uint32_t id, size, kept_id, kept_size, kept_below; /* of this incarnation; 0: none. kept_...: see ids.c */
 	uint32_t free_lo, free_hi, grants;  /* ids not yet given to children: [lo, hi); how often it got more */
 	uint32_t dials, event_slot, nasked; /* dials: children in DIALING */
 	struct eci_dialogue *dialogue;
 	bool has_relay, has_exec, has_stats, has_stream, has_cancel, has_program; /* parts sent to this incarnation */
-	bool in_tree;            /* a tree or trace has a slot to this incarnation, or had one */
-	bool native;             /* this incarnation runs the native agent; from BOOTING on */
-	bool worker_id_taken;    /* id + 1 was given to a worker of this incarnation */
-	bool in_work, unsent;    /* unsent: a frame of its boot found no room here */
-	struct ectx_future *ops; /* under way or waiting here (DL list, prev/next) */
+	bool in_tree;                  /* a tree or trace has a slot to this incarnation, or had one */
+	bool native;                   /* this incarnation runs the native agent; from BOOTING on */
+	bool worker_id_taken;          /* id + 1 was given to a worker of this incarnation */
+	bool in_work, unsent, spawned; /* a frame of its boot found no room here; SPAWN may still have an event */
+	struct ectx_future *ops;       /* under way or waiting here (DL list, prev/next) */
 	char agent[16], python[32], arch[32], host_name[65];
 	uint64_t started_ms, pid, asked_bytes, asked_from;
 	struct eci_name *names;               /* that are being asked for there (resolve.c) */
