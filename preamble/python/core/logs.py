@@ -29,10 +29,11 @@ def prepare():
 
     def emit(record):
         # COUNT[5] is the time that records have used up, half a millisecond each: a second's burst, then 2,000 a second.
+        # (By more than 3 s it is ahead only of a time that is negative or has begun anew, as 32 bits of ticks do: no limit then.)
         x = os.times()[4]
         if PID - os.getpid():
             print(h.format(record))     # a fork of called code: its parent's threads write the link, a piece of a frame at a time
-        elif COUNT[5] - x > 1:
+        elif 4 > COUNT[5] - x > 1:
             COUNT[4] += 1
         else:
             # The handler's lock is held, so what comes while one is formatted is made by that: over the limit, too.

@@ -21,10 +21,6 @@ HELD_AT = 25 << 20              # bytes of bulk for a child: above, all of it is
 HELD_MAX = 1 << 26              # only passed by a parent that heeds no PAUSE
 
 
-def clock():
-    return os.times()[4]
-
-
 def child_of(dst):
     # Any thread: ROUTES may be emptied meanwhile.
     found = ROUTES.get(dst, 0)

@@ -10,12 +10,22 @@ FRESH = H.setdefault('fresh', [])   # connections with something to write, once 
 LATE = H.setdefault('late', {})     # thread that writes -> what it has sent meanwhile: see bulk_up
 
 
-stamp = getattr(time, 'monotonic', time.time)   # finer than `now`; the first, of 3.3 and later, is never set
+stamp = getattr(time, 'monotonic', time.time)   # finer than `clock`; the first, of 3.3 and later, is never set
+TICKS_S = float(1 << 32) / os.sysconf('SC_CLK_TCK')
+TIMES = H.setdefault('times', [(os.times()[4], 0)])     # of the last look: the system's time, and ours
 
 
-def now():
-    # Monotonic on every version.
-    return os.times()[4]
+def clock():
+    # Seconds since the first part came, monotonic on every version. What os.times() has of a 32-bit system is a signed number of ticks:
+    # it begins anywhere, and after 2 ** 31 - 1 comes - 2 ** 31. (So it is at most 248 days later than at the last look; any other step
+    # back, as of called code's own os.times, is none. Any thread: what stands in TIMES was seen before who takes it from there looks.)
+    x, n = TIMES[0]
+    now = os.times()[4]
+    x = (now - x) % TICKS_S
+    if x < TICKS_S / 2:
+        n += x
+    TIMES[0] = now, n
+    return n
 
 
 def joined_write(fd, v):

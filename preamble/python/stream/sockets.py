@@ -78,7 +78,7 @@ class Connection(Flow):
     def fail(self):
         # Its peer shall see a reset too, behind all that came before it, if it takes that.
         self.over = 1
-        self.until = now() + PATIENCE_S
+        self.until = clock() + PATIENCE_S
         DYING.append(self)
         changed(self)
 
@@ -100,7 +100,7 @@ class Connection(Flow):
             mask = 1
         if mask & 4 and not self.gone:
             if self.until:
-                self.until = now() + PATIENCE_S
+                self.until = clock() + PATIENCE_S
             v = self.queue[:64]         # the I/O thread appends meanwhile
             self.queue[:len(v)] = self.put(v)
         again = 4
@@ -134,7 +134,7 @@ class Connection(Flow):
         except:
             return 0
         if n != self.unacked:
-            self.until = now() + PATIENCE_S
+            self.until = clock() + PATIENCE_S
             self.unacked = n
         return n
 
@@ -143,7 +143,7 @@ class Connection(Flow):
         if self.bad and self.queue:
             v = self.queue[:]
             self.queue[:len(v)] = self.put(v)
-        if self.until and not self.gone and (self.bad or self.until < now() or not self.fresh and not self.queue and not self.untaken()):
+        if self.until and not self.gone and (self.bad or self.until < clock() or not self.fresh and not self.queue and not self.untaken()):
             self.gone = 1
             try:
                 linger(self.sock, 1)
@@ -210,13 +210,13 @@ class Listener:
         except:
             # It went again; or there is no descriptor, and poll would say so without end.
             if sys.exc_info()[1].args[:1] not in ((11,), (103,)):   # EAGAIN, ECONNABORTED
-                self.rests = now() + LISTEN_REST_S
+                self.rests = clock() + LISTEN_REST_S
                 RESTING.append(self)
             return
         keep(sock.fileno())
         NUMBERS[0] += 1
         peer = said(peer)
-        ARRIVED[NUMBERS[0]] = sock, now() + PATIENCE_S, self, peer
+        ARRIVED[NUMBERS[0]] = sock, clock() + PATIENCE_S, self, peer
         send(1, self.src, self.handle, self.near, pack_value([NUMBERS[0], peer]))
 
     def tidy(self):
@@ -267,13 +267,13 @@ def mover(wake):
                         poller.unregister(x.fd)
         # (Who accepts one takes it out meanwhile.)
         for n, x in list(ARRIVED.items()):
-            if x[1] < now() and ARRIVED.pop(n, 0):
+            if x[1] < clock() and ARRIVED.pop(n, 0):
                 x[0].close()
                 changed(x[2])
         for x in DYING[:]:
             if x.gone:
                 DYING.remove(x)
-        while RESTING and RESTING[0].rests < now():
+        while RESTING and RESTING[0].rests < clock():
             x = RESTING.pop(0)
             x.rests = 0
             changed(x)
