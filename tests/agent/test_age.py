@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What the Python agent counts comes to its end and begins again: the system's time, which has 32 bits of ticks on a 32-bit system and may
-be negative from the start."""
+be negative from the start; handles of streams."""
 import socket
 import sys
 
@@ -10,7 +10,7 @@ from net import StreamCase
 from test_relay import CHILD
 
 OLD = '''
-import logging, os
+import econtext, logging, os
 times, tick = os.times, 1. / os.sysconf('SC_CLK_TCK')
 def at(last, seconds):
     """os.times() says from now on that it is so many seconds behind the last tick, or behind the first one."""
@@ -22,6 +22,10 @@ def before_zero(seconds):
 def log(n):
     for i in range(n):
         logging.warning('m')
+def handle(n):
+    """The last one that was given."""
+    v = [x for x in vars(econtext).values() if isinstance(x, dict) and 'handles' in x]
+    v[0]['handles'][0] = n
 '''
 # It answers two PINGs and says what was in them, and nothing from then on.
 ANSWERS_TWO = CHILD % 0 + '''
@@ -92,6 +96,16 @@ class Age(StreamCase):
         n.until(lambda: n.events[handle])
         self.do(n, 'at', 0, 30)
         self.assertRaises(ConnectionResetError, y.recv, 1)
+
+    def test_handles(self):
+        """They come again behind the last one, but for those that are in use, and are never a group's."""
+        n = self.ready('stream', 'exec')
+        first = n.listen('127.0.0.1', 0)[1]
+        self.do(n, 'handle', 0xbffffffd)
+        self.assertEqual([n.listen('127.0.0.1', 0)[1] for i in range(4)], [0xbffffffe, 0xbfffffff, first - 1, first + 1])
+        self.do(n, 'handle', 0xbffffffe)
+        slot = n.c.request(27, {0: [b'true'], 3: n.handle(), 4: n.handle()})
+        self.assertEqual(n.answer(slot, driver.PATIENCE).value()[:2], [0, 0])
 
 
 if __name__ == '__main__':
