@@ -99,7 +99,7 @@ static void open_done(struct ectx_future *f)
 	eci_pump_start(p, s, peer);
 }
 
-static void open_to(struct eci_conn *c, const char *what, const char *host, int port)
+static void open_to(struct eci_conn *c, const char *what, const char *host, int64_t port)
 {
 	c->opening = eci_open_start(c->tunnel->exit, what, host, port, &eci_pump_ops, &c->pump, open_done,
 				    c->tunnel->open_ms);
@@ -113,7 +113,7 @@ static void local_failed(struct eci_conn *c, int error)
 {
 	eci_tunnel_say(c->tunnel, 30, "%s: %s", c->tunnel->to.host, strerror(error));
 	c->refused = true;
-	open_to(c, "accept", NULL, (int)c->number); /* to reset it */
+	open_to(c, "accept", NULL, c->number); /* to reset it */
 }
 
 /* A client that does not say where to, or what a remote tunnel leads to does not answer. */
@@ -267,7 +267,7 @@ static void connect_here(struct eci_conn *c)
 		error = connect(c->pump.in, (const struct sockaddr *)&a->sa, a->len) ? errno : 0;
 	} while (error && error != EINPROGRESS && go_on(c));
 	if (!error) {
-		open_to(c, "accept", NULL, (int)c->number);
+		open_to(c, "accept", NULL, c->number);
 	} else if (error == EINPROGRESS) {
 		ev_now_update(t->mesh->loop); /* it may have slept */
 		ev_io_set(&c->hand, c->pump.in, EV_WRITE);
@@ -290,7 +290,7 @@ static void on_connected(struct ev_loop *loop, ev_io *w, int events)
 	if (getsockopt(c->pump.in, SOL_SOCKET, SO_ERROR, &error, &n))
 		error = errno;
 	if (!error)
-		open_to(c, "accept", NULL, (int)c->number);
+		open_to(c, "accept", NULL, c->number);
 	else if (go_on(c))
 		connect_here(c);
 	else
@@ -327,7 +327,7 @@ static void on_short(struct ev_loop *loop, ev_timer *w, int events)
 	begin_here(w->data);
 }
 
-void eci_conn_remote(struct ectx_tunnel *t, uint64_t number)
+void eci_conn_remote(struct ectx_tunnel *t, uint32_t number)
 {
 	bool full = t->nconns == ECI_TUNNEL_CONNS_MAX;
 	struct eci_conn *c = full ? NULL : conn_new(t, -1);

@@ -46,12 +46,13 @@ static void on_came(void *arg, const uint8_t *p, size_t n)
 	struct eci_cbor c = eci_cbor_open(p, n);
 	if (t->events)
 		eci_stream_took(t->events, n, eci_now_ms());
-	if (eci_cbor_check(p, n, ECI_CBOR_ITEMS_MAX) != 0)
-		return;
+	bool good = eci_cbor_check(p, n, ECI_CBOR_ITEMS_MAX) == 0;
 	(void)eci_cbor_get_array(&c);
 	uint64_t number = eci_cbor_get_uint(&c);
-	if (!c.bad && number <= INT32_MAX)
-		eci_conn_remote(t, number);
+	if (good && !c.bad && number <= UINT32_MAX)
+		eci_conn_remote(t, (uint32_t)number);
+	else
+		eci_tunnel_say(t, 30, "a connection was not taken: the exit does not say its number");
 }
 
 static void on_unheard(void *arg, const struct eci_answer *a)

@@ -21,7 +21,8 @@ struct eci_opening {
 	void *arg;
 	char what[8];
 	char *host;
-	int port, err;
+	int64_t port; /* -1: none; of `accept` the number */
+	int err;
 	struct eci_lookup *lookup;
 	char *addresses, *next; /* of a name, one a line */
 	struct eci_stream *taken;
@@ -123,7 +124,7 @@ static void refused(struct ectx_future *f, struct eci_cbor *c)
 	struct eci_fail fail = {0};
 	enum ectx_phase phase = !o->err && is_name(o) ? ECTX_PHASE_RESOLVE : ECTX_PHASE_CONNECT;
 	if (o->port >= 0 && o->host)
-		eci_fail_set(&fail, phase, ECTX_E_OPEN_FAILED, "%s port %d: %s", o->host, o->port, text);
+		eci_fail_set(&fail, phase, ECTX_E_OPEN_FAILED, "%s port %d: %s", o->host, (int)o->port, text);
 	else
 		eci_fail_set(&fail, ECTX_PHASE_CONNECT, ECTX_E_OPEN_FAILED, "%s%s%s", o->host ? o->host : "",
 			     o->host ? ": " : "", text);
@@ -167,7 +168,7 @@ static void put_args(struct eci_buf *b, const struct eci_opening *o, const char 
 	else if (host)
 		eci_cbor_put_bytes(b, host, strlen(host));
 	if (o->port >= 0)
-		eci_cbor_put_uint(b, (unsigned)o->port);
+		eci_cbor_put_uint(b, (uint64_t)o->port);
 }
 
 static void send_open(struct ectx_future *f, const char *host)
@@ -203,7 +204,7 @@ void eci_open_name(const struct ectx_future *f, char *out, size_t cap)
 	const struct eci_opening *o = f->opening;
 	*out = 0;
 	if (o && o->host && o->port >= 0)
-		(void)snprintf(out, cap, "%.300s port %d", o->host, o->port);
+		(void)snprintf(out, cap, "%.300s port %d", o->host, (int)o->port);
 	else if (o && o->host)
 		(void)snprintf(out, cap, "%s", o->host);
 }
@@ -271,7 +272,7 @@ void eci_open_run(struct ectx_future *f)
 
 /* ---- life ---- */
 
-struct ectx_future *eci_open_start(ectx_context *c, const char *what, const char *host, int port,
+struct ectx_future *eci_open_start(ectx_context *c, const char *what, const char *host, int64_t port,
 				   const struct eci_stream_ops *ops, void *arg, void (*hook)(struct ectx_future *),
 				   long timeout_ms)
 {

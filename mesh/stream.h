@@ -24,7 +24,7 @@ int eci_address_parse_to(struct eci_address *a, const char *text, struct eci_fai
 /* Begins: a future of ours (hook), which the caller drops with eci_future_drop(). ops and arg are the stream's (it may
  * speak before the future is done). Done without error: eci_open_take() gives the stream, once. what: OPEN's; with
  * `accept` port is the number and host is NULL. NULL: no memory. Any thread, lock held. */
-struct ectx_future *eci_open_start(ectx_context *c, const char *what, const char *host, int port,
+struct ectx_future *eci_open_start(ectx_context *c, const char *what, const char *host, int64_t port,
 				   const struct eci_stream_ops *ops, void *arg, void (*hook)(struct ectx_future *),
 				   long timeout_ms);
 struct eci_stream *eci_open_take(struct ectx_future *f);

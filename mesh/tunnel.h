@@ -32,7 +32,7 @@ struct eci_conn {
 	ev_timer limit;
 	struct eci_socks *socks;     /* until it is connected */
 	struct ectx_future *opening; /* until it is open */
-	uint64_t number;             /* of a remote listener's connection */
+	uint32_t number;             /* of a remote listener's connection */
 	unsigned target;             /* which of the tunnel's targets is tried next */
 	unsigned tries;              /* of one that was full, or for a descriptor */
 	bool refused;                /* the local side could not be connected */
@@ -76,7 +76,7 @@ struct ectx_tunnel {
 /* A connection that came to our socket. fd is owned by it. */
 void eci_conn_accepted(struct ectx_tunnel *t, int fd);
 /* A connection that came to the exit's. */
-void eci_conn_remote(struct ectx_tunnel *t, uint64_t number);
+void eci_conn_remote(struct ectx_tunnel *t, uint32_t number);
 void eci_conn_free(struct eci_conn *c, const char *why);
 void eci_tunnel_say(struct ectx_tunnel *t, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void eci_tunnel_free(struct ectx_tunnel *t);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What the Python agent counts comes to its end and begins again: the system's time, which has 32 bits of ticks on a 32-bit system and may
-be negative from the start; handles of streams."""
+be negative from the start; handles of streams; numbers of connections that came."""
 import socket
 import sys
 
@@ -26,6 +26,10 @@ def handle(n):
     """The last one that was given."""
     v = [x for x in vars(econtext).values() if isinstance(x, dict) and 'handles' in x]
     v[0]['handles'][0] = n
+def number(was, n):
+    v = [x for x in vars(econtext).values() if isinstance(x, list) and x == [was]]
+    v[0][0] = n
+    return len(v)
 '''
 # It answers two PINGs and says what was in them, and nothing from then on.
 ANSWERS_TWO = CHILD % 0 + '''
@@ -106,6 +110,30 @@ class Age(StreamCase):
         self.do(n, 'handle', 0xbffffffe)
         slot = n.c.request(27, {0: [b'true'], 3: n.handle(), 4: n.handle()})
         self.assertEqual(n.answer(slot, driver.PATIENCE).value()[:2], [0, 0])
+
+    def test_numbers_of_connections(self):
+        """They have 32 bits."""
+        n = self.ready()
+        handle, near, text = n.listen('127.0.0.1', 0)
+        address, events = (text.split()[0], int(text.split()[1])), n.events[handle]
+
+        def come():
+            y = socket.create_connection(address)
+            y.settimeout(driver.PATIENCE)
+            self.addCleanup(y.close)
+            before = len(events)
+            n.until(lambda: len(events) > before)
+            return y, events[-1].value()[0]
+
+        for i in range(1, 31):
+            self.assertEqual(come()[1], i)
+        self.assertEqual(self.do(n, 'number', 30, 0xfffffffe), 1)
+        for number in 0xffffffff, 0, 1:     # (1 waits still, and the first is forgotten: none does for so many others)
+            y, came = come()
+            self.assertEqual(came, number)
+            x = n.open('accept', number)
+            x.put(b'to you')
+            self.assertEqual(y.recv(100), b'to you')
 
 
 if __name__ == '__main__':

@@ -214,7 +214,7 @@ class Listener:
                 RESTING.append(self)
             return
         keep(sock.fileno())
-        NUMBERS[0] += 1
+        NUMBERS[0] = NUMBERS[0] + 1 & 0xffffffff    # none waits for so many others
         peer = said(peer)
         ARRIVED[NUMBERS[0]] = sock, clock() + PATIENCE_S, self, peer
         send(1, self.src, self.handle, self.near, pack_value([NUMBERS[0], peer]))

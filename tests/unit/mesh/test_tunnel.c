@@ -4,6 +4,7 @@
 #include "mesh_support.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/un.h>
 
 /* The timer's time has come. The lock is held. */
@@ -206,6 +207,57 @@ Test(tunnel, each_address_is_tried)
 	says(w.mesh, "/here: Address family not supported by protocol");
 	(void)close(client);
 	(void)close(none);
+	(void)close(server);
+	ectx_tunnel_close(t);
+	world_close(&w);
+}
+
+/* Somebody comes to the exit, and is heard and answered. */
+static void comes(const struct world *w, int server)
+{
+	int client = dial_there(w);
+	struct pollfd p = {.fd = server, .events = POLLIN};
+	cr_assert(poll(&p, 1, WITHIN) == 1, "it is taken");
+	int came = accepted(server);
+	char byte = 0;
+	cr_assert(came >= 0 && write(client, "x", 1) == 1 && read(came, &byte, 1) == 1 && byte == 'x');
+	cr_assert(write(came, "y", 1) == 1 && read(client, &byte, 1) == 1 && byte == 'y');
+	(void)close(came);
+	(void)close(client);
+}
+
+/* The exit's numbers of who comes have 32 bits; of what is none it is said that he was not taken. */
+Test(tunnel, numbers_of_connections)
+{
+	static const char old_py[] = "import econtext\n"
+				     "def number(was, n):\n"
+				     "    v = [x for x in vars(econtext).values() if type(x) is list and x == [was]]\n"
+				     "    v[0][0] = Odd(n) if n < 0 else n\n"
+				     "    return len(v)\n"
+				     "class Odd(int):\n"
+				     "    def __add__(self, n): return self\n"
+				     "    def __and__(self, n): return 1 << 32\n";
+	struct world w = world_open();
+	put_file(w.dir, "old.py", old_py, 0644);
+	struct sockaddr_un here = un(&w, "here");
+	int server = socket(AF_UNIX, SOCK_STREAM, 0);
+	cr_assert(bind(server, (struct sockaddr *)&here, sizeof here) == 0 && listen(server, 4) == 0);
+	ectx_tunnel *t = remote(&w);
+	ectx_context *exit = get(w.mesh, "d");
+	comes(&w, server);
+	comes(&w, server);
+	cr_assert(call_int(exit, "old:number", "[2, 2147483646]") == 1);
+	comes(&w, server);
+	comes(&w, server);
+	cr_assert(call_int(exit, "old:number", "[2147483648, 4294967294]") == 1);
+	comes(&w, server);
+	comes(&w, server);
+	comes(&w, server);
+	cr_assert(call_int(exit, "old:number", "[1, -1]") == 1);
+	int client = dial_there(&w);
+	says(w.mesh, "a connection was not taken");
+	(void)close(client);
+	comes(&w, server);
 	(void)close(server);
 	ectx_tunnel_close(t);
 	world_close(&w);
