@@ -8,7 +8,7 @@
 #include "core/frame.h"
 
 /* The limits of docs/protocol.md section 12, and why so much. */
-#define ECI_INTERVALS_MAX 32u           /* of a link: each grant doubles what its owner has, so 32 are all of the ids */
+#define ECI_INTERVALS_MAX 32u           /* of a link: its grants grow, so that 32 are all of the ids (mesh/ids.c) */
 #define ECI_GROUPS_MAX 64u              /* in a router: as many casts at once, each with a list of members */
 #define ECI_PAUSED_MAX 64u              /* intervals of a link, each by itself: then it is paused as a whole */
 #define ECI_LOST_KEPT 64u               /* lost children whose evidence a router can still tell */

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """sizes.py [TOP]: a file, header or function that has outgrown its reader fails; one that is about to is named.
 
-Functions are found by the layout that .clang-format gives: a brace alone in column 0 opens one and ends it.
+Functions of C are found by the layout that .clang-format gives: a brace alone in column 0 opens one and ends it.
 """
+import ast
 import os
 import subprocess
 import sys
@@ -42,6 +43,13 @@ def functions(lines):
             start = 0
 
 
+def functions_of_python(text):
+    """The same of Python's, and of a class's; what it defines inside counts."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.lineno, node.end_lineno - node.lineno + 1
+
+
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     top = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, '..', '..'))
@@ -54,6 +62,8 @@ def main():
         found = [(HEADER if path.endswith('.h') else FILE, 1, len(lines) - 1)]
         if path.endswith('.c'):
             found += [(FUNCTION, line, length) for line, length in functions(lines)]
+        elif path.endswith('.py'):
+            found += [(FUNCTION, line, length) for line, length in functions_of_python('\n'.join(lines))]
         for (what, named, limit), line, length in found:
             if length >= limit:
                 refused += 1
