@@ -7,7 +7,7 @@ foreach(lint py24 test_py24)
   set_tests_properties(lint/${lint} PROPERTIES LABELS lint TIMEOUT ${PATIENCE})
 endforeach()
 # Those that wait longest for time to pass take the oldest and the newest only.
-foreach(test calls logs imports life exec sessions run run_ends streams fair age channels listening takeover relay files)
+foreach(test calls logs imports life exec sessions run run_ends streams fair age scarce channels listening takeover relay files)
   set(environment AGENT_FILES=${CMAKE_BINARY_DIR}/generated/agent AGENT_SHARE=1)
   if(test MATCHES "streams|listening")
     list(APPEND environment "AGENT_PYTHONS=2.7 3.13")

@@ -21,10 +21,11 @@ def drain(rounds):
 
 
 def prepare():
-    # For the first call. (logging is slow to import: only contexts that are called pay for it.)
+    # For the first call. (logging is slow to import: only contexts that are called pay for it.) Where there is no thread to be had, that
+    # call fails by it, and the next one tries again.
     global prepare
-    prepare = dict
     thread.start_new_thread(loop, ())
+    prepare = dict
     import logging
 
     def emit(record):

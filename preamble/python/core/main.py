@@ -3,6 +3,7 @@
 def run_call(src, reply, module, name, args, kw):
     kind = 0
     try:
+        prepare()
         f = load(module)
         kind = 2
         for x in name:
@@ -116,5 +117,4 @@ while 1:
     RUNNING = 1
     if WORK.locked():
         WORK.release()
-    prepare()
     run_call(*CALLS.pop(0))
