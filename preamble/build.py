@@ -32,7 +32,7 @@ CHAPTERS = {
     'core': 'state values frames modules logs main'.split(),
     'relay': '../shared/bulk ../shared/words ../shared/ends state output child routing from_child blocks spawn modules main'.split(),
     'exec': '../shared/bulk ../shared/words ../shared/ends ../shared/handles streams jobs programs'.split(),
-    'stream': '../shared/bulk ../shared/handles flows sockets opening channels'.split(),
+    'stream': '../shared/bulk ../shared/handles ../shared/threads flows sockets opening channels'.split(),
 }
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)
 # Behind "import sys;", which the first stage puts in front of it (sys is built in). Nothing else may be imported before the working

@@ -233,12 +233,19 @@ setattr(SELF, 'ChannelClosed', ChannelClosed)
 def stream_call(kind, src, reply, body):
     # CALL, whose fifth item says which arguments are channels.
     m = decode(body)
-    if len(m) > 4 and m[4]:
-        thread.start_new_thread(start_mover, ())
     for place, far, shared in len(m) > 4 and m[4] or ():
         x = Channel(src, far, shared)
         m[2 + (not isinstance(place, int))][place] = x
-        thread.start_new_thread(large, (0, src, far, x.flow.near, EMPTY))
+        try:
+            start_mover()
+            begin_thread(large, 0, src, far, x.flow.near, EMPTY)
+        except:
+            # The call fails as if it had raised that. Of this channel nothing stays; others end as nobody holds them any more.
+            x.flow.forget()
+            x = sys.exc_info()[1]
+            if reply:
+                send(1, src, reply, 0, pack_value([1, text(x.__class__.__name__, LOGGER_TEXT), text(x, EXCEPTION_TEXT), '', 0]))
+            return
     module, name, args, kw = m[:4]
     CALLS.append([src, reply, module, name.split('.'), args, kw])
 

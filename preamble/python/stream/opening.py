@@ -90,7 +90,6 @@ def open_socket(what, args):
 
 def open_thread(src, slot, what, args, far, flag):
     try:
-        start_mover()
         if what == 'accept':
             x = ARRIVED.get(args[0])
             if not x or x[2].src != src or not ARRIVED.pop(args[0], 0):
@@ -113,20 +112,23 @@ def open_thread(src, slot, what, args, far, flag):
         send(1, src, slot, x.near, pack_value([0, x.near, text]))
         changed(x)
     except:
-        OPENING.pop((src, slot), 0)
-        if flag:
-            return
-        v = sys.exc_info()[1]
-        n = v.args and isinstance(v.args[0], int) and v.args[0] or 0
-        s = n > 0 and os.strerror(n) or str(v.args[-1:] and v.args[-1] or v)
-        if n < 1 and s == 'timed out':
-            n = 110
-            s = os.strerror(n)
-        send(1, src, slot, 0, pack_value([1, complaint(s), max(n, 0)]))
+        not_opened(src, slot, flag)
 
 
-def complaint(s):
-    return text(s, REASON_TEXT)
+def not_opened(src, slot, flag):
+    # With the exception at hand.
+    OPENING.pop((src, slot), 0)
+    if flag:
+        return
+    v = sys.exc_info()[1]
+    n = v.args and isinstance(v.args[0], int) and v.args[0] or 0
+    s = v.args and v.args[-1]
+    if not s or s == n:
+        s = n > 0 and os.strerror(n) or v
+    if n < 1 and s == 'timed out':
+        n = 110
+        s = os.strerror(n)
+    send(1, src, slot, 0, pack_value([1, text(s, REASON_TEXT), max(n, 0)]))
 
 
 def open_stream(kind, src, reply, body):
@@ -145,10 +147,10 @@ def open_stream(kind, src, reply, body):
         return notice('busy', src, reply)
     flag = OPENING[src, reply] = []
     try:
-        thread.start_new_thread(open_thread, (src, reply, what, args, far, flag))
+        start_mover()
+        begin_thread(open_thread, src, reply, what, args, far, flag)
     except:
-        del OPENING[src, reply]
-        notice('busy', src, reply)
+        not_opened(src, reply, flag)
 
 
 def cancel_stream(kind, src, reply, body):

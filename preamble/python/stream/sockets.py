@@ -280,12 +280,15 @@ def mover(wake):
 
 
 def start_mover():
-    # Not in the I/O thread.
-    STREAM_LOCK.acquire()
+    # In the I/O thread only, so it is not begun twice. Where it cannot be, nothing of it stays, and who comes next tries again.
     if not MOVER:
         r, w = os.pipe()
-        for x in r, w:
-            fcntl.fcntl(keep(x), 4, os.O_NONBLOCK)
+        try:
+            for x in r, w:
+                fcntl.fcntl(keep(x), 4, os.O_NONBLOCK)
+            begin_thread(mover, r)
+        except:
+            os.close(r)
+            os.close(w)
+            raise
         MOVER.append(w)
-        thread.start_new_thread(mover, (r,))
-    STREAM_LOCK.release()
