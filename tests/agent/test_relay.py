@@ -126,6 +126,16 @@ class Relay(support.Case):
         c.send(driver.CALL, 18, 0, [c.me + 1, driver.enc({0: 1, 1: [c.me + 1, 1], 2: 0})])
         self.assertEqual(c.answer(slot, 30).value()[0], 6)
 
+    def test_script_without_first_line(self):
+        """A shell's, as for EXEC and everywhere else: what a target names as its program may be one."""
+        c = self.boot()
+        c.part('relay')
+        path = os.path.join(self.folder(), 'script')
+        with open(path, 'w') as f:
+            f.write('exit $1\n')
+        os.chmod(path, 0o755)
+        self.assertEqual(c.answer(self.spawn(c, path, '7')[0], 30).value(), [5, 7 << 8])
+
     def test_cut(self):
         """A large module goes in pieces, and each byte is copied once for that: the thread that does it moves all else, too."""
         text = os.path.join(driver.ROOT, 'preamble', 'python', 'relay', 'modules.py')

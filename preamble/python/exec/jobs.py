@@ -225,13 +225,7 @@ class Job:
                 step = 0
             for x in paths:
                 try:
-                    try:
-                        os.execve(x, self.words, env)
-                    except OSError:
-                        if sys.exc_info()[1].args[0] != 8:
-                            raise
-                        # A script without its first line: as a shell does it.
-                        os.execve('/bin/sh', ['/bin/sh', x] + self.words[1:], env)
+                    execute(x, self.words, env)
                 except OSError:
                     # The most telling one: not allowed, before not there.
                     x = sys.exc_info()[1].args[0]

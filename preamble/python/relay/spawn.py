@@ -60,7 +60,7 @@ def start(c, argv, env, mode):
                 n = 2
                 for i in paths:
                     try:
-                        os.execve(i, argv, x)
+                        execute(i, argv, x)
                     except OSError:
                         v = sys.exc_info()[1].args[0]
                         if v not in (2, 20):
