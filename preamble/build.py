@@ -31,7 +31,7 @@ CORE, PARTS = 'core', ('relay', 'exec', 'stats', 'stream', 'cancel', 'program')
 CHAPTERS = {
     'core': 'state values frames modules logs main'.split(),
     'relay': '../shared/bulk ../shared/words ../shared/ends state output child routing from_child blocks spawn modules main'.split(),
-    'exec': '../shared/bulk ../shared/words ../shared/ends ../shared/handles streams jobs programs'.split(),
+    'exec': '../shared/bulk ../shared/words ../shared/ends ../shared/handles ../shared/threads streams jobs programs'.split(),
     'stream': '../shared/bulk ../shared/handles ../shared/threads flows sockets opening channels'.split(),
 }
 PYTHON_MAX = 3600       # LINE, newline and core as sent (docs/boot.md)

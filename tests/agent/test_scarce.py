@@ -13,11 +13,12 @@ NO_THREAD = "can't start new thread"
 
 # Called code by which what is to be refused is.
 M = r'''
+import os
 try:
     import _thread as thread
 except ImportError:
     import thread
-start = thread.start_new_thread
+start, fork, me = thread.start_new_thread, os.fork, os.getpid()
 def threads(*nth):
     """Those that are asked for in these turns from now on."""
     count = []
@@ -27,8 +28,20 @@ def threads(*nth):
             raise thread.error("can't start new thread")
         return start(*args)
     thread.start_new_thread = begin
+def second():
+    """The forks of a fork."""
+    def again():
+        if os.getpid() != me:
+            raise OSError(11, os.strerror(11))
+        return fork()
+    os.fork = again
 def usual():
-    thread.start_new_thread = start
+    thread.start_new_thread, os.fork = start, fork
+def no_waitid():
+    def waitid(*args):
+        raise OSError(1, os.strerror(1))
+    if hasattr(os, 'waitid'):
+        os.waitid = waitid
 def reads(x):
     return x.recv()
 '''
@@ -67,6 +80,54 @@ class Scarce(support.Case):
             answer = c.call('os', 'getpid')
             self.assertEqual((answer[0], answer[2]), (1, NO_THREAD))
         self.assertEqual(c.call('os', 'getpid'), [0, c.hello.value()[4]])
+
+    # ---- commands ----
+
+    def command(self, c, *argv, **more):
+        """(its answer, what it said on stdout)"""
+        m = {0: list(argv), 3: 5001, 4: 5002}
+        if more.get('input'):
+            m[6] = True
+        slot, said, ends, answer = c.request(27, m), b'', set(), None
+        while not answer or not answer[0] and len(ends) < 2:
+            f = c.link.frame()
+            if f.handle == slot:
+                answer = f.value()
+                if f.kind & driver.DEAD:
+                    return answer, said
+            elif f.handle in (5001, 5002):
+                said += f.handle == 5001 and f.body or b''
+                if f.kind & driver.END:
+                    ends.add(f.handle)
+            c.handle(f)
+        return answer, bytes(said)
+
+    def test_no_thread_for_a_command(self):
+        """Its own, that for its stderr, that for its input: it is not begun. (The threads are asked for in this order.)"""
+        c = self.ready('exec')
+        place = os.path.join(self.folder(), 'it-ran')
+        for which in 1, 2, 3:
+            self.refuse(c, 'threads', which)
+            answer, said = self.command(c, 'mkdir', place, input=True)
+            self.assertEqual((answer, os.path.exists(place)), ([1, 'mkdir: ' + NO_THREAD, errno.EAGAIN], False))
+        self.refuse(c, 'usual')
+        self.assertEqual(self.command(c, 'sh', '-c', 'echo out; echo err >&2; exit 3'), ([0, 3, 0], b'out\n'))
+
+    def test_no_process_for_the_watcher(self):
+        """The first command's watcher is forked twice: where the second time fails, the command does, and the next one tries again."""
+        c = self.ready('exec')
+        self.refuse(c, 'second')
+        for i in range(2):
+            self.assertEqual(self.command(c, 'echo', 'a')[0], [1, 'echo: ' + os.strerror(errno.EAGAIN), errno.EAGAIN])
+        self.refuse(c, 'usual')
+        self.assertEqual(self.command(c, 'echo', 'a'), ([0, 0, 0], b'a\n'))
+
+    def test_no_waitid(self):
+        """A policy may refuse it and let pass what is older."""
+        c = self.ready('exec')
+        self.refuse(c, 'no_waitid')
+        self.assertEqual(self.command(c, 'sh', '-c', 'exit 3')[0], [0, 3, 0])
+        self.assertEqual(self.command(c, 'sh', '-c', 'kill -9 $$')[0], [0, 0, 9])
 
     # ---- streams ----
 

@@ -25,12 +25,18 @@ def guard():
                         watch_groups(r, agent)
                 finally:
                     os._exit(0)
-            EXEC_WATCH.append(keep(w))
             os.close(r)
             try:
                 os.waitpid(pid, 0)
             except OSError:
                 pass
+            # It may have had no process for the second time, and then nobody reads: the next command tries again.
+            poller = select.poll()
+            poller.register(keep(w), 0)
+            if poller.poll(0):
+                os.close(w)
+                raise OSError(11, '')
+            EXEC_WATCH.append(w)
     finally:
         GUARD.release()
 
@@ -102,6 +108,7 @@ class Job:
         self.src = src
         self.slot = slot
         self.pid = self.cancelled = 0
+        self.about = self.words[0]      # what it is that fails
         self.ending = allocate()        # held from a CANCEL to its last kill: until then the process is not waited for
         self.outs = [Stream(src, out), Stream(src, err)]
         if m.get(6):
@@ -111,8 +118,6 @@ class Job:
     def begin(self):
         # The descriptors to read. The environment is looked at here and not in the fork.
         guard()
-        if self.outs[0].input is not None:
-            large(0, self.src, self.outs[0].far, self.outs[0].near, EMPTY)  # so that its sender knows where to
         env = dict(getattr(os, 'environb', os.environ))
         for k in self.env:
             if self.env[k] is None:
@@ -171,20 +176,15 @@ class Job:
         if self.tty:
             os.close(fds[1])            # the command holds it now
             fds[1:] = [None, None]
-        try:
-            s or ours < 0 or thread.start_new_thread(self.outs[0].pour, (ours, self.tty))
-        except:
-            # No thread to be had for its input: a command that waited for that would do so unseen.
-            end_session(self.pid, 9)
-            s = pack('>BI', 0, 11)
         if s:
             self.bury(0)
             for x in fds[::2] + [ours]:
                 if x is not None and x >= 0:
                     os.close(x)
             step, n = unpack('>BI', s)
-            raise OSError(n, text((step and self.cwd or name).decode('utf8', 'replace'), REASON_TEXT))
-        return fds[::2]
+            self.about = step and self.cwd or name
+            raise OSError(n, '')
+        return fds[::2] + [ours]
 
     def launch(self):
         # One at a time, and a moment for the others: a fork holds the interpreter, for long where there are many threads, and of many
@@ -236,39 +236,51 @@ class Job:
             n = isinstance(x, OSError) and x.args[0] or 22
         os.write(said, pack('>BI', step, n or 2))
 
+    def not_begun(self):
+        # What is answered, of the exception at hand.
+        v = sys.exc_info()[1]
+        for x in self.outs:
+            x.forget()
+        if isinstance(v, EnvironmentError):
+            s = text(self.about.decode('utf8', 'replace'), REASON_TEXT)
+            return [1, '%s: %s' % (s, v.args[1] or os.strerror(v.args[0])), v.args[0]]
+        return [1, text(v, REASON_TEXT), 0]
+
+    def second(self, gate, fds, f, i, *rest):
+        # A thread for one of its descriptors, which is there before the command is, and does nothing if that never begins.
+        gate.acquire()
+        gate.release()
+        fds and f(fds[i], *rest)
+
     def live(self):
-        # The job's own thread. The command is no relay: it is scheduled as others are (relay/main.py).
-        begun = 0
+        # The job's own thread. The command is no relay: it is scheduled as others are (relay/main.py). The threads that it needs are
+        # had first: one that ran and cannot be served would have to be killed, whatever it has done by then.
+        fds = []
+        gate = allocate()
+        gate.acquire()
         try:
             os.sched_setscheduler(0, 0, os.sched_param(0))
         except:
             pass                # older than 3.3, or not allowed: it stays as it is
+        out, err = self.outs
         try:
-            fds = self.begin()
-            begun = 1
             try:
-                thread.start_new_thread(self.outs[1].feed, (fds[1],))
-            except:
-                # No thread to be had: the one stream after the other, and not a command that hangs unseen.
-                end_session(self.pid, 9)
-                self.outs[1].feed(fds[1])
-            self.outs[0].feed(fds[0])
-            self.outs[1].over.acquire()
+                begin_thread(self.second, gate, fds, err.feed, 1)
+                if out.input is not None:
+                    large(0, self.src, out.far, out.near, EMPTY)    # so that its sender knows where to
+                    begin_thread(self.second, gate, fds, out.pour, 2, self.tty)
+                fds += self.begin()
+            finally:
+                gate.release()
+            out.feed(fds[0])
+            err.over.acquire()
             body = self.ended()
         except:
-            v = sys.exc_info()[1]
-            n = 0
-            if isinstance(v, EnvironmentError):
-                n = v.args[0]
-            body = [1, text(v, REASON_TEXT), n]
-            if begun:
+            if fds:
                 # It ran: who asked must not hear that it did not. (Called code may ignore SIGCHLD, or have waited for it.)
-                body = ['lost', ME, ME, 'how it ended is not known: ' + body[1]]
+                body = ['lost', ME, ME, 'how it ended is not known: ' + text(sys.exc_info()[1], REASON_TEXT)]
             else:
-                if n:
-                    body[1] = '%s: %s' % (v.args[1], os.strerror(n))
-                for x in self.outs:
-                    x.forget()
+                body = self.not_begun()
         late = not self.ending.acquire(0)
         late or self.bury(1)
         del JOBS[self.src, self.slot]
@@ -285,7 +297,7 @@ class Job:
         # its group and session, their number is nobody else's.
         try:
             x = os.waitid(1, self.pid, 4 | 1 << 24)     # P_PID; WEXITED, WNOWAIT
-        except AttributeError:
+        except (AttributeError, OSError):   # not there, or not allowed
             s = os.waitpid(self.pid, 0)[1]
             self.unwatch()
             return [0, not s & 127 and s >> 8 or 0, s & 127]
@@ -330,12 +342,10 @@ def exec_job(kind, src, reply, body):
         return notice('busy', src, reply)
     x = Job(src, reply, m)
     try:
-        thread.start_new_thread(x.live, ())
+        begin_thread(x.live)
     except:
-        for s in x.outs:
-            s.forget()
         del JOBS[src, reply]
-        notice('busy', src, reply)
+        send(1, src, reply, 0, pack_value(x.not_begun()))
 
 
 def cancel_job(kind, src, reply, body):
