@@ -81,6 +81,7 @@ static void become_agent(void)
 	native.signals = (int)SYS4(NR_signalfd4, -1, &chld, 8, SYS_CLOEXEC | SYS_NONBLOCK);
 	if (native.signals < 0) /* of no end of a process would it hear */
 		native.end = "poll";
+	native_procs_reap(); /* whether it can */
 }
 
 static const char *on_hello(void *ctx, struct eci_link *link, const struct eci_frame *f)
@@ -101,7 +102,8 @@ static const char *on_hello(void *ctx, struct eci_link *link, const struct eci_f
 		return "bad-hello";
 	set_title(&h);
 	become_agent();
-	answer(f);
+	if (!native.end) /* else it is none, and the master takes another agent */
+		answer(f);
 	eci_link_set_idle(link, h.idle_ms);
 	return h.version == ECI_PROTOCOL_VERSION ? NULL : "version";
 }

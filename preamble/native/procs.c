@@ -274,11 +274,14 @@ void native_procs_serve(int first, int last)
 			take(whose[i].proc, whose[i].which);
 }
 
-/* Who of these has ended and was not waited for, which it stays; 0: nobody. */
+/* Who of these has ended and was not waited for, which it stays; 0: nobody. An agent to which a policy refuses the
+ * question would hear of no end: it is none. */
 static int ended(int type, int pid)
 {
 	native.info[0] = 0;
-	(void)SYS5(NR_waitid, type, pid, native.info, SYS_WNOHANG | SYS_WEXITED | SYS_WNOWAIT, 0);
+	long n = SYS5(NR_waitid, type, pid, native.info, SYS_WNOHANG | SYS_WEXITED | SYS_WNOWAIT, 0);
+	if (n < 0 && n != -SYS_ECHILD)
+		native.end = "poll";
 	return native.info[0] ? native.info[INFO_PID] : 0;
 }
 

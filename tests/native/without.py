@@ -3,10 +3,11 @@ import os
 import sys
 
 import limits
-from agent import CONTROL, ME, SIZE, Agent, marked, vanish
+from agent import CONTROL, LIMIT, ME, SIZE, Agent, marked, vanish
 
 CLOSE_RANGE = 436       # on every processor
 SIGNALFD4 = {'x86_64': 289, 'aarch64': 74, 'riscv64': 74, 'i686': 327, 'armv7l': 355}
+WAITID = {'x86_64': 247, 'aarch64': 95, 'riscv64': 95, 'i686': 284, 'armv7l': 280}
 IOCTL = {'x86_64': 16, 'aarch64': 29, 'riscv64': 29, 'i686': 54, 'armv7l': 54}
 TIOCGPTN = 0x80045430
 ENOSYS, ENFILE, EIO, ELOOP = 38, 23, 5, 40
@@ -56,12 +57,15 @@ def terminal_number(s, command):
 
 
 def signals(s, command):
-    """One that cannot hear of its children's ends would answer no EXEC ever: it ends."""
-    agent = Agent(lacking(command, SIGNALFD4[os.uname().machine], ENFILE, 0), hello=False)
-    agent.send('HELLO', {0: 1, 1: [ME, SIZE], 2: 0}, kind=CONTROL)
-    s.equal('without signalfd4(2): its end', agent.ended(), 0)
-    s.check('and nothing is left', vanish(agent.mark), marked(agent.mark))
-    agent.close()
+    """One that cannot hear of its children's ends would answer no EXEC ever: it ends, and says nothing before, as the master takes
+    who has answered for an agent."""
+    for name, numbers in ('signalfd4', SIGNALFD4), ('waitid', WAITID):
+        agent = Agent(lacking(command, numbers[os.uname().machine], ENFILE, 0), hello=False)
+        agent.send('HELLO', {0: 1, 1: [ME, SIZE], 2: 0}, kind=CONTROL)
+        s.equal('without %s(2): what it says' % name, agent.link.next(LIMIT), None)
+        s.equal('its end', agent.ended(), 0)
+        s.check('and nothing is left', vanish(agent.mark), marked(agent.mark))
+        agent.close()
 
 
 def other_errors(s, command, work):
