@@ -17,6 +17,10 @@
  * zeros as the ELF has bytes: those come once, so what has no room for them is to be passed before. It makes the file
  * before it writes to it: where nothing fits, the empty file is its own to remove; where the name was taken, it is not.
  * The name is gone before the bytes come: that may take long, and a link that is lost meanwhile ends sh with SIGKILL.
+ * A limit of a file's size is an error and no signal, here and in perl, so that what failed by it is removed. Where sh
+ * finds no room for the descriptors that it puts aside while it redirects, dash and busybox may end there and then,
+ * with their stderr closed: so a subshell tries it first, and what says so is a variable that is not set, as to echo on
+ * stderr is to redirect.
  *
  * Python first takes the working directory out of sys.path, as the agent's line does (build.py): whoever may write
  * there, behind sudo too, would have his struct.py executed.
@@ -71,10 +75,10 @@ static const char python[] =
 	" fcntl.fcntl(f,2,1);run(f,s);os.close(f)\\n"
 	"e=[getattr(x[1],'errno',0) for x in w if x[0]!='memfd'] or [0]\\n"
 	"sys.exit('econtext: no native agent: %%s: %%s'%%({0:'no-place',1:'exec-denied',8:'wrong-format',13:'noexec',"
-	"28:'no-space',2:'no-proc'}.get(e[-1],'failed'),'; '.join(['%%s: %%s'%%x for x in w])))\\n\")\n";
+	"27:'no-space',28:'no-space',2:'no-proc'}.get(e[-1],'failed'),'; '.join(['%%s: %%s'%%x for x in w])))\\n\")\n";
 
 static const char perl[] =
-	"$n=%zu;@v=(%u,%u);fcntl STDIN,4,0;binmode STDIN;"
+	"$SIG{XFSZ}=\"IGNORE\";$n=%zu;@v=(%u,%u);fcntl STDIN,4,0;binmode STDIN;"
 	"while(length($b)<$n){sysread(STDIN,$b,$n-length$b,length$b)||exit 1}"
 	"sub run{my($f,$s)=@_;exec{\"/proc/self/fd/\".fileno$f}\"econtext\",\" \"x%u;push@w,\"$s: $!\";$e=$!+0}"
 	"sub put{my$f=shift;my$o=0;while($o<$n){my$r=syswrite$f,$b,$n-$o,$o;$r||return 0;$o+=$r}1}"
@@ -84,13 +88,16 @@ static const char perl[] =
 	"for$s(\"/dev/shm\",$ENV{XDG_RUNTIME_DIR},\"/run/user/$<\",\"/tmp\",\"/var/tmp\",$ENV{HOME},\".\"){"
 	"length$s||next;$p=\"$s/.econtext-$$-%s\";sysopen(F,$p,193,448)||next;binmode F;"
 	"if(put(\\*F)&&close F&&open F,\"<\",$p){unlink$p;run(\\*F,$s)}else{push@w,\"$s: $!\";$e=$!+0;unlink$p}close F}"
-	"%%r=(0,\"no-place\",1,\"exec-denied\",8,\"wrong-format\",13,\"noexec\",28,\"no-space\",2,\"no-proc\");"
+	"%%r=(0,\"no-place\",1,\"exec-denied\",8,\"wrong-format\",13,\"noexec\",27,\"no-space\",28,\"no-space\",2,\"no-"
+	"proc\");"
 	"print STDERR\"econtext: no native agent: \",$r{$e+0}||\"failed\",\": \",join(\"; \",@w),\"\\n\";exit 1\n";
 
 static const char sh[] =
-	"u=`umask`;umask 77;set -C;w=no-place;t=;f=;"
+	"u=`umask`;umask 77;set -C;w=no-place;t=;f=;trap '' XFSZ;"
 	"no(){ trap - 0;[ \"$f\" ]&&rm -f \"$f\";echo \"econtext: no native agent: $1:$t$2\">&2;exit 1;};"
 	"[ -e /dev/null ]||no no-tools /dev/null;"
+	"(exec 2>/dev/null;{ { echo>&2;} 2>/dev/null;} </dev/null)||: \"${econtext_?econtext: no native agent: "
+	"no-files:}\";"
 	"for c in chmod rm dd;do command -v $c>/dev/null||no no-tools $c;done;"
 	"for d in /dev/shm \"$XDG_RUNTIME_DIR\" \"/run/user/`id -u 2>/dev/null`\" /tmp /var/tmp \"$HOME\" .;do f=;"
 	"[ -d \"$d\" ]&&[ \"$d\" ]||continue;f=$d/.econtext-$$-%s;"

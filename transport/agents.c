@@ -20,7 +20,8 @@ static const struct {
 } reasons[] = {
 	{"noexec", "no directory that this user can write to may execute, and memfd is not to be had there"},
 	{"no-place", "there is no memfd, and no directory with room that this user can write to"},
-	{"no-space", "the directories that may execute are full"},
+	{"no-space", "the directories that may execute are full, or the limit of a file's size (ulimit -f) is too low"},
+	{"no-files", "the limit of open files (ulimit -n) is too low there"},
 	{"no-tools", "sh alone is not enough: it takes chmod, rm, dd and /dev/null"},
 	{"exec-denied", "a policy of that host allows installed programs only"},
 	{"wrong-format", "its kernel does not run programs of the machine that uname names"},
