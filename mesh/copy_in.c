@@ -239,8 +239,8 @@ void eci_incoming_drop(struct eci_incoming *f)
 	struct stat st;
 	bool kept = f->keep && !f->whole && f->fd >= 0 && fstat(f->fd, &st) == 0 && st.st_size;
 	if (f->fd >= 0) {
-		if (f->named && !kept)
-			(void)unlink(f->part); /* while it is locked */
+		if (f->named && !kept) /* while it is locked */
+			f->left = unlink(f->part) && errno != ENOENT;
 		(void)close(f->fd);
 	}
 	f->fd = -1;

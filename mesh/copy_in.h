@@ -19,6 +19,7 @@ struct eci_incoming {
 	double mtime;
 	int error; /* why it does not come */
 	const char *why;
+	bool left;   /* `part` is in its folder, and could not be removed */
 	bool theirs; /* which is the other end's doing, or the way's */
 };
 

@@ -210,6 +210,11 @@ void eci_copy_failed_here(struct eci_copy *k, ectx_context *c, const char *path,
 		    k->o->resume ? "nothing of it was left there but what the next --resume goes on from" : "");
 }
 
+void eci_copy_left(struct eci_copy *k, ectx_context *c, const char *path, const char *why)
+{
+	tell_failed(k, c, path, why, "what had come of it is left there: it could not be removed");
+}
+
 void eci_copy_unreadable(struct eci_copy *k, ectx_context *c, const char *path, const char *why)
 {
 	tell_failed(k, c, path, why, "look at the source: nothing was sent of it");

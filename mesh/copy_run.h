@@ -66,6 +66,8 @@ enum ectx_status eci_copy_finish(struct eci_copy *k, ectx_copy_result *result, e
 /* Something failed: path NULL: all of c. Any thread. e is copied (without its detail). */
 void eci_copy_failed(struct eci_copy *k, ectx_context *c, const char *path, const ectx_error *e);
 void eci_copy_failed_here(struct eci_copy *k, ectx_context *c, const char *path, const char *why);
+/* The same, of a part that stays at path, since it could not be removed. */
+void eci_copy_left(struct eci_copy *k, ectx_context *c, const char *path, const char *why);
 void eci_copy_folder_failed(struct eci_copy *k, ectx_context *c, const char *path, const char *why);
 /* A source: there, or here (c NULL). */
 void eci_copy_unreadable(struct eci_copy *k, ectx_context *c, const char *path, const char *why);

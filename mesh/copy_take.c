@@ -127,13 +127,22 @@ static void say_have(struct eci_fetch *f)
 	f->refused = true;
 }
 
+static void file_failed(struct eci_fetch *f, ectx_context *c, const char *at, const char *why)
+{
+	if (f->file.left)
+		eci_copy_left(&f->k, c, f->file.part, why);
+	else
+		failed(f, c, at, why);
+	f->file.left = false;
+}
+
 /* What carries it may have lost some of what was said: no failure of theirs, and no success of ours. */
 void eci_fetch_not_ended(struct eci_fetch *f)
 {
-	if (f->begun && !f->k.stop && !f->refused)
-		failed(f, f->c, f->file.place, "its end was not said");
-	f->begun = false;
 	eci_incoming_drop(&f->file);
+	if (f->begun && !f->k.stop && !f->refused)
+		file_failed(f, f->c, f->file.place, "its end was not said");
+	f->begun = false;
 }
 
 static void begin_file(struct eci_fetch *f, const ectx_value *v)
@@ -177,7 +186,7 @@ static void end_file(struct eci_fetch *f, const ectx_value *digest)
 	const char *why = begun ? eci_incoming_end(&f->file, digest) : "an end of what was not begun";
 	f->begun = false;
 	if (why)
-		failed(f, !begun || f->file.theirs ? f->c : NULL, f->place, why);
+		file_failed(f, !begun || f->file.theirs ? f->c : NULL, f->place, why);
 	else
 		eci_copy_arrived(&f->k);
 }
@@ -275,6 +284,7 @@ static void take_link(struct eci_fetch *f, const ectx_value *v)
 	struct stat st;
 	size_t n = 0;
 	int error = 0;
+	bool left = false;
 	const char *p = ectx_value_bytes(ectx_array_at(v, 2), &n);
 	const char *why = place_of(f, ectx_array_at(v, 1), false);
 	ectx_context *whose = whose_place(f);
@@ -298,9 +308,11 @@ static void take_link(struct eci_fetch *f, const ectx_value *v)
 		error = errno;
 	} else if (!error && rename(part, f->place)) {
 		error = errno;
-		(void)unlink(part);
+		left = unlink(part);
 	}
-	if (error) {
+	if (left) {
+		eci_copy_left(&f->k, NULL, part, strerror(error));
+	} else if (error) {
 		failed(f, NULL, f->place, strerror(error));
 	} else {
 		eci_copy_arrived(&f->k);

@@ -97,6 +97,8 @@ void eci_target_answered(struct eci_copy_target *t, const char *text, const char
 		eci_copy_folder_failed(&t->job->k, t->c, place ? place : path, text);
 	else if (how == ECI_ANSWER_ONE)
 		eci_copy_failed_here(&t->job->k, t->c, place ? place : path, text);
+	else if (how == ECI_ANSWER_LEFT)
+		eci_copy_left(&t->job->k, t->c, place ? place : path, text);
 	t->refused |= how == ECI_ANSWER_ALL;
 }
 

@@ -33,8 +33,9 @@ struct eci_copy_job { /* of one ectx_copy_to() */
 void eci_target_fail(struct eci_copy_target *t, enum ectx_code code, const char *saw);
 /* Starts `put`; group 0: no group. false: told already. */
 bool eci_target_begin(struct eci_copy_target *t, uint32_t group);
-/* An answer: text NULL: it is there; else why not, the place it is about (NULL: its path), and how far that goes. */
-enum { ECI_ANSWER_ONE, ECI_ANSWER_ALL, ECI_ANSWER_BELOW };
+/* An answer: text NULL: it is there; else why not, the place it is about (NULL: its path; LEFT: what
+ * stays of it), and how far that goes. */
+enum { ECI_ANSWER_ONE, ECI_ANSWER_ALL, ECI_ANSWER_BELOW, ECI_ANSWER_LEFT };
 void eci_target_answered(struct eci_copy_target *t, const char *text, const char *place, long how);
 /* Takes answers, up to wait_ms for each; false: there will be none any more. */
 bool eci_target_answers(struct eci_copy_target *t, long wait_ms);

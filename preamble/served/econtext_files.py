@@ -208,6 +208,14 @@ def forget(part):
         pass
 
 
+def stays(part):
+    """Takes it away; its name, where that cannot be, as in a folder that allows to create and not to delete."""
+    try:
+        os.unlink(part)
+    except OSError:
+        return os.path.lexists(part) and os.path.basename(part)
+
+
 def own_extra(x):
     return ('.econtext-%d-%d' % (os.getpid(), id(x))).encode('ascii')
 
@@ -322,17 +330,17 @@ class Incoming:
             os.close(lock)
 
     def drop(self):
+        """The name of what stays all the same."""
+        left = None
         if self.whole:
             forget(self.part)
         elif self.named and (not self.keep or not self.at):
-            try:
-                os.unlink(self.part)
-            except OSError:
-                pass
+            left = stays(self.part)
         try:
             self.close()
         except OSError:             # it is dropped, and why was said
             pass
+        return left
 
 
 class Receiver:
@@ -392,7 +400,7 @@ class Receiver:
             try:
                 os.rename(part, place)
             except OSError:
-                os.unlink(part)
+                sys.exc_info()[1].left = stays(part)
                 raise
         return what != 'file'
 
@@ -401,8 +409,13 @@ class Receiver:
             try:
                 due = self.take(x)
             except Exception:
-                self.drop()
-                self.now = complaint() + [getattr(sys.exc_info()[1], 'place', None) or self.place, 0]
+                why, e = complaint(), sys.exc_info()[1]
+                left = self.drop() or getattr(e, 'left', None)
+                if left:
+                    self.now = why + [os.path.join(os.path.dirname(self.place), left), 3]
+                else:
+                    self.now = why + [getattr(e, 'place', None) or self.place, 0]
+                e = None
                 due = not isinstance(x, BYTES) and x[0] not in ('hole', 'file')
             if due:
                 self.failed += self.now and 1 or 0
@@ -413,7 +426,7 @@ class Receiver:
 
     def drop(self):
         if isinstance(self.now, Incoming):
-            self.now.drop()
+            return self.now.drop()
 
     def settle(self):
         self.drop()

@@ -342,10 +342,15 @@ hole() { # N; many in a row are made as one, by what comes next: it takes a proc
 	at=$((at + $1)) hollow=1
 }
 
+take_away() { # what has come; where it cannot be (a folder may allow to create and not to delete), the answer is of what stays
+	rm -f "$part" 2>/dev/null
+	if [ -e "$part" ] || [ -L "$part" ]; then place=$part bad="3 ${bad#* }"; fi
+}
+
 drop() { # what has come of a file that does not
 	if [ "$part" ] && [ ! "$whole" ]; then
 		size_of "$held"
-		if [ "$1" ] || [ "$resume" != 1 ] || [ "$size" -eq 0 ]; then rm -f "$part"; fi
+		if [ "$1" ] || [ "$resume" != 1 ] || [ "$size" -eq 0 ]; then take_away; fi
 		watch ''
 	fi
 	part=
@@ -430,7 +435,7 @@ link() { # PATH TARGET
 		if ! err=$(ln -s -- "$path" "$part" 2>&1) || ! err=$(mv -f $over "$part" "$place" 2>&1); then
 			why "$err"
 			bad="0 $text"
-			rm -f "$part"
+			take_away
 		fi
 		watch ''
 	fi

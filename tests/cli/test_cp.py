@@ -4,6 +4,7 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 import termios
 import threading
 import time
@@ -155,6 +156,35 @@ class Ended(Case):
             names = {json.loads(line)['node'] for line in out.splitlines() if b'"event": "result"' in line}
             self.assertLessEqual(len(names), 2, out)
             self.assertLessEqual(len(os.listdir(self.path('to-%d' % sign))), 2)
+
+
+class Stays(Case):
+    """What comes to a folder that allows to create and to write, but not to rename or to delete (chattr(1), +a)."""
+
+    def setUp(self):
+        super().setUp()
+        self.topology('econtext: 1\nnodes:\n  py: {local: {}, native: never}\n  sh: {local: {}, agent: native, native: always}\n')
+        os.mkdir(self.path('d'))
+        self.write('d/file', 'x')
+        os.symlink('file', self.path('d/link'))
+        os.makedirs(self.path('to/d'))
+        if subprocess.run(['chattr', '+a', self.path('to/d')], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest('this user, or this file system, has no folder that nothing can be deleted in')
+        self.addCleanup(subprocess.run, ['chattr', '-a', self.path('to/d')], check=True)
+
+    def test_what_stays_is_named(self):
+        """By each of those who write, of a file as of a link; that nothing was left there would be a lie."""
+        d, to = self.path('d'), self.path('to')
+        for args in ['py:' + d, to], [d, 'py:' + to], [d, 'sh:' + to]:
+            before = os.listdir(self.path('to/d'))
+            end = self.ends(1, 'cp', '--json', *args)
+            left = sorted(self.path('to/d/' + x) for x in os.listdir(self.path('to/d')) if x not in before)
+            self.assertEqual(len(left), 2, end)
+            errors = [e['error'] for e in end.events() if e.get('error')]
+            for x in left:
+                of_it = [e for e in errors if x in e.get('saw', '')]
+                self.assertTrue(of_it, end)
+            self.assertNotIn('nothing of it was left there', end.out + end.err)
 
 
 class Records(Case):
