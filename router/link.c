@@ -4,8 +4,9 @@
  * that ends within a frame is copied, and then exactly the bytes that this frame lacks, so that the next one starts in
  * the caller's buffer again.
  *
- * States: raw (preamble bytes may be put, frames wait) -> started (our HELLO is queued behind the preamble; input is
- * frames) -> up (the peer's HELLO came). Any fatal error sets broken: input is ignored, nothing more is queued, what is
+ * States: new (frames wait) -> started (our HELLO is queued; input is frames) -> up (the peer's HELLO came). What goes
+ * before HELLO, the preamble, is no business of the link: who carries its bytes has written that already, or writes it
+ * first. Any fatal error sets broken: input is ignored, nothing more is queued, what is
  * queued may still be written; the caller ends it with eci_link_lost(). A parent link is born started. */
 #include "router/internal.h"
 
@@ -29,7 +30,6 @@ void eci_link_free(struct eci_link *l)
 	eci_pause_clear(l, false);
 	eci_buf_deinit(&l->in);
 	eci_buf_deinit(&l->out);
-	eci_buf_deinit(&l->raw);
 	eci_buf_deinit(&l->control);
 	eci_buf_deinit(&l->call);
 	if (l->iv != &l->iv_one)
@@ -74,37 +74,15 @@ struct eci_link *eci_router_add_parent(struct eci_router *r, void *user)
 	return l;
 }
 
-int eci_link_put_raw(struct eci_link *l, const void *p, size_t n)
-{
-	if (l->started || l->broken)
-		return -1;
-	if (eci_buf_append(&l->raw, p, n)) {
-		l->raw.failed = false;
-		return -1;
-	}
-	eci_wake(l);
-	return 0;
-}
-
 int eci_link_start(struct eci_link *l, const void *hello, size_t n, uint64_t now_ms)
 {
 	if (l->started || n > ECI_HELLO_MAX)
 		return -1;
-	struct eci_frame f = {.cls = ECI_CONTROL, .hops = ECI_HOPS, .dst = l->peer, .src = l->router->id};
-	f.auth = f.src;
-	f.handle = ECI_H_HELLO;
-	f.len = (uint32_t)n;
-	f.body = hello;
-	if (eci_fifo_put(&l->raw, &f))
-		return -1;
-	l->hello_end = l->written + eci_buf_len(&l->out) + eci_buf_len(&l->raw);
-	eci_router_enter(l->router, now_ms);
 	l->started = true;
-	l->stats.frames_out++;
+	int rc = eci_router_send(l->router, ECI_CONTROL, 0, l->peer, ECI_H_HELLO, 0, hello, n, now_ms);
+	l->hello_end = l->written + eci_buf_len(&l->out) + eci_buf_len(&l->control);
 	eci_beat_start(l);
-	eci_wake(l);
-	eci_router_leave(l->router);
-	return 0;
+	return rc;
 }
 
 /* ---- input ---- */
@@ -235,8 +213,8 @@ void eci_link_get_stats(const struct eci_link *l, struct eci_link_stats *out)
 	*out = l->stats;
 	out->peer = l->peer;
 	out->bulk_queued_bytes = l->bulk_bytes + l->local_bulk;
-	out->queued_bytes = out->bulk_queued_bytes + eci_buf_len(&l->out) + eci_buf_len(&l->raw) +
-			    eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls;
+	out->queued_bytes = out->bulk_queued_bytes + eci_buf_len(&l->out) + eci_buf_len(&l->control) +
+			    eci_buf_len(&l->call) + l->held_calls;
 	out->rtt_us = l->rtt_ms * 1000;
 	out->hop_window = l->window;
 	out->hop_inflight = l->inflight;

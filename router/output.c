@@ -63,11 +63,10 @@ static void gather_fast(struct eci_link *l, size_t max)
 
 static void gather(struct eci_link *l, size_t max)
 {
-	if (eci_buf_len(&l->raw))
-		exchange(&l->out, &l->raw);
-	else if (l->started)
-		gather_fast(l, max);
-	while (l->started && eci_buf_len(&l->out) < max) {
+	if (!l->started)
+		return;
+	gather_fast(l, max);
+	while (eci_buf_len(&l->out) < max) {
 		size_t room = max - eci_buf_len(&l->out);
 		if (eci_buf_len(&l->control)) {
 			if (!move_frames(&l->out, &l->control, room))
@@ -121,8 +120,7 @@ void eci_link_wrote(struct eci_link *l, size_t n, uint64_t now_ms)
 			eci_credit_settle(child);
 		eci_item_free(r, it);
 	}
-	if (!eci_buf_len(&l->out) && !eci_buf_len(&l->raw) && !eci_buf_len(&l->control) && !eci_buf_len(&l->call) &&
-	    !eci_bulk_ready(l))
+	if (!eci_buf_len(&l->out) && !eci_buf_len(&l->control) && !eci_buf_len(&l->call) && !eci_bulk_ready(l))
 		l->woken = false;
 	eci_router_leave(r);
 }

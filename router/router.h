@@ -72,10 +72,8 @@ void *eci_link_user(const struct eci_link *l);
 uint32_t eci_link_peer(const struct eci_link *l); /* first id of a child; a parent's id once known, else 0 */
 bool eci_link_is_parent(const struct eci_link *l);
 void eci_link_set_idle(struct eci_link *l, uint32_t idle_ms); /* 0: no heartbeat */
-/* Raw bytes that go before any frame (the preamble). Only before eci_link_start(). */
-int eci_link_put_raw(struct eci_link *l, const void *p, size_t n);
-/* Child link: queues HELLO with this body and lets frames flow behind it. From now on input is frames. 0 or -1 (too
- * long, no memory). */
+/* Child link: queues HELLO with this body and lets frames flow behind it; no control frame may have been sent to the
+ * child before. From now on input is frames. 0; -1: too long, a second one, or no memory (then the link is broken). */
 int eci_link_start(struct eci_link *l, const void *hello, size_t n, uint64_t now_ms);
 bool eci_link_up(const struct eci_link *l); /* the peer's HELLO has come */
 

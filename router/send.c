@@ -32,12 +32,9 @@ void eci_link_break(struct eci_link *l, const char *reason, const char *detail)
 
 void eci_wake(struct eci_link *l)
 {
-	if (l->woken)
+	if (l->woken || !l->started)
 		return;
-	bool some = eci_buf_len(&l->out) || eci_buf_len(&l->raw);
-	if (!some && l->started)
-		some = eci_buf_len(&l->control) || eci_buf_len(&l->call) || eci_bulk_ready(l);
-	if (!some)
+	if (!eci_buf_len(&l->out) && !eci_buf_len(&l->control) && !eci_buf_len(&l->call) && !eci_bulk_ready(l))
 		return;
 	l->woken = true;
 	if (ECI_HAS(l->router->ops->wake))

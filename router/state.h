@@ -91,7 +91,6 @@ struct eci_link {
 
 	/* output */
 	struct eci_buf out;     /* the piece that is being written */
-	struct eci_buf raw;     /* preamble and HELLO, before any other frame */
 	struct eci_buf control; /* packed frames */
 	struct eci_buf call;
 	size_t held_calls;  /* bytes of call frames that wait behind large messages */

@@ -53,30 +53,26 @@ Test(link, its_hello_is_256_bytes_at_most_and_goes_once)
 	static const uint8_t hello[ECI_HELLO_MAX + 1];
 	struct eci_link *l = eci_router_add_child(w->r, 160, 8, w);
 	cr_assert_eq(eci_link_start(l, hello, sizeof hello, w->now), -1);
-	eci_test_fail_after = 0;
-	cr_assert_eq(eci_link_start(l, hello, ECI_HELLO_MAX, w->now), -1);
 	cr_assert(!l->started && l->stats.frames_out == 0);
 	w->wakes = 0;
 	cr_assert_eq(eci_link_start(l, hello, ECI_HELLO_MAX, w->now), 0);
 	cr_assert(l->stats.frames_out == 1 && w->wakes == 1);
 	cr_assert_eq(eci_link_start(l, hello, 1, w->now), -1);
-	cr_assert_eq(eci_link_put_raw(l, "x", 1), -1, "behind HELLO there are frames");
 	world_free(w);
 }
 
-Test(link, raw_bytes_go_before)
+Test(link, no_memory_for_its_hello_is_its_end)
 {
 	struct world *w = world_master();
+	static const uint8_t hello[ECI_HELLO_MAX]; /* no second attempt with less */
 	const uint8_t *p;
 	struct eci_link *l = eci_router_add_child(w->r, 160, 8, w);
 	eci_test_fail_after = 0;
-	static const uint8_t preamble[100]; /* no second attempt with less */
-	cr_assert_eq(eci_link_put_raw(l, preamble, sizeof preamble), -1);
-	cr_assert_eq(eci_link_put_raw(l, "cd", 2), 0, "what failed does not stay so");
-	cr_assert(eci_link_output(l, &p, 100) == 2 && memcmp(p, "cd", 2) == 0);
-	eci_link_feed(l, (const uint8_t *)"x", 1, w->now);
-	cr_assert_str_eq(w->reason, "early-bytes");
-	cr_assert_eq(eci_link_put_raw(l, "ef", 2), -1, "it is broken");
+	cr_assert_eq(eci_link_start(l, hello, sizeof hello, w->now), -1);
+	eci_test_fail_after = -1;
+	cr_assert(w->broken == 1 && w->broken_link == l);
+	cr_assert_str_eq(w->reason, "queue-overflow");
+	cr_assert(eci_link_output(l, &p, 100) == 0 && l->stats.frames_out == 0);
 	world_free(w);
 }
 
@@ -155,16 +151,16 @@ Test(link, what_is_queued_is_all_that_waits)
 	struct world *w = world_relay();
 	struct eci_link *l = w->kid[0];
 	struct eci_link_stats s;
-	struct eci_buf *const bufs[] = {&l->out, &l->raw, &l->control, &l->call};
-	for (size_t i = 0; i < 4; i++)
+	struct eci_buf *const bufs[] = {&l->out, &l->control, &l->call};
+	for (size_t i = 0; i < 3; i++)
 		cr_assert_eq(eci_buf_append(bufs[i], "xxxxxxxx", (size_t)1 << i), 0);
-	l->held_calls = 16;
-	l->bulk_bytes = 32;
-	l->local_bulk = 64;
+	l->held_calls = 8;
+	l->bulk_bytes = 16;
+	l->local_bulk = 32;
 	l->inflight = 5;
 	l->rtt_ms = 7;
 	eci_link_get_stats(l, &s);
-	cr_expect(s.queued_bytes == 127 && s.bulk_queued_bytes == 96, "%u", (unsigned)s.queued_bytes);
+	cr_expect(s.queued_bytes == 63 && s.bulk_queued_bytes == 48, "%u", (unsigned)s.queued_bytes);
 	cr_expect(s.peer == 72 && s.rtt_us == 7000 && s.hop_window == ECI_HOP_WINDOW_MIN && s.hop_inflight == 5);
 	world_free(w);
 }

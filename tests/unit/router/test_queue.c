@@ -432,25 +432,22 @@ Test(queue, send_leaves_the_bytes_at_once)
 	world_free(w);
 }
 
-/* The preamble, then HELLO, then what was sent meanwhile. */
-Test(queue, frames_wait_behind_preamble_and_hello)
+/* What was sent to the child before it waits, and is in one piece with it then. */
+Test(queue, hello_goes_first)
 {
 	struct world *w = world_master();
 	struct eci_frame f;
 	struct eci_link *l = eci_router_add_child(w->r, 256, 8, w);
-	cr_assert_eq(eci_link_put_raw(l, "preamble", 8), 0);
-	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 256, ECI_H_CALL, 0, "a", 1, w->now), 0);
-	cr_assert_eq(eci_router_send(w->r, ECI_CONTROL, 0, 256, ECI_H_KILL, 0, "b", 1, w->now), 0);
 	const uint8_t *p;
-	cr_assert_eq(eci_link_output(l, &p, 5), 5);
-	cr_assert_eq(memcmp(p, "pream", 5), 0);
-	eci_link_wrote(l, 5, w->now);
+	w->wakes = 0;
+	cr_assert_eq(eci_router_send(w->r, ECI_CALL, 0, 256, ECI_H_CALL, 0, "a", 1, w->now), 0);
+	cr_assert(w->wakes == 0 && eci_link_output(l, &p, 65536) == 0);
 	char long_hello[ECI_HELLO_MAX + 1] = {0};
 	cr_assert_eq(eci_link_start(l, long_hello, sizeof long_hello, w->now), -1);
 	cr_assert_eq(eci_link_start(l, long_hello, ECI_HELLO_MAX, w->now), 0);
-	cr_assert_eq(eci_link_put_raw(l, "x", 1), -1);
-	cr_assert_eq(eci_link_output(l, &p, 100), 3);
-	eci_link_wrote(l, 3, w->now);
+	cr_assert_eq(w->wakes, 1);
+	cr_assert_eq(eci_router_send(w->r, ECI_CONTROL, 0, 256, ECI_H_KILL, 0, "b", 1, w->now), 0);
+	cr_assert_eq(eci_link_output(l, &p, 65536), eci_wire(ECI_HELLO_MAX) + 2 * eci_wire(1));
 	static const uint32_t order[] = {ECI_H_HELLO, ECI_H_KILL, ECI_H_CALL};
 	for (int i = 0; i < 3; i++)
 		cr_assert(take(w, l, &f) && f.handle == order[i]);
