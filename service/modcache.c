@@ -214,33 +214,37 @@ static void push(struct answer *a, struct entry *e)
 	a->todo[a->n++] = e;
 }
 
+/* Opens c at the names that e imports, behind which stand its children; how many. What is no module has none: there c
+ * stands at its name. */
+static size_t imports_of(const struct entry *e, struct eci_cbor *c)
+{
+	*c = eci_cbor_open(e->bytes, e->len);
+	if (eci_cbor_get_array(c) < 7)
+		return 0;
+	for (int i = 1; i < IMPORTS; i++)
+		(void)eci_cbor_skip(c);
+	return eci_cbor_get_array(c);
+}
+
 /* Whether e, the entry asked for or one that it led to, may go with what goes already. */
 static bool has_room(struct answer *a, const struct entry *e)
 {
-	struct eci_cbor c = eci_cbor_open(e->bytes, e->len);
+	struct eci_cbor c;
 	if (e == a->todo[0])
 		return true;
 	a->bytes += e->len;
 	a->items += ECI_ENTRY_ITEMS;
-	if (eci_cbor_get_array(&c) >= 7) {
-		for (int i = 1; i < IMPORTS; i++)
-			(void)eci_cbor_skip(&c);
-		for (size_t n = eci_cbor_get_array(&c); n && !c.bad; n--, a->items++)
-			(void)eci_cbor_skip(&c);
-		a->items += eci_cbor_get_array(&c);
-	}
+	for (size_t n = imports_of(e, &c); n && !c.bad; n--, a->items++)
+		(void)eci_cbor_skip(&c);
+	a->items += eci_cbor_get_array(&c); /* its children */
 	return a->bytes <= ECI_ANSWER_BYTES_MAX && a->items <= ECI_ANSWER_ITEMS_MAX;
 }
 
-/* What e imports, if it is a module. */
+/* What e imports. */
 static void push_imports(struct eci_modcache *m, struct served *s, struct answer *a, const struct entry *e)
 {
-	struct eci_cbor c = eci_cbor_open(e->bytes, e->len);
-	if (eci_cbor_get_array(&c) < 7)
-		return;
-	for (int i = 1; i < IMPORTS; i++)
-		(void)eci_cbor_skip(&c);
-	for (size_t n = eci_cbor_get_array(&c); n && !c.bad; n--) {
+	struct eci_cbor c;
+	for (size_t n = imports_of(e, &c); n && !c.bad; n--) {
 		const char *name;
 		size_t len;
 		if (!eci_cbor_get_text(&c, &name, &len))
