@@ -70,6 +70,8 @@ struct eci_frame eci_own_frame(const struct eci_router *r, enum eci_class cls, u
 int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob);
 int eci_route_put(struct eci_router *r, const struct eci_frame *f); /* an own single frame, to wherever dst is */
 int eci_self_put(struct eci_router *r, const struct eci_frame *f);
+/* The link that leads to dst; NULL: oneself, or of a block of this router's own that no child has. */
+struct eci_link *eci_way_to(const struct eci_router *r, uint32_t dst);
 
 /* ---- queue.c ---- */
 int eci_fifo_put(struct eci_buf *b, const struct eci_frame *f);

@@ -197,7 +197,7 @@ int eci_self_put(struct eci_router *r, const struct eci_frame *f)
 	return 0;
 }
 
-static struct eci_link *way_to(struct eci_router *r, uint32_t dst)
+struct eci_link *eci_way_to(const struct eci_router *r, uint32_t dst)
 {
 	struct eci_link *l = eci_route_find(r, dst);
 	if (!l && !eci_iv_has(r->own, r->nown, dst))
@@ -249,7 +249,7 @@ int eci_route_put(struct eci_router *r, const struct eci_frame *f)
 		return eci_group_send(r, f);
 	if (ECI_MASTER_TOO && f->dst == r->id)
 		return eci_self_put(r, f);
-	struct eci_link *l = way_to(r, f->dst);
+	struct eci_link *l = eci_way_to(r, f->dst);
 	if (!l || (eci_handle_local(f->handle) && f->dst != l->peer))
 		return -3;
 	if (l->broken)

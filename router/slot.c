@@ -185,9 +185,7 @@ void eci_slot_take(struct eci_router *r, enum eci_origin from, struct eci_link *
 		return;
 	}
 	if (f->flags & ECI_F_DEAD) {
-		struct eci_link *way = eci_route_find(r, s->respondent);
-		if (!way && !eci_iv_has(r->own, r->nown, s->respondent))
-			way = r->parent;
+		struct eci_link *way = eci_way_to(r, s->respondent);
 		if (ECI_MASTER_TOO && from == ECI_FROM_SELF ? s->respondent == r->id : way == l)
 			take_dead(r, s, f);
 		else

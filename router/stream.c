@@ -131,9 +131,8 @@ static size_t queued(const struct eci_stream *s)
 {
 	const struct eci_router *r = s->router;
 	struct eci_frame f = {.src = r->id, .dst = s->peer, .handle = s->far, .reply_to = s->near};
-	struct eci_link *l = eci_route_find(r, s->peer);
-	l = l ? l : r->parent;
-	struct eci_flow *w = ECI_HAS(l) ? eci_flow_find(l, &f, false) : NULL;
+	struct eci_link *l = eci_way_to(r, s->peer);
+	struct eci_flow *w = l ? eci_flow_find(l, &f, false) : NULL;
 	return w ? w->own : 0;
 }
 
@@ -236,13 +235,10 @@ void eci_stream_ended_elsewhere(struct eci_stream *s)
 	s->near_ended = true;
 }
 
-/* Nothing of this stream waits here. */
+/* Nothing of this stream waits here. Of one to oneself it is not known. */
 static bool all_gone(const struct eci_stream *s)
 {
-	struct eci_frame f = {.cls = ECI_BULK, .src = s->router->id, .dst = s->peer, .handle = s->far, .reply_to = 1};
-	struct eci_link *l = eci_route_find(s->router, s->peer);
-	l = l ? l : s->router->parent;
-	return ECI_HAS(l) && !eci_flow_find(l, &f, false);
+	return ECI_HAS(eci_way_to(s->router, s->peer)) && !queued(s);
 }
 
 bool eci_stream_credit(struct eci_router *r, const struct eci_frame *f)
