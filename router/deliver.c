@@ -161,7 +161,7 @@ static void serve_link(struct eci_router *r, struct eci_link *l, const struct ec
 			eci_resume_got(l, (uint32_t)a, (uint32_t)(b - 1));
 		break;
 	default:
-		eci_group_got(r, l, f);
+		good = eci_group_got(r, f);
 		break;
 	}
 	if (!good)

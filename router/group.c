@@ -141,31 +141,28 @@ static struct eci_interval *read_group(const struct eci_frame *f, uint32_t *gid,
 	return v;
 }
 
-void eci_group_got(struct eci_router *r, struct eci_link *l, const struct eci_frame *f)
+bool eci_group_got(struct eci_router *r, const struct eci_frame *f)
 {
-	if (f->handle == ECI_H_UNGROUP) {
-		struct eci_cbor c = eci_cbor_of(f);
-		size_t items = eci_cbor_get_array(&c);
-		uint32_t gid = eci_cbor_get_u32(&c);
-		if (!items || c.bad)
-			eci_link_break(l, "bad-body", "UNGROUP does not decode");
-		else
-			eci_router_ungroup(r, gid, r->now);
-		return;
-	}
 	uint32_t gid;
 	size_t n;
-	struct eci_interval *v = read_group(f, &gid, &n);
-	if (!v && !n) {
-		eci_link_break(l, "bad-body", "GROUP does not decode");
-		return;
+	if (f->handle == ECI_H_UNGROUP) {
+		struct eci_cbor c = eci_cbor_of(f);
+		c.bad = !eci_cbor_get_array(&c);
+		gid = eci_cbor_get_u32(&c);
+		if (!c.bad)
+			eci_router_ungroup(r, gid, r->now);
+		return !c.bad;
 	}
+	struct eci_interval *v = read_group(f, &gid, &n);
+	if (!v && !n)
+		return false;
 	int rc = v ? eci_router_group(r, gid, v, n, r->now) : -1;
 	eci_mem_free(v);
 	if (rc == -6)
 		eci_router_dead(r, f, "group-limit", "", r->now);
 	else if (rc == -1)
 		eci_router_dead(r, f, "busy", "no memory", r->now);
+	return true;
 }
 
 void eci_group_multicast(struct eci_router *r, struct eci_link *from, struct eci_frame *f)

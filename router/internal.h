@@ -129,7 +129,7 @@ bool eci_stream_credit(struct eci_router *r, const struct eci_frame *f); /* fals
 void eci_streams_tick(struct eci_router *r);
 
 /* ---- group.c ---- */
-void eci_group_got(struct eci_router *r, struct eci_link *l, const struct eci_frame *f);
+bool eci_group_got(struct eci_router *r, const struct eci_frame *f); /* false: it does not decode */
 void eci_group_multicast(struct eci_router *r, struct eci_link *from, struct eci_frame *f);
 int eci_group_send(struct eci_router *r, const struct eci_frame *f);
 struct eci_group *eci_group_find(struct eci_router *r, uint32_t gid);

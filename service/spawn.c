@@ -36,7 +36,6 @@ struct eci_spawn {
 	uint32_t owner, slot; /* where events go */
 	void *proc;
 	struct eci_link *link;   /* once promoted */
-	struct eci_buf hello;    /* PROMOTE waits here for RAW to drain */
 	size_t unwritten;        /* RAW bytes taken and not yet written */
 	size_t unacked;          /* event bytes sent and not yet acknowledged */
 	bool paused, listed;     /* listed: in by_id */
@@ -86,7 +85,6 @@ static void forget(struct eci_spawn *s)
 	unlist(s);
 	if (s->proc)
 		all->host->free(all->ctx, s->proc);
-	eci_buf_deinit(&s->hello);
 	eci_mem_free(s);
 }
 
@@ -171,24 +169,23 @@ void eci_spawn_hears(struct eci_spawn *s, const uint8_t *p, size_t n, uint64_t n
 }
 
 /* The silence that ends the link, as the child is told it: both ends go by the same. */
-static uint32_t idle_of(const struct eci_buf *hello)
+static uint32_t idle_of(const uint8_t *hello, size_t n)
 {
-	struct eci_frame f = {.body = eci_buf_data(hello), .len = (uint32_t)eci_buf_len(hello)};
+	struct eci_frame f = {.body = hello, .len = (uint32_t)n};
 	struct eci_hello h;
 	return eci_hello_read(&h, &f, true) ? h.idle_ms : 0;
 }
 
-static void promote(struct eci_spawn *s, uint64_t now_ms)
+static void promote(struct eci_spawn *s, const uint8_t *hello, size_t n, uint64_t now_ms)
 {
 	struct eci_spawns *all = s->all;
 	s->promoted = true;
 	s->link = eci_router_add_child(all->router, s->id, s->size, s);
-	if (!s->link || eci_link_start(s->link, eci_buf_data(&s->hello), eci_buf_len(&s->hello), now_ms) < 0) {
+	if (!s->link || eci_link_start(s->link, hello, n, now_ms) < 0) {
 		eci_spawn_broken(s, "block-exhausted", "the block is not free in this router");
 		return;
 	}
-	eci_link_set_idle(s->link, idle_of(&s->hello));
-	eci_buf_clear(&s->hello);
+	eci_link_set_idle(s->link, idle_of(hello, n));
 	all->host->attach(all->ctx, s->proc, s->link);
 }
 
@@ -382,11 +379,10 @@ static void promote_request(struct eci_spawns *all, struct eci_cbor *c, uint64_t
 	size_t n;
 	if (!s || !eci_cbor_get_bytes(c, &p, &n) || s->link)
 		return;
-	if (n > ECI_HELLO_MAX || eci_buf_append(&s->hello, p, n) < 0) {
+	if (n > ECI_HELLO_MAX)
 		eci_spawn_broken(s, "bad-body", "PROMOTE");
-		return;
-	}
-	promote(s, now_ms);
+	else
+		promote(s, p, n, now_ms);
 }
 
 bool eci_spawns_deliver(struct eci_spawns *all, const struct eci_frame *f, uint64_t now_ms)
