@@ -212,10 +212,7 @@ void eci_link_get_stats(const struct eci_link *l, struct eci_link_stats *out)
 {
 	*out = l->stats;
 	out->peer = l->peer;
-	out->bulk_queued_bytes = l->bulk_bytes + l->local_bulk;
-	out->queued_bytes = out->bulk_queued_bytes + eci_buf_len(&l->out) + eci_buf_len(&l->control) +
+	out->queued_bytes = l->bulk_bytes + l->local_bulk + eci_buf_len(&l->out) + eci_buf_len(&l->control) +
 			    eci_buf_len(&l->call) + l->held_calls;
 	out->rtt_us = l->rtt_ms * 1000;
-	out->hop_window = l->window;
-	out->hop_inflight = l->inflight;
 }

@@ -160,7 +160,6 @@ struct eci_link_stats {
 	uint64_t peer; /* from here on in the order of a row of STATS (service/stats.c) */
 	uint64_t frames_in, frames_out, bytes_in, bytes_out, queued_bytes;
 	uint64_t rtt_us; /* last heartbeat or 0 (ms resolution times 1000); the row's last */
-	uint64_t bulk_queued_bytes, hop_window, hop_inflight;
 };
 struct eci_router_stats { /* in the order of STATS too */
 	uint64_t bad_src, bad_auth, bad_reply, no_group, dropped_logs;

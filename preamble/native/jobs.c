@@ -14,6 +14,7 @@
  * A job with stdin stays after its answer, without a process, until its input has ended too: were the handle gone, what
  * is still sent to it would be answered with a dead notice, and that overtakes the output on its way up. */
 #include "preamble/native/proc.h"
+#include "preamble/native/sockets.h"
 
 #include "core/cbor.h"
 #include "router/stream.h"
@@ -255,11 +256,13 @@ static void cancel(const struct eci_frame *f, struct eci_cbor *c)
 {
 	(void)eci_cbor_get_array(c);
 	uint64_t slot = eci_cbor_get_uint(c);
-	struct native_job *j = c->bad ? NULL : find(f->src, slot);
-	if (c->bad)
+	if (c->bad) {
 		eci_router_dead(native.router, f, "bad-body", "CANCEL", native.now);
-	if (j)
-		native_proc_cancel(j->proc);
+	} else if (!native_socks_cancel(f->src, slot)) {
+		struct native_job *j = find(f->src, slot);
+		if (j)
+			native_proc_cancel(j->proc);
+	}
 }
 
 bool native_jobs_deliver(const struct eci_frame *f)

@@ -105,7 +105,7 @@ void native_procs_kill(void);
 void native_watch(int fd, short events);
 
 /* ---- jobs.c ---- */
-bool native_jobs_deliver(const struct eci_frame *f); /* EXEC, and CANCEL of what is no socket's: true, it was */
+bool native_jobs_deliver(const struct eci_frame *f); /* EXEC, and CANCEL, of a socket too: true, it was */
 
 /* ---- watcher.c ---- */
 /* Becomes two processes; returns in the agent, which is the new one where we were process 1. */

@@ -179,13 +179,10 @@ static void open_it(struct sock *s, const struct request *r)
 	native_sock_connect(s);
 }
 
-static bool cancel(const struct eci_frame *f)
+bool native_socks_cancel(uint32_t src, uint64_t handle)
 {
-	struct eci_cbor c = eci_cbor_of(f);
-	(void)eci_cbor_get_array(&c);
-	uint64_t handle = eci_cbor_get_uint(&c);
-	for (struct sock *s = native_socks; s && !c.bad; s = s->next)
-		if (s->src == f->src &&
+	for (struct sock *s = native_socks; s; s = s->next)
+		if (s->src == src &&
 		    (s->state == CONNECTING ? s->slot == handle : s->state == LISTENING && s->far == handle)) {
 			s->gone = true;
 			return true;
@@ -196,8 +193,6 @@ static bool cancel(const struct eci_frame *f)
 bool native_socks_deliver(const struct eci_frame *f)
 {
 	struct request r;
-	if (f->handle == ECI_H_CANCEL)
-		return cancel(f);
 	if (f->handle != ECI_H_OPEN)
 		return false;
 	if (!parse(&r, f)) {

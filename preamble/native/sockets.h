@@ -19,7 +19,8 @@ bool native_address_unix(struct native_address *a, const char *path, size_t n);
 /* "ADDRESS PORT", or a path. How many bytes. */
 size_t native_address_text(const struct native_address *a, char out[NATIVE_ADDRESS_TEXT]);
 
-bool native_socks_deliver(const struct eci_frame *f); /* OPEN, and CANCEL of one: true, it was */
+bool native_socks_deliver(const struct eci_frame *f);    /* OPEN: true, it was */
+bool native_socks_cancel(uint32_t src, uint64_t handle); /* true: that was one of them */
 void native_socks_watch(uint64_t *until);
 void native_socks_serve(void);
 void native_socks_end(void); /* removes what is in file systems */
