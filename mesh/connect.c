@@ -139,6 +139,7 @@ static void on_final(ectx_context *c, uint64_t code, struct eci_cbor *b)
 	}
 	eci_text_take(b, text, sizeof text);
 	if (code == 7) {
+		eci_name_errno(text, sizeof text);
 		eci_dialogue_spawn_failed(c->dialogue, (int)eci_cbor_get_uint(b), text, now);
 		return;
 	}

@@ -43,6 +43,7 @@ static void on_answer(void *arg, const struct eci_answer *a)
 	char text[512];
 	(void)eci_cbor_get_text(&c, &p, &n);
 	(void)eci_escape_into(text, sizeof text, p ? p : "", n);
+	eci_name_errno(text, sizeof text);
 	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_NO_COMMAND, text, f->context);
 }
 

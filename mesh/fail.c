@@ -6,6 +6,8 @@
 #include "mesh/connect.h"
 #include "mesh/stream.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at)
@@ -47,6 +49,19 @@ void eci_future_dead(struct ectx_future *f, const struct eci_answer *a)
 	eci_fail_set(&fail, code == ECTX_E_LOST_RUNNING ? ECTX_PHASE_LOST : ECTX_PHASE_ROUTE, code, "%s%s%s", a->reason,
 		     a->evidence[0] ? ": " : "", a->evidence);
 	eci_future_fail(f, &fail, eci_context_below(f->at, a->at));
+}
+
+void eci_name_errno(char *text, size_t cap)
+{
+	static const char mark[] = "Error ";
+	char *at = NULL, *end;
+	for (char *next = text; (next = strstr(next, mark)) != NULL; next++)
+		at = next;
+	if (!at || (at > text && (at < text + 2 || strncmp(at - 2, ": ", 2))))
+		return;
+	long n = strtol(at + sizeof mark - 1, &end, 10);
+	if (!*end && n > 0 && n < 4096)
+		(void)snprintf(at, cap - (size_t)(at - text), "%s", strerror((int)n));
 }
 
 bool eci_future_heard(struct ectx_future *f, const struct eci_answer *a, enum ectx_phase phase, struct eci_cbor *c)

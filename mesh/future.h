@@ -21,6 +21,9 @@ void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const e
 void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
 			  const ectx_context *at);
 void eci_future_dead(struct ectx_future *f, const struct eci_answer *a);
+/* In what an agent said why something cannot be: where a native one has but the number, `Error 2` or `PROGRAM: Error 2`
+ * (preamble/native/start.c), what that is called here. */
+void eci_name_errno(char *text, size_t cap);
 /* Its answer has come, an array: *c is in it. False: it has failed, with this phase if the answer is malformed. */
 bool eci_future_heard(struct ectx_future *f, const struct eci_answer *a, enum ectx_phase phase, struct eci_cbor *c);
 void eci_cancel(ectx_context *at, uint32_t slot); /* takes back what was asked of it with this slot for the answer */

@@ -114,6 +114,7 @@ static void refused(struct ectx_future *f, struct eci_cbor *c)
 	char text[256];
 	(void)eci_cbor_get_text(c, &p, &n);
 	(void)eci_escape_into(text, sizeof text, p ? p : "", n);
+	eci_name_errno(text, sizeof text);
 	o->err = (int)(eci_cbor_get_uint(c) & 4095);
 	if (o->next) {
 		eci_stream_free(f->out, NULL, NULL, eci_now_ms());

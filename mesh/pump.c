@@ -404,6 +404,7 @@ static void on_dead(void *arg, const struct eci_answer *a)
 	p->lost = !strcmp(a->reason, "lost") || !strcmp(a->reason, "no-route");
 	p->dead = true;
 	(void)strncpy(p->why, *a->evidence ? a->evidence : a->reason, sizeof p->why - 1);
+	eci_name_errno(p->why, sizeof p->why);
 	watch(p, &p->rd, false);
 	ev_now_update(p->mesh->loop); /* it may have slept */
 	if (eci_buf_len(&p->q))

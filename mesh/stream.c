@@ -20,8 +20,10 @@ static void tell(ectx_stream *x)
 /* Both directions are over. Why is written once, and shown from then on only: it is read without the lock. */
 static void die(ectx_stream *x, const char *why)
 {
-	if (!x->dead)
+	if (!x->dead) {
 		(void)strncpy(x->why, why, sizeof x->why - 1);
+		eci_name_errno(x->why, sizeof x->why);
+	}
 	x->dead = true;
 	x->waits = false; /* for a call that never was */
 	(void)pthread_cond_signal(&x->writable);

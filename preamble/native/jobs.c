@@ -104,7 +104,7 @@ size_t native_job_room(const struct native_job *j, int which)
 static void checked(struct eci_stream *s, int rc)
 {
 	if (rc)
-		eci_stream_fail(s, "reset", native_explain(NULL, SYS_ENOMEM));
+		eci_stream_fail(s, "reset", "no memory");
 }
 
 void native_job_output(struct native_job *j, int which, size_t n)

@@ -281,33 +281,10 @@ int native_start(struct native_proc *p, struct native_plan *plan)
 	return err;
 }
 
-/* The errors of fork, exec and the descriptors before them; whoever reads another has its number. One text after the
- * other, each behind its number: pointers would cost more than the search. */
+/* In a number: whoever reads it to people has the words (eci_name_errno()). */
 const char *native_explain(void *ctx, int err)
 {
-	static const char texts[] = "\1Operation not permitted\0"
-				    "\2No such file or directory\0"
-				    "\7Argument list too long\0"
-				    "\10Exec format error\0"
-				    "\13Resource temporarily unavailable\0"
-				    "\14Cannot allocate memory\0"
-				    "\15Permission denied\0"
-				    "\24Not a directory\0"
-				    "\26Invalid argument\0"
-				    "\27Too many open files in system\0"
-				    "\32Text file busy\0"
-				    "\40Broken pipe\0"
-				    "\142Address already in use\0"
-				    "\143Cannot assign requested address\0"
-				    "\145Network is unreachable\0"
-				    "\150Connection reset by peer\0"
-				    "\156Connection timed out\0"
-				    "\157Connection refused\0"
-				    "\161No route to host\0";
 	(void)ctx;
-	for (const char *s = texts; *s; s += length(s) + 1)
-		if (*s == err)
-			return s + 1;
 	static char text[64];
 	const char *lead = "Error ";
 	uint64_t n = (uint64_t)(unsigned)err;

@@ -171,6 +171,12 @@ class Kept(object):
         self.names, self.name = names, name
 
 
+def why(text, number):
+    """A text that ends in the words for an errno: a native agent says its number in their place."""
+    at = text.rfind(': ')
+    return Choice(text, text[:at + 2 if at >= 0 else 0] + 'Error %d' % number)
+
+
 def nest(n):
     """n arrays within each other: depth n."""
     v = []
@@ -179,7 +185,7 @@ def nest(n):
     return v
 
 
-FIXED = {'true': True, 'false': False, 'null': None, '_': ANY, 'rest': REST, 'nest': nest, 'cbor': encode, 'either': Choice,
+FIXED = {'true': True, 'false': False, 'null': None, '_': ANY, 'rest': REST, 'nest': nest, 'cbor': encode, 'either': Choice, 'why': why,
          'zlib': lambda text: zlib.compress(text.encode()), 'digest': lambda b: hashlib.sha256(b).digest()[:16],
          'range': range, 'len': len, 'list': list, 'sum': sum, 'inf': math.inf, 'nan': math.nan, 'bytes': bytes, 'str': str,
          '__builtins__': {}}

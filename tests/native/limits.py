@@ -34,8 +34,8 @@ def commands(s, name, command):
     agent = Agent(command)
     s.equal('%s: a command in a folder' % name, agent.run(['pwd'], cwd='/'), ([0, 0, 0], b'/\n'))
     s.equal('%s: a folder that is not there' % name, agent.run(['pwd'], cwd='/nowhere/at/all')[0],
-            [1, '/nowhere/at/all: No such file or directory', 2])
-    s.equal('%s: a program that is not there' % name, agent.run(['no-such-program'])[0], [1, 'no-such-program: No such file or directory', 2])
+            [1, '/nowhere/at/all: Error 2', 2])
+    s.equal('%s: a program that is not there' % name, agent.run(['no-such-program'])[0], [1, 'no-such-program: Error 2', 2])
     s.equal('%s: a terminal and its size' % name, agent.run(['stty', '-F', '/dev/tty', 'size'], pty=[43, 101]), ([0, 0, 0], b'43 101\r\n'))
     s.equal('%s: a status' % name, agent.run(['sh', '-c', 'exit 7'])[0], [0, 7, 0])
     s.equal('%s: a signal' % name, agent.run(['sh', '-c', 'kill -9 $$'])[0], [0, 0, 9])
@@ -81,7 +81,7 @@ def stuck(s, command, work):
             os.close(fd)
         signal.signal(signal.SIGIO, before)
     s.equal('then they do: a command', agent.value(slots[0]), [0, 0, 0])
-    s.equal('one that is no program', agent.value(slots[1]), [1, names[1] + ': No such file or directory', 2])
+    s.equal('one that is no program', agent.value(slots[1]), [1, names[1] + ': Error 2', 2])
     s.equal('a process', [agent.value(slots[2])[0], agent.value(slots[2])], [0, [5, 0]])
     s.equal('its end', agent.close(), 0)
 
@@ -95,7 +95,7 @@ def opens(s, command):
         slot = agent.new_slot()
         agent.send(29, m, reply=slot)
         s.equal('OPEN %r' % (m,), agent.value(slot)[:2], ['dead', 'bad-body'])
-    for m, want in ((['unix', ['/no/such'], 3000], [1, 'No such file or directory', 2]), (['accept', [1], 3000], [1, 'Invalid argument', 22])):
+    for m, want in ((['unix', ['/no/such'], 3000], [1, 'Error 2', 2]), (['accept', [1], 3000], [1, 'Error 22', 22])):
         slot = agent.new_slot()
         agent.send(29, m, reply=slot)
         s.equal('OPEN %r' % (m,), agent.value(slot), want)
@@ -436,7 +436,7 @@ def starved(s, work):
     agent = Agent([path])
     much = agent.start(['head', '-c', str(STARVED - 16384), '/dev/zero'])
     told = agent.unread(much + 1)
-    s.equal('output past it is reset', [told.handle, told.kind & DEAD] + decode(told.body), [much + 1, DEAD, 'reset', ME, ME, 'Cannot allocate memory'])
+    s.equal('output past it is reset', [told.handle, told.kind & DEAD] + decode(told.body), [much + 1, DEAD, 'reset', ME, ME, 'no memory'])
     agent.acknowledge()
     agent.value(much)
     s.equal('and has no end', [f for f in agent.kept if f.handle == much + 1 and f.kind & END], [])

@@ -63,7 +63,7 @@ def slow_ends(s, command):
 
     def execute(slot):
         agent.send('EXEC', {0: [MISSING], 3: slot + 1, 4: slot + 2, 5: [24, 80]}, reply=slot)
-    why = MISSING + ': No such file or directory'
+    why = MISSING + ': Error 2'
     for what, begin, said in ('a process', spawn, [7, why, 2]), ('a command', execute, [1, why, 2]):
         slot = agent.new_slot()
         try:

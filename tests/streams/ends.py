@@ -321,6 +321,15 @@ def test_address_in_use(place):
             expect('another program' in program.said(), way, program.said())
 
 
+def test_what_is_not_there(place):
+    """Why a command, or what leads to a node, cannot be started is said in words, whoever tried it."""
+    with open(place.path('topology.yaml'), 'a') as f:
+        f.write('  nowhere: {via: leaf1, ssh: {host: 127.0.0.1, program: /nowhere/ssh}}\n')
+    for target, program, missing in ('leaf1', 'no-such-program', 'no-such-program'), ('nowhere', 'true', '/nowhere/ssh'):
+        status, out, err = place.run('exec', '-w', target, '--', program)
+        expect(status and missing + ': No such file or directory' in err, target, status, out, err)
+
+
 def test_interrupted_while_it_connects(place):
     """What needs its exit at once, and waits for it, does not wait with a signal, nor dials once more when its way there is killed;
     and -t says that it was not reached."""

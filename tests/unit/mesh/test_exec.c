@@ -1,5 +1,6 @@
 /* Commands: status, signal, environment, folder, both streams whole and in order; a program that takes no events holds
  * the source and nobody else; a cancel ends the command. */
+#include "mesh/internal.h"
 #include "mesh_support.h"
 
 struct output {
@@ -50,6 +51,33 @@ static void expect(ectx_mesh *m, ectx_future *f, enum ectx_code code, int status
 	free(o.text[1]);
 	free(o.text[2]);
 	ectx_future_free(f);
+}
+
+/* What it is called here is put behind what it is of, when that has room; what only looks like it stays. */
+Test(exec, an_errno_by_its_number)
+{
+	static const char *const names[][2] = {{"Error 2", "No such file or directory"},
+					       {"ls: Error 13", "ls: Permission denied"},
+					       {"Error 1: Error 2", "Error 1: No such file or directory"},
+					       {"Error 4095", "Unknown error 4095"},
+					       {"", ""},
+					       {"Error 0", "Error 0"},
+					       {"Error -2", "Error -2"},
+					       {"Error 4096", "Error 4096"},
+					       {"Error 2 ", "Error 2 "},
+					       {"Error ", "Error "},
+					       {"an Error 2", "an Error 2"},
+					       {": Error 2: ", ": Error 2: "},
+					       {"Error 2: the limit is 5", "Error 2: the limit is 5"}};
+	char text[64];
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		(void)snprintf(text, sizeof text, "%s", names[i][0]);
+		eci_name_errno(text, sizeof text);
+		cr_expect_str_eq(text, names[i][1]);
+	}
+	char small[16] = "ls: Error 13";
+	eci_name_errno(small, sizeof small);
+	cr_expect_str_eq(small, "ls: Permission ");
 }
 
 Test(exec, status_signal_environment_and_folder)
