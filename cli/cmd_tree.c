@@ -94,7 +94,7 @@ static long limit_of(const struct eci_opts *o)
 {
 	if (o->command_ms >= 0)
 		return o->command_ms;
-	return o->command_said ? ECI_DURATION_MAX_MS : TREE_LIMIT_MS;
+	return o->command_said ? ECI_LIMIT_MAX_MS : TREE_LIMIT_MS;
 }
 
 static int show_tree(struct eci_fan *fan, int status)

@@ -115,7 +115,7 @@ long eci_duration_ms(const char *text)
 		v *= 60000;
 	else if (strcmp(end, "ms"))
 		return -2;
-	if (!(v <= ECI_DURATION_MAX_MS))
+	if (!(v <= ECI_LIMIT_MAX_MS))
 		return -2;
 	if (v == 0)
 		return -1;

@@ -29,8 +29,8 @@ struct eci_strings {
 };
 void eci_strings_add(struct eci_strings *s, const char *text);
 
-/* Thirty days: a longer limit is a typing error, and milliseconds stay far inside a 32-bit long. */
-#define ECI_DURATION_MAX_MS 2147483000L
+/* Not quite 25 days: milliseconds that a long of 32 bits holds. A longer limit is a typing error. */
+#define ECI_LIMIT_MAX_MS 2147483000L
 
 struct eci_opts {
 	enum eci_cmd cmd;

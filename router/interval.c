@@ -157,7 +157,7 @@ void eci_lost_add(struct eci_router *r, uint32_t lo, uint32_t hi, const char *ev
 		r->nlost++;
 	e->lo = lo;
 	e->hi = hi;
-	size_t n = eci_text_cut(evidence, ECI_EVIDENCE_MAX); /* it travels as CBOR text */
+	size_t n = eci_text_cut(evidence, ECI_LOST_EVIDENCE_MAX); /* it travels as CBOR text */
 	if (n)
 		memcpy(e->evidence, evidence, n);
 	e->evidence[n] = 0;

@@ -10,15 +10,15 @@
 #include "core/frame.h"
 #include "router/router.h"
 
-#define ECI_ACK_AT 16384u     /* owed bytes that make an ACK due at once: one full bulk frame */
-#define ECI_ACK_WITHIN 20u    /* ms an owed ACK may wait for company */
-#define ECI_RTT_NEAR 3u       /* ms over the best round trip, or 1/16 of it, that still count as an empty link */
-#define ECI_RTT_SLACK 10u     /* ms over it, and 1/4 of it, above which bytes pile up on the way */
-#define ECI_PROBE_EVERY 100u  /* ms between extra PINGs on a link that wants credit: quick growth, no flood */
-#define ECI_PING_MIN 500u     /* ms */
-#define ECI_PING_MAX 5000u    /* ms */
-#define ECI_PING_GRAIN 128u   /* ms, a power of two: a link's PINGs go with others', up to this early */
-#define ECI_EVIDENCE_MAX 200u /* bytes of evidence kept with a lost interval: a line of text */
+#define ECI_ACK_AT 16384u          /* owed bytes that make an ACK due at once: one full bulk frame */
+#define ECI_ACK_WITHIN 20u         /* ms an owed ACK may wait for company */
+#define ECI_RTT_NEAR 3u            /* ms over the best round trip, or 1/16 of it, that still count as an empty link */
+#define ECI_RTT_SLACK 10u          /* ms over it, and 1/4 of it, above which bytes pile up on the way */
+#define ECI_PROBE_EVERY 100u       /* ms between extra PINGs on a link that wants credit: quick growth, no flood */
+#define ECI_PING_MIN 500u          /* ms */
+#define ECI_PING_MAX 5000u         /* ms */
+#define ECI_PING_GRAIN 128u        /* ms, a power of two: a link's PINGs go with others', up to this early */
+#define ECI_LOST_EVIDENCE_MAX 200u /* bytes of evidence kept with a lost interval: a line of text */
 #define ECI_NOTICE_EVIDENCE_MAX 1024u /* bytes of it in a notice: a screen of text, far below a frame */
 #define ECI_SCRATCH 2048u             /* a notice with all of its evidence: it is to lack memory in a queue only */
 #define ECI_FLOW_BUCKETS 64u          /* chains of a link's flow table: short up to a few hundred streams */
@@ -139,7 +139,7 @@ struct eci_route {
 
 struct eci_lost {
 	uint32_t lo, hi;
-	char evidence[ECI_EVIDENCE_MAX + 1];
+	char evidence[ECI_LOST_EVIDENCE_MAX + 1];
 };
 
 struct eci_slot {

@@ -57,8 +57,8 @@ struct eci_dialogue {
 	struct eci_line_scan lines[3]; /* by enum eci_from - 1 */
 	const struct eci_message *cause;
 	const struct eci_message *early; /* without a cause: an entry of before the login, for cause_line */
-	char cause_line[ECI_LINE_MAX + 1];
-	char also_line[ECI_LINE_MAX + 1];
+	char cause_line[ECI_SCAN_LINE_MAX + 1];
+	char also_line[ECI_SCAN_LINE_MAX + 1];
 	bool also_any; /* also_line is a line that no entry knows */
 
 	struct eci_tail noise; /* everything, in order of arrival */

@@ -44,7 +44,7 @@ static bool asks_for_change(struct eci_dialogue *d, const char *line)
 
 static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, uint64_t now_ms)
 {
-	char saw[ECI_LINE_MAX];
+	char saw[ECI_SCAN_LINE_MAX];
 	enum ectx_phase phase = eci_login_phase(d->t);
 	if (d->t->method == ECI_SUDO) /* its prompt is our own text, and tells nobody anything */
 		snprintf(saw, sizeof saw, "%s", "sudo: a prompt for a password");
@@ -125,7 +125,7 @@ static bool partial_line(struct eci_dialogue *d, enum eci_from from, const char 
 	if (d->t->method == ECI_SSH && eci_prompt_is_passphrase(line)) {
 		/* Not what the secret is for: an empty one makes ssh go on to the next key or method. */
 		if (d->passphrases++ >= PASSPHRASES_MAX) {
-			char saw[ECI_LINE_MAX];
+			char saw[ECI_SCAN_LINE_MAX];
 			eci_escape(saw, sizeof saw, (const uint8_t *)line, strlen(line));
 			eci_verdict_set(d, ECTX_PHASE_AUTH, ECTX_E_AUTH_REFUSED, saw, eci_passphrase_hint, now_ms);
 			eci_dlg_end(d, false, now_ms);

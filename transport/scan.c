@@ -103,9 +103,9 @@ bool eci_line_scan_feed(struct eci_line_scan *s, uint8_t byte)
 	}
 	if (byte == '\r')
 		return false;
-	if (s->len == ECI_LINE_MAX) {
-		memmove(s->text, s->text + ECI_LINE_MAX / 2, ECI_LINE_MAX / 2);
-		s->len = ECI_LINE_MAX / 2;
+	if (s->len == ECI_SCAN_LINE_MAX) {
+		memmove(s->text, s->text + ECI_SCAN_LINE_MAX / 2, ECI_SCAN_LINE_MAX / 2);
+		s->len = ECI_SCAN_LINE_MAX / 2;
 	}
 	s->text[s->len++] = byte ? (char)byte : '?';
 	s->text[s->len] = '\0';

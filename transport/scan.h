@@ -25,9 +25,9 @@ void eci_marker_scan_init(struct eci_marker_scan *s, const char *nonce);
 /* Reads up to the end of the first marker line. Returns the bytes read; *found says whether *out was set. */
 size_t eci_marker_scan_feed(struct eci_marker_scan *s, const uint8_t *p, size_t n, struct eci_marker *out, bool *found);
 
-#define ECI_LINE_MAX 512u /* of a longer line the end is kept: that is where a prompt stands */
+#define ECI_SCAN_LINE_MAX 512u /* of a longer line the end is kept: that is where a prompt stands */
 struct eci_line_scan {
-	char text[ECI_LINE_MAX + 1]; /* always NUL-terminated; CR is left out, NUL becomes '?' */
+	char text[ECI_SCAN_LINE_MAX + 1]; /* always NUL-terminated; CR is left out, NUL becomes '?' */
 	size_t len;
 	bool whole; /* text is a whole line: the next byte starts another */
 };

@@ -157,9 +157,9 @@ void eci_verdict_cause(struct eci_dialogue *d, uint64_t now_ms)
 	enum ectx_phase phase = d->cause->phase;
 	enum ectx_code code = d->cause->code;
 	const char *hint = d->cause->hint;
-	char saw[2 * ECI_LINE_MAX + 8];
+	char saw[2 * ECI_SCAN_LINE_MAX + 8];
 	refine_cause(d, &phase, &code, &hint);
-	size_t n = escape_line(saw, ECI_LINE_MAX, d->cause_line);
+	size_t n = escape_line(saw, ECI_SCAN_LINE_MAX, d->cause_line);
 	bool beside = *d->also_line && (!d->also_any || d->cause->act == ECI_MSG_DROPPED);
 	if (beside && n + 4 < sizeof saw) {
 		memcpy(saw + n, " | ", 4);

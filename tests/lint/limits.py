@@ -4,6 +4,8 @@
 Read are the table of docs/protocol.md ("Limits, by name") and the sentences of LISTED, whose first group is a number. A
 name is looked for as `#define ECI_NAME`, `NATIVE_NAME` or NAME in C and as `NAME = ` in Python, each with a value that is
 arithmetic on numbers (in seconds where NAME ends in _S); what a limit is called elsewhere is in ALSO. Each must be found, and each found must have the value.
+
+And no ECI_NAME has two values in headers: a file that includes both would not compile, and who reads one thinks of the other.
 """
 import os
 import re
@@ -50,7 +52,7 @@ LISTED = (
     ('docs/protocol.md', r'are owed, and within (\d+) ms', 'ACK_WITHIN'),
     ('docs/protocol.md', r'idle/3 \(at most (\d+ s)', 'PING_MAX'),
     ('docs/protocol.md', r'([\d.]+ s)\), at once with class control', 'PING_MIN'),
-    ('docs/protocol.md', r'at most (\d+) bytes \(Python: characters\)', 'EVIDENCE_MAX router/state.h'),
+    ('docs/protocol.md', r'at most (\d+) bytes \(Python: characters\)', 'LOST_EVIDENCE_MAX'),
     ('docs/protocol.md', r'at most (\d+) bytes \(Python: characters\)', 'LOST_EVIDENCE'),
     ('docs/protocol.md', r'that C receives, at most ([\d,]+) bytes', 'NOTICE_EVIDENCE_MAX'),
     ('docs/protocol.md', r'\(at most (\d+ KiB) not acknowledged', 'STDERR_AFTER'),
@@ -75,6 +77,7 @@ LISTED = (
 )
 UNITS = {'': 1, 'KiB': 1 << 10, 'MiB': 1 << 20, 's': 1000}
 DEFINE = re.compile(r'^[ \t]*#define[ \t]+(?:ECI_|NATIVE_)?([A-Z][A-Z0-9_]*)[ \t]+(?:\\\n[ \t]*)?([^\n/]+)', re.M)
+SHARED = re.compile(r'^[ \t]*#define[ \t]+(ECI_[A-Z0-9_]+)[ \t]+((?:\\\n|[^\n/])+)', re.M)
 ASSIGN = re.compile(r'^([A-Z][A-Z0-9_]*) = ([^#\n]+)', re.M)
 
 
@@ -114,6 +117,18 @@ def defined(top):
                         names[key] *= 1000
                     if names[key] is not None:
                         found.setdefault(key, []).append((names[key], os.path.relpath(path, top)))
+    return found
+
+
+def headers(top):
+    """ECI_NAME -> {value, as it is written: header}."""
+    found = {}
+    for folder in FOLDERS + ['include']:
+        for where, _, files in os.walk(os.path.join(top, folder)):
+            for path in [os.path.join(where, name) for name in sorted(files) if name.endswith('.h')]:
+                with open(path, encoding='utf-8') as f:
+                    for name, what in SHARED.findall(f.read()):
+                        found.setdefault(name, {})[' '.join(what.split())] = os.path.relpath(path, top)
     return found
 
 
@@ -158,6 +173,10 @@ def main():
         if not m:
             print('%s: nothing says %r' % (where, pattern))
         wrong += not m or check(where, name, number(m.group(1)))
+    for name, values in sorted(headers(top).items()):
+        if len(values) > 1:
+            wrong += 1
+            print('%s has not one value: %s' % (name, ', '.join('%s in %s' % x for x in sorted(values.items()))))
     return 1 if wrong else 0
 
 

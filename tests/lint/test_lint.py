@@ -122,6 +122,8 @@ class Limits(unittest.TestCase):
                 ('README.md', 'The limits: 63 hops', 'Limits: 63 hops', 'README.md: nothing says'),
                 ('preamble/native/jobs.c', '#define JOBS_MAX 128u', '#define JOBS_MAX 127u', 'JOBS_MAX is 128 here, in preamble/native/jobs.c 127'),
                 ('preamble/python/relay/modules.py', 'ANSWER_ITEMS_MAX = 65536', 'ANSWER_ITEMS_MAX = 65537', 'ANSWER_ITEMS_MAX is 65536 here'),
+                ('cli/opts.h', '#define ECI_LIMIT_MAX_MS', '#define ECI_DURATION_MAX_MS',
+                 'ECI_DURATION_MAX_MS has not one value: 2147483000L in cli/opts.h, 86400000u in topology/base.h'),
                 ('cli/opts.c', '#define FANOUT_MAX 16384', '#define FANOUT_MAX 16383', 'docs/man/econtext.1: FANOUT_MAX is 16384 here')):
             with open(os.path.join(top, path), 'r+') as f:
                 text = f.read()

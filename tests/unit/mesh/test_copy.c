@@ -3,7 +3,6 @@
 #include "mesh/copy_in.h"
 #include "mesh/copy_target.h"
 #include "mesh_support.h"
-#undef ECI_EVIDENCE_MAX /* each layer has its own */
 #include "router/state.h"
 
 #include <fcntl.h>

@@ -188,10 +188,10 @@ Test(rules, evidence_of_a_loss_of_200_bytes_and_no_more)
 {
 	struct world *w = world_relay();
 	struct eci_frame f;
-	char text[ECI_EVIDENCE_MAX + 2];
+	char text[ECI_LOST_EVIDENCE_MAX + 2];
 	for (int i = 0; i <= 1; i++) {
 		memset(text, 'x', sizeof text);
-		text[ECI_EVIDENCE_MAX + (size_t)i] = 0;
+		text[ECI_LOST_EVIDENCE_MAX + (size_t)i] = 0;
 		eci_link_lost(w->kid[i], "eof", text, w->now);
 		feed(w, w->up, ECI_CALL, 0, 72 + 8 * (uint32_t)i, 0, ECI_H_CALL, 302, nil, 1);
 		cr_assert(take(w, w->up, &f));

@@ -165,14 +165,14 @@ Test(line, keeps_the_end_of_a_long_one)
 {
 	struct eci_line_scan s;
 	eci_line_scan_reset(&s);
-	for (unsigned i = 0; i < ECI_LINE_MAX; i++)
+	for (unsigned i = 0; i < ECI_SCAN_LINE_MAX; i++)
 		eci_line_scan_feed(&s, 'a');
-	cr_assert_eq(strlen(s.text), ECI_LINE_MAX);
+	cr_assert_eq(strlen(s.text), ECI_SCAN_LINE_MAX);
 	eci_line_scan_feed(&s, 'b');
-	cr_assert_eq(strlen(s.text), ECI_LINE_MAX / 2 + 1);
-	for (unsigned i = 0; i < 10 * ECI_LINE_MAX; i++) {
+	cr_assert_eq(strlen(s.text), ECI_SCAN_LINE_MAX / 2 + 1);
+	for (unsigned i = 0; i < 10 * ECI_SCAN_LINE_MAX; i++) {
 		eci_line_scan_feed(&s, 'c');
-		cr_assert_leq(strlen(s.text), ECI_LINE_MAX);
+		cr_assert_leq(strlen(s.text), ECI_SCAN_LINE_MAX);
 	}
 	cr_assert(eci_prompt_is_password(last_line(&s, " Password:")));
 }
