@@ -97,16 +97,10 @@ void eci_call_run(struct ectx_future *f)
 	if (!r && f->nchannels)
 		r = eci_channels_open(f);
 	if (!r)
-		r = eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_CALL, f->slot, eci_buf_data(&f->request),
-				    eci_buf_len(&f->request), eci_now_ms());
+		r = eci_send(m, ECI_CALL, f->at->id, ECI_H_CALL, f->slot, &f->request);
 	eci_buf_deinit(&f->request); /* the router has its copy, and this one may be 64 MiB */
 	if (r < 0)
-		eci_future_fail_code(f, ECTX_PHASE_CALL,
-				     r == -1   ? ECTX_E_NO_MEMORY
-				     : r == -2 ? ECTX_E_TOO_BIG
-				     : r == -3 ? ECTX_E_NO_ROUTE
-					       : ECTX_E_BUSY,
-				     "", f->context);
+		eci_future_unsent(f, ECTX_PHASE_CALL, r);
 }
 
 static int cannot_encode(const struct ectx_future *f, const char *function, struct eci_fail *fail)

@@ -86,16 +86,11 @@ void eci_exec_run(struct ectx_future *f)
 		(void)eci_buf_append(&b, eci_buf_data(&f->request) + eci_buf_len(&f->request) - tail, tail);
 	bool sent = !has_too_many(f, &b);
 	if (sent && !r)
-		r = eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_EXEC, f->slot, eci_buf_data(&b),
-				    eci_buf_len(&b), eci_now_ms());
+		r = eci_send(m, ECI_CALL, f->at->id, ECI_H_EXEC, f->slot, &b);
 	eci_buf_deinit(&b);
 	eci_buf_deinit(&f->request);
 	if (sent && r < 0)
-		eci_future_fail_code(f, ECTX_PHASE_CALL,
-				     r == -2   ? ECTX_E_TOO_BIG
-				     : r == -3 ? ECTX_E_NO_ROUTE
-					       : ECTX_E_BUSY,
-				     "", f->context);
+		eci_future_unsent(f, ECTX_PHASE_CALL, r);
 }
 
 static void put_string(struct eci_buf *b, const char *s)
@@ -122,6 +117,14 @@ static bool taken_back(const char *const *entry)
 	return false;
 }
 
+static bool names_fit(const char *const *env)
+{
+	for (const char *const *e = env; e && *e; e++)
+		if (!name_length(*e) || !eci_utf8_valid((const uint8_t *)*e, name_length(*e)))
+			return false;
+	return true;
+}
+
 static void put_env(struct eci_buf *b, const char *const *env)
 {
 	uint64_t n = 0;
@@ -132,7 +135,6 @@ static void put_env(struct eci_buf *b, const char *const *env)
 		size_t key = name_length(*e);
 		if (taken_back(e))
 			continue;
-		b->failed |= !key || !eci_utf8_valid((const uint8_t *)*e, key);
 		eci_cbor_put_text(b, *e, key);
 		if ((*e)[key])
 			put_string(b, *e + key + 1);
@@ -180,20 +182,21 @@ struct ectx_future *eci_exec_new(ectx_context *c, const ectx_exec *x, long timeo
 	struct ectx_future *f = eci_future_new(c->mesh, c, ECI_OP_EXEC, timeout_ms);
 	if (!f)
 		return NULL;
-	bool fits = x->argv && x->argv[0] && x->rows <= TTY_SIDE_MAX && x->cols <= TTY_SIDE_MAX;
+	struct eci_fail fail = {0};
+	bool fits = x->argv && x->argv[0] && names_fit(x->env) && x->rows <= TTY_SIDE_MAX && x->cols <= TTY_SIDE_MAX;
 	if (fits) {
 		encode(&f->request, x);
 		f->command = command;
 		f->input = x->input;
 		f->terminal = x->rows && x->cols;
-		fits = !f->request.failed;
-	}
-	struct eci_fail fail = {0};
-	if (!fits)
+		if (f->request.failed)
+			eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_NO_MEMORY, "%s", "");
+	} else {
 		eci_fail_set(&fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
 			     "no command, or a variable whose name or value cannot be sent, or a terminal of more than "
 			     "65,535 rows or columns");
-	return eci_future_start(f, fits ? NULL : &fail);
+	}
+	return eci_future_start(f, fail.code ? &fail : NULL);
 }
 
 ectx_future *ectx_exec_start(ectx_context *c, const ectx_exec *x, long timeout_ms)

@@ -28,6 +28,16 @@ void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ect
 	eci_future_fail(f, &fail, at);
 }
 
+void eci_future_unsent(struct ectx_future *f, enum ectx_phase phase, int r)
+{
+	eci_future_fail_code(f, phase,
+			     r == -1   ? ECTX_E_NO_MEMORY
+			     : r == -2 ? ECTX_E_TOO_BIG
+			     : r == -3 ? ECTX_E_NO_ROUTE
+				       : ECTX_E_BUSY,
+			     "", f->context);
+}
+
 void eci_future_dead(struct ectx_future *f, const struct eci_answer *a)
 {
 	static const struct {
@@ -40,6 +50,7 @@ void eci_future_dead(struct ectx_future *f, const struct eci_answer *a)
 		{"too-big", ECTX_E_TOO_BIG},
 		{"busy", ECTX_E_BUSY},
 		{"cancelled", ECTX_E_CANCELLED},
+		{ECI_REASON_NO_MEMORY, ECTX_E_NO_MEMORY},
 	};
 	enum ectx_code code = ECTX_E_PROTOCOL;
 	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
@@ -89,8 +100,7 @@ void eci_cancel(ectx_context *at, uint32_t slot)
 	eci_cbor_put_uint(&b, slot);
 	/* A call, as what it takes back: a control frame would overtake it in our own queue. Only a full one is
 	 * skipped. */
-	if (eci_router_send(at->mesh->router, ECI_CALL, 0, at->id, ECI_H_CANCEL, 0, eci_buf_data(&b), eci_buf_len(&b),
-			    eci_now_ms()) == -4)
+	if (eci_send(at->mesh, ECI_CALL, at->id, ECI_H_CANCEL, 0, &b) == -4)
 		eci_send(at->mesh, ECI_CONTROL, at->id, ECI_H_CANCEL, 0, &b);
 	eci_buf_deinit(&b);
 }

@@ -20,6 +20,8 @@ void eci_futures_hooks(ectx_mesh *m);        /* the loop's thread */
 void eci_future_fail(struct ectx_future *f, const struct eci_fail *fail, const ectx_context *at);
 void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ectx_code code, const char *saw,
 			  const ectx_context *at);
+void eci_future_unsent(struct ectx_future *f, enum ectx_phase phase, int r); /* r: what eci_send() returned */
+#define ECI_REASON_NO_MEMORY "no-memory" /* of an answer that was made here: no router says so */
 void eci_future_dead(struct ectx_future *f, const struct eci_answer *a);
 /* In what an agent said why something cannot be: where a native one has but the number, `Error 2` or `PROGRAM: Error 2`
  * (preamble/native/start.c), what that is called here. */

@@ -196,8 +196,8 @@ struct ectx_mesh {
  * they need no rule about what outlives what. Neither wants the lock. */
 void eci_mesh_ref(ectx_mesh *m);
 void eci_mesh_unref(ectx_mesh *m);
-int eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to,
-	     const struct eci_buf *body); /* as eci_router_send(); what is not looked at comes back by other ways */
+/* As eci_router_send(); of a body that failed too it is no memory. What is not looked at comes back by other ways. */
+int eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to, const struct eci_buf *body);
 
 /* ---- carrier.c, flush.c: processes of the master's own children ---- */
 extern const struct eci_spawn_host eci_carrier_host;

@@ -191,11 +191,10 @@ static void send_open(struct ectx_future *f, const char *host)
 	put_args(&b, o, host);
 	eci_cbor_put_uint(&b, eci_stream_handle(f->out));
 	if (!r)
-		r = eci_router_send(m->router, ECI_CALL, 0, f->at->id, ECI_H_OPEN, f->slot, eci_buf_data(&b),
-				    eci_buf_len(&b), eci_now_ms());
+		r = eci_send(m, ECI_CALL, f->at->id, ECI_H_OPEN, f->slot, &b);
 	eci_buf_deinit(&b);
 	if (r < 0)
-		eci_future_fail_code(f, ECTX_PHASE_CONNECT, r == -3 ? ECTX_E_NO_ROUTE : ECTX_E_BUSY, "", f->context);
+		eci_future_unsent(f, ECTX_PHASE_CONNECT, r);
 }
 
 /* ---- names ---- */

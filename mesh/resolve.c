@@ -168,9 +168,7 @@ static int ask(struct eci_name *n)
 	eci_cbor_put_uint(&b, eci_stream_handle(n->out));
 	eci_cbor_put_uint(&b, 4);
 	eci_cbor_put_uint(&b, eci_stream_handle(n->err));
-	int r2 = b.failed ? -1
-			  : eci_router_send(r, ECI_CALL, 0, at->id, ECI_H_EXEC, n->slot, eci_buf_data(&b),
-					    eci_buf_len(&b), eci_now_ms());
+	int r2 = eci_send(at->mesh, ECI_CALL, at->id, ECI_H_EXEC, n->slot, &b);
 	eci_buf_deinit(&b);
 	return r2;
 }
@@ -189,8 +187,10 @@ static void ask_next(ectx_context *at)
 		r = ask(n);
 		if (r)
 			tell(n, &(struct eci_answer){.dead = true,
-						     .reason = r == -3 ? "no-route" : "busy",
-						     .evidence = r == -1 ? "no memory" : "the queue is full"});
+						     .reason = r == -1   ? ECI_REASON_NO_MEMORY
+							       : r == -3 ? "no-route"
+									 : "busy",
+						     .evidence = r == -1 ? "" : "the queue is full"});
 	} while (true);
 }
 

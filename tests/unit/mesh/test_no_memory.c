@@ -130,6 +130,55 @@ Test(no_memory, a_call)
 	world_close(&w);
 }
 
+/* Nor is a queue full, where there was no memory for what is sent. */
+Test(no_memory, a_command)
+{
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	const char *argv[] = {"true", NULL};
+	cr_assert(call_int(d, "work:add", "[1]") == 1);
+	for (int i = 0; i < 2; i++) {
+		bool some = true;
+		for (long n = 0; some; n++) {
+			for_good = i;
+			give(n);
+			ectx_future *f = ectx_exec_start(d, &(ectx_exec){.argv = argv}, WITHIN);
+			some = enough();
+			cr_assert(f || some);
+			if (!f)
+				continue;
+			const ectx_error *e = error_of(f);
+			cr_expect(e->status == ECTX_OK || e->code == ECTX_E_NO_MEMORY, "%d, %ld: %s %s", i, n,
+				  ectx_code_name(e->code), e->saw);
+			ectx_future_free(f);
+		}
+	}
+	world_close(&w);
+}
+
+/* A native context has the name asked for by a command; a Python one asks itself. */
+Test(no_memory, an_open)
+{
+	struct world w = world_open();
+	ectx_context *at[] = {get(w.mesh, "d"), get(w.mesh, "a")};
+	ectx_error e = {0};
+	for (int i = 0; i < 4; i++) {
+		bool some = true;
+		cr_assert(ectx_connect(at[i & 1], WITHIN, &e) == ECTX_OK);
+		for (long n = 0; some; n++) {
+			ectx_stream *s = NULL;
+			for_good = i & 2;
+			give(n);
+			(void)ectx_stream_open(at[i & 1], "localhost:1", WITHIN, &s, &e); /* nobody listens there */
+			some = enough();
+			cr_expect(!s && (e.code == ECTX_E_OPEN_FAILED || (some && e.code == ECTX_E_NO_MEMORY)),
+				  "%d, %ld: %s %s", i, n, ectx_code_name(e.code), e.saw);
+			ectx_error_clear(&e);
+		}
+	}
+	world_close(&w);
+}
+
 /* Nor of the answer, which is read by the mesh's thread. */
 Test(no_memory, an_answer)
 {
