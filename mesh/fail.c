@@ -31,10 +31,10 @@ void eci_future_fail_code(struct ectx_future *f, enum ectx_phase phase, enum ect
 void eci_future_unsent(struct ectx_future *f, enum ectx_phase phase, int r)
 {
 	eci_future_fail_code(f, phase,
-			     r == -1   ? ECTX_E_NO_MEMORY
-			     : r == -2 ? ECTX_E_TOO_BIG
-			     : r == -3 ? ECTX_E_NO_ROUTE
-				       : ECTX_E_BUSY,
+			     r == ECI_R_NO_MEMORY  ? ECTX_E_NO_MEMORY
+			     : r == ECI_R_TOO_BIG  ? ECTX_E_TOO_BIG
+			     : r == ECI_R_NO_ROUTE ? ECTX_E_NO_ROUTE
+						   : ECTX_E_BUSY,
 			     "", f->context);
 }
 
@@ -100,7 +100,7 @@ void eci_cancel(ectx_context *at, uint32_t slot)
 	eci_cbor_put_uint(&b, slot);
 	/* A call, as what it takes back: a control frame would overtake it in our own queue. Only a full one is
 	 * skipped. */
-	if (eci_send(at->mesh, ECI_CALL, at->id, ECI_H_CANCEL, 0, &b) == -4)
+	if (eci_send(at->mesh, ECI_CALL, at->id, ECI_H_CANCEL, 0, &b) == ECI_R_BUSY)
 		eci_send(at->mesh, ECI_CONTROL, at->id, ECI_H_CANCEL, 0, &b);
 	eci_buf_deinit(&b);
 }

@@ -24,7 +24,7 @@
 int eci_send(ectx_mesh *m, uint8_t cls, uint32_t dst, uint32_t handle, uint32_t reply_to, const struct eci_buf *body)
 {
 	if (body->failed)
-		return -1;
+		return ECI_R_NO_MEMORY;
 	return eci_router_send(m->router, cls, 0, dst, handle, reply_to, eci_buf_data(body), eci_buf_len(body),
 			       eci_now_ms());
 }

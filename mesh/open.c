@@ -263,7 +263,7 @@ void eci_open_run(struct ectx_future *f)
 		return;
 	}
 	int r = eci_lookup_start(&o->lookup, f->at, o->host, on_addresses, f);
-	if (r == -4)
+	if (r == ECI_R_BUSY)
 		eci_future_fail_code(f, ECTX_PHASE_RESOLVE, ECTX_E_BUSY, "too many names are asked for at once",
 				     f->context);
 	else if (r)

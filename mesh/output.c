@@ -172,7 +172,7 @@ static long write_some(struct ectx_future *f, const char *p, size_t n)
 	}
 	int r = eci_stream_send(f->out, p, n, eci_now_ms());
 	if (r)
-		return r == -3 ? -1 : cannot_write(f); /* without a way there will be a loss */
+		return r == ECI_R_NO_ROUTE ? -1 : cannot_write(f); /* without a way there will be a loss */
 	f->line_open = f->terminal && p[n - 1] != '\n' && p[n - 1] != '\r' && p[n - 1] != END_OF_FILE;
 	return (long)n;
 }
@@ -221,6 +221,6 @@ void eci_outputs_end_input(struct ectx_future *f)
 	}
 	if (!r)
 		r = eci_stream_end(f->out, eci_now_ms());
-	if (r && r != -3)
+	if (r && r != ECI_R_NO_ROUTE)
 		(void)cannot_write(f);
 }

@@ -145,7 +145,7 @@ static void on_answer(void *arg, const struct eci_answer *a)
 static const struct eci_stream_ops out_ops = {.data = on_data, .ended = on_end, .dead = on_dead};
 static const struct eci_stream_ops err_ops = {.data = on_err};
 
-/* 0, or -1: no memory; or a code of eci_router_send(). */
+/* 0, or one of enum eci_refusal. */
 static int ask(struct eci_name *n)
 {
 	ectx_context *at = n->at;
@@ -157,7 +157,7 @@ static int ask(struct eci_name *n)
 	n->err = eci_stream_new(r, at->id, 0, &err_ops, n);
 	n->slot = eci_slot_open(r, at->id, ECI_SLOT_ONCE, on_answer, n);
 	if (!n->out || !n->err || !n->slot)
-		return -1;
+		return ECI_R_NO_MEMORY;
 	eci_cbor_put_map(&b, 3);
 	eci_cbor_put_uint(&b, 0);
 	eci_cbor_put_array(&b, 3);
@@ -187,10 +187,10 @@ static void ask_next(ectx_context *at)
 		r = ask(n);
 		if (r)
 			tell(n, &(struct eci_answer){.dead = true,
-						     .reason = r == -1   ? ECI_REASON_NO_MEMORY
-							       : r == -3 ? "no-route"
-									 : "busy",
-						     .evidence = r == -1 ? "" : "the queue is full"});
+						     .reason = r == ECI_R_NO_MEMORY  ? ECI_REASON_NO_MEMORY
+							       : r == ECI_R_NO_ROUTE ? "no-route"
+										     : "busy",
+						     .evidence = r == ECI_R_NO_MEMORY ? "" : "the queue is full"});
 	} while (true);
 }
 
@@ -202,7 +202,7 @@ int eci_lookup_start(struct eci_lookup **out, ectx_context *at, const char *name
 	for (; n && strcmp(n->name, name) != 0; n = n->next)
 		waiting += !n->asked;
 	if (!n && waiting >= ECI_NAMES_WAIT_MAX)
-		return -4;
+		return ECI_R_BUSY;
 	struct eci_lookup *l = calloc(1, sizeof *l);
 	if (l && !n && (n = calloc(1, sizeof *n + len)) != NULL) {
 		n->at = at;
@@ -211,7 +211,7 @@ int eci_lookup_start(struct eci_lookup **out, ectx_context *at, const char *name
 	}
 	if (!l || !n) {
 		free(l);
-		return -1;
+		return ECI_R_NO_MEMORY;
 	}
 	*l = (struct eci_lookup){.of = n, .done = done, .arg = arg};
 	DL_APPEND(n->askers, l);

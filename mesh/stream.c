@@ -33,7 +33,7 @@ static void die(ectx_stream *x, const char *why)
  * loss anyway. */
 static bool queued(ectx_stream *x, int r)
 {
-	if (r && r != -3)
+	if (r && r != ECI_R_NO_ROUTE)
 		eci_stream_fail(x->s, "reset", "no memory");
 	return r == 0;
 }

@@ -76,7 +76,7 @@ struct eci_lookup;
  * notice that came instead. */
 typedef void eci_lookup_fn(void *arg, const char *addresses, int error, const struct eci_answer *dead);
 /* Sees to it that `getent ahosts NAME` runs there; done() once, which may be before *out is returned (but not before it
- * is set). 0; -1 no memory; -4 too many wait. */
+ * is set). 0; ECI_R_NO_MEMORY; ECI_R_BUSY: too many wait. */
 int eci_lookup_start(struct eci_lookup **out, ectx_context *at, const char *name, eci_lookup_fn *done, void *arg);
 void eci_lookup_free(struct eci_lookup *l); /* NULL-safe */
 

@@ -106,7 +106,7 @@ static void answer(struct eci_router *r, const struct eci_frame *f, const void *
 	if (!f->reply_to)
 		return;
 	int rc = eci_router_send(r, ECI_CALL, 0, f->src, f->reply_to, 0, body, len, r->now);
-	if (rc == -1 || rc == -4)
+	if (rc == ECI_R_NO_MEMORY || rc == ECI_R_BUSY)
 		eci_router_dead(r, f, "busy", "no room for the answer", r->now);
 }
 

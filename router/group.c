@@ -47,19 +47,19 @@ static uint32_t cut(const struct eci_link *l, const struct eci_interval *v, size
 	return count;
 }
 
-/* -3: there is no member behind that link. */
+/* ECI_R_NO_ROUTE: there is no member behind that link. */
 static int tell_group(struct eci_link *l, uint32_t gid, const struct eci_interval *v, size_t n)
 {
 	struct eci_buf *b = &l->router->scratch;
 	uint32_t count = cut(l, v, n, NULL);
 	if (!count)
-		return -3;
+		return ECI_R_NO_ROUTE;
 	eci_buf_clear(b);
 	eci_cbor_put_array(b, 2);
 	eci_cbor_put_uint(b, gid);
 	eci_cbor_put_array(b, (uint64_t)count * 2);
 	(void)cut(l, v, n, b);
-	return eci_buf_len(b) > ECI_FRAME_BODY_MAX ? -2 : eci_tell_scratch(l, ECI_H_GROUP);
+	return eci_buf_len(b) > ECI_FRAME_BODY_MAX ? ECI_R_TOO_BIG : eci_tell_scratch(l, ECI_H_GROUP);
 }
 
 /* What each link is to be told of the group in this place; no ranges: that it is no member any more. */
@@ -72,7 +72,7 @@ static int tell_all(struct eci_router *r, const struct eci_group *g, const struc
 		if (told && l->in_group[at])
 			eci_tell(l, ECI_H_UNGROUP, 1, g->gid, 0);
 		l->in_group[at] = !told;
-		if (told && told != -3) /* a link that has just failed is no member either */
+		if (told && told != ECI_R_NO_ROUTE) /* a link that has just failed is no member either */
 			rc = told;
 	}
 	return rc;
@@ -84,7 +84,7 @@ int eci_router_group(struct eci_router *r, uint32_t gid, const struct eci_interv
 	if (!g)
 		g = place(r, false, 0);
 	if (!g)
-		return -6;
+		return ECI_R_GROUP_LIMIT;
 	*g = (struct eci_group){.gid = gid, .used = true, .self = eci_iv_has(v, (uint32_t)n, r->id)};
 	eci_router_enter(r, now_ms);
 	int rc = tell_all(r, g, v, n);
@@ -156,11 +156,11 @@ bool eci_group_got(struct eci_router *r, const struct eci_frame *f)
 	struct eci_interval *v = read_group(f, &gid, &n);
 	if (!v && !n)
 		return false;
-	int rc = v ? eci_router_group(r, gid, v, n, r->now) : -1;
+	int rc = v ? eci_router_group(r, gid, v, n, r->now) : ECI_R_NO_MEMORY;
 	eci_mem_free(v);
-	if (rc == -6)
+	if (rc == ECI_R_GROUP_LIMIT)
 		eci_router_dead(r, f, "group-limit", "", r->now);
-	else if (rc == -1)
+	else if (rc == ECI_R_NO_MEMORY)
 		eci_router_dead(r, f, "busy", "no memory", r->now);
 	return true;
 }
@@ -189,7 +189,7 @@ void eci_group_multicast(struct eci_router *r, struct eci_link *from, struct eci
 		if (!blob && f->cls == ECI_BULK)
 			blob = eci_blob_new(r, f->body, f->len); /* where there is no memory each link copies */
 		int rc = eci_link_put(l, f, 0, false, blob);
-		if (rc && rc != -3 && f->handle != ECI_H_LOG)
+		if (rc && rc != ECI_R_NO_ROUTE && f->handle != ECI_H_LOG)
 			eci_router_dead(r, f, "busy", "a queue on the way is full", r->now);
 	}
 	if (blob)

@@ -35,7 +35,7 @@ struct eci_link *eci_route_find(const struct eci_router *r, uint32_t id);
 bool eci_route_meets(const struct eci_router *r, uint32_t lo, uint32_t hi, const struct eci_link *except);
 int eci_route_rebuild(struct eci_router *r, struct eci_link *l); /* the table takes l's intervals; 0, -1 */
 void eci_route_remove(struct eci_router *r, struct eci_link *l);
-int eci_link_grant(struct eci_link *l, uint32_t lo, uint32_t hi); /* 0, -1, -3 conflict, -5 */
+int eci_link_grant(struct eci_link *l, uint32_t lo, uint32_t hi); /* 0, or of enum eci_refusal */
 void eci_lost_add(struct eci_router *r, uint32_t lo, uint32_t hi, const char *evidence);
 const char *eci_lost_find(const struct eci_router *r, uint32_t id); /* evidence, or NULL */
 struct eci_link *eci_kid_find(const struct eci_router *r, uint32_t peer);

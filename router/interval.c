@@ -98,7 +98,7 @@ static int route_room(struct eci_router *r, uint32_t n)
 	uint32_t cap = r->routes_cap * 2 > r->nroutes + n ? r->routes_cap * 2 : r->nroutes + n + 8;
 	struct eci_route *grown = eci_mem_grow(r->routes, r->nroutes * sizeof *grown, cap * sizeof *grown);
 	if (!grown)
-		return -1;
+		return ECI_R_NO_MEMORY;
 	r->routes = grown;
 	r->routes_cap = cap;
 	return 0;
@@ -107,7 +107,7 @@ static int route_room(struct eci_router *r, uint32_t n)
 int eci_route_rebuild(struct eci_router *r, struct eci_link *l)
 {
 	if (route_room(r, l->niv))
-		return -1;
+		return ECI_R_NO_MEMORY;
 	eci_route_remove(r, l);
 	for (uint32_t k = 0; k < l->niv; k++) {
 		uint32_t i = route_above(r, l->iv[k].lo);
@@ -122,22 +122,22 @@ int eci_link_grant(struct eci_link *l, uint32_t lo, uint32_t hi)
 {
 	struct eci_router *r = l->router;
 	if (eci_route_meets(r, lo, hi, l) || (r->id >= lo && r->id <= hi))
-		return -3;
+		return ECI_R_NO_ROUTE;
 	if (l->iv == &l->iv_one) {
 		struct eci_interval *v = eci_mem_alloc(ECI_INTERVALS_MAX * sizeof *v);
 		if (!v)
-			return -1;
+			return ECI_R_NO_MEMORY;
 		v[0] = l->iv_one;
 		l->iv = v;
 	}
 	if (route_room(r, l->niv + 1)) /* nothing fails any more once something was changed */
-		return -1;
+		return ECI_R_NO_MEMORY;
 	struct eci_interval v[ECI_INTERVALS_MAX];
 	uint32_t n = l->niv;
 	memcpy(v, l->iv, sizeof v[0] * n);
 	/* A block that a descendant owns is ours as well, else its frames would go back up once it is lost. */
 	if (!eci_iv_add(v, &n, lo, hi) || !eci_iv_add(r->own, &r->nown, lo, hi))
-		return -5;
+		return ECI_R_BLOCK_EXHAUSTED;
 	eci_pause_move(l, v, n); /* the parent knows a paused link by its intervals */
 	memcpy(l->iv, v, sizeof v[0] * n);
 	l->niv = n;

@@ -23,7 +23,7 @@ int eci_fifo_put(struct eci_buf *b, const struct eci_frame *f)
 	uint8_t *p = eci_buf_reserve(b, eci_wire(f->len));
 	if (!p) {
 		b->failed = false; /* what is queued is whole frames still */
-		return -1;
+		return ECI_R_NO_MEMORY;
 	}
 	eci_frame_pack(p, f);
 	if (f->len)
@@ -89,13 +89,13 @@ int eci_bulk_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 	bool full = local ? own && f->len && r->local_bytes + own > ECI_LOCAL_MAX /* an END always fits */
 			  : !l->parent && l->bulk_bytes + size > ECI_HELD_MAX;
 	if (full)
-		return -4;
+		return ECI_R_BUSY;
 	struct eci_item *it = eci_item_new(f, owed, local, blob);
 	struct eci_flow *w = it ? eci_flow_get(l, f, eci_is_large(f)) : NULL;
 	if (!w) {
 		if (it)
 			eci_item_free(r, it);
-		return -1;
+		return ECI_R_NO_MEMORY;
 	}
 	it->f.cls = ECI_BULK;
 	r->local_bytes += own;
@@ -199,7 +199,7 @@ int eci_bulk_emit(struct eci_link *l)
 	if (it->off + n < it->f.len)
 		f.flags |= ECI_F_MORE;
 	if (eci_fifo_put(&l->out, &f))
-		return -1;
+		return ECI_R_NO_MEMORY;
 	w->deficit -= eci_wire(n);
 	it->off += n;
 	l->stats.frames_out++;

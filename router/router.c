@@ -130,7 +130,7 @@ static bool forward(struct eci_link *from, struct eci_link *to, const struct eci
 	int rc = eci_link_put(to, f, owed ? from->peer : 0, false, NULL);
 	if (rc == 0)
 		return owed;
-	if (rc == -3) /* the link has failed and waits for its end */
+	if (rc == ECI_R_NO_ROUTE) /* the link has failed and waits for its end */
 		eci_router_dead(r, f, "lost", "the link to the next hop has just failed", r->now);
 	else
 		refuse(to, f);
@@ -146,9 +146,9 @@ static const char *grant_passes(struct eci_link *to, const struct eci_frame *f)
 	switch (eci_link_grant(to, v.lo, v.hi)) {
 	case 0:
 		return NULL;
-	case -3:
+	case ECI_R_NO_ROUTE:
 		return "no-authority";
-	case -5:
+	case ECI_R_BLOCK_EXHAUSTED:
 		return "block-exhausted";
 	default:
 		return "busy";
@@ -258,7 +258,7 @@ int eci_router_grant(struct eci_router *r, uint32_t dst, uint32_t lo, uint32_t s
 {
 	struct eci_link *l = eci_route_find(r, dst);
 	if (!l || l->broken || !size || lo + size - 1 < lo)
-		return -3;
+		return ECI_R_NO_ROUTE;
 	int rc = eci_link_grant(l, lo, lo + size - 1);
 	if (rc)
 		return rc;
@@ -269,7 +269,7 @@ int eci_router_grant(struct eci_router *r, uint32_t dst, uint32_t lo, uint32_t s
 	eci_cbor_put_uint(&r->scratch, size);
 	struct eci_frame f = eci_own_frame(r, ECI_CALL, dst, ECI_H_GRANT, &r->scratch);
 	f.reply_to = reply_to;
-	rc = r->scratch.failed ? -1 : eci_route_put(r, &f);
+	rc = r->scratch.failed ? ECI_R_NO_MEMORY : eci_route_put(r, &f);
 	eci_router_leave(r);
 	return rc;
 }

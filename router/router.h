@@ -93,11 +93,19 @@ void eci_link_wrote(struct eci_link *l, size_t n, uint64_t now_ms);
 void eci_link_lost(struct eci_link *l, const char *reason, const char *evidence, uint64_t now_ms);
 
 /* ---- sending ---- */
+/* Why something was not sent, or a block or a group not made. */
+enum eci_refusal {
+	ECI_R_NO_MEMORY = -1,
+	ECI_R_TOO_BIG = -2,         /* a group: more ranges than a frame holds */
+	ECI_R_NO_ROUTE = -3,        /* a block: or it is another child's */
+	ECI_R_BUSY = -4,            /* a queue is full */
+	ECI_R_BLOCK_EXHAUSTED = -5, /* the link has too many blocks */
+	ECI_R_GROUP_LIMIT = -6
+};
 /* From this context to dst (itself included: delivered from eci_router_tick() or before return, never re-entrantly
  * inside a deliver callback of the same frame). src, auth, hops are filled in. Bodies above ECI_FRAME_BODY_MAX are cut
  * into fragments (section 1.1). Body is copied. 0 (also when dst's link has failed and was not yet taken away: then it
- * ends the slots behind it); -1 no memory; -2 too big; -3 no route; -4 busy (queue full). When it fails nothing was
- * sent. */
+ * ends the slots behind it), or one of enum eci_refusal: then nothing was sent. */
 int eci_router_send(struct eci_router *r, uint8_t cls, uint8_t flags, uint32_t dst, uint32_t handle, uint32_t reply_to,
 		    const void *body, size_t len, uint64_t now_ms);
 /* The same as a call frame without flags, of a body that was written and is freed, whatever comes of it. -1 if it could
@@ -138,12 +146,11 @@ void eci_router_fail(struct eci_router *r, uint32_t lo, uint32_t hi, uint32_t at
 		     uint64_t now_ms);
 
 /* ---- routes ---- */
-/* Gives [lo, lo+size) to dst's branch: adds it to the child link that leads there and sends GRANT. 0, -1 no memory, -3
- * no route or another child's, -5 block-exhausted. */
+/* Gives [lo, lo+size) to dst's branch: adds it to the child link that leads there and sends GRANT. 0, or one of enum
+ * eci_refusal. */
 int eci_router_grant(struct eci_router *r, uint32_t dst, uint32_t lo, uint32_t size, uint32_t reply_to,
 		     uint64_t now_ms);
-/* Master: makes group gid of these ids (sorted intervals) and announces it; 0, -1, -2 more ranges than a frame holds,
- * -6 group-limit. Then
+/* Master: makes group gid of these ids (sorted intervals) and announces it; 0, or one of enum eci_refusal. Then
  * eci_router_send() with ECI_F_MULTICAST and dst = gid. */
 int eci_router_group(struct eci_router *r, uint32_t gid, const struct eci_interval *v, size_t n, uint64_t now_ms);
 void eci_router_ungroup(struct eci_router *r, uint32_t gid, uint64_t now_ms);

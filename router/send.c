@@ -6,9 +6,9 @@
  * re-entered, and a master that addresses SPAWN to itself still sees it done at once.
  *
  * Bounds: control and call share ECI_QUEUE_MAX; past it a LOG is dropped, counted and said (say_lost), and any other
- * call is refused (-4: who sent it, or who waits for it as an answer, is told `busy`). Answers on their way up (what is
- * for a slot there) go on to ECI_ANSWERS_MAX: all were asked for from above, and a thousand hosts may answer one
- * question at once. Control goes on to ECI_CONTROL_MAX by itself, because a notice or an ACK that cannot be queued
+ * call is refused (ECI_R_BUSY: who sent it, or who waits for it as an answer, is told `busy`). Answers on their way up
+ * (what is for a slot there) go on to ECI_ANSWERS_MAX: all were asked for from above, and a thousand hosts may answer
+ * one question at once. Control goes on to ECI_CONTROL_MAX by itself, because a notice or an ACK that cannot be queued
  * leaves the other side waiting for ever; past that the link itself is the failure. Call frames that wait behind a
  * large message count as queued call frames.
  *
@@ -55,7 +55,7 @@ int eci_tell_scratch(struct eci_link *l, uint32_t handle)
 {
 	const struct eci_buf *s = &l->router->scratch;
 	if (s->failed)
-		return -1;
+		return ECI_R_NO_MEMORY;
 	struct eci_frame f = eci_own_frame(l->router, ECI_CONTROL, l->peer, handle, s);
 	return eci_link_put(l, &f, 0, true, NULL);
 }
@@ -69,7 +69,7 @@ void eci_tell(struct eci_link *l, uint32_t handle, unsigned items, uint64_t a, u
 	eci_cbor_put_uint(s, a);
 	if (items == 2)
 		eci_cbor_put_uint(s, b);
-	if (eci_tell_scratch(l, handle) == -1)
+	if (eci_tell_scratch(l, handle) == ECI_R_NO_MEMORY)
 		eci_link_break(l, "queue-overflow", "no memory");
 }
 
@@ -116,11 +116,11 @@ static size_t calls_max(const struct eci_link *l, const struct eci_frame *f)
 int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob)
 {
 	if (l->broken)
-		return -3;
+		return ECI_R_NO_ROUTE;
 	size_t queued = eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls + eci_wire(f->len);
 	if (f->cls == ECI_CALL && f->handle == ECI_H_LOG && queued > ECI_QUEUE_MAX) {
 		count_lost(l, f);
-		return -4;
+		return ECI_R_BUSY;
 	}
 	if (l->lost_logs && l->parent && queued <= ECI_ANSWERS_MAX)
 		say_lost(l);
@@ -131,17 +131,17 @@ int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 		return rc;
 	}
 	if (f->cls == ECI_CALL && queued > calls_max(l, f))
-		return -4;
+		return ECI_R_BUSY;
 	if (f->cls == ECI_CONTROL && eci_buf_len(&l->control) + eci_wire(f->len) > ECI_CONTROL_MAX) {
 		eci_link_break(l, "queue-overflow", "the other side does not read");
-		return -3;
+		return ECI_R_NO_ROUTE;
 	}
 	if (eci_fifo_put(f->cls == ECI_CONTROL ? &l->control : &l->call, f)) {
 		if (f->cls == ECI_CONTROL)
 			eci_link_break(l, "queue-overflow", "no memory");
 		else if (f->handle == ECI_H_LOG)
 			count_lost(l, f);
-		return -1;
+		return ECI_R_NO_MEMORY;
 	}
 	l->stats.frames_out++;
 	eci_wake(l);
@@ -153,10 +153,10 @@ static int put_held(struct eci_link *l, struct eci_flow *w, const struct eci_fra
 {
 	size_t size = eci_wire(f->len);
 	if (eci_buf_len(&l->control) + eci_buf_len(&l->call) + l->held_calls + size > calls_max(l, f))
-		return -4;
+		return ECI_R_BUSY;
 	struct eci_item *it = eci_item_new(f, 0, true, NULL);
 	if (!it)
-		return -1;
+		return ECI_R_NO_MEMORY;
 	w->tail->next = it;
 	w->tail = it;
 	l->held_calls += size;
@@ -182,10 +182,10 @@ bool eci_is_large(const struct eci_frame *f)
 int eci_self_put(struct eci_router *r, const struct eci_frame *f)
 {
 	if (r->self_bytes + eci_wire(f->len) > ECI_SELF_MAX)
-		return -4;
+		return ECI_R_BUSY;
 	struct eci_item *it = eci_item_new(f, 0, true, NULL);
 	if (!it)
-		return -1;
+		return ECI_R_NO_MEMORY;
 	if (eci_is_large(f))
 		it->f.cls = ECI_BULK;
 	if (r->self_tail)
@@ -209,14 +209,14 @@ int eci_group_send(struct eci_router *r, const struct eci_frame *f)
 {
 	const struct eci_group *g = eci_group_find(r, f->dst);
 	if (!g)
-		return -3;
+		return ECI_R_NO_ROUTE;
 	struct eci_blob *blob = NULL;
 	if (f->cls == ECI_BULK || eci_is_large(f)) {
 		if (r->blob_bytes + f->len > ECI_LOCAL_MAX)
-			return -4;
+			return ECI_R_BUSY;
 		blob = eci_blob_new(r, f->body, f->len);
 		if (!blob)
-			return -1;
+			return ECI_R_NO_MEMORY;
 	}
 	/* One link that is full must not keep the others from their copy: the first failure is reported, if nobody at
 	 * all could be served. */
@@ -251,16 +251,16 @@ int eci_route_put(struct eci_router *r, const struct eci_frame *f)
 		return eci_self_put(r, f);
 	struct eci_link *l = eci_way_to(r, f->dst);
 	if (!l || (eci_handle_local(f->handle) && f->dst != l->peer))
-		return -3;
+		return ECI_R_NO_ROUTE;
 	if (l->broken)
 		return 0;
 	if (!eci_is_large(f))
 		return put_own(l, f, NULL);
 	if (r->blob_bytes + f->len > ECI_LOCAL_MAX)
-		return -4;
+		return ECI_R_BUSY;
 	struct eci_blob *blob = eci_blob_new(r, f->body, f->len);
 	if (!blob)
-		return -1;
+		return ECI_R_NO_MEMORY;
 	int rc = put_own(l, f, blob);
 	eci_blob_drop(r, blob);
 	return rc;
@@ -271,7 +271,7 @@ int eci_router_send(struct eci_router *r, uint8_t cls, uint8_t flags, uint32_t d
 {
 	/* MORE is the router's to set: a caller's own would put its message into a collection that never ends. */
 	if (len > ECI_MESSAGE_MAX || (cls == ECI_CONTROL && len > ECI_FRAME_BODY_MAX) || cls > ECI_BULK)
-		return -2;
+		return ECI_R_TOO_BIG;
 	struct eci_frame f = {.cls = cls, .hops = ECI_HOPS, .dst = dst, .src = r->id, .auth = r->id};
 	f.flags = flags & (ECI_F_DEAD | ECI_F_MULTICAST | ECI_F_END);
 	f.handle = handle;
@@ -287,7 +287,7 @@ int eci_router_send(struct eci_router *r, uint8_t cls, uint8_t flags, uint32_t d
 int eci_router_send_buf(struct eci_router *r, uint32_t dst, uint32_t slot, uint32_t reply_to, struct eci_buf *body,
 			uint64_t now_ms)
 {
-	int rc = -1;
+	int rc = ECI_R_NO_MEMORY;
 	if (slot && !body->failed)
 		rc = eci_router_send(r, ECI_CALL, 0, dst, slot, reply_to, eci_buf_data(body), eci_buf_len(body),
 				     now_ms);
