@@ -34,7 +34,8 @@ struct eci_failure {
 	struct eci_nodes nodes;
 };
 
-const char *eci_status_word(enum ectx_status status)
+/* The word that heads a block. */
+static const char *status_word(enum ectx_status status)
 {
 	switch (status) {
 	case ECTX_OK:
@@ -187,8 +188,8 @@ static void print_block(const struct eci_failure *one)
 	const ectx_error *e = &one->error;
 	char *names = eci_nodes_text(&one->nodes);
 	bool colour = eci_out_colour();
-	eci_out_printf(2, "%s%s%s %s\n", colour ? "\033[1;31m" : "", eci_status_word(e->status),
-		       colour ? "\033[0m" : "", names);
+	eci_out_printf(2, "%s%s%s %s\n", colour ? "\033[1;31m" : "", status_word(e->status), colour ? "\033[0m" : "",
+		       names);
 	free(names);
 	if (*e->path && !one->ways)
 		eci_out_printf(2, "  at hop   %s\n", e->path);

@@ -16,7 +16,5 @@ void eci_failures_print(struct eci_failures *f);
 /* What stands after "econtext: " for an error that belongs to no node: a topology that does not load, a target that
  * does not exist. Returns its status. */
 int eci_complain(ectx_error *e);
-/* The word that heads a block; also, in small letters, what JSON calls it. */
-const char *eci_status_word(enum ectx_status status);
 
 #endif

@@ -99,7 +99,8 @@ static void join(char **list, const char *text)
 	memcpy(*list + have + 1, text, more + 1);
 }
 
-long eci_duration_ms(const char *text)
+/* "90", "1.5", "500ms", "2s", "1m" to milliseconds; -1 for 0 (no limit), -2 when it is none of them. */
+static long duration_ms(const char *text)
 {
 	if ((text[0] < '0' || text[0] > '9') && text[0] != '.')
 		return -2; /* strtod would take "inf", "nan", blanks and signs */
@@ -124,7 +125,7 @@ long eci_duration_ms(const char *text)
 
 static int set_duration(long *out, const char *name, const char *value)
 {
-	*out = eci_duration_ms(value);
+	*out = duration_ms(value);
 	if (*out >= -1)
 		return 0;
 	return eci_usage("%s %s: not a time; write seconds, or 500ms, 2s, 1m", name, value);

@@ -53,8 +53,6 @@ int eci_opts_parse(struct eci_opts *o, enum eci_cmd cmd, char **argv);
 /* The first option of ours among the arguments, behind the first; NULL: none. */
 const char *eci_opts_late(const struct eci_opts *o);
 void eci_opts_deinit(struct eci_opts *o);
-/* "90", "1.5", "500ms", "2s", "1m" to milliseconds; -1 for 0 (no limit), -2 when it is none of them. */
-long eci_duration_ms(const char *text);
 
 /* help.c */
 struct eci_cmd_text {

@@ -109,18 +109,8 @@ static bool wants_up(const struct ectx_future *f)
 	return f->at && (f->kind == ECI_OP_CONNECT || eci_buf_len(&f->request) > ECI_FRAME_BODY_MAX / 2);
 }
 
-void eci_future_proceed(struct ectx_future *f)
-{
-	move_to_worker(f);
-	if (f->state != ECI_OP_WAITING)
-		return;
-	if (wants_up(f) ? f->at->state == ECI_UP : eci_context_settled(f->at))
-		eci_future_run(f);
-	else
-		eci_context_want(f->at);
-}
-
-void eci_future_run(struct ectx_future *f)
+/* Its context is reachable. */
+static void run(struct ectx_future *f)
 {
 	f->state = ECI_OP_RUNNING;
 	switch (f->kind) {
@@ -154,9 +144,20 @@ void eci_future_run(struct ectx_future *f)
 	}
 }
 
+void eci_future_proceed(struct ectx_future *f)
+{
+	move_to_worker(f);
+	if (f->state != ECI_OP_WAITING)
+		return;
+	if (wants_up(f) ? f->at->state == ECI_UP : eci_context_settled(f->at))
+		run(f);
+	else
+		eci_context_want(f->at);
+}
+
 /* ---- the end ---- */
 
-void eci_future_close_slots(struct ectx_future *f)
+static void close_slots(struct ectx_future *f)
 {
 	if (f->slot)
 		eci_slot_close(f->mesh->router, f->slot);
@@ -185,7 +186,7 @@ void eci_future_done(struct ectx_future *f)
 		return;
 	f->state = ECI_OP_DONE;
 	delist(f);
-	eci_future_close_slots(f);
+	close_slots(f);
 	eci_buf_deinit(&f->request);
 	if (!f->done_event)
 		eci_event_done(f);

@@ -8,11 +8,9 @@ struct ectx_future *eci_future_new(ectx_mesh *m, ectx_context *c, enum eci_op ki
 struct ectx_future *eci_future_start(struct ectx_future *f, const struct eci_fail *malformed);
 void eci_future_begin(struct ectx_future *f);   /* enlist; run now or when its context is up */
 void eci_future_proceed(struct ectx_future *f); /* WAITING: runs if it can, else sees to it that it will */
-void eci_future_run(struct ectx_future *f);     /* its context is reachable */
 void eci_future_rouse(struct ectx_future *f);   /* who waits for it looks again */
 size_t eci_future_wait_room(struct ectx_future *f, long timeout_ms); /* of its input; 0: none in time, or it is done */
 void eci_future_done(struct ectx_future *f);                         /* error and value are set */
-void eci_future_close_slots(struct ectx_future *f);
 void eci_future_drop(struct ectx_future *f); /* frees one of our own, done or not; the mesh lives */
 void eci_futures_hooks(ectx_mesh *m);        /* the loop's thread */
 

@@ -69,7 +69,6 @@ struct eci_frame eci_own_frame(const struct eci_router *r, enum eci_class cls, u
  * eci_router_send(). */
 int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob);
 int eci_route_put(struct eci_router *r, const struct eci_frame *f); /* an own single frame, to wherever dst is */
-int eci_self_put(struct eci_router *r, const struct eci_frame *f);
 /* The link that leads to dst; NULL: oneself, or of a block of this router's own that no child has. */
 struct eci_link *eci_way_to(const struct eci_router *r, uint32_t dst);
 
@@ -131,7 +130,6 @@ void eci_streams_tick(struct eci_router *r);
 /* ---- group.c ---- */
 bool eci_group_got(struct eci_router *r, const struct eci_frame *f); /* false: it does not decode */
 void eci_group_multicast(struct eci_router *r, struct eci_link *from, struct eci_frame *f);
-int eci_group_send(struct eci_router *r, const struct eci_frame *f);
 struct eci_group *eci_group_find(struct eci_router *r, uint32_t gid);
 
 /* ---- beat.c ---- */

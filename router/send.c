@@ -179,7 +179,7 @@ bool eci_is_large(const struct eci_frame *f)
 	return f->len > (f->cls == ECI_BULK ? ECI_BULK_BODY_MAX : ECI_FRAME_BODY_MAX);
 }
 
-int eci_self_put(struct eci_router *r, const struct eci_frame *f)
+static int put_self(struct eci_router *r, const struct eci_frame *f)
 {
 	if (r->self_bytes + eci_wire(f->len) > ECI_SELF_MAX)
 		return ECI_R_BUSY;
@@ -205,7 +205,7 @@ struct eci_link *eci_way_to(const struct eci_router *r, uint32_t dst)
 	return l;
 }
 
-int eci_group_send(struct eci_router *r, const struct eci_frame *f)
+static int send_group(struct eci_router *r, const struct eci_frame *f)
 {
 	const struct eci_group *g = eci_group_find(r, f->dst);
 	if (!g)
@@ -232,7 +232,7 @@ int eci_group_send(struct eci_router *r, const struct eci_frame *f)
 			first = rc;
 	}
 	if (g->self) {
-		int rc = eci_self_put(r, f);
+		int rc = put_self(r, f);
 		if (rc == 0)
 			done++;
 		else if (!first)
@@ -246,9 +246,9 @@ int eci_group_send(struct eci_router *r, const struct eci_frame *f)
 int eci_route_put(struct eci_router *r, const struct eci_frame *f)
 {
 	if (ECI_MASTER_TOO && f->flags & ECI_F_MULTICAST)
-		return eci_group_send(r, f);
+		return send_group(r, f);
 	if (ECI_MASTER_TOO && f->dst == r->id)
-		return eci_self_put(r, f);
+		return put_self(r, f);
 	struct eci_link *l = eci_way_to(r, f->dst);
 	if (!l || (eci_handle_local(f->handle) && f->dst != l->peer))
 		return ECI_R_NO_ROUTE;

@@ -103,11 +103,6 @@ uint64_t eci_spawns_dials(const struct eci_spawns *s)
 	return s->dials;
 }
 
-struct eci_link *eci_spawn_link(const struct eci_spawn *s)
-{
-	return s->link;
-}
-
 uint32_t eci_spawn_child(const struct eci_spawn *s)
 {
 	return s->id;

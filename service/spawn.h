@@ -49,7 +49,6 @@ void eci_spawn_exited(struct eci_spawn *s, int wait_status, uint64_t now_ms);
 /* The router finds the link unusable, or it answered HELLO (body). */
 void eci_spawn_broken(struct eci_spawn *s, const char *reason, const char *detail);
 void eci_spawn_up(struct eci_spawn *s, const uint8_t *hello, size_t n, uint64_t now_ms);
-struct eci_link *eci_spawn_link(const struct eci_spawn *s);
 void *eci_spawn_proc(const struct eci_spawn *s);     /* what start() returned */
 uint32_t eci_spawn_child(const struct eci_spawn *s); /* the first id of its block */
 

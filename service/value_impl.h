@@ -60,7 +60,6 @@ void eci_base64_write(struct eci_buf *b, const uint8_t *p, size_t n);
 bool eci_base64_read(char *s, size_t n, size_t *out);
 
 /* ---- maps (value_map.c) ---- */
-bool eci_map_key_allowed(const ectx_value *key);
 /* <0, 0, >0 in the order of encoded keys (RFC 8949, 4.2.1). */
 int eci_map_key_compare(const ectx_value *a, const ectx_value *b);
 /* How many pairs there is to be room for when cap are full; 0: no map is so large. */

@@ -78,7 +78,7 @@ int eci_map_key_compare(const ectx_value *a, const ectx_value *b)
 	}
 }
 
-bool eci_map_key_allowed(const ectx_value *key)
+static bool key_allowed(const ectx_value *key)
 {
 	return key->kind != ECTX_ARRAY && key->kind != ECTX_MAP &&
 	       (key->kind != ECTX_BIGINT || key->str.len <= sizeof(uint64_t));
@@ -116,7 +116,7 @@ static int grow(ectx_value *m)
 /* A usable pair for m? If not, both are freed. */
 static bool accept(const ectx_value *m, ectx_value *key, ectx_value *item)
 {
-	bool ok = m && m->kind == ECTX_MAP && key && item && item != m && eci_map_key_allowed(key);
+	bool ok = m && m->kind == ECTX_MAP && key && item && item != m && key_allowed(key);
 
 	if (!ok) {
 		if (key != m)

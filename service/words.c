@@ -62,11 +62,6 @@ char **eci_words_argv(struct eci_cbor *c)
 	return n ? strings(c, n, take) : NULL;
 }
 
-char **eci_words_env(struct eci_cbor *c)
-{
-	return strings(c, eci_cbor_get_map(c), take_pair);
-}
-
 static void read_word(struct eci_cbor *c, uint8_t type, uint8_t *to)
 {
 	uint32_t *number = (uint32_t *)(void *)to;
@@ -88,7 +83,7 @@ static void read_word(struct eci_cbor *c, uint8_t type, uint8_t *to)
 		*list = eci_words_argv(c);
 		break;
 	case ECI_FIELD_ENV:
-		*list = eci_words_env(c);
+		*list = strings(c, eci_cbor_get_map(c), take_pair);
 		break;
 	default:
 		*list = strings(c, 1, take);

@@ -8,9 +8,6 @@
 /* The array at the cursor as a NULL-terminated argv: one allocation, eci_mem_free() it. NULL when it is none, is empty,
  * a word is neither text nor bytes or holds a NUL, or memory is out. */
 char **eci_words_argv(struct eci_cbor *c);
-/* The map at the cursor as changes to an environment: "K=V" to set, "K" to unset (null). The same, but may be empty;
- * NULL as well when a name is empty or has a `=`. */
-char **eci_words_env(struct eci_cbor *c);
 /* Writes why a program did not start, as EXEC's answer and SPAWN's event have it: "WHAT: WHY" and the errno. A negative
  * one is of the terminal that it was to have, whatever the program: "no terminal: WHY". */
 void eci_words_why(struct eci_buf *b, const char *what, const char *(*explain)(void *ctx, int err), void *ctx, int err);
@@ -22,7 +19,7 @@ enum eci_field {
 	ECI_FIELD_ARGV, /* char **, eci_mem_free() it; so are ENV and WORD */
 	ECI_FIELD_MAY_BE_NULL,
 	ECI_FIELD_BOOL = ECI_FIELD_MAY_BE_NULL, /* uint32_t, 0 or 1 */
-	ECI_FIELD_ENV,
+	ECI_FIELD_ENV,  /* a map of changes to an environment: "K=V" to set, "K" to unset (null) */
 	ECI_FIELD_WORD, /* an argv of one */
 	ECI_FIELD_SIZE  /* uint32_t[3]: 1, and an array of two numbers */
 };

@@ -150,12 +150,10 @@ int eci_value_read(struct eci_load *l, const struct eci_key *key, const char *pa
 int eci_value_text(struct eci_load *l, enum eci_type type, const char *path, const struct eci_yaml *v);
 int eci_value_secret(struct eci_load *l, const char *path, const struct eci_yaml *v);
 int eci_value_number(const char *text, uint32_t *out); /* digits only; -1 */
-int eci_value_duration(const char *text, uint32_t *ms);
 int eci_value_texts(struct eci_load *l, const char *path, const struct eci_yaml *v, enum eci_type type,
 		    const char *const **out, size_t *count);
 const char *eci_yaml_kind_name(const struct eci_yaml *v);
 bool eci_name_valid(const char *s);
-int eci_schema_map(struct eci_load *l, const struct eci_key *keys, const char *prefix, const struct eci_yaml *map);
 int eci_schema_defaults(struct eci_load *l, const struct eci_yaml *map);
 int eci_schema_node(struct eci_load *l, const struct eci_yaml *map);
 int eci_schema_agents(struct eci_load *l);                         /* after take: does the policy leave an agent? */

@@ -98,7 +98,7 @@ int eci_schema_unknown(struct eci_load *l, const struct eci_key *keys, const cha
 	return eci_fail_hint(l->err, "known here: %s", list);
 }
 
-int eci_schema_map(struct eci_load *l, const struct eci_key *keys, const char *prefix, const struct eci_yaml *map)
+static int read_map(struct eci_load *l, const struct eci_key *keys, const char *prefix, const struct eci_yaml *map)
 {
 	if (map->kind != ECI_YAML_MAP) {
 		eci_fail_at(l->err, l->t->file, map->at, "%.*s: %s, where a map is due",
@@ -121,7 +121,7 @@ int eci_schema_map(struct eci_load *l, const struct eci_key *keys, const char *p
 			rc = k->read(l, v);
 		} else if (k->type == ECI_TYPE_MAP) {
 			snprintf(path, sizeof path, "%s%.60s.", prefix, v->key);
-			rc = eci_schema_map(l, k->sub, path, v);
+			rc = read_map(l, k->sub, path, v);
 		} else {
 			rc = eci_value_read(l, k, path, v);
 		}
@@ -151,12 +151,12 @@ int eci_schema_take(struct eci_load *l, struct eci_settings *out)
 
 int eci_schema_defaults(struct eci_load *l, const struct eci_yaml *map)
 {
-	return eci_schema_map(l, defaults_keys, "defaults.", map);
+	return read_map(l, defaults_keys, "defaults.", map);
 }
 
 int eci_schema_node(struct eci_load *l, const struct eci_yaml *map)
 {
-	return eci_schema_map(l, node_keys, "", map);
+	return read_map(l, node_keys, "", map);
 }
 
 static int transport(struct eci_load *l, const struct eci_yaml *v)
@@ -175,7 +175,7 @@ static int read_ssh(struct eci_load *l, const struct eci_yaml *v)
 {
 	if (transport(l, v))
 		return -1;
-	return eci_schema_map(l, ssh_keys, "ssh.", v);
+	return read_map(l, ssh_keys, "ssh.", v);
 }
 
 static int read_local(struct eci_load *l, const struct eci_yaml *v)
@@ -190,7 +190,7 @@ static int read_local(struct eci_load *l, const struct eci_yaml *v)
 	}
 	if (v->kind == ECI_YAML_SCALAR && !*v->text && v->plain)
 		return 0; /* "local:" with nothing behind it */
-	return eci_schema_map(l, none, "local.", v);
+	return read_map(l, none, "local.", v);
 }
 
 /* One or two names; num has their bits in order, the first one lowest, and above them how many: see eci_agents_of(). */

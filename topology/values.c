@@ -39,7 +39,7 @@ int eci_value_number(const char *text, uint32_t *out)
 	return 0;
 }
 
-int eci_value_duration(const char *text, uint32_t *ms)
+static int milliseconds(const char *text, uint32_t *ms)
 {
 	static const struct {
 		const char *suffix;
@@ -195,7 +195,7 @@ static int number(struct eci_load *l, const struct eci_key *key, const char *pat
 static int duration(struct eci_load *l, const struct eci_key *key, const char *path, const struct eci_yaml *v,
 		    uint32_t *out)
 {
-	if (eci_value_duration(v->text, out)) {
+	if (milliseconds(v->text, out)) {
 		eci_fail_at(l->err, l->t->file, v->at, "%s: \"%.100s\" is not a duration of at most a day", path,
 			    v->text);
 		return eci_fail_hint(l->err, "write 10s, 500ms or 2m; a bare number is seconds");

@@ -333,15 +333,6 @@ void eci_dialogue_link_lost(struct eci_dialogue *d, const char *reason, int wait
 	}
 }
 
-void eci_dialogue_relay_lost(struct eci_dialogue *d, const char *evidence, uint64_t now_ms)
-{
-	if (d->state == ECI_DLG_OVER || d->state == ECI_DLG_UP)
-		return;
-	eci_verdict_set(d, ECTX_PHASE_LOST, ECTX_E_LOST, evidence, NULL, now_ms);
-	d->queued = 0;
-	over(d);
-}
-
 /* ---- time ---- */
 
 static uint64_t after(uint64_t from_ms, uint64_t limit_ms)

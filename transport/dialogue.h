@@ -15,7 +15,7 @@
  *   PAUSE    -> SPAWNING | OVER
  *   ENDING   -> SPAWNING | OVER
  *   BOOT     -> UP | ENDING | OVER
- * and from any of them to OVER when the relay is lost. */
+ * When the relay is lost, there is no transition: who made the dialogue frees it. */
 enum eci_dialogue_state {
 	ECI_DLG_SPAWNING, /* SPAWN was given, nothing heard yet */
 	ECI_DLG_LOGIN,    /* the tool runs and has not let us in, as far as can be seen */

@@ -92,8 +92,6 @@ void eci_dialogue_up(struct eci_dialogue *d, uint64_t now_ms); /* event 6: done;
 /* event 8 before up: fails with phase boot (reason eof, early-bytes, ...), or version, or hello. */
 void eci_dialogue_link_lost(struct eci_dialogue *d, const char *reason, int wait_status, const char *evidence,
 			    uint64_t now_ms);
-/* The relay that ran it is gone: fails at once with phase lost. */
-void eci_dialogue_relay_lost(struct eci_dialogue *d, const char *evidence, uint64_t now_ms);
 /* The hop before is not there yet: a SPAWN waits for it, and its time has not begun. */
 void eci_dialogue_held(struct eci_dialogue *d, uint64_t now_ms);
 /* This program itself was stopped: nobody else has used up the time. */

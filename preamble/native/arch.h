@@ -9,18 +9,16 @@
 #ifndef ECI_NATIVE_ARCH_H
 #define ECI_NATIVE_ARCH_H
 
-#define NATIVE_SYSCALL_COMMON NR_pidfd_open = 434, NR_close_range = 436
+#define NATIVE_SYSCALL_COMMON NR_close_range = 436
 
 #if defined(__x86_64__)
 
-#define NATIVE_ARCH "x86_64"
 #define NATIVE_ENTRY                                                                              \
 	".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tcall " \
 	"native_main\n\thlt\n.text"
 enum {
 	NR_read = 0,
 	NR_write = 1,
-	NR_open = 2,
 	NR_close = 3,
 	NR_mmap = 9,
 	NR_munmap = 11,
@@ -92,12 +90,10 @@ enum {
 	NATIVE_SYSCALL_COMMON
 };
 #if defined(__aarch64__)
-#define NATIVE_ARCH "aarch64"
 #define NATIVE_ENTRY                                                                                   \
 	".section .text.entry\n.globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\n\tbl " \
 	"native_main\n.text"
 #else
-#define NATIVE_ARCH "riscv64"
 #define NATIVE_ENTRY                                                                              \
 	".section .text.entry\n.globl _start\n_start:\n\t.option push\n\t.option norelax\n\tlla " \
 	"gp,__global_pointer$\n"                                                                  \
@@ -156,13 +152,11 @@ enum {
 	NATIVE_SYSCALL_COMMON
 };
 #if defined(__arm__)
-#define NATIVE_ARCH "armhf"
 #define NATIVE_ENTRY                                                                                             \
 	".section .text.entry\n.globl _start\n.type _start,%function\n_start:\n\tmov fp,#0\n\tmov lr,#0\n\tmov " \
 	"r0,sp\n"                                                                                                \
 	"\tbic sp,sp,#7\n\tbl native_main\n.text"
 #else
-#define NATIVE_ARCH "i386"
 #define NATIVE_ENTRY                                                                                              \
 	".section .text.entry\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %esp,%eax\n\tand $-16,%esp\n\tsub " \
 	"$12,%esp\n"                                                                                              \

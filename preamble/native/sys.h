@@ -19,18 +19,17 @@ enum {
 	SYS_ENOMEM = 12,
 	SYS_ENOTDIR = 20,
 	SYS_EMFILE = 24,
-	SYS_ECONNABORTED = 103,
-	SYS_ECANCELED = 125
+	SYS_ECONNABORTED = 103
 };
-enum { SYS_RDONLY = 0, SYS_WRONLY = 1, SYS_RDWR = 2, SYS_CREAT = 0x40, SYS_NOCTTY = 0x100 };
+enum { SYS_RDWR = 2, SYS_NOCTTY = 0x100 };
 enum { SYS_NONBLOCK = 0x800, SYS_CLOEXEC = 0x80000 };
-enum { SYS_POLLIN = 1, SYS_POLLOUT = 4, SYS_POLLERR = 8, SYS_POLLHUP = 16 };
+enum { SYS_POLLIN = 1, SYS_POLLOUT = 4 };
 enum { SYS_NOFILE = 7 }; /* RLIMIT_NOFILE: getrlimit(2) */
 enum { SYS_SIGKILL = 9, SYS_SIGPIPE = 13, SYS_SIGTERM = 15, SYS_SIGCHLD = 17, SYS_SIGNALS = 64 };
 enum { SYS_SIG_DFL = 0, SYS_SIG_IGN = 1 };
 enum { SYS_P_ALL = 0, SYS_P_PID = 1, SYS_WNOHANG = 1, SYS_WEXITED = 4, SYS_WNOWAIT = 0x1000000 };
 enum { SYS_CLD_EXITED = 1 };
-enum { SYS_F_GETFL = 3, SYS_F_SETFL = 4, SYS_F_DUPFD_CLOEXEC = 1030, SYS_F_SETPIPE_SZ = 1031 };
+enum { SYS_F_SETFL = 4, SYS_F_DUPFD_CLOEXEC = 1030, SYS_F_SETPIPE_SZ = 1031 };
 
 /* Most take three arguments at most: the others' registers are not worth setting. */
 #define SYS0(nr) native_call3(nr, 0, 0, 0)

@@ -129,9 +129,6 @@ static void event(struct play *p)
 		if (p->runs && !p->started) {
 			p->runs = false;
 			eci_dialogue_spawn_failed(p->d, 2, "No such file or directory", p->now);
-		} else if (more == 31) {
-			p->runs = false;
-			eci_dialogue_relay_lost(p->d, "relay", p->now);
 		}
 	}
 	act(p);

@@ -1,7 +1,7 @@
 /* Scripts for boot dialogues: what happens ('>') and what the dialogue must do about it ('='), one a line.
  *
  *   > started                       > err|out|tty TEXT       > exit N     > signal N      > at MS      > up
- *   > nospawn ERRNO TEXT            > nosecret WHY           > lost REASON [EVIDENCE]     > relay TEXT
+ *   > nospawn ERRNO TEXT            > nosecret WHY           > lost REASON [EVIDENCE]
  *   = spawn pipes|pty|ctty [feed|image]   = kill   = write stdin|tty TEXT   = answer stdin|tty SECRET   = promote
  * INTERPRETER|image [native] = fail|next PHASE CODE [TEXT in saw, or TEXT$ the whole of it]
  *
@@ -156,8 +156,6 @@ static inline void end_event(struct player *p, const char *line)
 		eci_dialogue_spawn_failed(p->d, atoi(rest), strchr(rest, ' ') + 1, p->now_ms);
 	else if ((rest = word_is(line, "nosecret")))
 		eci_dialogue_no_secret(p->d, rest, p->now_ms);
-	else if ((rest = word_is(line, "relay")))
-		eci_dialogue_relay_lost(p->d, rest, p->now_ms);
 	else if ((rest = word_is(line, "lost"))) {
 		sscanf(rest, "%31s", reason);
 		eci_dialogue_link_lost(p->d, reason, -1, strchr(rest, ' ') ? strchr(rest, ' ') + 1 : "", p->now_ms);

@@ -25,9 +25,6 @@ static const struct script retries[] = {
 	 {"= spawn ctty", "> started", "> tty bob@web1's password: ", "= answer tty pw",
 	  "> err Connection closed by 10.0.0.1 port 22\r\n", "> exit 255",
 	  "= fail auth password-wrong Connection closed by 10.0.0.1 port 22"}},
-	{"the relay goes during the pause",
-	 {SSH},
-	 {"= spawn pipes", "> started", DROP, "> relay bastion: eof", "= fail lost lost bastion: eof", "> at 900"}},
 };
 PLAY(retries, retries)
 

@@ -256,14 +256,6 @@ static const struct script boots[] = {
 	{"silent",
 	 {LOCAL},
 	 {"= spawn pipes", "> started", MARK, "= promote python3", "> lost silent", "= fail boot boot-timeout"}},
-	{"relay lost while it boots",
-	 {SSH},
-	 {"= spawn pipes", "> started", MARK, "= promote python3", "> relay relay-a: silent",
-	  "= fail lost lost relay-a: silent", "> exit 1"}},
-	{"relay lost at once", {SSH}, {"= spawn pipes", "> relay eof", "= fail lost lost eof"}},
-	{"relay lost after up is somebody else's matter",
-	 {SSH},
-	 {"= spawn pipes", "> started", MARK, "= promote python3", "> up", "> relay eof", "> at 99999999"}},
 };
 PLAY(boots, boots)
 
