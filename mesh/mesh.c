@@ -14,6 +14,7 @@
 #include "io/proc.h"
 #include "io/random.h"
 #include "io/roots.h"
+#include "service/hello.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,16 +42,10 @@ static bool on_deliver(void *ctx, enum eci_origin from, struct eci_link *link, c
 static const char *on_hello(void *ctx, struct eci_link *link, const struct eci_frame *f)
 {
 	(void)ctx;
-	struct eci_cbor c = eci_cbor_open(f->body, f->len);
-	size_t pairs = eci_cbor_get_map(&c);
-	uint64_t version = 0;
-	for (size_t i = 0; i < pairs && !c.bad; i++) {
-		if (eci_cbor_get_uint(&c) == 0)
-			version = eci_cbor_get_uint(&c);
-		else
-			(void)eci_cbor_skip(&c);
-	}
-	if (version != ECI_PROTOCOL_VERSION)
+	struct eci_hello h;
+	if (!eci_hello_read(&h, f, false))
+		return "bad-body";
+	if (h.version != ECI_PROTOCOL_VERSION)
 		return "version";
 	eci_spawn_up(eci_link_user(link), f->body, f->len, eci_now_ms());
 	return NULL;

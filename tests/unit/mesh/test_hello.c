@@ -79,3 +79,48 @@ Test(hello, the_largest_is_taken)
 	size_t most = told(&m, letters(name, 40), letters(title, 120)).bytes;
 	cr_expect(most <= ECI_HELLO_MAX && most > ECI_HELLO_MAX - 8, "%zu", most);
 }
+
+/* A Python whose HELLO has two other bytes, the last four digits of this program's name, in the place of its version's
+ * key and value. */
+static const char liar_py[] = "#!/usr/bin/env python3\n"
+			      "import os, select, subprocess, sys\n"
+			      "p = subprocess.Popen([sys.executable] + sys.argv[1:], stdin=-1, stdout=-1, bufsize=0)\n"
+			      "ways = {0: p.stdin.fileno(), p.stdout.fileno(): 1}\n"
+			      "true, said = b'\\x00\\x01\\x01fpython', bytes.fromhex(sys.argv[0][-4:])\n"
+			      "while True:\n"
+			      "    for fd in select.select(list(ways), [], [])[0]:\n"
+			      "        s = os.read(fd, 65536) or sys.exit()\n"
+			      "        os.write(ways[fd], s.replace(true, said + true[2:]) if fd else s)\n";
+
+/* What is no HELLO is not one of another version: a version is told apart where there is one, whatever else is there.
+ */
+Test(hello, a_childs_version)
+{
+	static const struct {
+		const char *said;
+		enum ectx_code code;
+	} cases[] = {
+		{"0001", ECTX_E_NONE},             /* {0: 1, ...}: as it is */
+		{"0002", ECTX_E_VERSION_MISMATCH}, /* {0: 2, ...} */
+		{"0901", ECTX_E_PROTOCOL},         /* {9: 1, ...}: none */
+		{"00f6", ECTX_E_PROTOCOL},         /* {0: null, ...} */
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct world w = world_open();
+		char name[16], text[256];
+		ectx_error err = {0};
+		(void)snprintf(name, sizeof name, "liar%s", cases[i].said);
+		put_file(w.dir, name, liar_py, 0755);
+		(void)snprintf(text, sizeof text,
+			       "econtext: 1\nnodes:\n  x: {local: {}, python: %s/%s, native: never}\n", w.dir, name);
+		ectx_mesh_free(w.mesh);
+		ectx_topology_free(w.topology);
+		w.topology = ectx_topology_parse(text, strlen(text), "test", &err);
+		cr_assert(w.topology, "%s", err.saw);
+		w.mesh = mesh_over(&w, 0);
+		(void)ectx_connect(get(w.mesh, "x"), WITHIN, &err);
+		cr_expect(err.code == cases[i].code, "%s: %s %s", name, ectx_code_name(err.code), err.saw);
+		ectx_error_clear(&err);
+		world_close(&w);
+	}
+}
