@@ -268,5 +268,5 @@ void ectx_mesh_free(ectx_mesh *m)
 
 const char *ectx_version(void)
 {
-	return "0.1.0";
+	return ECI_VERSION;
 }
