@@ -7,7 +7,7 @@
  * This is the first of two fences. The second is that names are looked up among what the roots are known to hold
  * (io/roots.c), so that a name which passes here by mistake still opens nothing. */
 #include "service/service.h"
-#include "service/utf8.h"
+#include "core/text.h"
 
 #include <string.h>
 

@@ -12,7 +12,7 @@
  * come back as the same key. */
 #include "core/mem.h"
 #include "service/service.h"
-#include "service/utf8.h"
+#include "core/text.h"
 #include "service/value_impl.h"
 
 #include <float.h>
@@ -112,7 +112,7 @@ static void write_float(struct eci_buf *b, double d)
 static void write_escaped(struct eci_buf *b, uint32_t point)
 {
 	static const char names[] = "\bb\ff\nn\rr\tt\"\"\\\\";
-	char text[8];
+	char text[16];
 	size_t i;
 
 	for (i = 0; i + 1 < sizeof(names); i += 2)
@@ -121,6 +121,11 @@ static void write_escaped(struct eci_buf *b, uint32_t point)
 			eci_buf_append(b, names + i + 1, 1);
 			return;
 		}
+	if (point > 0xFFFF) {
+		snprintf(text, sizeof(text), "\\u%04x", (unsigned)(0xD7C0 + (point >> 10)));
+		eci_buf_puts(b, text);
+		point = 0xDC00 | (point & 0x3FF);
+	}
 	snprintf(text, sizeof(text), "\\u%04x", (unsigned)point);
 	eci_buf_puts(b, text);
 }

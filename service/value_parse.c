@@ -9,7 +9,7 @@
  *
  * The parser is a cursor and recursion of bounded depth; the first error stops it where it stands. */
 #include "service/service.h"
-#include "service/utf8.h"
+#include "core/text.h"
 #include "service/value_impl.h"
 
 #include <locale.h>

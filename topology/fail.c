@@ -1,9 +1,9 @@
 /* Failures of a topology: where (FILE:LINE:COL), what, and what to do about it. Text from the file is quoted in them,
- * so control characters (in UTF-8 those of 0x80 to 0x9f too) are made visible: a file may come from elsewhere, and the
- * text ends on a terminal. So are those that are not seen, or turn round what stands beside them: a name with one looks
- * like another. Suggestions are the nearest known word by edit distance, at most a third of the word away:
+ * so characters that act on a terminal or are not seen are shown as escapes (core/text.c): a file may come from
+ * elsewhere. Suggestions are the nearest known word by edit distance, at most a third of the word away:
  * farther ones mislead. */
 #include "topology/base.h"
+#include "core/text.h"
 
 #include <string.h>
 
@@ -14,54 +14,10 @@ bool eci_is_c1(const char *s)
 	return (unsigned char)s[0] == 0xc2 && ((unsigned char)s[1] & 0xe0) == 0x80;
 }
 
-/* The character of two to four bytes at s, if it is one to be made visible: its bytes; else 0. */
-static size_t unseen(const char *s, unsigned *point)
-{
-	static const struct {
-		unsigned from, to;
-	} ranges[] = {{0x80, 0x9f},     {0xad, 0xad},     {0x34f, 0x34f},     {0x61c, 0x61c},
-		      {0x115f, 0x1160}, {0x17b4, 0x17b5}, {0x180b, 0x180f},   {0x200b, 0x200f},
-		      {0x2028, 0x202e}, {0x2060, 0x206f}, {0x3164, 0x3164},   {0xfeff, 0xfeff},
-		      {0xffa0, 0xffa0}, {0xfff0, 0xfffb}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff}};
-	const unsigned char *p = (const unsigned char *)s;
-	size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	if (p[0] < 0xc0 || p[0] > 0xf7)
-		return 0;
-	*point = p[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		*point = *point << 6 | (p[i] & 0x3fu);
-	}
-	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-		if (*point >= ranges[i].from && *point <= ranges[i].to)
-			return n;
-	return 0;
-}
-
 static void put(char *dst, size_t cap, size_t at, const char *src)
 {
-	for (; *src; src++) {
-		unsigned char c = (unsigned char)*src;
-		char hex[16];
-		unsigned point = 0;
-		size_t bytes = unseen(src, &point);
-		if (bytes) {
-			snprintf(hex, sizeof hex, "\\u{%x}", point);
-			src += bytes - 1;
-		} else if (c < 0x20 || c == 0x7f) {
-			snprintf(hex, sizeof hex, "\\x%02x", (unsigned)c);
-		} else {
-			hex[0] = (char)c;
-			hex[1] = 0;
-		}
-		size_t n = strlen(hex);
-		if (at + n >= cap)
-			break;
-		memcpy(dst + at, hex, n);
-		at += n;
-	}
-	dst[at < cap ? at : cap - 1] = 0;
+	if (at < cap)
+		(void)eci_escape(dst + at, cap - at, (const uint8_t *)src, strlen(src));
 }
 
 static void start(ectx_error *err, enum ectx_code code)

@@ -2,32 +2,17 @@
  * they are. Written to a FILE (open_memstream) so that callers mix them with fprintf. Bytes that are not UTF-8 become
  * U+FFFD: JSON has no other way to say them. */
 #include "topology/base.h"
+#include "core/text.h"
 
 #include <string.h>
-
-/* Bytes of the UTF-8 sequence at s, 0 if it is none. */
-static size_t utf8(const unsigned char *s)
-{
-	size_t n = s[0] < 0x80                   ? 1
-		   : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-		   : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-		   : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-						 : 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
 
 void eci_json_string(FILE *f, const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
 	fputc('"', f);
-	while (*p) {
-		size_t n = utf8(p);
+	for (size_t left = strlen(s); left;) {
+		uint32_t point = 0;
+		size_t n = eci_utf8_next(p, left, &point);
 		if (n == 0) {
 			fputs("\\ufffd", f);
 			n = 1;
@@ -41,6 +26,7 @@ void eci_json_string(FILE *f, const char *s)
 			fwrite(p, 1, n, f);
 		}
 		p += n;
+		left -= n;
 	}
 	fputc('"', f);
 }

@@ -55,8 +55,9 @@ void ectx_event_free(ectx_event *e);
  * ectx_event_next(m, 0) until it returns NULL. Owned by the mesh: do not read, write or close it. Does not block. */
 int ectx_event_fd(ectx_mesh *m);
 
-/* Copies len bytes of text so that a terminal shows them and does nothing else: C0, C1, DEL, bidi controls and invalid
- * UTF-8 become \xNN or \uNNNN; tab stays. malloc'd, NUL-terminated; NULL when out of memory. Does not block. */
+/* Copies len bytes of text so that a terminal shows them and does nothing else: C0, C1, DEL, bidi controls, what has no
+ * width and invalid UTF-8 become \xNN, \uNNNN or \UNNNNNNNN; tab stays. malloc'd, NUL-terminated; NULL when out of
+ * memory. Does not block. */
 char *ectx_escape(const char *text, size_t len);
 
 #pragma GCC visibility pop

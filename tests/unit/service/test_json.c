@@ -168,6 +168,7 @@ Test(json, text)
 	expect("\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"");
 	expect("\"\\u0000\\u001b\x7f\"", "\"\\u0000\\u001b\\u007f\"");
 	expect("\"\xc2\x9b\xc2\x85\"", "\"\\u009b\\u0085\"");
+	expect("\"\xe2\x80\x8b\xf3\xa0\x81\x81\"", "\"\\u200b\\udb40\\udc41\"");
 	expect("\"\xe2\x80\xae\xe2\x81\xa6\xd8\x9c\xe2\x80\xa8\"", "\"\\u202e\\u2066\\u061c\\u2028\"");
 	expect("\"\xc2\xa0\"", "\"\xc2\xa0\"");
 }

@@ -33,17 +33,17 @@ Test(fail, text_from_a_file_cannot_speak_to_the_terminal)
 	static const char *const cases[][2] = {
 		{"t\xc2\x9b"
 		 "31m",
-		 "t\\u{9b}31m"},
-		{"\xc2\x80\xc2\x9f\xc2\xa0", "\\u{80}\\u{9f}\xc2\xa0"},
+		 "t\\u009b31m"},
+		{"\xc2\x80\xc2\x9f\xc2\xa0", "\\u0080\\u009f\xc2\xa0"},
 		{"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
 		{"\x1b[\x7f", "\\x1b[\\x7f"},
 		{"web\xe2\x80\x8b"
 		 "1",
-		 "web\\u{200b}1"},
+		 "web\\u200b1"},
 		{"\xe2\x80\xae\xe2\x81\xa9\xef\xbb\xbf\xc2\xad\xf3\xa0\x81\x81",
-		 "\\u{202e}\\u{2069}\\u{feff}\\u{ad}\\u{e0041}"},
+		 "\\u202e\\u2069\\ufeff\\u00ad\\U000e0041"},
 		{"\xe2\x82\xac\xf0\x9f\x98\x80", "\xe2\x82\xac\xf0\x9f\x98\x80"},
-		{"\xe2\x80", "\xe2\x80"},
+		{"\xe2\x80", "\\xe2\\x80"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		ectx_error e;

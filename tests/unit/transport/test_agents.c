@@ -129,7 +129,7 @@ Test(agents, each_reason_has_its_hint)
 		cr_expect(strstr(f.hint, "agent: python"), "%s: %s", words[i], f.hint);
 	}
 	struct eci_fail f = failure_of("econtext: no native agent: failed: \x1b[31mred\n");
-	cr_expect_str_eq(f.saw, "failed: \\e[31mred");
+	cr_expect_str_eq(f.saw, "failed: \\x1b[31mred");
 	cr_expect_str_eq(f.hint, "it could not be run: set agent: python");
 }
 

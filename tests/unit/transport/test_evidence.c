@@ -49,11 +49,11 @@ static void escapes(const char *in, const char *expected)
 Test(escape, what_could_do_harm)
 {
 	escapes("plain \\ text ~", "plain \\ text ~");
-	escapes("a\nb\rc\td\x1b[0me\x01\x7f", "a\\nb\\rc\\td\\e[0me\\x01\\x7f");
+	escapes("a\nb\rc\td\x1b[0me\x01\x7f", "a\\x0ab\\x0dc\td\\x1b[0me\\x01\\x7f");
 	escapes("na\xc3\xafve \xe2\x82\xac \xf0\x9f\x98\x80", "na\xc3\xafve \xe2\x82\xac \xf0\x9f\x98\x80");
 	escapes("\xc2\x9b"
 		"0m \xe2\x80\xae \xe2\x81\xa6 \xef\xbb\xbf",
-		"\\u{9b}0m \\u{202e} \\u{2066} \\u{feff}");
+		"\\u009b0m \\u202e \\u2066 \\ufeff");
 	escapes("\x80 \xc0\xaf \xe0\x80\x80 \xed\xa0\x80 \xf4\x90\x80\x80 \xf5\x80 \xff",
 		"\\x80 \\xc0\\xaf \\xe0\\x80\\x80 \\xed\\xa0\\x80 \\xf4\\x90\\x80\\x80 \\xf5\\x80 \\xff");
 	escapes("cut \xe2\x82", "cut \\xe2\\x82");
@@ -92,7 +92,7 @@ Test(lines, the_last_that_say_something)
 	      "real words");
 	picks(ECI_SUDO, 3, "    #1) Respect the privacy of others.\nreal\neconctext\neconext-\n",
 	      "real | econctext | econext-");
-	picks(ECI_LOCAL, 2, "a\x1b[2Jb\n", "a\\e[2Jb");
+	picks(ECI_LOCAL, 2, "a\x1b[2Jb\n", "a\\x1b[2Jb");
 }
 
 Test(lines, do_not_pass_the_room_there_is)
