@@ -6,7 +6,8 @@
  *
  * What acts: C0 and DEL (cursor, bell, line ends), C1 (CSI and OSC as single characters), the bidirectional controls
  * (they reorder what is read), the line and paragraph separators (a log line has to stay one line), and what is not
- * seen (a name with one looks like another). A tab is shown as it is, but acts where a name is due.
+ * seen (a name with one looks like another). A tab is shown as it is, but acts where a name is due, and so it is with
+ * the two joiners: Persian is written with them, and what is one emoji of several.
  *
  * What shows a character is one unit, so cutting to a buffer cannot leave half of a sequence that joins with what is
  * printed next. A backslash is not doubled: this is for reading, not for parsing. */
@@ -66,9 +67,10 @@ size_t eci_show(char out[ECI_SHOWN_MAX], const uint8_t *p, size_t n, size_t *use
 {
 	uint32_t point = p[0];
 	size_t len = eci_utf8_next(p, n, &point);
+	bool joins = point == 0x200C || point == 0x200D;
 
 	*used = len ? len : 1;
-	if (len && (point == '\t' || !eci_char_acts(point))) {
+	if (len && (point == '\t' || joins || !eci_char_acts(point))) {
 		memcpy(out, p, len);
 		return len;
 	}

@@ -17,7 +17,7 @@ bool eci_char_acts(uint32_t point);
 
 #define ECI_SHOWN_MAX 10u /* bytes of "\UNNNNNNNN" */
 /* What shows the character, or the byte that is none, at p (n > 0 bytes are there); *used bytes of it. No NUL. Returns
- * how many bytes: the character itself, a tab too, or \xNN, \uNNNN or \UNNNNNNNN. */
+ * how many bytes: the character itself, a tab and a joiner too, or \xNN, \uNNNN or \UNNNNNNNN. */
 size_t eci_show(char out[ECI_SHOWN_MAX], const uint8_t *p, size_t n, size_t *used);
 /* All of p, as far as it fits into cap bytes with a NUL: never half of what shows a character. Returns the length. */
 size_t eci_escape(char *out, size_t cap, const uint8_t *p, size_t n);
