@@ -58,12 +58,10 @@ static void err_ended(void *arg)
 	closed(f);
 }
 
-static void end_input(struct ectx_future *f);
-
 static void out_room(void *arg)
 {
 	struct ectx_future *f = arg;
-	end_input(f);
+	eci_outputs_end_input(f);
 	eci_future_rouse(f);
 	if (f->input_wanted && f->state != ECI_OP_DONE)
 		eci_event_input(f);
@@ -201,7 +199,7 @@ void ectx_future_end_input(ectx_future *f)
 		f->input_ended = true;
 		out_room(f);
 		if (f->out)
-			end_input(f);
+			eci_outputs_end_input(f);
 	}
 	eci_unlock(f->mesh);
 }
@@ -209,7 +207,7 @@ void ectx_future_end_input(ectx_future *f)
 /* The END of a future that was told so before the other end said where to, or before it had room for what a terminal
  * needs: its end-of-file character (which the agent writes) is an end only where a line begins; behind "abc" it just
  * hands that over, and a second one is the end. */
-static void end_input(struct ectx_future *f)
+void eci_outputs_end_input(struct ectx_future *f)
 {
 	int r = 0;
 	if (!f->input_ended || !f->out || !eci_stream_far(f->out))

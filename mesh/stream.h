@@ -9,6 +9,7 @@
 /* ---- output.c: the streams of exec and run ---- */
 bool eci_outputs_open(struct ectx_future *f); /* false: no memory */
 void eci_outputs_close(struct ectx_future *f);
+void eci_outputs_end_input(struct ectx_future *f);
 
 /* ---- open.c: a stream to something outside, at a context (OPEN) ---- */
 struct eci_address {

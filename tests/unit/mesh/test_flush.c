@@ -85,7 +85,8 @@ Test(flush, the_far_end_of_an_input_is_told_that_the_command_is_over)
 			ends += said.handle == FAR && said.flags == ECI_F_END;
 			resets += said.flags & ECI_F_DEAD && said.handle == FAR;
 		}
-		cr_expect(ends == (way == OPEN || way == ENDED) && resets == (way == RUNS), "%d: %d, %d", way, ends, resets);
+		cr_expect(ends == (way == OPEN || way == ENDED) && resets == (way == RUNS), "%d: %d, %d", way, ends,
+			  resets);
 		cr_expect(!f.out);
 		near_close(n);
 	}
