@@ -1,8 +1,21 @@
 # SPAWN, RAW, PROMOTE, KILL (docs/protocol.md section 7): the verbs by which the master boots our children.
 
+def execute_one(paths, argv, env):
+    # The first of these that there is; else an errno, that of the most telling one: not allowed, before not there.
+    n = 2
+    for x in paths:
+        try:
+            execute(x, argv, env)
+        except OSError:
+            x = sys.exc_info()[1].args[0]
+            if x not in (2, 20):
+                n = x
+    return n
+
+
 def start(c, argv, env, mode):
-    # The process of c (argv and env as of shared/words.py); raises OSError. What exec says comes back through a pipe that a success closes. Nothing in the fork may
-    # import, as os.execvpe does: the main thread, which is not there, may have been importing the same.
+    # The process of c (argv and env as of shared/words.py); raises OSError. What exec says comes back through a pipe that a success
+    # closes. Nothing in the fork may import, as os.execvpe does: the main thread, which is not there, may have been importing the same.
     x = dict(getattr(os, 'environb', os.environ))
     for i in env:
         if env[i] is None:
@@ -57,14 +70,7 @@ def start(c, argv, env, mode):
                     os.dup2(v[i], i)
                 # Whoever stands still from here on (a program on a server that is gone) holds nothing of ours open.
                 clear(said[1])
-                n = 2
-                for i in paths:
-                    try:
-                        execute(i, argv, x)
-                    except OSError:
-                        v = sys.exc_info()[1].args[0]
-                        if v not in (2, 20):
-                            n = v
+                n = execute_one(paths, argv, x)
             except OSError:
                 n = sys.exc_info()[1].args[0]
             os.write(said[1], pack('>I', n))
