@@ -76,7 +76,7 @@ class Statuses(Case):
                       '  of-python: {via: python, local: {}, python: %s/noisy}\n' % ((self.place,) * 3))
         self.write('noisy', '#!/bin/sh\nPYTHONPATH=%s/noise exec python3 "$@"\n' % self.place, 0o755)
         os.mkdir(os.path.join(self.place, 'noise'))
-        for text, seen in (r'Hello \x1b[1m\n', r'Hello \e[1m\n'), ('x' * 200, 'x' * 200), ('sudo: no', 'sudo: no'):
+        for text, seen in (r'Hello \x1b[1m\n', r'Hello \x1b[1m\x0a'), ('x' * 200, 'x' * 200), ('sudo: no', 'sudo: no'):
             self.write('noise/struct.py', 'import os, time\nos.write(1, b"%s")\ntime.sleep(1)\nfrom _struct import *\n' % text)
             for node in 'leaf', 'of-native', 'of-python':
                 self.fails(3, node, 'UNREACHABLE', 'boot', 'early-bytes')
