@@ -171,10 +171,15 @@ class Kept(object):
         self.names, self.name = names, name
 
 
-def why(text, number):
-    """A text that ends in the words for an errno: a native agent says its number in their place."""
+def in_words(text, number):
+    """why(TEXT, N): a text that ends in the words for errno N."""
+    return text
+
+
+def in_number(text, number):
+    """The same of a native agent, which says the number in their place."""
     at = text.rfind(': ')
-    return Choice(text, text[:at + 2 if at >= 0 else 0] + 'Error %d' % number)
+    return text[:at + 2 if at >= 0 else 0] + 'Error %d' % number
 
 
 def nest(n):
@@ -185,7 +190,7 @@ def nest(n):
     return v
 
 
-FIXED = {'true': True, 'false': False, 'null': None, '_': ANY, 'rest': REST, 'nest': nest, 'cbor': encode, 'either': Choice, 'why': why,
+FIXED = {'true': True, 'false': False, 'null': None, '_': ANY, 'rest': REST, 'nest': nest, 'cbor': encode, 'either': Choice, 'why': in_words,
          'zlib': lambda text: zlib.compress(text.encode()), 'digest': lambda b: hashlib.sha256(b).digest()[:16],
          'range': range, 'len': len, 'list': list, 'sum': sum, 'inf': math.inf, 'nan': math.nan, 'bytes': bytes, 'str': str,
          '__builtins__': {}}

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 
 from children import Children
-from notation import ANY, decode, encode, evaluate, same
+from notation import ANY, decode, encode, evaluate, in_number, same
 from sockets import Sockets, place_of, text
 from wire import ACK, BULK, CONTROL, DEAD, HANDLES, Failure, Frame, Link, kind_of
 
@@ -55,6 +55,8 @@ class Player(Children, Sockets):
         words = [w for w in options.split() if '=' not in w]
         self.names = {'me': 8, 'size': 64, 'parent': 0, 'idle': 0, 'level': 10, 'extra': {}, 'part': self.imp.part,
                       'text': text, 'place_of': place_of, 'here': self.folder}
+        if self.imp.name.startswith('native'):
+            self.names['why'] = in_number
         for k, v in re.findall(r'([a-z]+)=(\S+)', options):
             self.names[k] = evaluate(v, self.names)
         n = self.names
