@@ -101,6 +101,18 @@ Test(no_memory, a_run)
 	world_close(&w);
 }
 
+/* Of what was begun with memory for n requests, in way i. Frees f; none is right where some request was refused. */
+static void well_or_no_memory(ectx_future *f, bool some, int i, long n)
+{
+	cr_assert(f || some);
+	if (!f)
+		return;
+	const ectx_error *e = error_of(f);
+	cr_expect(e->status == ECTX_OK || e->code == ECTX_E_NO_MEMORY, "%d, %ld: %s %s", i, n, ectx_code_name(e->code),
+		  e->saw);
+	ectx_future_free(f);
+}
+
 /* It is not the fault of the arguments, nor of the file. */
 Test(no_memory, a_call)
 {
@@ -117,13 +129,7 @@ Test(no_memory, a_call)
 			give(n);
 			ectx_future *f = ectx_call_start(d, i & 1 ? file : "work:echo", args, NULL, WITHIN);
 			some = enough();
-			cr_assert(f || some);
-			if (!f)
-				continue;
-			const ectx_error *e = error_of(f);
-			cr_expect(e->status == ECTX_OK || e->code == ECTX_E_NO_MEMORY, "%d, %ld: %s %s", i, n,
-				  ectx_code_name(e->code), e->saw);
-			ectx_future_free(f);
+			well_or_no_memory(f, some, i, n);
 		}
 	}
 	ectx_value_free(args);
@@ -144,13 +150,7 @@ Test(no_memory, a_command)
 			give(n);
 			ectx_future *f = ectx_exec_start(d, &(ectx_exec){.argv = argv}, WITHIN);
 			some = enough();
-			cr_assert(f || some);
-			if (!f)
-				continue;
-			const ectx_error *e = error_of(f);
-			cr_expect(e->status == ECTX_OK || e->code == ECTX_E_NO_MEMORY, "%d, %ld: %s %s", i, n,
-				  ectx_code_name(e->code), e->saw);
-			ectx_future_free(f);
+			well_or_no_memory(f, some, i, n);
 		}
 	}
 	world_close(&w);
