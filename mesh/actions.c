@@ -18,9 +18,9 @@
 static int to_parent(ectx_context *c, uint32_t handle, uint32_t reply_to, struct eci_buf *body)
 {
 	uint8_t cls = handle == ECI_H_KILL ? ECI_CONTROL : ECI_CALL;
-	int r = body->failed ? -1 : eci_send(c->mesh, cls, eci_context_id(c->parent), handle, reply_to, body);
-	c->unsent |= reply_to && r < 0 && r != -3; /* without a way there will be a loss */
-	eci_wipe(body->mem, body->cap);            /* it may have held a secret */
+	int r = eci_send(c->mesh, cls, eci_context_id(c->parent), handle, reply_to, body);
+	c->unsent |= reply_to && r < 0 && r != ECI_R_NO_ROUTE; /* without a way there will be a loss */
+	eci_wipe(body->mem, body->cap);                        /* it may have held a secret */
 	eci_buf_deinit(body);
 	return r;
 }
