@@ -6,8 +6,8 @@
  *
  * States: new (frames wait) -> started (our HELLO is queued; input is frames) -> up (the peer's HELLO came). What goes
  * before HELLO, the preamble, is no business of the link: who carries its bytes has written that already, or writes it
- * first. Any fatal error sets broken: input is ignored, nothing more is queued, what is
- * queued may still be written; the caller ends it with eci_link_lost(). A parent link is born started. */
+ * first. Any fatal error sets broken: input is ignored, nothing more is queued, what is queued may still be written;
+ * the caller ends it with eci_link_lost(). A parent link is born started. */
 #include "router/internal.h"
 
 #define IN_KEEP 8192u /* an input buffer up to this size is kept for the next cut frame */

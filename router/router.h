@@ -13,13 +13,13 @@
 #define ECI_PAUSED_MAX 64u              /* intervals of a link, each by itself: then it is paused as a whole */
 #define ECI_LOST_KEPT 64u               /* lost children whose evidence a router can still tell */
 #define ECI_QUEUE_MAX (1024u * 1024u)   /* bytes of control and call of a link: 0.5 s at 2 MB/s */
-#define ECI_CONTROL_MAX (2048u * 1024u) /* bytes of control: what a full queue of calls is answered with fits */
+#define ECI_CONTROL_MAX (2048u * 1024u) /* bytes of control, apart from calls: past it the link ends */
 #define ECI_ANSWERS_MAX (16u * 1024u * 1024u) /* bytes of answers on their way up: docs/adr/0007-answers-wait.md */
 #define ECI_CALL_RUN_MAX 65536u               /* bytes of calls in a row: then one frame of bulk goes */
 #define ECI_HOP_WINDOW_MIN 65536u             /* bytes: four full frames, so that one is on its way while one is read */
 #define ECI_HOP_WINDOW_MAX (16u * 1024u * 1024u) /* bytes: 1 Gbit/s with a round trip of 130 ms */
 #define ECI_PAUSE_AT 262144u                   /* bytes of bulk that wait for a child: what a stream may send unasked */
-#define ECI_RESUME_AT 65536u                   /* bytes: a hop window's least, so that the link does not run dry */
+#define ECI_RESUME_AT 65536u                   /* bytes: as many as the least hop window */
 #define ECI_STREAM_WINDOW 262144u              /* bytes that may come before the first CREDIT */
 #define ECI_GROUPS_BYTES (22u * 1024u * 1024u) /* that all groups together may have under way: they heed no PAUSE */
 #define ECI_MESSAGE_MAX (64u * 1024u * 1024u)  /* bytes of one message, whole in the memory of who gets it */
