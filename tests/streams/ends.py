@@ -228,7 +228,8 @@ def listener(pids, path):
     return found[0]
 
 
-REQUEST, ANSWER, PIPE = 300, 100000, 65536
+REQUEST, ANSWER = 300, 100000
+F_SETPIPE_SZ = 1031  # linux/fcntl.h; in fcntl since Python 3.10
 REFUSED = 'it was connected; what it led to, or the exit, broke it off'
 
 
@@ -296,10 +297,13 @@ def test_a_reset_behind_an_answer_that_is_not_read_yet(place):
 
 
 def test_a_reset_that_is_found_in_writing(place):
-    """More came than there is room for, so nobody reads when the reset comes: it is found by who writes, and the rest heard all the same."""
-    size = PIPE + W + 40000
+    """More came than there is room for, so nobody reads when the reset comes: it is found by who writes, and the rest heard all the same.
+
+    Of the window so little is consumed that no credit comes for it, and behind it is so little that the exit's socket has room for all."""
+    size = W + 4000
     with Server(answers(size)) as server:
         program = place.start('connect', 'leaf1', '127.0.0.1', str(server.port), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        fcntl.fcntl(program.process.stdout, F_SETPIPE_SZ, 4096)
         program.process.stdin.write(bytes(REQUEST))
         program.process.stdin.flush()
         expect(server.result() is None, 'the server')
