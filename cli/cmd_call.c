@@ -117,9 +117,9 @@ static void print_value(struct eci_fan *fan, struct eci_job *job, const ectx_val
 	free(text);
 }
 
-/* The folder of the program in "./file.py:function", malloc'd; NULL when it names a module. *status: set when the file
- * cannot be read. */
-static char *program_root(const char *function, int *status)
+/* The roots of the program in "./file.py:function", to be freed; NULL when it names a module. *status: set when the
+ * file cannot be read. */
+static const char **program_roots(const char *function, int *status)
 {
 	const char *colon = strrchr(function, ':');
 	size_t n = (size_t)(colon - function);
@@ -128,9 +128,9 @@ static char *program_root(const char *function, int *status)
 	char *path = eci_copy(function, n);
 	if (access(path, R_OK))
 		*status = eci_usage("call: %s cannot be read: %s", path, strerror(errno));
-	char *slash = strrchr(path, '/');
-	slash[slash == path] = 0;
-	return path;
+	const char **roots = eci_program_roots(path);
+	free(path);
+	return roots;
 }
 
 int eci_cmd_call(const struct eci_opts *o)
@@ -139,14 +139,14 @@ int eci_cmd_call(const struct eci_opts *o)
 	struct eci_session s = {0};
 	struct eci_fan fan = {.start = start_call, .arg = &c, .value = print_value, .item = print_item};
 	int status = read_call(&c, o);
-	char *root = status ? NULL : program_root(c.function, &status);
+	const char **roots = status ? NULL : program_roots(c.function, &status);
 	if (!status)
-		status = eci_session_open(&s, &fan, o, root);
+		status = eci_session_open(&s, &fan, o, roots);
 	if (!status)
 		status = (int)eci_fan_run(&fan);
 	status = eci_session_close(&s, &fan, status);
 	ectx_value_free(c.args);
 	ectx_value_free(c.kwargs);
-	free(root);
+	free(roots);
 	return status;
 }

@@ -102,18 +102,17 @@ int eci_cmd_run(const struct eci_opts *o)
 	char *text = read_script(script, &n);
 	if (!text)
 		return eci_usage("run: %s cannot be read: %s", script, strerror(errno));
-	const char *slash = strrchr(script, '/');
-	char *root = slash ? eci_copy(script, slash == script ? 1 : (size_t)(slash - script)) : eci_copy(".", 1);
+	const char **roots = eci_program_roots(script);
 	struct eci_session s = {0};
 	ectx_exec x = {.argv = (const char *const *)o->args, .env = o->env.v, .script = text, .script_len = n};
 	struct eci_fan fan = {.start = start_run, .arg = &x};
-	int status = eci_session_open(&s, &fan, o, root);
+	int status = eci_session_open(&s, &fan, o, roots);
 	if (!status)
 		status = one_for_raw(o, &s);
 	if (!status)
 		status = (int)eci_fan_run(&fan);
 	status = eci_session_close(&s, &fan, status);
-	free(root);
+	free(roots);
 	free(text);
 	return status;
 }

@@ -123,10 +123,12 @@ struct eci_session {
 /* topology only, then names, then mesh; each 0, or an exit status after complaining. */
 int eci_session_topology(struct eci_session *s, const struct eci_opts *o);
 int eci_session_names(struct eci_session *s, const struct eci_opts *o);
-/* default_root: served when no --root was given; NULL: the current folder. */
-int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char *default_root);
+/* roots: served when no --root was given, NULL-terminated; NULL: the current folder. */
+int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char *const *roots);
 /* All three, and a fan over it. */
-int eci_session_open(struct eci_session *s, struct eci_fan *fan, const struct eci_opts *o, const char *default_root);
+int eci_session_open(struct eci_session *s, struct eci_fan *fan, const struct eci_opts *o, const char *const *roots);
+/* The roots of a program, for these two: one block, to be freed. */
+const char **eci_program_roots(const char *path);
 /* Whoever ended the program early decides how it is seen to end: death by a signal or a broken pipe; else status, 130
  * when interrupted, 7 when the output could not be written, which is said. */
 int eci_early_end(int status);

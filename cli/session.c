@@ -108,15 +108,14 @@ static unsigned long raise_files(void)
 	return setrlimit(RLIMIT_NOFILE, &most) ? 0 : (unsigned long)r.rlim_cur;
 }
 
-int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char *default_root)
+int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char *const *roots)
 {
 	if (check_roots(o->roots.v))
 		return ECTX_USAGE;
 	if (check_stats(o->stats))
 		return ECTX_INTERNAL;
-	const char *one_root[] = {default_root, NULL};
 	ectx_options options = {.topology = s->topology,
-				.roots = o->roots.v ? o->roots.v : (default_root ? one_root : NULL),
+				.roots = o->roots.v ? o->roots.v : roots,
 				.include = o->include.v,
 				.exclude = o->exclude.v,
 				.override = o->override.v,
@@ -135,13 +134,13 @@ int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char
 	return 0;
 }
 
-int eci_session_open(struct eci_session *s, struct eci_fan *fan, const struct eci_opts *o, const char *default_root)
+int eci_session_open(struct eci_session *s, struct eci_fan *fan, const struct eci_opts *o, const char *const *roots)
 {
 	int rc = eci_session_topology(s, o);
 	if (!rc)
 		rc = eci_session_names(s, o);
 	if (!rc)
-		rc = eci_session_mesh(s, o, default_root);
+		rc = eci_session_mesh(s, o, roots);
 	if (rc)
 		return rc;
 	fan->mesh = s->mesh;

@@ -312,6 +312,28 @@ class Run(Case):
         self.assertEqual(end.out, 'n1: -B --JSON A B 0\nn1: __main__\n')
         self.assertEqual(end.err, 'n1: err\n')
 
+    def test_a_link(self):
+        """Imports come from where it leads to, as with Python; then from beside it, and nowhere else for what no file is."""
+        for name in 'bin', 't', 't/pk':
+            os.mkdir(self.path(name))
+        self.write('t/prog.py', 'import both, far, near, pk.data\ndef f():\n    return [both.WHO, far.WHO, near.WHO, pk.data.WHO, __name__]\n'
+                   'if __name__ == "__main__":\n    print(f())\n')
+        for name in 't/both', 'bin/both', 't/far', 'bin/near', 't/pk/__init__', 't/pk/data':
+            self.write(name + '.py', 'WHO = %r\n' % name.split('/')[0])
+        os.symlink('../t/prog.py', self.path('bin/middle.py'))
+        os.symlink(self.path('bin/middle.py'), self.path('bin/prog2.py'))
+        self.assertEqual(self.ends(0, 'run', '-w', 'n1', 'bin/prog2.py').out, "n1: ['t', 't', 'bin', 't', '__main__']\n")
+        self.assertEqual(self.ends(0, 'call', '-w', 'n1', './bin/prog2.py:f').out, 'n1: ["t", "t", "bin", "t", "prog2"]\n')
+        for root in 't', 'bin':     # a root that is named is all there is
+            self.assertIn('No module named', self.ends(1, 'run', '-w', 'n1', '--root', root, 'bin/prog2.py').err)
+        os.symlink('prog.py', self.path('t/same.py'))
+        self.assertIn("No module named 'near'", self.ends(1, 'run', '-w', 'n1', 't/same.py').err)
+        with open(self.path('bin/prog2.py'), 'rb') as script:   # /dev/stdin leads to it, and is no link to a file
+            self.assertIn('No module named', self.ends(1, 'run', '-w', 'n1', '/dev/stdin', stdin=script).err)
+        os.symlink('none.py', self.path('bin/dangling.py'))
+        for words in ('run', 'bin/dangling.py'), ('call', './bin/dangling.py:f'):
+            self.assertIn('bin/dangling.py cannot be read: No such file', self.ends(2, words[0], '-w', 'n1', words[1]).err)
+
     def test_from_a_pipe(self):
         """Which is read once, for all."""
         for text, out in ('#!/bin/sh\necho $1; exit 3\n', 'a'), ('import sys\nprint(sys.argv[1])\nsys.exit(3)\n', 'a'):
