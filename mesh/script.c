@@ -4,6 +4,9 @@
  * stays what it is for every command (with `sh -s` it would be the script). The price is the kernel's limit of an
  * argument. A first line is taken as Linux does, a program and one argument, so "#!/bin/sh -e" keeps its meaning.
  *
+ * A byte order mark ahead of "#!" is skipped: the kernel does not run such a file, but the shell that one starts it
+ * from does, and stumbles over that line only.
+ *
  * One that names another language's program is refused: Python would only say that its syntax is wrong. */
 #include "mesh/program.h"
 
@@ -12,6 +15,7 @@
 
 #define SCRIPT_MAX 131071u    /* MAX_ARG_STRLEN of Linux, less its NUL */
 #define LINE_MAX_SHEBANG 127u /* what old kernels read of the first line */
+#define MARK "\xEF\xBB\xBF"   /* of UTF-8 */
 
 static bool is_shell(const char *path)
 {
@@ -77,6 +81,9 @@ static char *first_line(const uint8_t *text, size_t n, char line[LINE_MAX_SHEBAN
 
 const char **eci_script_command(const uint8_t *text, size_t n, const char *const *argv, struct eci_fail *fail)
 {
+	size_t mark = n > sizeof MARK && !memcmp(text, MARK "#!", sizeof MARK + 1) ? sizeof MARK - 1 : 0;
+	text += mark;
+	n -= mark;
 	bool split = false;
 	const char *other, *dot = strrchr(argv[0], '.');
 	char line[LINE_MAX_SHEBANG + 1], *rest, *program = first_line(text, n, line, &rest, &split, &other);

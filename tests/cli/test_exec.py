@@ -334,6 +334,13 @@ class Run(Case):
         for words in ('run', 'bin/dangling.py'), ('call', './bin/dangling.py:f'):
             self.assertIn('bin/dangling.py cannot be read: No such file', self.ends(2, words[0], '-w', 'n1', words[1]).err)
 
+    def test_a_byte_order_mark(self):
+        """A shell that starts such a file runs it as a script of its own."""
+        for text in '#!/bin/sh\necho $1\n', '#!/usr/bin/env python3\nimport sys\nprint(sys.argv[1])\n':
+            self.write('marked', '\ufeff' + text)
+            end = self.ends(0, 'run', '-w', 'n1', 'marked', 'a')
+            self.assertEqual((end.out, end.err), ('n1: a\n', ''))
+
     def test_from_a_pipe(self):
         """Which is read once, for all."""
         for text, out in ('#!/bin/sh\necho $1; exit 3\n', 'a'), ('import sys\nprint(sys.argv[1])\nsys.exit(3)\n', 'a'):

@@ -18,6 +18,8 @@ static const char *command(const char *text, size_t n, struct eci_fail *fail)
 	return out;
 }
 
+#define MARK "\xEF\xBB\xBF"
+
 Test(script, first_lines)
 {
 	static const struct {
@@ -40,6 +42,11 @@ Test(script, first_lines)
 		{"#", ""},
 		{"", ""},
 		{"import os\n#!/bin/sh\n", ""},
+		{MARK "#!/usr/bin/env python3\n", ""},
+		{MARK "#!", ""},
+		{MARK, ""},
+		{MARK "x", ""},
+		{"\xEF\xBB#!/bin/sh\n", ""},
 		{" #!/bin/sh\n", ""},
 	};
 	struct eci_fail fail;
@@ -71,6 +78,7 @@ Test(script, another_language)
 		{"#! perl is not here\n", NULL},
 		{"#!/bin/\n", NULL},
 		{" #!/usr/bin/perl\n", NULL},
+		{MARK "#!/usr/bin/perl\n", "perl"},
 	};
 	struct eci_fail fail;
 	char said[128];
@@ -86,6 +94,20 @@ Test(script, another_language)
 	fail = (struct eci_fail){0};
 	cr_expect_null(eci_script_command((const uint8_t *)"#!/usr/bin/perl\n", 16, named, &fail));
 	cr_expect_eq(fail.code, ECTX_E_NONE);
+}
+
+/* The shell is not given it: it would look for a command of that name. */
+Test(script, a_byte_order_mark_is_no_part)
+{
+	static const char text[] = MARK "#!/bin/sh -e\necho";
+	const char *const argv[] = {"s", NULL};
+	struct eci_fail fail = {0};
+	const char **v = eci_script_command((const uint8_t *)text, sizeof text - 1, argv, &fail);
+	cr_assert(v && fail.code == ECTX_E_NONE);
+	cr_expect_str_eq(v[0], "/bin/sh");
+	cr_expect_str_eq(v[1], "-e");
+	cr_expect_str_eq(v[3], text + 3);
+	free(v);
 }
 
 Test(script, a_first_line_longer_than_kernels_read_is_none)
