@@ -26,6 +26,9 @@ enum raised { RAISED_BY_FUNCTION = 0, RAISED_CANNOT_TRAVEL = 1, RAISED_NOT_FOUND
 static const char beyond[] =
 	"a list or dict as a key, or more than 64 MiB, 1,048,576 items, 32 levels or 4,096 bytes of an integer";
 
+/* How Python ends its complaint about text that stands for bytes of no UTF-8, as os.listdir() has it. */
+static const char surrogates[] = "surrogates not allowed";
+
 static int refuse(struct eci_fail *fail, const char *function, const char *hint)
 {
 	*fail = (struct eci_fail){.phase = ECTX_PHASE_CALL, .code = ECTX_E_BAD_ARGUMENT};
@@ -183,6 +186,12 @@ static char *without_nuls(const char *s, size_t len)
 	return out;
 }
 
+static bool ends_in(const char *s, size_t len, const char *end)
+{
+	size_t n = strlen(end);
+	return len >= n && memcmp(s + len - n, end, n) == 0;
+}
+
 /* [type, message, traceback, kind], of which the array's head and its 1 are read. */
 static int decode_raised(struct eci_cbor *c, struct eci_fail *fail, char **detail)
 {
@@ -205,8 +214,12 @@ static int decode_raised(struct eci_cbor *c, struct eci_fail *fail, char **detai
 	if (message_len)
 		len += (size_t)snprintf(fail->saw + len, 3, ": ");
 	len += eci_escape_into(fail->saw + len, sizeof(fail->saw) - len, message, message_len);
-	if (kind == RAISED_CANNOT_TRAVEL && message_len > 1 && memcmp(message + message_len - 2, ": ", 2) == 0)
+	if (kind == RAISED_CANNOT_TRAVEL && ends_in(message, message_len, ": "))
 		(void)snprintf(fail->saw + len, sizeof(fail->saw) - len, "%s", beyond);
+	if (ends_in(message, message_len, surrogates))
+		(void)snprintf(
+			fail->hint, sizeof(fail->hint), "%s",
+			"text that is not UTF-8, as a file's name may be: os.fsencode() makes it bytes, which travel");
 	if (trace_len)
 		*detail = without_nuls(trace, trace_len); /* without memory the failure is still told */
 	if (*detail && kind == RAISED_CANNOT_TRAVEL && !without_ours(*detail)) {

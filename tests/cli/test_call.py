@@ -137,6 +137,17 @@ $''')
         end = self.ends(1, 'call', '-w', 'top', './nan.py:f')
         self.assertIn('"a map key occurs twice, as NaN may in a dict"', end.err)
 
+    def test_text_that_is_not_utf8(self):
+        self.write('names.py', 'import os\ndef f(place, how):\n    names = os.listdir(place)\n'
+                   '    return names if how == "returned" else [os.fsencode(x) for x in names] if how == "encoded" else names[0].encode()\n')
+        os.mkdir(self.path('names'))
+        open(os.path.join(self.path('names').encode(), b'\xff\xfe'), 'w').close()
+        for how in 'returned', 'raised':
+            err = self.ends(1, 'call', '-w', 'top', './names.py:f', self.path('names'), how).err
+            self.assertIn('surrogates not allowed"\n', err)
+            self.assertIn('  hint     text that is not UTF-8, as a file\'s name may be: os.fsencode() makes it bytes, which travel\n', err)
+        self.assertEqual(self.value('./names.py:f', self.path('names'), 'encoded'), '[{"$bytes": "//4="}]')
+
     def test_not_found(self):
         self.assertIn("no attribute 'nothing'", self.ends(1, 'call', '-w', 'top', './prog.py:nothing').err)
         self.assertIn("No module named 'no_such_module'", self.ends(1, 'call', '-w', 'top', 'no_such_module:f').err)

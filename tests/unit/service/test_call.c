@@ -307,6 +307,15 @@ Test(call, raised_answers)
 	cr_expect_str_eq(detail,
 			 "Traceback\n  File \"econtext:/m.py\", line 3, in items\n    raise KeyError\nKeyError: x");
 	free(detail);
+	for (kind = 0; kind < 2; kind++) {
+		n = raised(&b, "UnicodeEncodeError", "'utf-8' codec can't encode: surrogates not allowed", "", kind);
+		cr_assert_eq(eci_call_decode(eci_buf_data(&b), n, &v, &fail, &detail), 1);
+		cr_expect_str_eq(fail.hint, "text that is not UTF-8, as a file's name may be: os.fsencode() makes it "
+					    "bytes, which travel");
+		n = raised(&b, "ValueError", "surrogates not allowed.", "", kind);
+		cr_assert_eq(eci_call_decode(eci_buf_data(&b), n, &v, &fail, &detail), 1);
+		cr_expect_str_empty(fail.hint);
+	}
 	large = malloc(16385);
 	memset(large, 'x', 16384);
 	large[16384] = '\0';
