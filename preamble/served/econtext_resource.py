@@ -1,6 +1,7 @@
 # importlib.resources, for packages that the master serves: the agent's loader asks for this module when it is first
 # needed, like any other. Python 3.7 and later only; older ones do not ask.
 import io
+import sys
 
 import econtext
 
@@ -57,9 +58,11 @@ class Place(object):
 
 
 class Reader(Place):
-    # Of one package: importlib.resources.abc.ResourceReader and TraversableResources in one.
+    # Of one package, or that of a module in one: importlib.resources.abc.ResourceReader and TraversableResources in one.
 
     def __init__(self, package):
+        if not hasattr(sys.modules.get(package), '__path__'):
+            package = package.rpartition('.')[0] or package
         Place.__init__(self, package.replace('.', '/'))
 
     def files(self):

@@ -24,6 +24,12 @@ def old():
             [r.is_resource('pk', name) for name in ('data.txt', 'sub', 'none')]]
 
 
+def beside():
+    import importlib.resources as r
+    import pk.mod
+    return [(r.files(x) / 'data.txt').read_text() for x in ('pk.mod', pk.mod)]
+
+
 def new():
     import importlib.resources as r
     top = r.files('pk')
@@ -34,7 +40,7 @@ def new():
             [(top / name).is_file() for name in ('data.txt', 'sub', 'none')], (top / 'sub').is_dir(), deep.read_text(),
             deep.name, fails((top / 'none').read_bytes)]
 """
-ALL = ['__init__.py', 'data.txt', 'raw', 'sub']
+ALL = ['__init__.py', 'data.txt', 'mod.py', 'raw', 'sub']
 
 
 class Namespaces(Case):
@@ -107,7 +113,7 @@ class Resources(Case):
         Case.setUp(self)
         os.makedirs(self.path('pk/sub/inner'))
         for name, text in (('prog.py', PROGRAM), ('pk/__init__.py', ''), ('pk/data.txt', 'text\n'), ('pk/sub/inner/deep.txt', 'deep'),
-                           ('pk/raw', '')):
+                           ('pk/raw', ''), ('pk/mod.py', '')):
             self.write(name, text)
         with open(self.path('pk/raw'), 'wb') as f:
             f.write(b'\0\1\xff')
@@ -125,6 +131,8 @@ class Resources(Case):
                 if version >= (3, 10):
                     self.assertEqual(self.value('prog.py', 'new'), ['text\n', [0, 1, 255], 'text\n', ALL, [True, False, False],
                                                                     True, 'deep', 'deep.txt', True])
+                if version >= (3, 12):      # of a module: what lies in its package
+                    self.assertEqual(self.value('prog.py', 'beside'), ['text\n'] * 2)
 
     def value(self, file, function):
         end = self.ends(0, 'call', '--json', '-w', 'n', './%s:%s' % (file, function))
