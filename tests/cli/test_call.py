@@ -148,6 +148,11 @@ $''')
             self.assertIn('  hint     text that is not UTF-8, as a file\'s name may be: os.fsencode() makes it bytes, which travel\n', err)
         self.assertEqual(self.value('./names.py:f', self.path('names'), 'encoded'), '[{"$bytes": "//4="}]')
 
+    def test_keys_that_are_no_text(self):
+        """Become it, and may read as another: as the manual says."""
+        self.write('keys.py', 'def f():\n    return {1: "a", "1": "b"}\n')
+        self.assertEqual(self.value('./keys.py:f'), '{"1": "a", "1": "b"}')
+
     def test_not_found(self):
         self.assertIn("no attribute 'nothing'", self.ends(1, 'call', '-w', 'top', './prog.py:nothing').err)
         self.assertIn("No module named 'no_such_module'", self.ends(1, 'call', '-w', 'top', 'no_such_module:f').err)
