@@ -117,6 +117,7 @@ static void act_answer(ectx_context *c, const struct eci_action *a)
 		eci_dialogue_no_secret(c->dialogue, why, eci_now_ms());
 		return;
 	}
+	eci_dialogue_gives(c->dialogue, value); /* it lives as long as the mesh */
 	struct eci_buf b = body_for(c, 3);
 	eci_cbor_put_uint(&b, (uint64_t)a->to);
 	struct eci_buf line = ECI_BUF_NULL;

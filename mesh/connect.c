@@ -145,6 +145,7 @@ static void on_final(ectx_context *c, uint64_t code, struct eci_cbor *b)
 	}
 	int status = eci_cbor_get_null(b) ? -1 : (int)eci_cbor_get_uint(b);
 	eci_text_take(b, detail, sizeof detail);
+	eci_dialogue_hide(c->dialogue, detail);
 	if (c->state == ECI_UP)
 		lost_while_up(c, text, detail, status);
 	else if (c->state == ECI_BOOTING)

@@ -137,7 +137,7 @@ static void tell(struct eci_dialogue *d, const char *line)
 		if (!strncmp(line, reasons[i].word, n) && line[n] == ':')
 			hint = reasons[i].hint;
 	}
-	eci_escape(text, sizeof text, (const uint8_t *)line, strlen(line));
+	eci_verdict_shown(d, text, sizeof text, line, strlen(line));
 	d->fail.code = code_of(list);
 	int n = neither ? found(d, d->fail.saw, sizeof d->fail.saw) : 0;
 	snprintf(d->fail.saw + n, sizeof d->fail.saw - (size_t)n, "%s%s", neither ? ", and no native agent: " : "",

@@ -316,6 +316,16 @@ void eci_dialogue_no_secret(struct eci_dialogue *d, const char *why, uint64_t no
 	eci_dlg_end(d, false, now_ms);
 }
 
+void eci_dialogue_gives(struct eci_dialogue *d, const char *secret)
+{
+	d->words.hidden = d->noise.hidden = secret;
+}
+
+void eci_dialogue_hide(const struct eci_dialogue *d, char *text)
+{
+	text[eci_hide((uint8_t *)text, strlen(text), d->words.hidden)] = '\0';
+}
+
 void eci_dialogue_up(struct eci_dialogue *d, uint64_t now_ms)
 {
 	if (d->state == ECI_DLG_BOOT)

@@ -104,6 +104,8 @@ bool eci_agents_failed(struct eci_dialogue *d);
 /* The last lines, wherever they were said; since the marker, once it was seen. "" if there are none. */
 #define ECI_WORDS_MAX 1600u
 void eci_verdict_words(const struct eci_dialogue *d, char *out, size_t cap);
+/* eci_escape() of a line, or other bytes, that was said, without blanks before it and the secret that was given. */
+size_t eci_verdict_shown(const struct eci_dialogue *d, char *out, size_t cap, const void *said, size_t n);
 /* Sets d->fail; saw and hint may be NULL. phase_limit 0: the phase has none. */
 void eci_verdict_set(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_code code, const char *saw,
 		     const char *hint, uint64_t now_ms);

@@ -4,10 +4,31 @@
  * come last. It keeps raw bytes; they are made printable only when somebody looks, as an escape may not be cut in half
  * and most boots succeed. Escaping is strict (no control character, no bidi override gets through), because this text
  * ends on the terminal of an administrator and was written by a machine that may be hostile.
+ *
+ * A tool may repeat the secret that it was given, and what is shown ends in logs: so that is hidden, while the bytes
+ * are still raw and whole; the rest of one of which the ring has lost the beginning may stand at its start.
  */
 #include "transport/evidence.h"
 #include "transport/messages.h"
 #include <string.h>
+
+size_t eci_hide(uint8_t *p, size_t n, const char *secret)
+{
+	static const char shown[] = "***";
+	size_t m = secret ? strlen(secret) : 0, out = 0;
+	if (m < ECI_HIDDEN_MIN)
+		return n;
+	for (size_t i = 0; i < n;) {
+		if (n - i < m || memcmp(p + i, secret, m) != 0) {
+			p[out++] = p[i++];
+			continue;
+		}
+		memcpy(p + out, shown, sizeof shown - 1);
+		out += sizeof shown - 1;
+		i += m;
+	}
+	return out;
+}
 
 void eci_tail_clear(struct eci_tail *t)
 {
@@ -56,7 +77,11 @@ void eci_tail_last_lines(const struct eci_tail *t, uint64_t last, enum eci_metho
 		size_t at, n;
 	} pick[8];
 	unsigned picked = 0;
-	size_t end = eci_tail_copy(t, last, raw), o = 0;
+	size_t n = eci_tail_copy(t, last, raw), lost = 0, o = 0;
+	if (t->hidden && n == sizeof raw && t->total > n)
+		lost = strlen(t->hidden) < n ? strlen(t->hidden) : n;
+	size_t end = eci_hide(raw + lost, n - lost, t->hidden);
+	memmove(raw, raw + lost, end);
 	out[0] = '\0';
 	if (lines > sizeof pick / sizeof *pick)
 		lines = sizeof pick / sizeof *pick;
@@ -64,7 +89,7 @@ void eci_tail_last_lines(const struct eci_tail *t, uint64_t last, enum eci_metho
 		size_t start = end;
 		while (start && raw[start - 1] != '\n')
 			start--;
-		size_t n = end - start;
+		n = end - start;
 		while (n && (raw[start + n - 1] == '\r' || raw[start + n - 1] == ' '))
 			n--;
 		if (worth_showing(method, raw + start, n)) {
@@ -79,7 +104,7 @@ void eci_tail_last_lines(const struct eci_tail *t, uint64_t last, enum eci_metho
 			o += 3;
 		}
 		/* A line of binary must not push the others out. */
-		size_t n = pick[picked].n < 512 ? pick[picked].n : 512;
+		n = pick[picked].n < 512 ? pick[picked].n : 512;
 		o += eci_escape(out + o, cap - o, raw + pick[picked].at, n);
 	}
 }

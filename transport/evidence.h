@@ -8,8 +8,13 @@
 /* The last ECI_EVIDENCE_MAX bytes of a stream. */
 struct eci_tail {
 	uint8_t bytes[ECI_EVIDENCE_MAX];
-	uint64_t total; /* bytes ever added */
+	uint64_t total;     /* bytes ever added */
+	const char *hidden; /* what is not shown of it (eci_hide()); NULL: nothing */
 };
+#define ECI_HIDDEN_MIN 4u /* bytes of a secret that is hidden: a shorter one would be found in the tools' own words */
+/* Puts *** in the place of the secret, wherever p has it. Returns how many bytes are left. NULL: there is none. */
+size_t eci_hide(uint8_t *p, size_t n, const char *secret);
+
 void eci_tail_add(struct eci_tail *t, const uint8_t *p, size_t n);
 void eci_tail_clear(struct eci_tail *t);
 /* Of the last `last` bytes what is kept, oldest first; out has room for ECI_EVIDENCE_MAX bytes. Returns how many. */

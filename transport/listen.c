@@ -49,7 +49,7 @@ static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, 
 	if (d->t->method == ECI_SUDO) /* its prompt is our own text, and tells nobody anything */
 		snprintf(saw, sizeof saw, "%s", "sudo: a prompt for a password");
 	else
-		eci_escape(saw, sizeof saw, (const uint8_t *)line, strlen(line));
+		eci_verdict_shown(d, saw, sizeof saw, line, strlen(line));
 	if (asks_for_change(d, line)) {
 		eci_verdict_cause(d, now_ms);
 		eci_dlg_end(d, false, now_ms);
@@ -68,7 +68,7 @@ static void on_prompt(struct eci_dialogue *d, const char *line, enum eci_to to, 
 	}
 	if (d->answered) {
 		if (d->cause)
-			eci_escape(saw, sizeof saw, (const uint8_t *)d->cause_line, strlen(d->cause_line));
+			eci_verdict_shown(d, saw, sizeof saw, d->cause_line, strlen(d->cause_line));
 		eci_verdict_set(d, phase, ECTX_E_PASSWORD_WRONG, saw, NULL, now_ms);
 		eci_dlg_end(d, false, now_ms);
 		return;
@@ -126,7 +126,7 @@ static bool partial_line(struct eci_dialogue *d, enum eci_from from, const char 
 		/* Not what the secret is for: an empty one makes ssh go on to the next key or method. */
 		if (d->passphrases++ >= PASSPHRASES_MAX) {
 			char saw[ECI_SCAN_LINE_MAX];
-			eci_escape(saw, sizeof saw, (const uint8_t *)line, strlen(line));
+			eci_verdict_shown(d, saw, sizeof saw, line, strlen(line));
 			eci_verdict_set(d, ECTX_PHASE_AUTH, ECTX_E_AUTH_REFUSED, saw, eci_passphrase_hint, now_ms);
 			eci_dlg_end(d, false, now_ms);
 			return true;
@@ -224,7 +224,7 @@ static void on_marker(struct eci_dialogue *d, uint64_t now_ms)
 static void early_bytes(struct eci_dialogue *d, const uint8_t *p, size_t n, uint64_t now_ms)
 {
 	char saw[256];
-	eci_escape(saw, sizeof saw, p, n);
+	eci_verdict_shown(d, saw, sizeof saw, p, n);
 	eci_verdict_set(d, ECTX_PHASE_BOOT, ECTX_E_EARLY_BYTES, saw, NULL, now_ms);
 	eci_dlg_end(d, false, now_ms);
 }

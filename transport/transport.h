@@ -88,6 +88,8 @@ void eci_dialogue_bytes(struct eci_dialogue *d, enum eci_from from, const uint8_
 void eci_dialogue_exited(struct eci_dialogue *d, int wait_status, uint64_t now_ms);
 void eci_dialogue_spawn_failed(struct eci_dialogue *d, int err, const char *text, uint64_t now_ms); /* event 7 */
 void eci_dialogue_no_secret(struct eci_dialogue *d, const char *why, uint64_t now_ms);
+/* This is what answers: no error shows it, should somebody say it back. Borrowed for the dialogue's life. */
+void eci_dialogue_gives(struct eci_dialogue *d, const char *secret);
 void eci_dialogue_up(struct eci_dialogue *d, uint64_t now_ms); /* event 6: done; only evidence is kept from now on */
 /* event 8 before up: fails with phase boot (reason eof, early-bytes, ...), or version, or hello. */
 void eci_dialogue_link_lost(struct eci_dialogue *d, const char *reason, int wait_status, const char *evidence,
@@ -101,5 +103,7 @@ uint64_t eci_dialogue_tick(struct eci_dialogue *d, uint64_t now_ms);
 /* The last lines of what was said, printable, for errors after boot: of this attempt, or since its marker; "" for none.
  */
 const char *eci_dialogue_evidence(struct eci_dialogue *d);
+/* Takes what was given out of a text that came otherwise. */
+void eci_dialogue_hide(const struct eci_dialogue *d, char *text);
 
 #endif

@@ -7,6 +7,7 @@
  * lines of stderr and terminal, then the last of the noise;
  *  - the exit status is added where the words alone do not say that the thing ended; how a Python agent ended is told
  *    by its watcher, among the words;
+ *  - it has no secret that was given: what a tool repeats of it is hidden (evidence.c);
  *  - it has no nonce: sudo prints the command that it refuses, and a hundred hosts that refuse it are one failure;
  *  - after_ms is the time since the phase began, so that a hop that waited for its turn is not blamed for it.
  */
@@ -82,11 +83,14 @@ void eci_verdict_set(struct eci_dialogue *d, enum ectx_phase phase, enum ectx_co
 		snprintf(d->fail.hint, sizeof d->fail.hint, "%s", hint);
 }
 
-static size_t escape_line(char *out, size_t cap, const char *line)
+size_t eci_verdict_shown(const struct eci_dialogue *d, char *out, size_t cap, const void *said, size_t n)
 {
-	while (*line == ' ' || *line == '\t')
-		line++;
-	return eci_escape(out, cap, (const uint8_t *)line, strlen(line));
+	uint8_t raw[ECI_EVIDENCE_MAX], *p = raw;
+	n = n < sizeof raw ? n : sizeof raw;
+	memcpy(raw, said, n);
+	for (; n && (*p == ' ' || *p == '\t'); n--)
+		p++;
+	return eci_escape(out, cap, p, eci_hide(p, n, d->words.hidden));
 }
 
 void eci_ended_how(char *out, size_t cap, int wait_status)
@@ -159,11 +163,11 @@ void eci_verdict_cause(struct eci_dialogue *d, uint64_t now_ms)
 	const char *hint = d->cause->hint;
 	char saw[2 * ECI_SCAN_LINE_MAX + 8];
 	refine_cause(d, &phase, &code, &hint);
-	size_t n = escape_line(saw, ECI_SCAN_LINE_MAX, d->cause_line);
+	size_t n = eci_verdict_shown(d, saw, ECI_SCAN_LINE_MAX, d->cause_line, strlen(d->cause_line));
 	bool beside = *d->also_line && (!d->also_any || d->cause->act == ECI_MSG_DROPPED);
 	if (beside && n + 4 < sizeof saw) {
 		memcpy(saw + n, " | ", 4);
-		escape_line(saw + n + 3, sizeof saw - n - 3, d->also_line);
+		eci_verdict_shown(d, saw + n + 3, sizeof saw - n - 3, d->also_line, strlen(d->also_line));
 	}
 	eci_verdict_set(d, phase, code, saw, hint, now_ms);
 }
@@ -285,6 +289,6 @@ void eci_verdict_link(struct eci_dialogue *d, const char *reason, int wait_statu
 	char saw[1200];
 	size_t n = (size_t)snprintf(saw, sizeof saw, "%.64s%s", reason, evidence && *evidence ? ": " : "");
 	if (evidence)
-		eci_escape(saw + n, sizeof saw - n, (const uint8_t *)evidence, strlen(evidence));
+		eci_verdict_shown(d, saw + n, sizeof saw - n, evidence, strlen(evidence));
 	eci_verdict_set(d, phase, code, saw, NULL, now_ms);
 }

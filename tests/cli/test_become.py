@@ -91,6 +91,21 @@ class Played(Case):
         self.assertIn('su: incorrect password', end.err)
         self.assertEqual(self.answers(), ['wrong'])
 
+    def test_said_back(self):
+        """On a terminal the echo is kept nowhere (test_secrets.py); on pipes a tool may say it in any of its words."""
+        for word, shown in ('a canary', '***'), ('w' * 900 + 'canary', '***'), ('sud', 'sud'):
+            self.env['WORD'] = word
+            for tool in 'sudo', 'su':
+                self.topology('econtext: 1\nsecrets: {w: {env: WORD}}\nnodes: {a: {local: {}, become: [{as: root, method: %s, password: w}]}}\n' % tool)
+                for words in '%s: no %%s here' % tool, '%s: Authentication failed, %%s' % tool:
+                    self.write('bin/' + tool, '#!/bin/sh\nfor p; do [ "$last" = -p ] && break; last=$p; done\n'
+                               '[ ${0##*/} = su ] && p=Password:\nprintf %%s "$p" >&2; read -r x\necho "%s" >&2; exit 1\n' % (words % '$x'), 0o700)
+                    for how in ([], ['--json'])[:2 if word == 'a canary' else 1]:
+                        end = self.run_it('call', *how, '-w', 'a:root', 'builtins:len', '[]')
+                        self.assertNotIn('canary', end.out + end.err)
+                        self.assertIn(words % shown, end.out + end.err)
+                        self.assertNotIn(end.status, (0, 7), end)
+
     def test_wrong_is_given_once(self):
         """However often a tunnel dials: an account may be locked after a few."""
         self.env['WORD'] = 'wrong'

@@ -18,6 +18,7 @@
 
 #define SCRIPT_NONCE "k3j9x2ab"
 #define SCRIPT_STAGE "echo EC:k3j9x2ab:$p:`uname -sm`;read -r l"
+#define SCRIPT_GIVEN "tr0ub4dor" /* the secret */
 #define SCRIPT_IMAGE "/proc/7/fd/5"
 #define SCRIPT_MARK "EC:k3j9x2ab:python3:Linux x86_64\n"
 
@@ -116,6 +117,8 @@ static inline void collect(struct player *p)
 	for (struct eci_action a = eci_dialogue_next(p->d); a.kind != ECI_ACT_NONE; a = eci_dialogue_next(p->d)) {
 		cr_assert_lt(p->n, 16);
 		script_describe(&a, p->done[p->n++], sizeof p->done[0]);
+		if (a.kind == ECI_ACT_ANSWER)
+			eci_dialogue_gives(p->d, SCRIPT_GIVEN);
 	}
 }
 

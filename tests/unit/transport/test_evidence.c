@@ -95,6 +95,34 @@ Test(lines, the_last_that_say_something)
 	picks(ECI_LOCAL, 2, "a\x1b[2Jb\n", "a\\x1b[2Jb");
 }
 
+/* Hidden while it is whole: lines are shown by their first 512 bytes, and the ring has 4,096. */
+Test(lines, that_say_the_secret)
+{
+	char out[1600], text[ECI_EVIDENCE_MAX + 1] = "";
+	tail.hidden = "hunter2";
+	picks(ECI_LOCAL, 3, "got hunter2\nhunter2hunter2, hunter\nhunter2", "got *** | ******, hunter | ***");
+	memset(text, 'x', 508);
+	strcpy(text + 508, "hunter2\n");
+	eci_tail_clear(&tail);
+	add(text);
+	eci_tail_last_lines(&tail, UINT64_MAX, ECI_LOCAL, 1, out, sizeof out);
+	cr_expect_str_eq(out + 506, "xx***");
+	for (size_t lost = 1; lost < 7; lost++) {
+		eci_tail_clear(&tail);
+		add("hunter2");
+		memset(text, '\n', sizeof text - 1);
+		text[ECI_EVIDENCE_MAX - 7 + lost] = '\0';
+		add(text);
+		eci_tail_last_lines(&tail, UINT64_MAX, ECI_LOCAL, 1, out, sizeof out);
+		cr_expect_str_eq(out, "", "%zu bytes lost: %s", lost, out);
+	}
+	tail.hidden = "ter\xff";
+	picks(ECI_LOCAL, 1, "hunter2 hunter\xff\n", "hunter2 hun***");
+	tail.hidden = "hun";
+	picks(ECI_LOCAL, 1, "hunter\n", "hunter");
+	tail.hidden = NULL;
+}
+
 Test(lines, do_not_pass_the_room_there_is)
 {
 	char out[64];
