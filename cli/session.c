@@ -115,7 +115,8 @@ int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char
 	if (check_stats(o->stats))
 		return ECTX_INTERNAL;
 	ectx_options options = {.topology = s->topology,
-				.roots = o->roots.v ? o->roots.v : roots,
+				.roots = o->roots.v,
+				.default_roots = roots,
 				.include = o->include.v,
 				.exclude = o->exclude.v,
 				.override = o->override.v,

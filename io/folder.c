@@ -9,7 +9,10 @@
  *
  * Not taken in at all: hidden names, compiled and extension modules (they fit one interpreter on one machine), sockets,
  * devices and the like, names that are not UTF-8, and symbolic links that lead out of every root. A link's target is
- * resolved when the folder is read and that target is what is opened, without following links then. */
+ * resolved when the folder is read and that target is what is opened, without following links then.
+ *
+ * Behind a guarded fence what is somebody else's is strange: it is remembered, to be named when it is looked for, and
+ * is else not there. Its owner is looked at with the folder, and once more of what was opened, which may be another. */
 #include "io/folder.h"
 #include "core/cbor.h"
 
@@ -29,7 +32,7 @@ struct eci_folder {
 	char *real, *rel;
 	struct eci_folder_item *items;
 	size_t count, cap;
-	bool scanned;
+	bool scanned, strange;
 	struct eci_folder *next_cut;
 	enum { PYTHON_UNKNOWN, PYTHON_NO, PYTHON_YES } python;
 };
@@ -122,29 +125,35 @@ static bool in_roots(const char *real, const struct eci_fence *fence)
 	return false;
 }
 
-/* What is it? 1 with *is_folder and, for a link, *real; 0: nothing to take in; -1: no memory. */
-static int classify(const char *path, const struct eci_fence *fence, bool *is_folder, char **real)
+static bool is_strange(const struct eci_fence *fence, uid_t owner)
+{
+	return fence->guarded && owner != 0 && owner != fence->owners[0] && owner != fence->owners[1];
+}
+
+/* What is it? 1 with all but the name of item; 0: nothing to take in; -1: no memory. */
+static int classify(const char *path, const struct eci_fence *fence, struct eci_folder_item *item)
 {
 	struct stat st;
 
-	*real = NULL;
 	if (lstat(path, &st))
 		return 0;
+	item->strange = is_strange(fence, st.st_uid);
 	if (S_ISLNK(st.st_mode)) {
-		*real = realpath(path, NULL);
-		if (!*real)
+		item->real = realpath(path, NULL);
+		if (!item->real)
 			return errno == ENOMEM ? -1 : 0;
-		if (!in_roots(*real, fence) || lstat(*real, &st)) {
-			free(*real);
-			*real = NULL;
+		if (!in_roots(item->real, fence) || lstat(item->real, &st)) {
+			free(item->real);
+			item->real = NULL;
 			return 0;
 		}
+		item->strange = item->strange || is_strange(fence, st.st_uid);
 	}
-	*is_folder = S_ISDIR(st.st_mode);
-	if (*is_folder || S_ISREG(st.st_mode))
+	item->is_folder = S_ISDIR(st.st_mode);
+	if (item->is_folder || S_ISREG(st.st_mode))
 		return 1;
-	free(*real);
-	*real = NULL;
+	free(item->real);
+	item->real = NULL;
 	return 0;
 }
 
@@ -153,7 +162,7 @@ static int take_in(struct eci_folder *f, const char *name, const struct eci_fenc
 {
 	struct eci_folder_item item = {.name = NULL}, *items;
 	char *path = join(f->real, name);
-	int rc = path ? classify(path, fence, &item.is_folder, &item.real) : -1;
+	int rc = path ? classify(path, fence, &item) : -1;
 
 	free(path);
 	if (rc <= 0)
@@ -182,6 +191,29 @@ static int compare_items(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+static void note_strange(struct eci_fence *fence, const struct eci_folder *f, const struct eci_folder_item *item)
+{
+	fence->strange_in = f;
+	fence->strange = item;
+}
+
+/* NULL with *rc: 0 it cannot be read, or is strange; -1 no memory, or no descriptor. */
+static DIR *open_folder(struct eci_folder *f, const struct eci_fence *fence, int *rc)
+{
+	int fd = open(f->real, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_DIRECTORY);
+	struct stat st;
+	DIR *dir;
+
+	*rc = fd < 0 && scarce(errno) ? -1 : 0;
+	f->strange = fd >= 0 && *f->rel && (fstat(fd, &st) || is_strange(fence, st.st_uid));
+	dir = fd >= 0 && !f->strange ? fdopendir(fd) : NULL;
+	if (fd >= 0 && !dir) {
+		*rc = !f->strange && scarce(errno) ? -1 : 0;
+		close(fd);
+	}
+	return dir;
+}
+
 int eci_folder_scan(struct eci_folder *f, struct eci_fence *fence)
 {
 	const struct dirent *entry;
@@ -189,11 +221,15 @@ int eci_folder_scan(struct eci_folder *f, struct eci_fence *fence)
 	DIR *dir;
 	int rc = 0;
 
+	if (f->strange)
+		note_strange(fence, f, NULL);
 	if (f->scanned)
 		return 0;
-	dir = opendir(f->real);
-	if (!dir && scarce(errno))
-		return -1;
+	dir = open_folder(f, fence, &rc);
+	if (rc)
+		return rc;
+	if (f->strange)
+		note_strange(fence, f, NULL);
 	while (dir && rc == 0 && !cut && (entry = readdir(dir)))
 		if (name_taken_in(entry->d_name)) {
 			cut = f->count == ECI_FOLDER_ITEMS_MAX;
@@ -222,7 +258,7 @@ const struct eci_folder_item *eci_folder_items(const struct eci_folder *f, size_
 	return f->items;
 }
 
-struct eci_folder_item *eci_folder_find(const struct eci_folder *f, const char *name)
+struct eci_folder_item *eci_folder_find(const struct eci_folder *f, struct eci_fence *fence, const char *name)
 {
 	size_t lo = 0, hi = f->count, mid;
 	int order;
@@ -230,8 +266,12 @@ struct eci_folder_item *eci_folder_find(const struct eci_folder *f, const char *
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
 		order = strcmp(f->items[mid].name, name);
-		if (order == 0)
+		if (order == 0 && !f->items[mid].strange)
 			return &f->items[mid];
+		if (order == 0) {
+			note_strange(fence, f, &f->items[mid]);
+			return NULL;
+		}
 		if (order < 0)
 			lo = mid + 1;
 		else
@@ -269,10 +309,11 @@ static int search(struct eci_folder *f, struct eci_fence *fence, unsigned *budge
 	if (eci_folder_scan(f, fence))
 		return -1;
 	for (i = 0; rc == 0 && i < f->count; i++)
-		rc = !f->items[i].is_folder && ends_in(f->items[i].name, ".py");
+		rc = !f->items[i].is_folder && !f->items[i].strange && ends_in(f->items[i].name, ".py");
 	for (i = 0; rc == 0 && i < f->count; i++) {
 		/* What cannot be part of a module's name is not searched. */
-		if (!f->items[i].is_folder || f->items[i].real || strpbrk(f->items[i].name, ".- "))
+		if (!f->items[i].is_folder || f->items[i].strange || f->items[i].real ||
+		    strpbrk(f->items[i].name, ".- "))
 			continue;
 		below = eci_folder_enter(f, &f->items[i]);
 		rc = below ? search(below, fence, budget, depth + 1) : -1;
@@ -287,16 +328,12 @@ int eci_folder_has_python(struct eci_folder *f, struct eci_fence *fence, unsigne
 	return search(f, fence, budget, 0);
 }
 
-/* All of fd. 0, 1 (not readable, or more than max), -1 no memory. */
-static int read_all(int fd, size_t max, uint8_t **bytes, size_t *len)
+/* All of fd, whose size is said. 0, 1 (not readable, or larger), -1 no memory. */
+static int read_all(int fd, size_t size, uint8_t **bytes, size_t *len)
 {
-	struct stat st;
 	ssize_t got = 1;
-	size_t room;
+	size_t room = size + 1; /* one more than there should be: it may have grown */
 
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size < 0 || (uintmax_t)st.st_size > max)
-		return 1;
-	room = (size_t)st.st_size + 1; /* one more than there should be: it may have grown */
 	*bytes = malloc(room);
 	if (!*bytes)
 		return -1;
@@ -311,10 +348,11 @@ static int read_all(int fd, size_t max, uint8_t **bytes, size_t *len)
 	return *len == room; /* somebody is writing to it */
 }
 
-int eci_folder_read(const struct eci_folder *f, const struct eci_folder_item *item, size_t max, uint8_t **bytes,
-		    size_t *len)
+int eci_folder_read(const struct eci_folder *f, struct eci_fence *fence, struct eci_folder_item *item, size_t max,
+		    uint8_t **bytes, size_t *len)
 {
 	char *path = item->real ? strdup(item->real) : join(f->real, item->name);
+	struct stat st;
 	int fd, rc;
 
 	*bytes = NULL;
@@ -327,7 +365,14 @@ int eci_folder_read(const struct eci_folder *f, const struct eci_folder_item *it
 	free(path);
 	if (fd < 0)
 		return rc;
-	rc = read_all(fd, max, bytes, len);
+	rc = fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size < 0 || (uintmax_t)st.st_size > max;
+	if (rc == 0 && is_strange(fence, st.st_uid)) {
+		item->strange = true;
+		note_strange(fence, f, item);
+		rc = 1;
+	}
+	if (rc == 0)
+		rc = read_all(fd, (size_t)st.st_size, bytes, len);
 	close(fd);
 	if (rc) {
 		free(*bytes);

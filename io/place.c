@@ -12,9 +12,9 @@
 
 #define SEARCH_MAX 4096u /* folders read to find out whether there is Python below: a second of a cold disk */
 
-struct eci_folder_item *eci_file_in(const struct eci_folder *f, const char *name)
+struct eci_folder_item *eci_file_in(const struct eci_folder *f, struct eci_fence *fence, const char *name)
 {
-	struct eci_folder_item *item = eci_folder_find(f, name);
+	struct eci_folder_item *item = eci_folder_find(f, fence, name);
 
 	return item && !item->is_folder ? item : NULL;
 }
@@ -114,7 +114,9 @@ static char **children(struct eci_fence *fence, const struct eci_place *p, bool 
 	for (i = 0; rc == 0 && i < p->count; i++) {
 		items = eci_folder_items(p->list[i], &count);
 		for (k = 0; rc == 0 && k < count; k++) {
-			item = eci_folder_find(p->list[i], items[k].name);
+			item = items[k].strange ? NULL : eci_folder_find(p->list[i], fence, items[k].name);
+			if (!item)
+				continue;
 			if (everything)
 				rc = list_add(&l, item->name, strlen(item->name), item->is_folder ? "/" : "");
 			else
@@ -141,10 +143,10 @@ static char *path_of(const struct eci_folder *f, const char *name)
 }
 
 /* Reads a file into out; it stays missing when it cannot be read. 0, or -1 no memory. */
-static int fill_file(const struct eci_folder *f, const struct eci_folder_item *item, enum eci_module_kind kind,
-		     struct eci_source *out)
+static int fill_file(struct eci_fence *fence, const struct eci_folder *f, struct eci_folder_item *item,
+		     enum eci_module_kind kind, struct eci_source *out)
 {
-	int rc = eci_folder_read(f, item, ECI_MODULE_BYTES_MAX, &out->bytes, &out->len);
+	int rc = eci_folder_read(f, fence, item, ECI_MODULE_BYTES_MAX, &out->bytes, &out->len);
 
 	if (rc)
 		return rc < 0 ? -1 : 0;
@@ -160,9 +162,11 @@ int eci_place_module(struct eci_fence *fence, const struct eci_place *p, struct 
 	int rc = 0;
 
 	if (p->kind == ECI_MOD_MODULE)
-		return fill_file(p->list[0], p->module, ECI_MOD_MODULE, out);
+		return fill_file(fence, p->list[0], p->module, ECI_MOD_MODULE, out);
 	if (p->kind == ECI_MOD_PACKAGE) {
-		if (fill_file(p->list[0], eci_file_in(p->list[0], ECI_PY_INIT), ECI_MOD_PACKAGE, out))
+		struct eci_folder_item *init = eci_file_in(p->list[0], fence, ECI_PY_INIT);
+
+		if (init && fill_file(fence, p->list[0], init, ECI_MOD_PACKAGE, out))
 			return -1;
 		if (out->kind == ECI_MOD_MISSING)
 			return 0;
@@ -192,7 +196,8 @@ static bool data_allowed(const struct eci_place *p)
 		items = eci_folder_items(p->list[i], &count);
 		for (k = 0; k < count; k++) {
 			n = strlen(items[k].name);
-			if (!items[k].is_folder && n > suffix && strcmp(items[k].name + n - suffix, ECI_PY_SUFFIX) == 0)
+			if (!items[k].is_folder && !items[k].strange && n > suffix &&
+			    strcmp(items[k].name + n - suffix, ECI_PY_SUFFIX) == 0)
 				return true;
 		}
 	}
@@ -213,9 +218,9 @@ int eci_place_data(struct eci_fence *fence, const struct eci_place *p, const cha
 		return out->path && out->children ? 0 : -1;
 	}
 	for (i = 0; i < p->count; i++) {
-		item = eci_file_in(p->list[i], file);
+		item = eci_file_in(p->list[i], fence, file);
 		if (item)
-			return fill_file(p->list[i], item, ECI_MOD_DATA, out);
+			return fill_file(fence, p->list[i], item, ECI_MOD_DATA, out);
 	}
 	return 0;
 }

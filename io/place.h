@@ -17,7 +17,8 @@ struct eci_place {
 	bool dotted;                    /* every part could be one of a module's name */
 };
 
-struct eci_folder_item *eci_file_in(const struct eci_folder *f, const char *name); /* NULL: none, or a folder */
+/* NULL: none, a folder, or strange. */
+struct eci_folder_item *eci_file_in(const struct eci_folder *f, struct eci_fence *fence, const char *name);
 /* Is this, n bytes, one part of a module's name? */
 bool eci_part_valid(const char *part, size_t n);
 /* The module or package that p is; the data `file` in it, or the listing ("") of it. *out stays missing when it is

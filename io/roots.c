@@ -23,6 +23,7 @@ struct eci_roots {
 	struct eci_folder **folders;
 	struct eci_fence fence; /* roots: the real paths of folders, and as many */
 	const struct eci_folder *told;
+	bool told_strange;
 };
 
 struct eci_roots *eci_roots_new(const char *const *folders)
@@ -111,14 +112,14 @@ static int step(struct eci_roots *r, struct eci_place *p, const char *part)
 
 		if (eci_folder_scan(f, &r->fence))
 			return -1;
-		item = eci_folder_find(f, part);
-		module = eci_file_in(f, file);
+		item = eci_folder_find(f, &r->fence, part);
+		module = eci_file_in(f, &r->fence, file);
 		if (item && item->is_folder) {
 			below = eci_folder_enter(f, item);
 			if (!below || eci_folder_scan(below, &r->fence))
 				return -1;
 		}
-		if (below && eci_file_in(below, ECI_PY_INIT)) {
+		if (below && eci_file_in(below, &r->fence, ECI_PY_INIT)) {
 			p->list[0] = below;
 			p->count = 1;
 			p->kind = ECI_MOD_PACKAGE;
@@ -161,6 +162,48 @@ static int walk(struct eci_roots *r, struct eci_place *p, const char *name, size
 		name += len + (stop != NULL);
 	}
 	return 0;
+}
+
+/* ---- what is not served ---- */
+
+void eci_roots_guard(struct eci_roots *r, uid_t user, uid_t other)
+{
+	struct stat st;
+	size_t i;
+
+	r->fence.owners[0] = user;
+	r->fence.owners[1] = other;
+	for (i = 0; i < r->fence.count; i++)
+		r->fence.guarded |= stat(r->fence.roots[i], &st) == 0 && (st.st_mode & S_IWOTH);
+}
+
+bool eci_roots_strange(struct eci_roots *r, const char *name, bool once, char *out, size_t room)
+{
+	const char *slash = strrchr(name, '/'), *in;
+	size_t n = slash ? (size_t)(slash - name) : strlen(name), i;
+	struct eci_fence *fence = &r->fence;
+	struct eci_place p;
+
+	if (!fence->guarded || (once && r->told_strange) || !eci_module_name_valid(name, strlen(name)) ||
+	    place_open(r, &p))
+		return false;
+	fence->strange_in = NULL;
+	if (walk(r, &p, name, n, slash ? '/' : '.') || !slash)
+		p.count = 0;
+	for (i = 0; i < p.count; i++)
+		(void)eci_file_in(p.list[i], fence, slash + 1);
+	free(p.list);
+	if (!fence->strange_in)
+		return false;
+	in = eci_folder_real(fence->strange_in);
+	for (i = 0; i + 1 < fence->count && strncmp(in, fence->roots[i], strlen(fence->roots[i])) != 0;)
+		i++;
+	(void)snprintf(out, room,
+		       "%s%s%s is not served: it is neither yours nor root's, in a folder that everybody may write to; "
+		       "if it is meant, name that: --root %s",
+		       in, fence->strange ? "/" : "", fence->strange ? fence->strange->name : "", fence->roots[i]);
+	r->told_strange |= once;
+	return true;
 }
 
 /* NAME.so, NAME.cpython-311-x86_64-linux-gnu.so, NAME.pyc. */

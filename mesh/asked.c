@@ -44,6 +44,20 @@ static void say_cut(ectx_mesh *m)
 	}
 }
 
+/* What the roots are guarded against is of no interest until somebody misses it. A missing entry has two items. */
+static void say_strange(ectx_mesh *m, const char *name, size_t n, const struct eci_buf *answer)
+{
+	static const char logger[] = "econtext.modules";
+	char asked[ECI_MODULE_NAME_MAX + 1], text[2 * PATH_MAX + 200];
+	struct eci_cbor c = eci_cbor_open(eci_buf_data(answer), eci_buf_len(answer));
+	if (eci_cbor_get_array(&c) != 1 || eci_cbor_get_array(&c) != 2)
+		return;
+	memcpy(asked, name, n);
+	asked[n] = 0;
+	if (eci_roots_strange(m->roots, asked, true, text, sizeof text))
+		eci_event_log(m, NULL, 30, logger, sizeof logger - 1, text, strlen(text));
+}
+
 static void refuse(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *reason)
 {
 	struct eci_frame f = {.cls = ECI_CALL, .src = src, .dst = 0, .handle = ECI_H_GET_MODULE, .reply_to = reply_to};
@@ -70,6 +84,7 @@ static bool answer(ectx_mesh *m, uint32_t src, uint32_t reply_to, const char *na
 	uint64_t began = eci_now_ms();
 	int r = eci_responder_answer(m->responder, src, name, n, &out);
 	say_cut(m);
+	say_strange(m, name, n, &out);
 	size_t size = eci_buf_len(&out);
 	m->asked_ms += eci_now_ms() - began;
 	if (r > 0)

@@ -34,10 +34,13 @@ static void hint_import(const ectx_mesh *m, struct eci_fail *fail)
 	bool import = !strncmp(fail->saw, "ModuleNotFoundError:", 20) || !strncmp(fail->saw, "ImportError:", 12);
 	if (!import || fail->code != ECTX_E_EXCEPTION)
 		return;
+	bool named = missing_module(fail->saw, name);
+	if (named && eci_roots_strange(m->roots, name, false, fail->hint, sizeof fail->hint))
+		return;
 	if (m->cut_folder)
 		(void)snprintf(fail->hint, sizeof fail->hint, "not all of %s is served: it has more than %u items",
 			       m->cut_folder, ECI_FOLDER_ITEMS_MAX);
-	else if (missing_module(fail->saw, name) && eci_roots_not_source(m->roots, name, path, sizeof path))
+	else if (named && eci_roots_not_source(m->roots, name, path, sizeof path))
 		(void)snprintf(fail->hint, sizeof fail->hint,
 			       "only Python source is served, and this is none: %s; it must be installed there", path);
 }

@@ -91,9 +91,12 @@ static bool serve_ours(ectx_mesh *m)
 static bool make_parts(ectx_mesh *m, const ectx_options *o)
 {
 	static const char *const here[] = {".", NULL};
+	const char *const *found = o->default_roots ? o->default_roots : here;
 	m->router = eci_router_new(0, 0, &router_ops, m);
 	m->spawns = m->router ? eci_spawns_new(m->router, &eci_carrier_host, m) : NULL;
-	m->roots = eci_roots_new(o->roots ? o->roots : here);
+	m->roots = eci_roots_new(o->roots ? o->roots : found);
+	if (m->roots && !o->roots) /* nobody has named it, and the caller may not know what lies there */
+		eci_roots_guard(m->roots, geteuid(), eci_topology_caller());
 	m->responder = m->roots ? eci_responder_new(&eci_roots_ops, m->roots, o->include, o->exclude) : NULL;
 	m->read_buf = malloc(ECI_READ_BUF);
 	m->overrides = copy_list(o->override);

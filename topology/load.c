@@ -161,13 +161,18 @@ ectx_topology *ectx_topology_parse(const char *text, size_t n, const char *name_
 
 #define HERE "./econtext.yaml"
 
-/* Who may have written what the caller obeys: he himself, root, and who asked sudo to be root. */
-static bool trusted(uid_t owner)
+uid_t eci_topology_caller(void)
 {
 	const char *asked = geteuid() == 0 ? getenv("SUDO_UID") : NULL;
 	char *end = NULL;
 	unsigned long uid = asked && *asked ? strtoul(asked, &end, 10) : 0;
-	return owner == geteuid() || owner == 0 || (end && !*end && uid == owner);
+	return end && !*end && (uid_t)uid == uid ? (uid_t)uid : geteuid();
+}
+
+/* Who may have written what the caller obeys: he himself, root, and who asked sudo to be root. */
+static bool trusted(uid_t owner)
+{
+	return owner == geteuid() || owner == 0 || owner == eci_topology_caller();
 }
 
 /* The file of the working directory says what runs (command: of a secret), and the caller may not know that it lies

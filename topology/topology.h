@@ -5,6 +5,8 @@
 #include "core/target.h"
 #include "econtext/topology.h"
 
+#include <sys/types.h>
+
 /* Bytes of a unix socket's path: Linux's sun_path less its NUL, or that before an abstract name (unix(7)). */
 #define ECI_SUN_PATH_MAX 107u
 
@@ -19,6 +21,10 @@ struct eci_secret {
 };
 const struct eci_secret *eci_topology_secret(const ectx_topology *t, const char *name); /* NULL: not declared */
 const struct eci_secret *eci_topology_secret_at(const ectx_topology *t, size_t i);      /* NULL: no more */
+
+/* Who may write what the caller obeys beside himself and root: for root the user in $SUDO_UID, who asked sudo to be it;
+ * else the caller again. */
+uid_t eci_topology_caller(void);
 
 /* One context: a node, or a become step on it. Strings live as long as the topology (for ectx_topology_none(): as long
  * as the plan). */

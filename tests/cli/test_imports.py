@@ -2,6 +2,7 @@
 and folders."""
 import os
 import subprocess
+import unittest
 
 from support import Case, TOP
 
@@ -106,6 +107,40 @@ class NotSource(Case):
         for name in ('pk.text', 'other.ext', 'ex', 'ext.sub', 'pk.no.ext', 'no'):
             end = self.ends(1, 'call', '-w', 'n', './prog.py:f', name)
             self.assertEqual('only Python source' in end.err, name == 'ext.sub', name)
+
+
+class Strangers(Case):
+    """In a folder that all may write to, what nobody named and somebody else has put there is not there."""
+    @unittest.skipUnless(os.geteuid() == 0, 'files of other users are made by root')
+    def test_strangers(self):
+        self.env.pop('SUDO_UID', None)
+        for name in ('pk', 'theirs'):
+            os.mkdir(self.path(name))
+        for name in ('mine.py', 'pk/__init__.py', 'pk/other.py', 'theirs/__init__.py', 'their.py'):
+            self.write(name, 'def f():\n    return __name__\n')
+        self.write('prog.py', 'def f(name):\n    __import__(name)\n')
+        for name in ('theirs', 'their.py', 'pk/other.py', 'prog.py'):
+            os.chown(self.path(name), 65534, 65534)
+        self.topology('econtext: 1\nnodes:\n  n: {local: {}, agent: [python]}\n')
+        call = ('call', '-w', 'n')
+        for name in 'mine', 'pk', 'pk.other', 'their', 'theirs':    # a folder that only others cannot write to is not looked at
+            self.assertEqual(self.ends(0, *call, name + ':f').out, 'n: "%s"\n' % name)
+        os.chmod(self.place, 0o1777)
+        here = os.path.realpath(self.place)
+        says = "%s is not served: it is neither yours nor root's, in a folder that everybody may write to; if it is meant, name that: --root %s"
+        for name in 'mine', 'pk':
+            end = self.ends(0, *call, name + ':f')
+            self.assertEqual((end.out, end.err), ('n: "%s"\n' % name, ''))
+        # The hint, and a record where a context has asked: a package says what lies in it, so that nobody asks for more.
+        for name, file, times in ('theirs', 'theirs', 2), ('their', 'their.py', 2), ('pk.other', 'pk/other.py', 1):
+            for how in ([*call, name + ':f'], [*call, './prog.py:f', name]):
+                end = self.ends(1, *how)
+                self.assertEqual(end.err.count(says % (os.path.join(here, file), here)), times, end)
+            self.assertEqual(self.ends(0, 'call', '--root', '.', '-w', 'n', name + ':f').out, 'n: "%s"\n' % name)
+        end = self.ends(1, *call, 'nowhere:f')
+        self.assertNotIn('neither', end.err)
+        self.env['SUDO_UID'] = '65534'
+        self.assertEqual(self.ends(0, *call, 'theirs:f').out, 'n: "theirs"\n')
 
 
 class Resources(Case):

@@ -39,8 +39,8 @@ Test(folder, has_262144_items)
 	cr_assert(f && eci_folder_scan(f, &fence) == 0);
 	(void)eci_folder_items(f, &count);
 	cr_expect(count == MANY, "%zu", count);
-	cr_expect(eci_folder_find(f, "last.py") != NULL);
-	cr_expect(eci_folder_find(f, "past.py") == NULL);
+	cr_expect(eci_folder_find(f, &fence, "last.py") != NULL);
+	cr_expect(eci_folder_find(f, &fence, "past.py") == NULL);
 	cr_expect(fence.cut == f && eci_folder_next_cut(f) == NULL, "it is known to be cut");
 	eci_folder_free(f);
 }
