@@ -123,7 +123,8 @@ struct eci_session {
 /* topology only, then names, then mesh; each 0, or an exit status after complaining. */
 int eci_session_topology(struct eci_session *s, const struct eci_opts *o);
 int eci_session_names(struct eci_session *s, const struct eci_opts *o);
-/* roots: served when no --root was given, NULL-terminated; NULL: the current folder. */
+/* roots: what call and run serve where no --root was given, NULL-terminated; NULL: the current folder. Other commands
+ * run no code of the user's, and serve none of his files. */
 int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char *const *roots);
 /* All three, and a fan over it. */
 int eci_session_open(struct eci_session *s, struct eci_fan *fan, const struct eci_opts *o, const char *const *roots);

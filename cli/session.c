@@ -114,8 +114,10 @@ int eci_session_mesh(struct eci_session *s, const struct eci_opts *o, const char
 		return ECTX_USAGE;
 	if (check_stats(o->stats))
 		return ECTX_INTERNAL;
+	static const char *const none[] = {NULL};
+	bool serves = o->cmd == ECI_CMD_CALL || o->cmd == ECI_CMD_RUN;
 	ectx_options options = {.topology = s->topology,
-				.roots = o->roots.v,
+				.roots = serves ? o->roots.v : none,
 				.default_roots = roots,
 				.include = o->include.v,
 				.exclude = o->exclude.v,

@@ -18,14 +18,14 @@ typedef struct ectx_context ectx_context; /* owned by its mesh, valid until ectx
 /* Zero-initialise it and set what is wanted. Only topology must outlive ectx_mesh_new(). */
 typedef struct ectx_options {
 	const ectx_topology *topology; /* borrowed for the mesh's life; NULL: as ectx_topology_none() */
-	const char *const *roots;   /* NULL-terminated folders that modules are served from, to every context that asks;
-				       empty: none; NULL: default_roots. Of a folder with more than 262,144 items not
-				       all are seen: ECTX_EVENT_LOG */
+	const char *const *roots; /* NULL-terminated folders that modules are served from, to every context that asks;
+				     empty: none; NULL: default_roots. Of a folder with more than 262,144 items not
+				     all are seen: ECTX_EVENT_LOG */
 	const char *const *default_roots; /* NULL-terminated; NULL: the current folder. What is served of one that all
 				       may write to is the caller's own, root's or (for root) of the user in $SUDO_UID,
 				       each folder and file; else as if it were not there: ECTX_EVENT_LOG, once */
-	const char *const *include; /* NULL-terminated module prefixes to serve; NULL: all */
-	const char *const *exclude; /* never served; NULL: none */
+	const char *const *include;       /* NULL-terminated module prefixes to serve; NULL: all */
+	const char *const *exclude;       /* never served; NULL: none */
 	const char *const *override; /* prefixes for which served modules win over the remote's own, UTF-8, of 80 bytes
 					together at most, 2 more counted for each; NULL: none */
 	int log_level;     /* Python's numbers (10 debug ... 50 critical); records below are not sent; 0: 20 (info) */

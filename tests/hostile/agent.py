@@ -247,6 +247,26 @@ class Modules(Agent):
             write(b''.join(self.frame(self.parent, GET_MODULE, put(['pkg/data.bin']), 1, 1000 + i) for i in range(1000)))
 
 
+class Curious(Agent):
+    """Asks for code and data as soon as it is up, and ends; $DEST/told: what it was given."""
+    WANTED = ['served', 'pkg', 'pkg/data.bin', 'pkg/', 'econtext_files']
+
+    def boot(self):
+        Agent.boot(self)
+        self.given = {}
+        for i, name in enumerate(self.WANTED):
+            self.say(self.parent, GET_MODULE, [name], 1, 1000 + i)
+
+    def hear(self, src, handle, reply_to, value):
+        if handle >= 1000:
+            self.given[handle] = value[0][0] if value[0][1] else None
+        if len(self.given) == len(self.WANTED):
+            with open(os.environ['DEST'] + '/part', 'w') as f:
+                f.write(' '.join(filter(None, (self.given[x] for x in sorted(self.given)))))
+            os.rename(os.environ['DEST'] + '/part', os.environ['DEST'] + '/told')
+            sys.exit()
+
+
 class Up(Agent):
     """A relay whose child was never started, and is up, several times."""
 
