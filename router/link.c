@@ -208,6 +208,11 @@ bool eci_link_up(const struct eci_link *l)
 	return l->up;
 }
 
+bool eci_link_crowded(const struct eci_link *l)
+{
+	return eci_buf_len(&l->control) > ECI_CONTROL_AT;
+}
+
 void eci_link_get_stats(const struct eci_link *l, struct eci_link_stats *out)
 {
 	*out = l->stats;

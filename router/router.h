@@ -14,6 +14,10 @@
 #define ECI_LOST_KEPT 64u               /* lost children whose evidence a router can still tell */
 #define ECI_QUEUE_MAX (1024u * 1024u)   /* bytes of control and call of a link: 0.5 s at 2 MB/s */
 #define ECI_CONTROL_MAX (2048u * 1024u) /* bytes of control, apart from calls: past it the link ends */
+#define ECI_CONTROL_AT 65536u           /* bytes of it for the parent: above, no child is read (eci_link_crowded()) */
+#define ECI_NOTICES_AT 524288u /* bytes of control for a child: more than resets of all the streams of a context */
+#define ECI_NOTICES_EACH \
+	4096u /* bytes of notices to eight ids there, once it is more: of all, a quarter of QUEUE_MAX */
 #define ECI_ANSWERS_MAX (16u * 1024u * 1024u) /* bytes of answers on their way up: docs/adr/0007-answers-wait.md */
 #define ECI_CALL_RUN_MAX 65536u               /* bytes of calls in a row: then one frame of bulk goes */
 #define ECI_HOP_WINDOW_MIN 65536u             /* bytes: four full frames, so that one is on its way while one is read */
@@ -87,6 +91,8 @@ void eci_link_feed(struct eci_link *l, const uint8_t *p, size_t n, uint64_t now_
  * offered again). */
 size_t eci_link_output(struct eci_link *l, const uint8_t **p, size_t max);
 void eci_link_wrote(struct eci_link *l, size_t n, uint64_t now_ms);
+/* Of the parent's: so much control waits there that what children say is better read later. */
+bool eci_link_crowded(const struct eci_link *l);
 /* The carrier is gone: queued frames are dropped, slots and streams whose respondent lies behind it end with `lost` and
  * this evidence, the interval is remembered as lost (reason NULL: not, as it never was a context's), the link is freed.
  * The parent link's loss ends every slot. */

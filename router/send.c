@@ -9,8 +9,15 @@
  * call is refused (ECI_R_BUSY: who sent it, or who waits for it as an answer, is told `busy`). Answers on their way up
  * (what is for a slot there) go on to ECI_ANSWERS_MAX: all were asked for from above, and a thousand hosts may answer
  * one question at once. Control goes on to ECI_CONTROL_MAX by itself, because a notice or an ACK that cannot be queued
- * leaves the other side waiting for ever; past that the link itself is the failure. Call frames that wait behind a
- * large message count as queued call frames.
+ * leaves the other side waiting for ever; past that the link itself is the failure.
+ *
+ * That must be nobody's doing but the neighbour's. What somebody behind a child has answered with notices, each larger
+ * than its cause, goes by a link that is others' too: once ECI_NOTICES_AT of control wait there, no more of them are
+ * queued than ECI_NOTICES_EACH for each share of the ids, and the rest is dropped. Who waits for such a one has asked
+ * upward, which nobody does but for modules, of its neighbour. Up, whence calls came, no notice is lost: instead what
+ * children say is not read (eci_link_crowded()).
+ *
+ * Call frames that wait behind a large message count as queued call frames.
  *
  * What this router sends itself into a link that has failed is lost with it, and not refused: who waits for an answer
  * is told when the link is taken away (eci_link_lost()), and then why; a refusal now could only say that there is no
@@ -113,6 +120,22 @@ static size_t calls_max(const struct eci_link *l, const struct eci_frame *f)
 	return l->parent && f->handle >= ECI_H_FIRST_SLOT ? ECI_ANSWERS_MAX : ECI_QUEUE_MAX;
 }
 
+/* A notice to somebody behind a child, of which too many wait there. Counted since the queue was empty: it is when it
+ * becomes the piece that is written, as it does soon where nobody floods it. */
+static bool too_many(struct eci_link *l, const struct eci_frame *f)
+{
+	if (l->parent || !(f->flags & ECI_F_DEAD) || f->dst == l->peer)
+		return false;
+	if (!eci_buf_len(&l->control))
+		memset(l->notices, 0, sizeof l->notices);
+	uint32_t *n = &l->notices[f->dst / 8 % ECI_NOTICE_SHARES];
+	*n += eci_wire(f->len);
+	if (*n <= ECI_NOTICES_EACH || eci_buf_len(&l->control) <= ECI_NOTICES_AT)
+		return false;
+	l->router->stats.bad_reply++;
+	return true;
+}
+
 int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, bool local, struct eci_blob *blob)
 {
 	if (l->broken)
@@ -132,6 +155,8 @@ int eci_link_put(struct eci_link *l, const struct eci_frame *f, uint32_t owed, b
 	}
 	if (f->cls == ECI_CALL && queued > calls_max(l, f))
 		return ECI_R_BUSY;
+	if (f->cls == ECI_CONTROL && too_many(l, f))
+		return 0;
 	if (f->cls == ECI_CONTROL && eci_buf_len(&l->control) + eci_wire(f->len) > ECI_CONTROL_MAX) {
 		eci_link_break(l, "queue-overflow", "the other side does not read");
 		return ECI_R_NO_ROUTE;

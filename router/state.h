@@ -22,6 +22,7 @@
 #define ECI_NOTICE_EVIDENCE_MAX 1024u /* bytes of it in a notice: a screen of text, far below a frame */
 #define ECI_SCRATCH 2048u             /* a notice with all of its evidence: it is to lack memory in a queue only */
 #define ECI_FLOW_BUCKETS 64u          /* chains of a link's flow table: short up to a few hundred streams */
+#define ECI_NOTICE_SHARES 64u /* of who gets notices by one link: eight ids, the least block, and who meets them */
 #define ECI_MIB (1024u * 1024u)
 #define ECI_HELD_MAX (64u * ECI_MIB)  /* forwarded bulk a child link holds: past it its parent ignores PAUSE */
 #define ECI_HELD_AT (25u * ECI_MIB)   /* above it the whole link is paused; a hop window and groups may follow */
@@ -93,11 +94,12 @@ struct eci_link {
 	struct eci_buf out;     /* the piece that is being written */
 	struct eci_buf control; /* packed frames */
 	struct eci_buf call;
-	size_t held_calls;  /* bytes of call frames that wait behind large messages */
-	uint64_t lost_logs; /* lines that found no room here: to be said to the master */
-	uint32_t call_run;  /* call bytes since the last bulk frame */
-	uint64_t written;   /* bytes written so far: base of eci_item.end */
-	uint64_t hello_end; /* where our HELLO ends among them: a child has nothing to say before */
+	size_t held_calls;                   /* bytes of call frames that wait behind large messages */
+	uint64_t lost_logs;                  /* lines that found no room here: to be said to the master */
+	uint32_t notices[ECI_NOTICE_SHARES]; /* bytes of them, put there since control was empty */
+	uint32_t call_run;                   /* call bytes since the last bulk frame */
+	uint64_t written;                    /* bytes written so far: base of eci_item.end */
+	uint64_t hello_end;                  /* where our HELLO ends among them: a child has nothing to say before */
 
 	struct eci_flow **flows; /* ECI_FLOW_BUCKETS chains, or NULL */
 	struct eci_flow *turn;   /* ring of flows that may send */

@@ -220,10 +220,12 @@ static void watch(struct native_proc *c, int which, int fd, short events)
 	whose[native.npoll - 1].which = which;
 }
 
-/* How much may be read. Nothing before it is said to have begun. */
+/* How much may be read. Nothing before it is said to have begun, and of a link nothing while the parent does not take
+ * what comes from there. */
 static size_t room(struct native_proc *c, int which)
 {
-	if (c->fd[which] < 0 || c->fd[SAID] >= 0 || c->paused || (c->job && which == TTY))
+	if (c->fd[which] < 0 || c->fd[SAID] >= 0 || c->paused || (c->job && which == TTY) ||
+	    (which == OUT && c->link && eci_link_crowded(native.up)))
 		return 0;
 	return c->job ? native_job_room(c->job, which) : NATIVE_READ_MAX;
 }

@@ -60,6 +60,25 @@ while h[7] != 300 or h[2] & 16:
         n += len(s)
 os.write(2, b'%d of it.' % n)
 '''
+# It says more in class control than may wait anywhere; a file's length says how much it has.
+MANY = 8192
+TALKS = CHILD % 0 + '''
+import sys
+f = open(sys.argv[1], 'w')
+for i in range(%d):
+    write(made(0, 5000, b'x' * 1000))
+    f.truncate(i + 1)
+''' % MANY
+# It reads nothing before a file is there, and then up to what is no notice: how many these were.
+DEAF = CHILD % 0 + '''
+import sys, time
+while not os.path.exists(sys.argv[1]):
+    time.sleep(.05)
+n = 0
+while frame()[0][2] == 4:
+    n += 1
+os.write(2, b'%d notices' % n)
+'''
 # It ends, and one that left its session and its group still has its output.
 HELD = ['sh', '-c', 'setsid sleep 1000 & echo $!; exit 3']
 HELD_LINK = CHILD % 0 + '''
@@ -115,9 +134,9 @@ print(' '.join([str(x) for x in (Large.taken[0], sum(c.sent), max(c.sent), len(c
 
 
 class Relay(support.Case):
-    def spawn(self, c, *argv):
+    def spawn(self, c, *argv, size=1):
         """(slot, pid) of a child with the first id behind the relay's own."""
-        slot = c.request(16, {0: c.me + 1, 1: 1, 2: [os.fsencode(x) for x in argv]})
+        slot = c.request(16, {0: c.me + 1, 1: size, 2: [os.fsencode(x) for x in argv]})
         code, pid = c.answer(slot).value()
         self.assertEqual(code, 0)
         return slot, pid
@@ -219,6 +238,42 @@ class Relay(support.Case):
                 acked += n
                 c.link.write(driver.frame(driver.CONTROL, c.me, 4, 0, driver.enc(n)))
         self.assertEqual(len(got), 400007, 'what is of the relay itself')
+
+    def test_control_for_a_parent_that_does_not_read(self):
+        """What a child says without end waits in its pipe, and the relay lives."""
+        c = self.boot()
+        c.part('relay')
+        path = os.path.join(self.folder(), 'said')
+        open(path, 'w').close()
+        slot = self.spawn(c, sys.executable, '-c', TALKS, path)[0]
+        self.link(c, slot)
+        last = -1
+        while os.stat(path).st_size != last:
+            last = os.stat(path).st_size
+            time.sleep(1)
+        came = 0
+        while came < MANY:
+            f = c.link.frame()
+            self.assertIsNotNone(f, 'the relay has ended')
+            came += not c.handle(f) and f.handle == 5000
+
+    def test_notices_to_who_does_not_read(self):
+        """Of those to somebody behind a child as many wait as have room; what else is for there is not lost with them, nor the link."""
+        c = self.boot()
+        c.part('relay')
+        go = os.path.join(self.folder(), 'go')
+        slot = self.spawn(c, sys.executable, '-c', DEAF, go, size=4)[0]
+        self.link(c, slot)
+        notice = driver.frame(driver.CONTROL | driver.DEAD, c.me + 3, 5000, 0, b'x' * 1000)
+        for _ in range(MANY):
+            c.link.write(notice)
+        c.send(driver.CONTROL, 34, 0, [5000, 1], dst=c.me + 3)
+        c.answer(c.request(7, 'behind them'))
+        with open(go, 'w'):
+            pass
+        code, said = c.answer(slot, 30).value()
+        self.assertEqual((code, said[-8:]), (2, b' notices'), said)
+        self.assertLess(int(said.split()[0]), MANY)
 
     def test_sigchld_came_ignored(self):
         """As exec(2) hands it on: the status is seen all the same."""

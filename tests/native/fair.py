@@ -1,13 +1,15 @@
 """What a native agent sends up a way that is slower than those who bring it: nobody waits for another's bytes, who has few of them least of all."""
 import os
+import threading
 import time
 
-from agent import BULK, LIMIT, Agent, text_of
+from agent import BULK, CONTROL, LIMIT, ME, PARENT, Agent, Child, Frame, text_of
 from unsent import joined
 
 A_READ = 16384
 QUEUED = 1 << 20    # more than is on the way already, of all together, when somebody begins to send: in the pipe and in the agent
 MEASURED = 6 << 20
+MANY = 8192         # KB: more than waits anywhere
 
 
 class Flood:
@@ -107,3 +109,27 @@ def outputs(s, command, work):
     shares = flood.shares()
     s.check('commands and connections have the same', all(x >= 15 for x in shares), shares)
     agent.close()
+
+
+def control(s, command, house):
+    """What a child says in class control without end waits in its pipe while the parent reads nothing, and the agent lives."""
+    agent = Agent(command)
+    child = Child(agent, house, ME + 8)
+    child.hello()
+    piece, sent, last, came = Frame(CONTROL, 64, PARENT, child.lo, child.lo, 5000, 0, bytes(1000)).pack(), [], -1, 0
+
+    def talk():
+        for _ in range(MANY):
+            child.link.write(piece, LIMIT)
+            sent.append(1)
+    thread = threading.Thread(target=talk, daemon=True)
+    thread.start()
+    while len(sent) != last:
+        last = len(sent)
+        time.sleep(1)
+    while came < MANY:
+        came += agent.next().handle == 5000
+    thread.join()
+    s.equal('control for a parent that reads late', came, MANY)
+    agent.echo()
+    s.equal('its end', agent.close(), 0)

@@ -66,6 +66,9 @@ class Child:
 
     def take(self, fd):
         which = self.fds[fd]
+        if self.linked and which == 1 and UP.held[0] > CONTROL_AT:
+            UNREAD[self] = fd   # the parent does not take what comes from there
+            return watch(fd, 0)
         try:
             s = os.read(fd, which > 1 and STDERR_AFTER or fd in WIDE and PIECE - len(self.rest) or READ_MAX)
         except OSError:

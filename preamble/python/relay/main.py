@@ -86,6 +86,11 @@ def relay_turn():
             LOCK.release()
     if ROOMLESS:
         serve_roomless()
+    while UNREAD and UP.held[0] <= CONTROL_AT:
+        c, fd = UNREAD.popitem()
+        if fd in c.fds:
+            watch(fd, 1)
+        BUSY[0] = 1             # a terminal may have to be watched for more
     if BUSY[0] or OWED:
         settle()
     if SOON[0] or now - BEAT[0] > .4:

@@ -63,11 +63,23 @@ class Output:
         self.tags = {}          # flow of bulk -> the tag of its last frame
         self.tag = 0            # of the last frame that was written
         self.head = self.flow = None    # of the last frame that came
+        self.notices = {}       # share of the ids behind a child -> bytes of notices since no control waited
 
     def counted(self, n):
         if self.child:
             self.child.frames_out += 1
             self.child.bytes_out += n
+
+    def too_many(self, s):
+        # Whether the notice s is dropped: somebody behind the child has got too many, which must not end a link that is others' too.
+        dst = unpack('>I', s[4:8])[0]
+        if not self.held[0]:
+            self.notices = {}
+        i = dst // 8 % NOTICE_SHARES
+        n = self.notices[i] = self.notices.get(i, 0) + len(s)
+        if n > NOTICES_EACH and self.held[0] > NOTICES_AT and dst != self.child.ident:
+            COUNT[2] += 1
+            return 1
 
     def put(self, kind, s, origin, rest=EMPTY):
         # The frame s + rest (of what is passed on only the first word is new). In front of it goes what was lost: it stands where
@@ -76,6 +88,8 @@ class Output:
             x = pack_value([30, '', '', self.lost])
             self.lost = 0
             self.put(1, pack('>4B6I', 236, 1, 1, HOPS, 0, ME, ME, 33, 0, len(x)) + x, None)
+        if kind & 7 == 4 and self.child and self.too_many(s):
+            return
         kind &= 3
         n = len(s) + len(rest)
         if not kind and self.held[0] + n > CONTROL_MAX:

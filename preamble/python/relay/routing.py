@@ -5,6 +5,10 @@ NEAR = 1, 2, 3, 4, 5, 6, 9, 10, 11, 32  # link-local handles, and GRANT, which e
 # Those of docs/protocol.md have its names; how many bytes unless it is said.
 QUEUE_MAX = 1 << 20             # of control and calls on one link
 CONTROL_MAX = 1 << 21           # of control alone
+CONTROL_AT = 65536              # of control for the parent: above, no child is read
+NOTICES_AT = 1 << 19            # of control for a child: above, notices to who is behind it have
+NOTICES_EACH = 4096             # for eight ids, and who shares with them
+NOTICE_SHARES = 64              # of them, not bytes
 CALL_RUN_MAX = 65536            # of calls in a row while bulk waits
 PAUSE_AT = 262144
 RESUME_AT = 65536

@@ -15,6 +15,7 @@ STATS = {4: 0, 5: 0, 6: 0, 7: 0}    # lines lost here (dropped_logs without COUN
 POLLER = select.poll()
 MASKS = {}
 READERS = {}                    # descriptor -> function to call when it can be read
+UNREAD = {}                     # Child -> descriptor of its link, which is read again when the parent has taken more control
 NONE = [0, 0, 0]
 SOON = [0]                      # a child is to end: `reap` looks soon
 relay_die = die

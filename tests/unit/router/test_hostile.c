@@ -215,3 +215,63 @@ Test(hostile, no_memory)
 		world_free(w);
 	}
 }
+
+/* Somebody behind a child asks for what is nowhere, and nobody reads the child's link: he gets no more notices than
+ * have room, and that costs nobody else theirs. From the child itself it is the link's end (queue.c's tests). */
+static size_t flood(struct world *w, uint32_t src, int n)
+{
+	uint64_t before = w->kid[2]->stats.frames_out;
+	for (int i = 0; i < n; i++)
+		feed(w, w->kid[2], ECI_CALL, 0, 900, src, ECI_H_CALL, 777, "", 0);
+	return w->kid[2]->stats.frames_out - before;
+}
+
+Test(hostile, notices_to_a_stranger)
+{
+	const int all = 3 * ECI_CONTROL_MAX / ECI_FRAME_HEADER;
+	struct world *w = world_master();
+	uint32_t liar = 104, honest = 97; /* behind 96 */
+	size_t got = flood(w, liar, all);
+	cr_assert_eq(w->broken, 0, "%s", w->reason);
+	cr_expect_gt(eci_buf_len(&w->kid[2]->control), ECI_NOTICES_AT);
+	cr_expect_lt(eci_buf_len(&w->kid[2]->control), ECI_NOTICES_AT + 100);
+	cr_expect_eq(w->r->stats.bad_reply, (uint64_t)all - got, "the others are counted");
+	cr_expect_eq(flood(w, liar + 7, 10), 0, "whoever of his block asks");
+	cr_expect_eq(flood(w, honest, 10), 10);
+	size_t few = flood(w, honest, all);
+	cr_expect(few > 10 && few < ECI_NOTICES_EACH / ECI_FRAME_HEADER, "%zu", few);
+	cr_assert_eq(w->broken, 0, "%s", w->reason);
+	(void)drop_output(w, w->kid[2]);
+	cr_expect_eq(flood(w, liar, 10), 10, "it is forgotten once they are written");
+	cr_expect_eq(drop_output(w, w->kid[2]), 10);
+	world_free(w);
+}
+
+/* They are as bounded where they pass by, and whosever they are; what is no notice has the rest of the queue. */
+Test(hostile, notices_that_pass)
+{
+	struct world *w = world_relay();
+	for (int i = 0; i < (int)(ECI_CONTROL_MAX / ECI_FRAME_HEADER); i++)
+		feed(w, w->up, ECI_CONTROL, ECI_F_DEAD, 97 + (uint32_t)i % 15, 0, 777, 0, "", 0);
+	cr_assert_eq(w->broken, 0, "%s", w->reason);
+	size_t held = eci_buf_len(&w->kid[2]->control);
+	cr_expect(held > ECI_NOTICES_AT && held < ECI_NOTICES_AT + 2 * ECI_NOTICES_EACH, "%zu", held);
+	feed_pair(w, w->up, 104, 0, ECI_H_CREDIT, 0, 300, 5);
+	cr_expect_gt(eci_buf_len(&w->kid[2]->control), held);
+	world_free(w);
+}
+
+/* So much that waits for the parent tells who reads the children to wait. */
+Test(hostile, control_for_the_parent)
+{
+	struct world *w = world_relay();
+	cr_expect_not(eci_link_crowded(w->up));
+	for (size_t n = 0; n <= ECI_CONTROL_AT; n += ECI_FRAME_HEADER) {
+		cr_expect_not(eci_link_crowded(w->up));
+		feed(w, w->kid[2], ECI_CONTROL, ECI_F_DEAD, 0, 104, 777, 0, "", 0);
+	}
+	cr_expect(eci_link_crowded(w->up));
+	(void)drop_output(w, w->up);
+	cr_expect_not(eci_link_crowded(w->up));
+	world_free(w);
+}
