@@ -92,9 +92,7 @@ static struct way sum_of(const struct cp *cp)
 /* What was logged there, or lost. The output is held: one thread at a time takes events. */
 static void take_records(struct cp *cp)
 {
-	for (ectx_event *e; (e = ectx_event_next(cp->s.mesh, 0)) != NULL; ectx_event_free(e))
-		if (e->kind == ECTX_EVENT_LOG || e->kind == ECTX_EVENT_DROPPED)
-			eci_report_log(&cp->report, e);
+	eci_report_logs(&cp->report, cp->s.mesh);
 	eci_out_flush();
 }
 

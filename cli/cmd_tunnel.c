@@ -89,9 +89,7 @@ static int split(const char *option, const char *text, char **from, char **to)
 static void print_events(ectx_mesh *m, const struct eci_opts *o)
 {
 	struct eci_report report = {.opts = o};
-	for (ectx_event *e; (e = ectx_event_next(m, 0)) != NULL; ectx_event_free(e))
-		if (e->kind == ECTX_EVENT_LOG || e->kind == ECTX_EVENT_DROPPED)
-			eci_report_log(&report, e);
+	eci_report_logs(&report, m);
 	eci_out_flush();
 }
 

@@ -26,6 +26,8 @@
 #define BATCH 256
 /* How often progress is told while nothing happens: once a second shows life. */
 #define TICK_MS 1000
+/* How long records are taken behind the last result, if there is no end of them. */
+#define LAST_RECORDS_MS 1000
 
 /* The order of exit statuses when several came: 7>6>4>3>5>1; usage of one target (a file that cannot be read) stands
  * above a failure. */
@@ -49,7 +51,12 @@ static void let_go(struct eci_fan *fan, struct eci_job *job)
 {
 	if (!job->future)
 		return;
-	ectx_future_free(job->future);
+	ectx_future *old = job->future;
+	if (ectx_future_done(old)) {
+		old = fan->last;
+		fan->last = job->future;
+	}
+	ectx_future_free(old);
 	job->future = NULL;
 	size_t i = 0;
 	while (fan->active[i] != job)
@@ -229,6 +236,7 @@ static void take(struct eci_fan *fan, const ectx_event *e)
 		eci_report_log(&fan->report, e);
 		return;
 	}
+	fan->reached = fan->reached || (fan->last && e->future == fan->last);
 	for (size_t i = 0; i < fan->running; i++) {
 		struct eci_job *job = fan->active[i];
 		if (eci_listen_heard(fan, job, e)) {
@@ -366,6 +374,42 @@ static void kill_all(struct eci_fan *fan)
 	eci_fan_break(fan, enough ? NULL : &(ectx_error){.status = ECTX_INTERRUPTED, .code = ECTX_E_CANCELLED});
 }
 
+/* reached is set when all that waits now was taken. */
+static void mark(struct eci_fan *fan)
+{
+	fan->reached = !fan->last;
+	if (fan->last)
+		ectx_future_set_user(fan->last, fan);
+}
+
+/* What nobody is to see any more, as far as it is there. */
+static void drop_records(struct eci_fan *fan)
+{
+	uint64_t lost = 0;
+	mark(fan);
+	for (ectx_event *e; !fan->reached && (e = ectx_event_next(fan->mesh, 0)) != NULL; ectx_event_free(e)) {
+		lost += e->kind == ECTX_EVENT_LOG ? 1 : e->kind == ECTX_EVENT_DROPPED ? e->dropped : 0;
+		fan->reached = e->future == fan->last;
+	}
+	if (lost)
+		eci_report_log(&fan->report, &(ectx_event){.kind = ECTX_EVENT_DROPPED, .dropped = lost});
+}
+
+/* Those that came with the last results, and what comes meanwhile; but who logs without end does not keep us. */
+static void last_records(struct eci_fan *fan)
+{
+	double until = eci_clock() + LAST_RECORDS_MS / 1000.0;
+	bool empty = false;
+	mark(fan);
+	while (!empty && (!fan->reached || eci_clock() < until)) {
+		empty = drain(fan);
+		if (eci_out_error() || eci_signals_must_end())
+			return;
+	}
+	if (!empty)
+		drop_records(fan);
+}
+
 enum ectx_status eci_fan_run(struct eci_fan *fan)
 {
 	fan->report.opts = fan->opts;
@@ -394,8 +438,7 @@ enum ectx_status eci_fan_run(struct eci_fan *fan)
 	if (eci_out_error() || eci_signals_must_end())
 		kill_all(fan);
 	else
-		while (!drain(fan) && !eci_out_error() && !eci_signals_must_end())
-			; /* records that came with the last results */
+		last_records(fan);
 	eci_report_flush(&fan->report);
 	return fan->worst;
 }
@@ -411,6 +454,7 @@ void eci_fan_deinit(struct eci_fan *fan)
 			free(job->kept[s].buf);
 		}
 	}
+	ectx_future_free(fan->last);
 	free(fan->jobs);
 	free(fan->active);
 }

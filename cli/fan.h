@@ -54,6 +54,8 @@ struct eci_report {
 };
 void eci_report_output(struct eci_report *r, struct eci_job *job, int stream, const char *p, size_t n);
 void eci_report_log(struct eci_report *r, const ectx_event *e);
+/* Of what there is, but no more than a mesh keeps of records: somebody may log without end. */
+void eci_report_logs(struct eci_report *r, ectx_mesh *m);
 void eci_report_result(struct eci_report *r, struct eci_job *job, const struct eci_outcome *end);
 /* What has been folded so far: at the end, and at the first ^C. */
 void eci_report_flush(struct eci_report *r);
@@ -86,7 +88,9 @@ struct eci_fan {
 	struct eci_report report;
 	struct eci_job **active; /* those under way */
 	size_t next, running, ended;
-	bool stop; /* ^C: start no more */
+	bool stop;         /* ^C: start no more */
+	ectx_future *last; /* the last that ended: its DONE is asked for again behind the records that wait then */
+	bool reached;      /* it came */
 	enum ectx_status worst;
 };
 /* A failure to connect, as it is told under -t; its detail is still e's. */

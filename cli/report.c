@@ -8,6 +8,9 @@
 
 #include "cli/fan.h"
 
+/* ectx_options.event_limit, when it is not set. */
+#define RECORDS_MAX 65536
+
 /* Longer than timeout.connect by default, which hosts that do not answer have in common. */
 #define OVERDUE_MS 15000
 
@@ -67,6 +70,16 @@ void eci_report_log(struct eci_report *r, const ectx_event *e)
 		eci_log_json(e);
 	else
 		eci_log_line(e);
+}
+
+void eci_report_logs(struct eci_report *r, ectx_mesh *m)
+{
+	ectx_event *e;
+	for (int i = 0; i < RECORDS_MAX && (e = ectx_event_next(m, 0)) != NULL; i++) {
+		if (e->kind == ECTX_EVENT_LOG || e->kind == ECTX_EVENT_DROPPED)
+			eci_report_log(r, e);
+		ectx_event_free(e);
+	}
 }
 
 static void count(struct eci_report *r, enum ectx_status status)

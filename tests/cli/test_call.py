@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 
-from support import Case, HERE, LIMIT
+from support import Case, HERE, LIMIT, subprocess, time
 
 CLOCK = r'\d\d:\d\d:\d\d '
 
@@ -106,6 +106,21 @@ class Calls(Case):
 
     def test_lines_that_find_room_are_not_lost(self):
         self.assertEqual(self.flooded('', 10000), (10000, {}))
+
+    def test_lines_without_end(self):
+        """The result is there, and whose stderr is read at a quarter of the pace ends all the same, and says what it has not shown."""
+        counter = self.write('counter', '')
+        child = self.start('call', '-w', 'n1', './prog.py:chatter', counter, stderr=subprocess.PIPE)
+        lines = bytearray()
+        while child.poll() is None:
+            self.assertLess(len(lines), 48 << 20, 'more than all that may wait, and a second')
+            if os.stat(counter).st_size >= 4 * len(lines):
+                lines += os.read(child.stderr.fileno(), 65536)
+            else:
+                time.sleep(.001)
+        lines += child.stderr.read()
+        self.assertEqual((child.returncode, child.stdout.read()), (0, b'n1: null\n'), lines[-500:])
+        self.assertRegex(lines.splitlines()[-1].decode(), r'econtext\.master: econtext: \d+ log records or printed lines dropped$')
 
     def test_log_level(self):
         self.assertRegex(self.ends(0, 'call', '-v', '-w', 'n1', './prog.py:say').err, CLOCK + r'D econtext\.n1: root: debugged\n')

@@ -2,6 +2,8 @@
 import logging
 import os
 import sys
+import threading
+import time
 
 
 class Odd(Exception):
@@ -45,6 +47,22 @@ def say():
     logging.debug('debugged')
     os.system('echo child')
     return None
+
+
+def chatter(path):
+    """A thread that prints for ever; the file's length says how much it has printed: a MiB when we come back."""
+    def run():
+        n = 0
+        f = open(path, 'w')
+        while 1:
+            print('x' * 4000)
+            n += 4001
+            f.truncate(n)
+    t = threading.Thread(target=run)
+    t.daemon = True
+    t.start()
+    while os.stat(path).st_size < 1 << 20:
+        time.sleep(.001)
 
 
 def flood(n):
