@@ -11,6 +11,9 @@
  * calls: what is over is refused there. */
 #define ECI_COPY_OPENING_MAX 32u
 #define ECI_COPY_LOOK_MS 200 /* how soon whoever waits sees that the copy is to stop */
+#define ECI_COPY_OPEN_MS                                                                             \
+	60000 /* others wait for one that does not answer, or begin: one that runs calls may be busy \
+	       */
 
 /* What is waited for at a context (copy_watch.c). */
 enum eci_copy_for {
@@ -78,6 +81,7 @@ void eci_copy_arrived(struct eci_copy *k);
 void eci_copy_moved(struct eci_copy_watch *w, enum eci_copy_for next);
 void eci_copy_watch(struct eci_copy *k); /* in the caller's thread: tells who stands still, and stops when it is late */
 void eci_copy_late(struct eci_copy *k);  /* if it is: what was not done fails */
+void eci_copy_is_late(struct eci_copy *k, const struct eci_copy_watch *w, uint64_t limit_ms); /* this one fails */
 /* A few bytes to a far end that waits for them; of a copy from one. false: it took them not in time, it is gone, or the
  * copy is to stop. */
 bool eci_copy_say(struct eci_copy *k, struct ectx_stream *x, const void *p, size_t n);
@@ -90,10 +94,14 @@ struct eci_copy_peer {
 	const char *algorithm; /* of digests; NULL: none */
 	bool gone;             /* it cannot be reached; told already */
 	bool no_python;        /* it is there, with a native agent and no Python: a shell copies there */
+	bool silent; /* of several: it is there, others wait no longer for its answer; the call is the caller's */
 	ectx_future *call;
+	uint64_t up_ms; /* since when it could answer; 0: not yet */
 };
 /* Connects all n of the copy, in its order, side by side, and finds the best algorithm that all have, else for each its
  * own. How many are there; 0 too when the user has given up meanwhile. */
 size_t eci_copy_greet(struct eci_copy *k, struct eci_copy_peer *v, size_t n);
+/* Waits for the answer of a silent one, in a thread of the copy; its call is freed. */
+void eci_copy_greet_late(struct eci_copy *k, struct eci_copy_peer *p, struct eci_copy_watch *w);
 
 #endif

@@ -13,6 +13,8 @@ struct eci_copy_target {
 	ectx_future *call;
 	uint64_t begun_ms;            /* when it was asked for */
 	struct eci_copy_shell *shell; /* or to a shell; made by its own eci_shell_put() */
+	ectx_future *greeting;        /* whose answer has not come; NULL: it has */
+	bool apart;                   /* of no group: it has no Python, or had not answered */
 	bool by_shell;                /* it has no Python */
 	const char *algorithm;
 	size_t next;          /* entry that will be answered next */

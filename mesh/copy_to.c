@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPEN_MS 60000 /* others wait for one whose `put` does not begin: a context that runs calls may be busy */
-
 /* Has `put`, or the shell, begun there? 1: yes; 0: not yet; -1: it is over, and told. Waits ECI_COPY_LOOK_MS at most.
  */
 static int opened(struct eci_copy_target *t)
@@ -34,7 +32,7 @@ static int opened(struct eci_copy_target *t)
 /* Others wait for it no longer. Several may be asked at once, so the time is counted from when each was. */
 static bool holds_up(const struct eci_copy_target *t)
 {
-	return eci_now_ms() - t->begun_ms >= OPEN_MS;
+	return eci_now_ms() - t->begun_ms >= ECI_COPY_OPEN_MS;
 }
 
 /* ---- one by one ---- */
@@ -97,8 +95,8 @@ static bool pour(struct eci_copy_target *t, struct eci_feeder *f)
 	return true;
 }
 
-/* Begins, in its turn, which it keeps for OPEN_MS; or goes on waiting, if it has begun with a group. Who is frozen is
- * found by its link, and ends its call; who is only slow is waited for, and said (copy_watch.c). */
+/* Begins, in its turn, which it keeps for ECI_COPY_OPEN_MS; or goes on waiting, if it has begun with a group. Who is
+ * frozen is found by its link, and ends its call; who is only slow is waited for, and said (copy_watch.c). */
 static bool begin_alone(struct eci_copy_target *t)
 {
 	sem_t *turn = &t->job->k.opening;
@@ -106,7 +104,7 @@ static bool begin_alone(struct eci_copy_target *t)
 	int r = 0;
 	t->left_out = NULL; /* of a group's feeder, which may be gone */
 	if (!t->call && !t->shell) {
-		while (sem_wait(turn) != 0) /* interrupted; who has it lets go of it within OPEN_MS */
+		while (sem_wait(turn) != 0) /* interrupted; who has it lets go of it within ECI_COPY_OPEN_MS */
 			;
 		begun = eci_target_begin(t, 0);
 		while (begun && !r && !holds_up(t))
@@ -118,9 +116,23 @@ static bool begin_alone(struct eci_copy_target *t)
 	return begun && r >= 0;
 }
 
+/* What was not known of it when the others began. false: it is gone, and told. */
+static bool greet_late(struct eci_copy_target *t)
+{
+	struct eci_copy_peer p = {.c = t->c, .call = t->greeting};
+	eci_copy_greet_late(&t->job->k, &p, t->watch);
+	t->greeting = NULL;
+	t->gone = p.gone;
+	t->by_shell = p.no_python;
+	t->algorithm = p.algorithm;
+	return !t->gone;
+}
+
 static void alone(void *arg)
 {
 	struct eci_copy_target *t = arg;
+	if (t->greeting && !greet_late(t))
+		return;
 	if (t->watch->what == ECI_COPY_FOR_THREAD)
 		eci_copy_moved(t->watch, ECI_COPY_FOR_NOTHING);
 	struct eci_copy_job *j = t->job;
@@ -212,7 +224,7 @@ static void cast_all(struct eci_copy_job *j, struct eci_cast *cast, struct eci_c
 static void tell_begun(struct eci_copy_target *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!v[i].gone && v[i].ch && v[i].watch->what == ECI_COPY_FOR_BEGIN &&
+		if (!v[i].apart && !v[i].gone && v[i].ch && v[i].watch->what == ECI_COPY_FOR_BEGIN &&
 		    eci_channel_opened(v[i].ch, 0) > 0)
 			eci_copy_moved(v[i].watch, ECI_COPY_FOR_NOTHING);
 }
@@ -223,10 +235,10 @@ static size_t open_group(struct eci_copy_job *j, uint32_t gid, struct eci_cast_m
 	size_t n = 0, next = 0, under_way = 0;
 	for (size_t i = 0; i < j->n; i++) {
 		for (; next < j->n && under_way < ECI_COPY_OPENING_MAX; next++)
-			if (!j->v[next].gone && !j->v[next].by_shell)
+			if (!j->v[next].apart && !j->v[next].gone)
 				under_way += eci_target_begin(&j->v[next], gid);
 		struct eci_copy_target *t = &j->v[i];
-		if (t->gone || t->by_shell)
+		if (t->apart || t->gone)
 			continue;
 		under_way--;
 		int r = 0;
@@ -253,7 +265,7 @@ static void together(void *arg)
 	bool memory = v && of && f;
 	size_t n = memory ? open_group(j, gid, v, of) : 0;
 	for (size_t i = 0; i < j->n && !memory; i++) /* each has failed: nobody else looks after them */
-		if (!j->v[i].gone && !j->v[i].by_shell)
+		if (!j->v[i].apart && !j->v[i].gone)
 			eci_target_fail(&j->v[i], ECTX_E_NO_MEMORY, "");
 	if (n) {
 		(void)eci_cast_init(&cast, j->k.mesh, gid, v, n);
@@ -291,6 +303,8 @@ static size_t greet(struct eci_copy_job *j)
 		j->v[i].gone = v[i].gone;
 		j->v[i].by_shell = v[i].no_python;
 		j->v[i].algorithm = v[i].algorithm;
+		j->v[i].greeting = v[i].silent ? v[i].call : NULL;
+		j->v[i].apart = v[i].no_python || j->v[i].greeting;
 	}
 	if (!v)
 		eci_target_fail(&j->v[0], ECTX_E_NO_MEMORY, "");
@@ -304,7 +318,7 @@ static bool alike(const struct eci_copy_job *j)
 	const char *one = NULL;
 	size_t n = 0;
 	for (size_t i = 0; i < j->n; i++) {
-		if (j->v[i].gone || j->v[i].by_shell)
+		if (j->v[i].gone || j->v[i].apart)
 			continue;
 		if (!j->v[i].algorithm || (one && one != j->v[i].algorithm))
 			return false;
@@ -365,8 +379,8 @@ enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const cha
 	if (group)
 		eci_copy_thread(&j.k, together, &j, NULL);
 	for (size_t i = 0; there && i < n; i++)
-		if (!j.v[i].gone && (!group || j.v[i].by_shell))
-			eci_copy_thread(&j.k, alone, &j.v[i], j.v[i].watch);
+		if ((!group && !j.v[i].gone) || j.v[i].apart) /* one that is silent: not what it waits for */
+			eci_copy_thread(&j.k, alone, &j.v[i], j.v[i].greeting ? NULL : j.v[i].watch);
 	enum ectx_status status = eci_copy_finish(&j.k, result, err);
 	for (size_t i = 0; i < n; i++)
 		eci_target_let_go(&j.v[i]);

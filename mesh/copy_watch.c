@@ -54,21 +54,22 @@ void eci_copy_watch(struct eci_copy *k)
 	k->stop = true;
 }
 
+void eci_copy_is_late(struct eci_copy *k, const struct eci_copy_watch *w, uint64_t limit_ms)
+{
+	struct eci_fail fail = {0};
+	ectx_error e = {0};
+	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_DEADLINE, "%s",
+		     w->late_for ? what[w->late_for] : "not all of it has been copied");
+	fail.limit_ms = fail.after_ms = (uint32_t)limit_ms;
+	(void)snprintf(fail.hint, sizeof fail.hint, "not done within the limit that was given: %s",
+		       k->o->resume ? "the next --resume goes on from what has come" : "what had arrived is there");
+	eci_error_from(&e, &fail, w->c);
+	eci_copy_failed(k, w->c, NULL, &e);
+}
+
 void eci_copy_late(struct eci_copy *k)
 {
-	for (size_t i = 0; k->late && i < k->nwatches; i++) {
-		struct eci_copy_watch *w = &k->watches[i];
-		struct eci_fail fail = {0};
-		ectx_error e = {0};
-		if (w->over)
-			continue;
-		eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_DEADLINE, "%s",
-			     w->late_for ? what[w->late_for] : "not all of it has been copied");
-		fail.limit_ms = fail.after_ms = (uint32_t)k->o->timeout_ms;
-		(void)snprintf(fail.hint, sizeof fail.hint, "not done within the limit that was given: %s",
-			       k->o->resume ? "the next --resume goes on from what has come"
-					    : "what had arrived is there");
-		eci_error_from(&e, &fail, w->c);
-		eci_copy_failed(k, w->c, NULL, &e);
-	}
+	for (size_t i = 0; k->late && i < k->nwatches; i++)
+		if (!k->watches[i].over)
+			eci_copy_is_late(k, &k->watches[i], (uint64_t)k->o->timeout_ms);
 }

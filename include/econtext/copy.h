@@ -40,7 +40,8 @@ typedef struct ectx_copy_options {
 	 * waited for, and is static. 0 ms: it goes on. In the calling thread, before progress(). */
 	void (*stalled)(void *arg, ectx_context *c, uint64_t ms, const char *why);
 	long timeout_ms; /* for the copying, once all are connected or given up; 0 or below: none. Who is not done then
-			    fails with deadline */
+			    fails with deadline; so does one that is connected and has not answered for so long, or
+			    for 15 s if that is longer */
 	/* A file (path: there, or here for what cannot be read here), or all of a context (path NULL), did not arrive.
 	 * c NULL: it is about this machine. */
 	void (*failed)(void *arg, ectx_context *c, const char *path, const ectx_error *e);
@@ -59,10 +60,10 @@ typedef struct ectx_copy_result {
  * a source whose last name is "." what is in it comes into dest, which then has its mode and time. Of what two sources
  * bring to one name the first comes and the other fails, but for folders, which become one, and for one file that both
  * of them name, which comes once. To several contexts it is sent once over each link, at the pace of the slowest; one
- * that does not begin within a minute, or then takes nothing for half a second, is left to itself and served alone.
- * Blocks until all is done: who is slow is waited for. ECTX_OK, or the worst status of what was told to failed(); then
- * *err is the first (copy-failed: of one file; else as call.h). Nothing failed, and progress gave up: cancelled.
- * bad-argument: contexts of several meshes, one twice, or none. options, result: NULL when not wanted. */
+ * that does not answer or begin within a minute, or then takes nothing for half a second, is left to itself and served
+ * alone. Blocks until all is done: who is slow is waited for. ECTX_OK, or the worst status of what was told to
+ * failed(); then *err is the first (copy-failed: of one file; else as call.h). Nothing failed, and progress gave up:
+ * cancelled. bad-argument: contexts of several meshes, one twice, or none. options, result: NULL when not wanted. */
 enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const char *const *sources, const char *dest,
 			      const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err);
 

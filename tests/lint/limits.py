@@ -72,8 +72,10 @@ LISTED = (
     ('include/econtext/channel.h', r'too-big \((\d+ MiB)\)', 'MESSAGE_MAX'),
     ('include/econtext/mesh.h', r'beyond (\d+ MiB) of their text', 'EVENT_BYTES'),
     ('docs/man/econtext.1', r'At most (\d+ MiB) of a node', 'KEPT_MAX cli/fold.h'),
-    ('CHANGES.md', r'not begun there within (a minute) is left to itself', 'OPEN_MS'),
-    ('include/econtext/copy.h', r'does not begin within (a minute), or then', 'OPEN_MS'),
+    ('include/econtext/copy.h', r'for (\d+ s) if that is longer', 'GREET_MS'),
+    ('docs/man/econtext.1', r'does not answer at all fails so too, after (\d+ s)', 'GREET_MS'),
+    ('CHANGES.md', r'not begun there within (a minute) is left to itself', 'COPY_OPEN_MS'),
+    ('include/econtext/copy.h', r'does not answer or begin within (a minute), or then', 'COPY_OPEN_MS'),
 )
 UNITS = {'': 1, 'KiB': 1 << 10, 'MiB': 1 << 20, 's': 1000}
 DEFINE = re.compile(r'^[ \t]*#define[ \t]+(?:ECI_|NATIVE_)?([A-Z][A-Z0-9_]*)[ \t]+(?:\\\n[ \t]*)?([^\n/]+)', re.M)

@@ -12,12 +12,13 @@ from places import PATIENT, expect, until
 from shells import fake
 from support import below
 
-OPEN_S = 60         # OPEN_MS of mesh/copy_to.c
+OPEN_S = 60         # ECI_COPY_OPEN_MS
 FIELD_S = 30        # FIELD_MS of mesh/copy_heads.c
 END_S = 5           # ECI_SHELL_END_MS
 SAY_S = 30          # SAY_MS of mesh/copy_run.c
 FROZEN_S = 90       # a busy machine's Python has begun by then
 STALL_S = 15        # STALL_MS of mesh/copy_watch.c
+GREET_S = 15        # GREET_MS of mesh/copy_greet.c
 OPENING_MAX = 32    # ECI_COPY_OPENING_MAX
 DEFAULTS = 'defaults: {native: never, %s}\n' % PATIENT
 
@@ -66,6 +67,47 @@ def slow_and_good(place, timeout=PATIENT):
     place.topology('defaults: {native: never, %s}\nnodes:\n' % timeout + ''.join('  %s: {local: {}, python: %s}\n' % x for x in (
         ('first', place.unspoiled()), ('slow', place.python('slow')), ('good', place.unspoiled()))))
     os.mkdir(place.path('dst'))
+
+
+def test_one_far_end_that_does_not_answer(place):
+    """It is connected; the others wait as long for its first answer, and it has all of it once that comes."""
+    place.hurry(5)
+    slow_and_good(place)
+    place.stuck()
+    program = asks(place, 1, 'cp', 'src', 'first,slow,good:' + place.path('dst/'))
+    expect(until(lambda: os.path.exists(place.path('dst/src'))), program.said())
+    place.in_time(program.began, OPEN_S, program.said(), seen=program.asked)
+    os.unlink(place.path('dst/src'))
+    program.says(r'econtext: slow: nothing has moved for (1[2-9]|2)\d+ s: it has not answered yet')   # twice OPEN_S
+    place.go()
+    expect((program.wait(), but_who_waits(program)) == (0, []), program.said())
+    expect(os.path.exists(place.path('dst/src')), program.said())
+
+
+def test_a_far_end_that_does_not_answer_and_a_limit(place):
+    """Which is for the copying, of which connecting takes GREET_S at least; the others have what is left."""
+    place.hurry(2)
+    slow_and_good(place)
+    to, back = 'src', ':' + place.path('dst/')
+    for limit, *args in (2, to, 'slow' + back), (2, 'slow:' + place.path('src'), 'dst/'), (30, to, 'first,slow,good' + back):
+        place.stuck()
+        program = asks(place, 1, 'cp', '-u', str(limit), *args)
+        expect(place.gives_up(program, max(limit, GREET_S)) == 5, program.said())
+        expect('DEADLINE slow\n' in program.said() and '"it has not answered yet"' in program.said() and 'first' not in program.said() and
+               'good' not in program.said(), program.said())
+        expect(os.path.exists(place.path('dst/src')) == (limit == 30), program.said())
+        place.go()
+        place.again()
+
+
+def test_a_far_end_that_does_not_answer_for_longer_than_others_wait(place):
+    """Then the limit counts from when the others began."""
+    slow_and_good(place)
+    place.stuck()
+    program = asks(place, 1, 'cp', '-u', '90', 'src', 'first,slow,good:' + place.path('dst/'))
+    expect(place.gives_up(program, OPEN_S + 90) == 5 and 'DEADLINE slow\n' in program.said() and
+           '"it has not answered yet"' in program.said() and 'DEADLINE first' not in program.said(), program.said())
+    expect(os.path.exists(place.path('dst/src')), program.said())
 
 
 def test_one_far_end_that_does_not_begin(place):

@@ -45,6 +45,20 @@ sys.path.remove(HERE)
 del sys.modules['hashlib']
 import hashlib
 '''
+# One that has this does not even come to know econtext_files, which needs it, until then.
+STUCK = '''\
+import os
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+open(os.path.join(HERE, 'waits-%d' % os.getpid()), 'w').close()
+while not os.path.exists(os.path.join(HERE, 'go')):
+    time.sleep(0.02)
+sys.path.remove(HERE)
+del sys.modules['hashlib']
+import hashlib
+'''
 
 
 def threads(pid):
@@ -88,6 +102,11 @@ class Place(support.Place):
     def busy(self, word):
         """Contexts' Pythons will wait for go() where they would do this word of econtext_files."""
         self.write('busy/hashlib.py', BUSY % {'word': word, 'call': CALL})
+        self.env['PYTHONPATH'] = self.path('busy')
+
+    def stuck(self):
+        """The same, where they would import econtext_files."""
+        self.write('busy/hashlib.py', STUCK)
         self.env['PYTHONPATH'] = self.path('busy')
 
     def gate(self):
