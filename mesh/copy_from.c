@@ -165,7 +165,7 @@ enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, con
 		return err->status;
 	}
 	f->c = c;
-	f->file.fd = -1;
+	eci_fetch_init(f);
 	f->sources = sources;
 	for (size_t i = 0; sources[i]; i++)
 		f->contents |= eci_source_contents(sources[i]);

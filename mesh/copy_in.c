@@ -6,7 +6,8 @@
  * the part is newer: that is what it was to replace, then.
  *
  * Modes and times are set by descriptor, never by name: what lies at a name the other end may have made a link of
- * since.
+ * since. What needs a name, in a folder that may be another user's, is said of its last one, below the folder's own
+ * descriptor: the way there may be another by now (copy_folders.c).
  *
  * Invariant: fd >= 0 exactly while bytes are wanted; `error` or `why` says why they are not. */
 #include "mesh/copy_in.h"
@@ -52,12 +53,15 @@ int eci_incoming_part(char part[ECI_PLACE_LONGEST], const char *place, const cha
 	return n < 0 || (size_t)n >= ECI_PLACE_LONGEST ? ENAMETOOLONG : 0;
 }
 
-static int nameless(const char *place)
+const char *eci_incoming_name(const char *path)
 {
-	const char *slash = strrchr(place, '/');
-	char folder[ECI_PLACE_LONGEST];
-	(void)snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - place) + 1 : 1, slash ? place : ".");
-	return access("/proc/self/fd", X_OK) ? -1 : open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+static int nameless(int dir)
+{
+	return access("/proc/self/fd", X_OK) ? -1 : openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
 static void again(struct eci_incoming *f)
@@ -106,13 +110,13 @@ char *eci_incoming_dest(const char *dest, bool contents, bool *folder, const cha
 
 /* A part is one copy's alone, or what another writes into it would be in the file: it is locked (where the file system
  * can do that), and still has its name then. */
-static bool alone(int fd, const char *part)
+static bool alone(int fd, int dir, const char *part)
 {
 	struct stat mine, named;
 	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
 		return false;
-	return fstat(fd, &mine) == 0 && lstat(part, &named) == 0 && mine.st_ino == named.st_ino &&
-	       mine.st_dev == named.st_dev;
+	return fstat(fd, &mine) == 0 && fstatat(dir, part, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
 }
 
 /* One that lies there already: another user's may be read by him, another name's is that file too. */
@@ -125,16 +129,17 @@ static bool ours(int fd)
 static void open_part(struct eci_incoming *f)
 {
 	static const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	const char *part = eci_incoming_name(f->part);
 	again(f);
-	f->fd = f->keep ? -1 : nameless(f->place);
+	f->fd = f->keep ? -1 : nameless(f->dir);
 	f->named = f->fd < 0;
 	if (f->fd < 0)
-		f->fd = open(f->part, flags | (f->keep ? 0 : O_EXCL), 0600);
+		f->fd = openat(f->dir, part, flags | (f->keep ? 0 : O_EXCL), 0600);
 	if (f->fd < 0)
 		f->error = errno;
 	else if (f->keep && !ours(f->fd))
 		f->why = "what is there of an earlier time is not a file of your own";
-	else if (f->keep && !alone(f->fd, f->part))
+	else if (f->keep && !alone(f->fd, f->dir, part))
 		f->why = "another copy to this name is under way";
 	if (f->why) {
 		(void)close(f->fd);
@@ -157,7 +162,7 @@ void eci_incoming_begin(struct eci_incoming *f)
 	f->theirs = f->whole = false;
 	f->at = 0;
 	f->fd = -1;
-	bool there = lstat(f->place, &st) == 0;
+	bool there = fstatat(f->dir, eci_incoming_name(f->place), &st, AT_SYMLINK_NOFOLLOW) == 0;
 	if (there && S_ISDIR(st.st_mode))
 		f->error = EISDIR;
 	else if (there)
@@ -202,7 +207,7 @@ uint64_t eci_incoming_have(struct eci_incoming *f, uint8_t sum[ECI_DIGEST_SIZE])
 	struct stat st, part;
 	if (f->fd < 0 || !f->digest)
 		return 0;
-	int there = open(f->place, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	int there = openat(f->dir, eci_incoming_name(f->place), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	f->whole = there >= 0 && fstat(there, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == f->size;
 	uint64_t n = fstat(f->fd, &part) == 0 ? (uint64_t)part.st_size : 0;
 	if (f->whole && n && later(&part.st_ctim, &st.st_ctim))
@@ -240,10 +245,12 @@ void eci_incoming_drop(struct eci_incoming *f)
 	bool kept = f->keep && !f->whole && f->fd >= 0 && fstat(f->fd, &st) == 0 && st.st_size;
 	if (f->fd >= 0) {
 		if (f->named && !kept) /* while it is locked */
-			f->left = unlink(f->part) && errno != ENOENT;
+			f->left = unlinkat(f->dir, eci_incoming_name(f->part), 0) && errno != ENOENT;
 		(void)close(f->fd);
 	}
-	f->fd = -1;
+	if (f->dir >= 0)
+		(void)close(f->dir);
+	f->fd = f->dir = -1;
 	eci_digest_end(f->digest, NULL);
 	f->digest = NULL;
 }
@@ -326,26 +333,33 @@ static void check(struct eci_incoming *f, const ectx_value *digest)
 static int put_in_place(struct eci_incoming *f)
 {
 	char itself[ITSELF];
+	const char *part = eci_incoming_name(f->part);
 	if (ftruncate(f->fd, (off_t)f->size) || fchmod(f->fd, f->mode))
 		return errno;
 	set_mtime(f->fd, f->mtime);
-	if (!f->named && linkat(AT_FDCWD, name_of(f->fd, itself), AT_FDCWD, f->part, AT_SYMLINK_FOLLOW))
+	if (!f->named && linkat(AT_FDCWD, name_of(f->fd, itself), f->dir, part, AT_SYMLINK_FOLLOW))
 		return errno;
 	f->named = true;
-	return rename(f->part, f->place) ? errno : 0;
+	return renameat(f->dir, part, f->dir, eci_incoming_name(f->place)) ? errno : 0;
 }
 
-void eci_dress(const char *place, unsigned mode, double mtime)
+void eci_dress(int fd, unsigned mode, double mtime)
 {
-	int fd = open(place, O_PATH | O_NOFOLLOW | O_CLOEXEC); /* what may not be read has a mode, too */
 	struct stat st;
 	char itself[ITSELF];
-	if (fd < 0)
-		return;
 	if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) {
 		(void)chmod(name_of(fd, itself), mode);
 		set_mtime(fd, mtime);
 	}
+}
+
+static void dress_whole(const struct eci_incoming *f)
+{
+	int fd =
+		openat(f->dir, eci_incoming_name(f->place), O_PATH | O_NOFOLLOW | O_CLOEXEC); /* it may be unreadable */
+	if (fd < 0)
+		return;
+	eci_dress(fd, f->mode, f->mtime);
 	(void)close(fd);
 }
 
@@ -353,7 +367,7 @@ const char *eci_incoming_end(struct eci_incoming *f, const ectx_value *digest)
 {
 	check(f, digest);
 	if (!f->error && !f->why && f->whole) {
-		eci_dress(f->place, f->mode, f->mtime);
+		dress_whole(f);
 		eci_incoming_drop(f);
 		return NULL;
 	}
@@ -365,5 +379,6 @@ const char *eci_incoming_end(struct eci_incoming *f, const ectx_value *digest)
 	}
 	(void)close(f->fd);
 	f->fd = -1;
+	eci_incoming_drop(f);
 	return NULL;
 }

@@ -8,10 +8,11 @@
 
 struct eci_incoming {
 	int fd;                  /* -1: nothing is written, because of error, or all of it is there */
+	int dir;                 /* the folder of `place`, its own; -1: none */
 	bool named;              /* `part` is in its folder */
 	bool keep, whole;        /* resume; the file in its place is it already, as far as one knows */
 	const atomic_bool *stop; /* once true, what is here is counted no further; NULL: it always is */
-	char place[ECI_PLACE_LONGEST], part[ECI_PLACE_LONGEST];
+	char place[ECI_PLACE_LONGEST], part[ECI_PLACE_LONGEST]; /* as they are said; their last names are below `dir` */
 	const char *algorithm;
 	struct eci_digest *digest;
 	uint64_t size, at;
@@ -33,7 +34,7 @@ int eci_incoming_part(char part[ECI_PLACE_LONGEST], const char *place, const cha
  * folder, of which the system says so. */
 const char *eci_incoming_over(const struct stat *st);
 
-/* For a file whose place, size, mode, mtime, algorithm and keep are set. What goes wrong is kept in `error`. */
+/* For a file whose dir, place, size, mode, mtime, algorithm and keep are set. What goes wrong is kept in `error`. */
 void eci_incoming_begin(struct eci_incoming *f);
 /* What is here of it already: bytes and their digest, or 0. */
 uint64_t eci_incoming_have(struct eci_incoming *f, uint8_t sum[ECI_DIGEST_SIZE]);
@@ -45,7 +46,10 @@ void eci_incoming_hole(struct eci_incoming *f, uint64_t n);
 const char *eci_incoming_end(struct eci_incoming *f, const ectx_value *digest);
 void eci_incoming_drop(struct eci_incoming *f); /* of one that did not end; harmless else */
 
-/* The mode and time of what lies there, file or folder; a link is left as it is. */
-void eci_dress(const char *place, unsigned mode, double mtime);
+/* The last name of a path. */
+const char *eci_incoming_name(const char *path);
+/* The mode and time of what the descriptor is of, file or folder, which may be one of O_PATH; a link is left as it is.
+ */
+void eci_dress(int fd, unsigned mode, double mtime);
 
 #endif

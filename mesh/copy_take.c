@@ -1,7 +1,7 @@
 /* What a copy from a context says, done here: files, folders and links, one after the other, below the target.
  *
- * The far end is not trusted with our disk: a path is relative, no part of it is "..", and what would pass through a
- * symbolic link that it has just made is opened without following one. Files are written by copy_in.c.
+ * The far end is not trusted with our disk: a path is relative, no part of it is "..", and no link is followed on the
+ * way, be it one that it has just made (copy_folders.c). Files are written by copy_in.c.
  *
  * Below a folder that could not be made nothing can come: that is said once, for the folder, as one failure. A folder
  * is ours alone while things come into it; its own mode and time come last, as each thing would change the time.
@@ -11,6 +11,7 @@
 #include "core/cbor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,25 +34,29 @@ static bool clean(const char *path)
 	return *path != 0;
 }
 
-/* No part of a place below dest is a symbolic link: one could lead anywhere. */
-static bool plain_way(const struct eci_fetch *f, const char *place)
+/* What of a place is below the folder that is held as the root: dest, or the one that dest is in. */
+static const char *below(const struct eci_fetch *f, const char *place)
 {
-	char way[ECI_PLACE_LONGEST];
-	struct stat st;
-	size_t n = strlen(place), from = f->into ? strlen(f->dest) + 1 : strlen(f->dest);
-	memcpy(way, place, n + 1);
-	for (size_t i = from; i < n; i++) {
-		if (way[i] != '/')
-			continue;
-		way[i] = 0;
-		if (lstat(way, &st) == 0 && S_ISLNK(st.st_mode))
-			return false;
-		way[i] = '/';
-	}
-	return true;
+	size_t n = strlen(place), from = f->into ? strlen(f->dest) + 1 : (size_t)(eci_incoming_name(f->dest) - f->dest);
+	return place + (from < n ? from : n);
 }
 
-/* NULL with f->place, or why there is none. folder: what comes is one. */
+/* The folder of f->place, or that one itself, is held. 0 or an errno. */
+static int enter(struct eci_fetch *f, const char *place, bool itself)
+{
+	char root[ECI_PLACE_LONGEST];
+	const char *way = below(f, place), *slash = strrchr(way, '/');
+	int in = (int)(eci_incoming_name(f->dest) - f->dest);
+	int n = f->into ? snprintf(root, sizeof root, "%s", f->dest)
+			: snprintf(root, sizeof root, "%.*s", in ? in : 1, in ? f->dest : ".");
+	if (n < 0 || (size_t)n >= sizeof root)
+		return ENAMETOOLONG;
+	/* What was made, or looked for behind a link, has become none since. */
+	int error = eci_folders_open(&f->at, root, f->into && (f->contents || !f->folder));
+	return error ? error : eci_folders_enter(&f->at, way, itself ? strlen(way) : slash ? (size_t)(slash - way) : 0);
+}
+
+/* NULL with f->place, whose folder is held, or why there is none. folder: what comes is one. */
 static const char *place_of(struct eci_fetch *f, const ectx_value *v, bool folder)
 {
 	size_t n = 0;
@@ -72,7 +77,8 @@ static const char *place_of(struct eci_fetch *f, const ectx_value *v, bool folde
 			: snprintf(f->place, sizeof f->place, "%s%s", f->dest, slash ? slash : "");
 	if (w < 0 || (size_t)w >= sizeof f->place)
 		return strerror(ENAMETOOLONG);
-	return plain_way(f, f->place) ? NULL : strerror(ELOOP);
+	int error = enter(f, f->place, false);
+	return error ? strerror(error) : NULL;
 }
 
 /* ---- entries ---- */
@@ -153,6 +159,9 @@ static void begin_file(struct eci_fetch *f, const ectx_value *v)
 	f->begun = true;
 	const char *why = place_of(f, ectx_array_at(v, 1), false);
 	in->error = why ? EINVAL : 0;
+	in->dir = why ? -1 : fcntl(f->at.fd, F_DUPFD_CLOEXEC, 0);
+	if (!why && in->dir < 0)
+		in->error = errno;
 	(void)ectx_value_int(ectx_array_at(v, 2), &mode);
 	(void)ectx_value_int(ectx_array_at(v, 4), &size);
 	in->mtime = ectx_value_float(ectx_array_at(v, 3));
@@ -191,11 +200,24 @@ static void end_file(struct eci_fetch *f, const ectx_value *digest)
 		eci_copy_arrived(&f->k);
 }
 
+/* Their modes and times, of those that came in last first; the root is let go of. */
+static void dress_folders(struct eci_fetch *f)
+{
+	while (f->nfolders) {
+		struct eci_fetch_folder *d = &f->folders[--f->nfolders];
+		if (!enter(f, d->place, true))
+			eci_dress(f->at.fd, d->mode, d->mtime);
+		free(d->place);
+	}
+	eci_folders_close(&f->at);
+}
+
 /* More came of one pattern: dest is a folder, then. */
 static void several(struct eci_fetch *f)
 {
 	if (f->into)
 		return;
+	dress_folders(f);
 	f->into = true;
 	if (mkdir(f->dest, 0777) && !f->folder) {
 		eci_copy_refused(&f->k, NULL, f->dest,
@@ -227,17 +249,27 @@ static void folder_failed(struct eci_fetch *f, const char *why)
 		sprintf(f->missing, "%s/", f->path);
 }
 
+/* f->place, which may be there. 0 or an errno. */
+static int make_folder(struct eci_fetch *f, bool dest)
+{
+	struct stat st;
+	int at = dest ? AT_FDCWD : f->at.fd, error = 0;
+	const char *name = dest ? f->dest : eci_incoming_name(f->place);
+	if (mkdirat(at, name, 0700))
+		error = errno;
+	if (error == EEXIST)
+		error = fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+	return error || !dest ? error : enter(f, f->dest, true);
+}
+
 static void take_folder(struct eci_fetch *f, const ectx_value *v)
 {
 	int64_t mode = 0;
-	struct stat st;
 	bool dest = is_dest(f, ectx_array_at(v, 1));
 	const char *why = dest ? NULL : place_of(f, ectx_array_at(v, 1), true);
 	(void)ectx_value_int(ectx_array_at(v, 2), &mode);
-	if (!why && mkdir(f->place, 0700)) {
-		int error = errno;
-		if (error == EEXIST)
-			error = lstat(f->place, &st) == 0 && S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+	if (!why) {
+		int error = make_folder(f, dest);
 		why = error ? strerror(error) : NULL;
 	}
 	if (why && dest) {
@@ -298,17 +330,18 @@ static void take_link(struct eci_fetch *f, const ectx_value *v)
 	(void)snprintf(extra, sizeof extra, "%ld", (long)getpid());
 	if (!why)
 		error = eci_incoming_part(part, f->place, extra);
-	if (!why && !error && lstat(f->place, &st) == 0)
+	if (!why && !error && fstatat(f->at.fd, eci_incoming_name(f->place), &st, AT_SYMLINK_NOFOLLOW) == 0)
 		why = eci_incoming_over(&st);
 	if (why) {
 		failed(f, whose, f->place, why);
 		return;
 	}
-	if (!error && symlink(target, part)) {
+	const char *name = eci_incoming_name(part);
+	if (!error && symlinkat(target, f->at.fd, name)) {
 		error = errno;
-	} else if (!error && rename(part, f->place)) {
+	} else if (!error && renameat(f->at.fd, name, f->at.fd, eci_incoming_name(f->place))) {
 		error = errno;
-		left = unlink(part);
+		left = unlinkat(f->at.fd, name, 0);
 	}
 	if (left) {
 		eci_copy_left(&f->k, NULL, part, strerror(error));
@@ -367,14 +400,16 @@ void eci_fetch_take(struct eci_fetch *f, const ectx_value *v)
 
 /* ---- at the end ---- */
 
+void eci_fetch_init(struct eci_fetch *f)
+{
+	f->file.fd = f->file.dir = -1;
+	f->at = ECI_FOLDERS_NULL;
+}
+
 void eci_fetch_settle(struct eci_fetch *f)
 {
 	eci_incoming_drop(&f->file);
-	while (f->nfolders) {
-		struct eci_fetch_folder *d = &f->folders[--f->nfolders];
-		eci_dress(d->place, d->mode, d->mtime);
-		free(d->place);
-	}
+	dress_folders(f);
 	free(f->folders);
 	free(f->missing);
 	eci_fetch_forget(f);

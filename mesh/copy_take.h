@@ -3,6 +3,7 @@
 #ifndef ECI_MESH_COPY_TAKE_H
 #define ECI_MESH_COPY_TAKE_H
 
+#include "mesh/copy_folders.h"
 #include "mesh/copy_in.h"
 #include "mesh/copy_lines.h"
 #include "mesh/copy_run.h"
@@ -28,12 +29,14 @@ struct eci_fetch {
 	bool ended;        /* all was said */
 	bool begun;        /* a file whose end was not said */
 	char path[ECI_PLACE_LONGEST], place[ECI_PLACE_LONGEST];
+	struct eci_folders at;            /* below dest, or where dest is */
 	struct eci_incoming file;         /* that is coming */
 	char *missing;                    /* a folder that is not there, with a slash */
 	struct eci_fetch_folder *folders; /* whose modes and times come last */
 	size_t nfolders, cap;
 };
 
+void eci_fetch_init(struct eci_fetch *f); /* one that is all zeroes */
 /* Whether the first part of a path is what one of the sources may be called; folder: it is one itself. */
 bool eci_fetch_asked(struct eci_fetch *f, const char *path, bool folder);
 void eci_fetch_forget(struct eci_fetch *f); /* the names that were given */

@@ -46,7 +46,7 @@ static inline struct world *open_world(bool into)
 	w->f.dest = w->dest;
 	w->f.sources = any;
 	w->f.into = w->f.folder = into;
-	w->f.file.fd = -1;
+	eci_fetch_init(&w->f);
 	cr_assert(pthread_mutex_init(&w->f.k.lock, NULL) == 0);
 	return w;
 }
@@ -63,7 +63,7 @@ static inline void close_world(struct world *w)
 
 static inline const char *in(const struct world *w, const char *name)
 {
-	static char path[4][256];
+	static char path[4][1024];
 	static int at;
 	at = (at + 1) % 4;
 	(void)snprintf(path[at], sizeof path[at], "%s/%s", w->dest, name);

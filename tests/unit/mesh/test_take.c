@@ -83,6 +83,132 @@ Test(take, no_way_through_a_link)
 	close_world(w);
 }
 
+static const char *beside(const struct world *w, const char *name)
+{
+	static char path[2][256];
+	static int at;
+	at = !at;
+	(void)snprintf(path[at], sizeof path[at], "%s/%s", w->dir, name);
+	return path[at];
+}
+
+/* What another user does who may write there: in the place of a folder that things come into, a link to one that is not
+ * his. */
+static void exchange(struct world *w, const char *name)
+{
+	char at[256], aside[300];
+	(void)snprintf(at, sizeof at, "%s", in(w, name));
+	(void)snprintf(aside, sizeof aside, "%s.aside", at);
+	cr_assert(rename(at, aside) == 0 && symlink(beside(w, "outside"), at) == 0);
+}
+
+static struct world *beside_another(bool into)
+{
+	struct world *w = open_world(into);
+	cr_assert(mkdir(beside(w, "outside"), 0755) == 0 && mkdir(beside(w, "outside/e"), 0755) == 0);
+	return w;
+}
+
+static void is_as_it_was(struct world *w)
+{
+	cr_expect(mode_of(beside(w, "outside/e")) == 0755);
+	cr_expect(rmdir(beside(w, "outside/e")) == 0 && rmdir(beside(w, "outside")) == 0, "something else is there");
+}
+
+Test(take, a_folder_that_becomes_a_link_is_not_followed)
+{
+	struct world *w = beside_another(true);
+	folder(w, "d", 0700);
+	folder(w, "d/e", 0711);
+	begin(w, "d/e/x", 1);
+	say(w, ectx_bytes("x", 1));
+	exchange(w, "d"); /* while a file is written there: it is where its folder is by now */
+	done(w);
+	cr_expect(!w->told && holds(in(w, "d.aside/e/x"), "x"), "%s", w->saw);
+	file(w, "z", "z");
+	file(w, "d/e/y", "y"); /* and before one is */
+	cr_expect(w->told == 1 && !strcmp(w->path, in(w, "d/e/y")) && strstr(w->saw, strerror(ELOOP)), "%s", w->saw);
+	link_to(w, "d/l", "x");
+	folder(w, "d/f", 0700);
+	cr_expect(w->told == 3 && strstr(w->saw, strerror(ELOOP)), "%s", w->saw);
+	eci_fetch_settle(&w->f); /* nor has what is there another mode */
+	w->f.folders = NULL;
+	w->f.missing = NULL;
+	is_as_it_was(w);
+	close_world(w);
+}
+
+/* Of one that comes under a name of its own, that name is below what the user has said, too. */
+Test(take, nor_is_the_one_that_was_asked_for)
+{
+	struct world *w = beside_another(false);
+	folder(w, "src", 0700);
+	begin(w, "src/x", 1);
+	say(w, ectx_bytes("x", 1));
+	cr_assert(rename(w->dest, beside(w, "aside")) == 0 && symlink("outside", w->dest) == 0);
+	done(w);
+	cr_expect(!w->told && holds(beside(w, "aside/x"), "x"), "%s", w->saw);
+	folder(w, "src", 0700);
+	cr_expect(w->told == 1 && strstr(w->saw, strerror(ENOTDIR)), "%s", w->saw);
+	is_as_it_was(w);
+	close_world(w);
+}
+
+/* Its part, which has a name from the start, is not looked for, nor removed, behind the link. */
+Test(take, a_part_in_a_folder_that_becomes_a_link)
+{
+	struct world *w = beside_another(true);
+	char part[ECI_PLACE_LONGEST], theirs[ECI_PLACE_LONGEST];
+	w->o.resume = true;
+	cr_assert(eci_incoming_part(theirs, beside(w, "outside/x"), "part") == 0);
+	cr_assert(eci_incoming_part(part, in(w, "d.aside/x"), "part") == 0);
+	folder(w, "d", 0700);
+	begin(w, "d/x", 1);
+	exchange(w, "d");
+	cr_assert(close(open(theirs, O_CREAT | O_EXCL | O_CLOEXEC | O_WRONLY, 0600)) == 0);
+	cr_expect(access(part, F_OK) == 0);
+	say(w, ectx_bytes("xx", 2));
+	cr_expect(access(part, F_OK) != 0 && access(theirs, F_OK) == 0);
+	done(w);
+	cr_expect(w->told == 1 && strstr(w->saw, "more came than was announced"), "%s", w->saw);
+	cr_expect(unlink(theirs) == 0);
+	is_as_it_was(w);
+	close_world(w);
+}
+
+static size_t descriptors(void)
+{
+	size_t n = 0;
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* As many are held for a folder far down as for the first. */
+Test(take, a_folder_far_down)
+{
+	struct world *w = open_world(true);
+	char path[2 * 400 + 16] = "d";
+	size_t before = descriptors(), deep;
+	for (size_t i = 1; i <= 400; i++) {
+		folder(w, path, 0711);
+		deep = descriptors();
+		cr_expect(deep <= before + 2, "%zu: %zu, %zu", i, before, deep);
+		memcpy(path + 2 * i - 1, "/d", 3);
+	}
+	file(w, path, "x");
+	cr_expect(!w->told && holds(in(w, path), "x"), "%s", w->saw);
+	file(w, "y", "y"); /* from there to the first again */
+	cr_expect(!w->told && holds(in(w, "y"), "y"), "%s", w->saw);
+	eci_fetch_settle(&w->f);
+	w->f.folders = NULL;
+	w->f.missing = NULL;
+	cr_expect_eq(descriptors(), before);
+	path[2 * 400 - 1] = 0;
+	cr_expect(mode_of(in(w, "d")) == 0711 && mode_of(in(w, path)) == 0711);
+	close_world(w);
+}
+
 Test(take, a_link_that_cannot_be_made_leaves_no_part)
 {
 	struct world *w = open_world(true);
