@@ -216,12 +216,14 @@ static bool try_terminal(struct eci_dialogue *d)
 
 static void exited_without_marker(struct eci_dialogue *d, int wait_status, uint64_t now_ms)
 {
-	bool ssh = d->t->method == ECI_SSH, ssh_failed = ssh && wait_status != 0 && (wait_status & 0xff00) == 0xff00;
+	bool ssh = d->t->method == ECI_SSH, unknown = wait_status < 0;
+	bool ssh_failed = ssh && (unknown || (wait_status & 0xff00) == 0xff00);
 	bool su_may_refuse = d->t->method == ECI_SU && d->answered && d->state == ECI_DLG_LOGIN;
 	/* That it had logged in was a jump host's word, which the user's configuration lets speak. */
 	if (ssh_failed && !d->cause && !d->noise_bytes)
 		d->cause = d->early;
-	/* Words of a tool that did its work are noise: ssh says 255 for its own failures and else the remote status. */
+	/* Words of a tool that did its work are noise: ssh says 255 for its own failures and else the remote status.
+	 * Where that is not known, its words are all there is; and if it has none and had logged in, that worked. */
 	bool has_cause = d->cause && (!ssh || ssh_failed || (wait_status & 0x7f) || d->cause->act == ECI_MSG_STATUS);
 	if (has_cause && d->cause->act == ECI_MSG_TTY && try_terminal(d)) {
 		spawn(d, now_ms);
@@ -234,7 +236,7 @@ static void exited_without_marker(struct eci_dialogue *d, int wait_status, uint6
 		eci_verdict_exit(d, ECTX_PHASE_CONNECT, ECTX_E_CONN_DROPPED, wait_status,
 				 "ssh gave up before it had logged in: its last words are above", now_ms);
 		over(d);
-	} else if (!ssh_failed && !su_may_refuse && try_fed(d)) {
+	} else if ((!ssh_failed || unknown) && !su_may_refuse && try_fed(d)) {
 		spawn(d, now_ms);
 	} else {
 		eci_verdict_exit(d, ECTX_PHASE_SHELL, ECTX_E_SHELL_EXITED, wait_status, NULL, now_ms);

@@ -85,7 +85,7 @@ struct eci_action eci_dialogue_next(struct eci_dialogue *d);
 enum eci_from { ECI_OUT = 1, ECI_ERR = 2, ECI_TTY = 3 }; /* as events 1 to 3 */
 void eci_dialogue_started(struct eci_dialogue *d, uint64_t now_ms);
 void eci_dialogue_bytes(struct eci_dialogue *d, enum eci_from from, const uint8_t *p, size_t n, uint64_t now_ms);
-void eci_dialogue_exited(struct eci_dialogue *d, int wait_status, uint64_t now_ms);
+void eci_dialogue_exited(struct eci_dialogue *d, int wait_status, uint64_t now_ms);                 /* -1: not known */
 void eci_dialogue_spawn_failed(struct eci_dialogue *d, int err, const char *text, uint64_t now_ms); /* event 7 */
 void eci_dialogue_no_secret(struct eci_dialogue *d, const char *why, uint64_t now_ms);
 /* This is what answers: no error shows it, should somebody say it back. Borrowed for the dialogue's life. */

@@ -2,6 +2,7 @@
  *
  *   > started                       > err|out|tty TEXT       > exit N     > signal N      > at MS      > up
  *   > nospawn ERRNO TEXT            > nosecret WHY           > lost REASON [EVIDENCE]
+ *   > taken (it exited, and its status is not known)
  *   = spawn pipes|pty|ctty [feed|image]   = kill   = write stdin|tty TEXT   = answer stdin|tty SECRET   = promote
  * INTERPRETER|image [native] = fail|next PHASE CODE [TEXT in saw, or TEXT$ the whole of it]
  *
@@ -155,6 +156,8 @@ static inline void end_event(struct player *p, const char *line)
 		eci_dialogue_exited(p->d, atoi(rest) << 8, p->now_ms);
 	else if ((rest = word_is(line, "signal")))
 		eci_dialogue_exited(p->d, atoi(rest), p->now_ms);
+	else if (word_is(line, "taken"))
+		eci_dialogue_exited(p->d, -1, p->now_ms);
 	else if ((rest = word_is(line, "nospawn")))
 		eci_dialogue_spawn_failed(p->d, atoi(rest), strchr(rest, ' ') + 1, p->now_ms);
 	else if ((rest = word_is(line, "nosecret")))

@@ -259,6 +259,56 @@ static const struct script boots[] = {
 };
 PLAY(boots, boots)
 
+#define DROPPED "> err Connection closed by 10.0.0.1 port 22\r\n"
+/* Whose exit status somebody else has taken: its words say what they always say. */
+static const struct script taken[] = {
+	{"refused",
+	 {SSH},
+	 {"= spawn pipes", "> started", "> err ssh: connect to host web1 port 22: Connection refused\r\n", "> taken",
+	  "= fail connect connection-refused ssh: connect to host web1 port 22: Connection refused$"}},
+	{"not let in: no second time",
+	 {SSH},
+	 {"= spawn pipes", "> started", "> err bob@web1: Permission denied (publickey).\r\n", "> taken",
+	  "= fail auth auth-refused bob@web1: Permission denied (publickey).$"}},
+	{"not let in behind a jump host: no second time",
+	 {SSH},
+	 {"= spawn pipes", "> started", OK_AUTH, "> err bob@web1: Permission denied (publickey).\r\n", "> taken",
+	  "= fail auth auth-refused bob@web1: Permission denied (publickey).$"}},
+	{"dropped: dialled again",
+	 {SSH},
+	 {"= spawn pipes", "> started", DROPPED, "> taken", "> at 199", "> at 200", "= spawn pipes", "> started",
+	  DROPPED, "> taken", "> at 700", "= spawn pipes", "> started", MARK, "= promote python3"}},
+	{"unknown words",
+	 {SSH},
+	 {"= spawn pipes", "> started", "> err fatal: the flux is inverted\r\n", "> taken",
+	  "= fail connect connection-dropped fatal: the flux is inverted$"}},
+	{"no words: the password is not given again",
+	 {SSH, PW},
+	 {"= spawn ctty", "> started", "> tty a@web1's password: ", "= answer tty pw", "> taken",
+	  "= fail connect connection-dropped a@web1's password:$"}},
+	{"let in: it may be a login shell that ignores our command",
+	 {SSH},
+	 {"= spawn pipes", "> started", OK_AUTH, "> taken", "= spawn pipes feed", "> started", FEED, OK_AUTH, "> taken",
+	  "= fail shell shell-exited no output$"}},
+	{"let in, and lost",
+	 {SSH},
+	 {"= spawn pipes", "> started", OK_AUTH, "> err client_loop: send disconnect: Broken pipe\r\n", "> taken",
+	  "= fail shell shell-exited client_loop: send disconnect: Broken pipe$"}},
+	{"sudo",
+	 {SUDO},
+	 {"= spawn pipes", "> started", "> err sudo: a password is required\n", "> taken",
+	  "= fail become password-missing sudo: a password is required$"}},
+	{"su, which may have refused it",
+	 {SU, PW},
+	 {"= spawn pipes", "> started", "> err Password: ", "= answer stdin pw", "> taken",
+	  "= fail shell shell-exited no output$"}},
+	{"a shell", {LOCAL}, {"= spawn pipes", "> started", "> taken", "= fail shell shell-exited no output$"}},
+	{"an interpreter",
+	 {LOCAL},
+	 {"= spawn pipes", "> started", MARK, "= promote python3", "> taken", "= fail boot boot-exited no output$"}},
+};
+PLAY(taken, taken)
+
 /* The refusal behind a question for a passphrase: not that the key is the wrong one. */
 Test(dialogue, hint_of_a_key_with_a_passphrase)
 {
