@@ -128,13 +128,18 @@ static void lost_while_up(ectx_context *c, const char *reason, const char *detai
 	eci_context_lost(c, &fail);
 }
 
+static int status_take(struct eci_cbor *b)
+{
+	return eci_cbor_get_null(b) ? -1 : (int)eci_cbor_get_int(b);
+}
+
 static void on_final(ectx_context *c, uint64_t code, struct eci_cbor *b)
 {
 	char text[512] = "", detail[512] = "";
 	uint64_t now = eci_now_ms();
 	c->spawned = false;
 	if (code == 5) {
-		eci_dialogue_exited(c->dialogue, (int)eci_cbor_get_uint(b), now);
+		eci_dialogue_exited(c->dialogue, status_take(b), now);
 		return;
 	}
 	eci_text_take(b, text, sizeof text);
@@ -143,7 +148,7 @@ static void on_final(ectx_context *c, uint64_t code, struct eci_cbor *b)
 		eci_dialogue_spawn_failed(c->dialogue, (int)eci_cbor_get_uint(b), text, now);
 		return;
 	}
-	int status = eci_cbor_get_null(b) ? -1 : (int)eci_cbor_get_uint(b);
+	int status = status_take(b);
 	eci_text_take(b, detail, sizeof detail);
 	eci_dialogue_hide(c->dialogue, detail);
 	if (c->state == ECI_UP)

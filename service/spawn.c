@@ -224,11 +224,11 @@ void eci_spawn_exited(struct eci_spawn *s, int wait_status, uint64_t now_ms)
 			set_text(s->reason, REASON_MAX, "eof");
 		b = event(8, 4);
 		eci_cbor_put_str(&b, s->reason);
-		eci_cbor_put_uint(&b, (uint64_t)(unsigned)wait_status);
+		eci_cbor_put_int(&b, wait_status);
 		eci_cbor_put_str(&b, s->detail);
 	} else {
 		b = event(5, 2);
-		eci_cbor_put_uint(&b, (uint64_t)(unsigned)wait_status);
+		eci_cbor_put_int(&b, wait_status);
 	}
 	end(s, &b, s->reason, now_ms);
 }

@@ -45,7 +45,7 @@ void eci_spawn_output(struct eci_spawn *s, int which /* 1 out, 2 err, 3 tty */, 
 void eci_spawn_hears(struct eci_spawn *s, const uint8_t *p, size_t n, uint64_t now_ms);
 void eci_spawn_written(struct eci_spawn *s, size_t n, uint64_t now_ms);
 /* It has ended and all its output was reported. Final: s and the host's object are freed. */
-void eci_spawn_exited(struct eci_spawn *s, int wait_status, uint64_t now_ms);
+void eci_spawn_exited(struct eci_spawn *s, int wait_status, uint64_t now_ms); /* -1: not known */
 /* The router finds the link unusable, or it answered HELLO (body). */
 void eci_spawn_broken(struct eci_spawn *s, const char *reason, const char *detail);
 void eci_spawn_up(struct eci_spawn *s, const uint8_t *hello, size_t n, uint64_t now_ms);

@@ -297,6 +297,17 @@ class Relay(support.Case):
         slot = self.spawn(c, 'sh', '-c', 'exit 7')[0]
         self.assertEqual(c.answer(slot, 30).value(), [5, 7 << 8])
 
+    def test_end_that_called_code_has_taken(self):
+        """How it ended is not known: that is not that it ended well."""
+        c = self.boot()
+        c.part('relay')
+        c.serve('kids', 'import signal\ndef ignore():\n signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n')
+        self.assertEqual(c.call('kids', 'ignore'), [0, None])
+        self.assertEqual(c.answer(self.spawn(c, 'sh', '-c', 'exit 7')[0], 30).value(), [5, -1])
+        slot = self.spawn(c, sys.executable, '-c', CHILD % 0 + 'os._exit(7)\n')[0]
+        self.link(c, slot)
+        self.assertEqual(c.answer(slot, 30).value(), [8, 'eof', -1, ''])
+
     def threads(self, c, there):
         """Whether one can be started: at the limit of processes it cannot."""
         module, built_in = self.version < (3,) and ('thread', '__builtin__') or ('_thread', 'builtins')

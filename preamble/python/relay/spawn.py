@@ -318,7 +318,7 @@ def finish(c):
             LOST.append((lo, hi, c.evidence[-LOST_EVIDENCE:] or c.reason or 'eof'))
         del LOST[:-LOST_KEPT]
     else:
-        c.event(5, pack_value(c.status or 0))
+        c.event(5, pack_value(c.status))
 
 
 LEFT = []                       # processes whose end nobody asks for any more
@@ -343,7 +343,7 @@ def reap(now):
             try:
                 pid, status = os.waitpid(c.pid, 1)
             except OSError:
-                pid, status = c.pid, 0
+                pid, status = c.pid, -1     # called code has waited for it
             if pid:
                 c.status = status
                 if c.slave >= 0:

@@ -16,6 +16,7 @@ static struct eci_spawn *one; /* what was started last, NULL: it was freed */
 static struct eci_link *link_of_one;
 static char asked[1024], events[1024]; /* what the host was asked, what the owner was told */
 static char last_detail[512];          /* of the last end of a link */
+static int64_t last_status;            /* of the last end; -1: not known */
 static size_t output;                  /* bytes of output that the owner was told */
 static uint64_t now;
 static int start_errno, start_pid;
@@ -106,13 +107,16 @@ static void on_event(void *arg, const struct eci_answer *a)
 	size_t n = 0;
 	if (code == 8)
 		(void)eci_cbor_get_text(&c, &text, &n);
+	if (code == 5 || code == 8)
+		last_status = eci_cbor_get_int(&c);
+	cr_assert(!c.bad);
 	const uint8_t *p;
 	if ((code == 1 || code == 2) && eci_cbor_get_bytes(&c, &p, &n)) {
 		output += n;
 		n = 0;
 	}
 	sprintf(events + strlen(events), "%u%s%.*s;", (unsigned)code, n ? " " : "", (int)n, text);
-	if (code == 8 && eci_cbor_skip(&c) && eci_cbor_get_text(&c, &text, &n))
+	if (code == 8 && eci_cbor_get_text(&c, &text, &n))
 		sprintf(last_detail, "%.*s", (int)n, text);
 }
 
@@ -261,6 +265,25 @@ Test(spawn, a_process_that_ends_before_it_is_a_link)
 	raw(0, 1); /* its final event crossed this */
 	told("", "");
 	cr_assert_eq(eci_spawns_dials(spawns), 1);
+}
+
+/* By whoever took it: before it is a link, and then. */
+Test(spawn, whose_exit_status_is_taken)
+{
+	static const int statuses[] = {0, 256, 65280, 9, -1};
+	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+		spawn(0);
+		told("start ssh K=V 0;", "0;");
+		eci_spawn_exited(one, statuses[i], now);
+		told("free;", "5;");
+		cr_expect_eq(last_status, statuses[i], "%ld", (long)last_status);
+		spawn(0);
+		promote(3000);
+		told("start ssh K=V 0;attach;", "0;");
+		eci_spawn_exited(one, statuses[i], now);
+		told("detach;free;", "8 eof;");
+		cr_expect_eq(last_status, statuses[i], "%ld", (long)last_status);
+	}
 }
 
 Test(spawn, could_not_be_started)
