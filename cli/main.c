@@ -4,6 +4,7 @@
  * command's own frame, except what is the process's anyway: its two outputs (out.c) and its signals (signals.c). */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,7 @@ static void fill_standard(void)
 int main(int argc, char **argv)
 {
 	fill_standard();
+	(void)signal(SIGCHLD, SIG_DFL); /* ignored, as exec(2) hands it on, it costs the exit status of all we start */
 	if (argc < 2) {
 		eci_usage("no command; see econtext help");
 		return ECTX_USAGE;

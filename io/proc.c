@@ -321,7 +321,7 @@ bool eci_proc_reap(struct eci_proc *p, int *wait_status)
 	if (got == 0 || (got < 0 && errno == EINTR))
 		return false;
 	if (got < 0)
-		*wait_status = 0; /* somebody else waited for it: the status is lost, the end is not */
+		*wait_status = -1; /* somebody else waited for it: the status is lost, the end is not */
 	p->pid = -1;
 	shut(&p->pidfd);
 	shut(&p->slave);

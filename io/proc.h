@@ -31,7 +31,8 @@ struct eci_proc {
 int eci_proc_start(struct eci_proc *p, const char *const *argv, const char *const *env, unsigned mode);
 /* Has what is started from now on have this soft limit of descriptors (RLIMIT_NOFILE), and not this process's. */
 void eci_proc_limit_files(unsigned long soft);
-/* True once it has ended: *wait_status is set, the pid is gone. Never blocks. */
+/* True once it has ended: *wait_status is set, the pid is gone. -1: somebody else has waited for it, and how it ended
+ * is not known. Never blocks. */
 bool eci_proc_reap(struct eci_proc *p, int *wait_status);
 /* SIGKILL to its process group (and to it). Harmless once reaped, by whomever. */
 void eci_proc_kill(const struct eci_proc *p);

@@ -172,7 +172,8 @@ static int from_file(const struct eci_secret *s, char *buf, size_t cap, const st
 	return r;
 }
 
-/* How the command failed, with the last line that it wrote to its stderr: "gpg: decryption failed" is what helps. */
+/* How the command failed, with the last line that it wrote to its stderr: "gpg: decryption failed" is what helps. One
+ * whose status is not known may have: what it printed is no password to try. */
 static void say_failed(struct words *words, const char *wrong, int status, char *what, size_t cap)
 {
 	char *said = words->said;
@@ -181,14 +182,16 @@ static void say_failed(struct words *words, const char *wrong, int status, char 
 	for (n = strlen(said); n > 0 && strchr("\r\n\t ", said[n - 1]);)
 		said[--n] = 0;
 	const char *last = strrchr(said, '\n') ? strrchr(said, '\n') + 1 : said;
-	char how[64];
+	char how[96];
 	if (wrong)
-		(void)snprintf(how, sizeof how, "%s", wrong);
+		(void)snprintf(how, sizeof how, "the command failed, %s", wrong);
+	else if (status < 0)
+		(void)snprintf(how, sizeof how, "this program has taken its exit status (waitpid(2), SIGCHLD)");
 	else if (WIFEXITED(status))
-		(void)snprintf(how, sizeof how, "exit status %d", WEXITSTATUS(status));
+		(void)snprintf(how, sizeof how, "the command failed, exit status %d", WEXITSTATUS(status));
 	else
-		(void)snprintf(how, sizeof how, "ended by signal %d", WTERMSIG(status));
-	(void)snprintf(what, cap, "the command failed, %s%s%s", how, *last ? ": " : "", last);
+		(void)snprintf(how, sizeof how, "the command failed, ended by signal %d", WTERMSIG(status));
+	(void)snprintf(what, cap, "%s%s%s", how, *last ? ": " : "", last);
 }
 
 static int from_command(const struct eci_secret *s, const char *const *env, char *buf, size_t cap,

@@ -121,8 +121,8 @@ static int collect(int fd, const struct eci_plan_wait *w, char *buf, size_t cap,
 	return more;
 }
 
-/* How it ended; one that has closed its output and lives on is killed at the deadline, or when it is given up. 0;
- * -1, -2: it was. */
+/* How it ended, -1 where somebody else has waited for it; one that has closed its output and lives on is killed at the
+ * deadline, or when it is given up. 0; -1, -2: it was. */
 static int await(pid_t pid, const struct eci_plan_wait *w, int *status, int64_t end)
 {
 	struct timespec nap = {.tv_nsec = 200000}; /* it mostly ends at once */
@@ -131,7 +131,9 @@ static int await(pid_t pid, const struct eci_plan_wait *w, int *status, int64_t 
 		bool late = now_ms() >= end;
 		gone = !late && nap.tv_nsec >= NAP_NS && given_up(w);
 		pid_t got = waitpid(pid, status, WNOHANG);
-		if (got > 0 || (got < 0 && errno != EINTR))
+		if (got < 0 && errno != EINTR)
+			*status = -1;
+		if (got > 0 || *status < 0)
 			return 0;
 		if (late || gone)
 			break;
@@ -170,6 +172,12 @@ static int run(char *const argv[], const struct eci_plan_wait *wait, char *buf, 
 	if (rc < 0 || ended) {
 		eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: no answer within 10 s", argv[4]);
 		return eci_fail_hint(err, "look for Match exec in ssh_config");
+	}
+	if (status < 0) { /* half an answer may look like one */
+		eci_fail_arg(err, ECTX_E_SYSTEM, "ssh -G %s: this program has taken its exit status", argv[4]);
+		return eci_fail_hint(err,
+				     "waitpid(-1), ev_default_loop() and an ignored SIGCHLD take it: wait for your "
+				     "own children only");
 	}
 	if (status == 0 && rc) /* half an answer may lack the jump host */
 		return eci_fail_arg(err, ECTX_E_BAD_ARGUMENT, "ssh -G %s: an answer of more than 64 KiB", argv[4]);

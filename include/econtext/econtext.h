@@ -15,9 +15,11 @@
  * The process: the library never calls exit(), prints nothing, installs no signal handler, changes no environment and
  * has no globals that change, but what ectx_options.files says. SIGPIPE raised by its own writes is kept from the
  * program, and its threads block all signals. Its descriptors are close-on-exec. The processes it starts are its own:
- * do not wait for them (waitpid(-1) may take the exit status of one away; its end is noticed all the same), and do not
- * set SIGCHLD to be ignored. One thing does end the program: where libev, which runs the loop, finds no memory for its
- * own tables, it says so on stderr and calls abort(); ev_set_allocator() is the program's, and is not touched.
+ * do not wait for them, as waitpid(-1) does, and libev's ev_default_loop() (ev_loop_new() does not), and do not set
+ * SIGCHLD to be ignored. An exit status that is lost by that is not known, and none of success: the end is noticed all
+ * the same, but a secret's command and what ssh says of its configuration are refused. One thing does end the program:
+ * where libev, which runs the loop, finds no memory for its own tables, it says so on stderr and calls abort();
+ * ev_set_allocator() is the program's, and is not touched.
  *
  * Times are milliseconds. A timeout_ms below 0 means no limit: then only the liveness of the links bounds the wait; 0
  * means do not wait at all.

@@ -133,6 +133,14 @@ class Secrets(Case):
         self.declare('{command: [no-such-program]}')
         self.assertIn('secret word: no-such-program: No such file', self.call(4, 'pw-1').err)
 
+    def test_command_with_sigchld_ignored(self):
+        """As exec(2) hands it on: how the command ends is seen all the same."""
+        how = {'preexec_fn': lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)}
+        self.declare('{command: [sh, -c, "echo wrong word; exit 3"]}')
+        self.assertIn('secret word: sh: the command failed, exit status 3"', self.call(4, 'pw-1', **how).err)
+        self.declare('{command: [sh, -c, "echo right word"]}')
+        self.assertIn('pw-[1-3] (3)', self.call(0, **how).out)
+
     def test_empty(self):
         """None that is given: an account may be locked after a few wrong ones, on every host that asks."""
         self.write('pw.txt', '\nsecond\n', 0o600)

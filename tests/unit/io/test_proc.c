@@ -217,6 +217,22 @@ Test(proc, kill_ends_the_group)
 	eci_proc_close(&p);
 }
 
+/* As if nobody had waited for it, it has ended; and none can say that it ended well. */
+Test(proc, a_status_that_somebody_else_has_taken_is_not_known)
+{
+	static const char *const ends[] = {"exit 0", "exit 7", "kill -9 $$"};
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		struct eci_proc p;
+		const char *argv[] = {"sh", "-c", ends[i], NULL};
+		int status = 0;
+		cr_assert(eci_proc_start(&p, argv, NULL, ECI_PROC_PIPES) == 0);
+		cr_assert(waitpid(p.pid, NULL, 0) == p.pid);
+		cr_expect(eci_proc_reap(&p, &status) && p.pid < 0);
+		cr_expect_eq(status, -1, "%s: %d", ends[i], status);
+		eci_proc_close(&p);
+	}
+}
+
 static void *start_and_leave(void *arg)
 {
 	const char *argv[] = {"sleep", "1000", NULL};

@@ -175,3 +175,21 @@ Test(secret, of_a_command_that_says_much_beside_it_first)
 	first_line_is(&(struct eci_secret){.name = (char[]){"s"}, .kind = ECI_SECRET_COMMAND, .command = closes},
 		      "right");
 }
+
+/* What a command printed that failed would be given as a password, and be a wrong one of that account. */
+Test(secret, a_command_whose_status_is_taken_has_failed)
+{
+	static const char *const scripts[][2] = {
+		{"echo pw; exit 1", ""}, {"echo pw", ""}, {"echo no >&2; exit 1", ": no"}};
+	(void)signal(SIGCHLD, SIG_IGN); /* then the kernel takes it, as a thread that waits for any child may */
+	for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+		const char *command[] = {"sh", "-c", scripts[i][0], NULL};
+		char why[256] = "", wanted[256], value[ECI_SECRET_MAX];
+		const struct eci_secret s = {.name = (char[]){"s"}, .kind = ECI_SECRET_COMMAND, .command = command};
+		(void)snprintf(wanted, sizeof wanted,
+			       "secret s: sh: this program has taken its exit status (waitpid(2), SIGCHLD)%s",
+			       scripts[i][1]);
+		cr_expect(eci_secret_read(&s, NULL, value, sizeof value, &NOBODY, why, sizeof why) == -1, "%s", value);
+		cr_expect_str_eq(why, wanted);
+	}
+}

@@ -1,6 +1,7 @@
 /* Selecting: order of first mention, groups, exclusion, users; ad-hoc ways, and hosts of ssh_config when there is no
  * file. ssh is a script of the test's own on PATH. Every refusal with its suggestion. */
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -385,5 +386,22 @@ Test(ssh_config, what_ssh_cannot_say)
 	no_way(t, "a", "ssh -G a: a host name that starts with \"-\"", "");
 	play_ssh(NULL);
 	no_way(t, "a", "ssh -G could not be started: errno 2", "install an ssh client, or give a topology file");
+	ectx_topology_free(t);
+}
+
+/* What it printed may be half an answer, or none that looks like one. */
+Test(ssh_config, an_answer_whose_exit_status_is_taken)
+{
+	static const char *const scripts[] = {"echo 'hostname a'; echo 'port 22'\n",
+					      "echo 'hostname a'; echo 'port 22'; exit 255\n", "kill -9 $$\n"};
+	ectx_topology *t = ectx_topology_none();
+	(void)signal(SIGCHLD, SIG_IGN); /* then the kernel takes it, as a thread that waits for any child may */
+	for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+		play_ssh(scripts[i]);
+		no_way(t, "a", "ssh -G a: this program has taken its exit status",
+		       "waitpid(-1), ev_default_loop() and an ignored SIGCHLD take it: wait for your own children "
+		       "only");
+	}
+	play_ssh(NULL);
 	ectx_topology_free(t);
 }
