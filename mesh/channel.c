@@ -12,6 +12,7 @@
 #include "core/cbor.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,9 +26,14 @@ static const char *why_closed(const ectx_stream *x)
 	return x->dead ? x->why : "it ended in the middle of a value";
 }
 
+const ectx_context *eci_channel_at(const struct ectx_channel *ch)
+{
+	return ch->x->mesh->closing ? NULL : ch->at; /* which goes with the mesh, and a channel need not */
+}
+
 static void closed(struct ectx_future *f, const char *why)
 {
-	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CHANNEL_CLOSED, why, NULL);
+	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CHANNEL_CLOSED, why, eci_channel_at(f->channel));
 }
 
 /* The value at the head, when it is whole. 1: *value (NULL: it is none), 0: not yet. */
@@ -70,7 +76,8 @@ static void serve(ectx_channel *ch)
 			if (value)
 				eci_future_done(f);
 			else
-				eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CANNOT_TRAVEL, no_value, NULL);
+				eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CANNOT_TRAVEL, no_value,
+						     eci_channel_at(ch));
 		} else if (x->far_over && !eci_buf_len(&x->in)) {
 			eci_future_done(f);
 		} else if (x->far_over || x->dead) {
@@ -128,12 +135,11 @@ static enum ectx_status receive_now(ectx_channel *ch, ectx_value **value, bool l
 	else if (!whole && last && !ended && dead)
 		eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_CHANNEL_CLOSED, "%s", why_closed(x));
 	else if (!whole && last && !ended)
-		fail.code = ECTX_E_DEADLINE;
+		fail = (struct eci_fail){.phase = ECTX_PHASE_CALL, .code = ECTX_E_DEADLINE, .hint = ECI_HINT_NO_VALUE};
+	if (fail.code != ECTX_E_NONE)
+		eci_error_from(err, &fail, eci_channel_at(ch));
 	eci_unlock(x->mesh);
-	if (fail.code == ECTX_E_NONE)
-		return ECTX_OK;
-	eci_error_from(err, &fail, NULL);
-	return err->status;
+	return fail.code == ECTX_E_NONE ? ECTX_OK : err->status;
 }
 
 enum ectx_status ectx_channel_receive(ectx_channel *ch, ectx_value **value, long timeout_ms, ectx_error *err)
@@ -157,26 +163,48 @@ enum ectx_status ectx_channel_receive(ectx_channel *ch, ectx_value **value, long
 	return status;
 }
 
-/* ---- sending ---- */
+/* ---- sending ----
+ * A limit that passes when some of a value was taken leaves the channel torn: what is sent behind that would be read as
+ * the rest of it. So nothing more is, and its end is a reset, for the other side not to take it for a whole one. */
 
-static enum ectx_status failed(ectx_error *err, enum ectx_code code, const char *saw)
+static const char cut[] = "cut by its limit in the middle of a value";
+
+static enum ectx_status failed(ectx_channel *ch, ectx_error *err, enum ectx_code code, const char *saw)
 {
 	struct eci_fail fail = {0};
 	eci_fail_set(&fail, ECTX_PHASE_CALL, code, "%s", saw);
-	eci_error_from(err, &fail, NULL);
+	(void)snprintf(fail.hint, sizeof fail.hint, "%s",
+		       saw == cut                ? "part of a value was sent: the channel takes nothing more"
+		       : code == ECTX_E_DEADLINE ? "nothing of it was sent within the limit that was given"
+						 : "");
+	eci_lock(ch->x->mesh);
+	eci_error_from(err, &fail, eci_channel_at(ch));
+	eci_unlock(ch->x->mesh);
 	return err->status;
+}
+
+/* With some of a value taken, or nothing of it. */
+static enum ectx_status late(ectx_channel *ch, bool torn, ectx_error *err)
+{
+	eci_lock(ch->x->mesh);
+	ch->torn = torn;
+	eci_unlock(ch->x->mesh);
+	return failed(ch, err, ECTX_E_DEADLINE, torn ? cut : "");
 }
 
 static enum ectx_status send_all(ectx_channel *ch, const uint8_t *p, size_t n, uint64_t deadline, ectx_error *err)
 {
+	const size_t all = n;
+	if (ch->torn)
+		return failed(ch, err, ECTX_E_CHANNEL_CLOSED, cut);
 	while (n) {
 		uint64_t now = eci_now_ms();
 		long left = deadline == UINT64_MAX ? -1 : now < deadline ? (long)(deadline - now) : 0;
 		long w = ectx_stream_write(ch->x, p, n, left);
 		if (w < 0 && errno == ETIMEDOUT)
-			return failed(err, ECTX_E_DEADLINE, "");
+			return late(ch, n < all, err);
 		if (w < 0)
-			return failed(err, ECTX_E_CHANNEL_CLOSED,
+			return failed(ch, err, ECTX_E_CHANNEL_CLOSED,
 				      errno == EPIPE ? "it was ended here" : ectx_stream_why(ch->x));
 		p += w;
 		n -= (size_t)w;
@@ -218,11 +246,11 @@ enum ectx_status ectx_channel_send(ectx_channel *ch, const ectx_value *value, lo
 	if (!r && !b.failed && n <= ECI_MESSAGE_MAX)
 		r = eci_cbor_check(eci_buf_data(&b) + 4, n, ECI_CBOR_VALUE_ITEMS_MAX);
 	if (b.failed) {
-		status = failed(err, ECTX_E_NO_MEMORY, "");
+		status = failed(ch, err, ECTX_E_NO_MEMORY, "");
 	} else if (r || n > ECI_MESSAGE_MAX) {
-		status = failed(err, r ? ECTX_E_CANNOT_TRAVEL : ECTX_E_TOO_BIG, "");
+		status = failed(ch, err, r ? ECTX_E_CANNOT_TRAVEL : ECTX_E_TOO_BIG, "");
 	} else if (!begin_sending(ch, timeout_ms, deadline)) {
-		status = failed(err, ECTX_E_DEADLINE, "another thread sends over it");
+		status = failed(ch, err, ECTX_E_DEADLINE, "another thread sends over it");
 	} else {
 		for (int i = 0; i < 4; i++)
 			b.mem[b.head + (size_t)i] = (uint8_t)(n >> (24 - 8 * i));
@@ -235,7 +263,14 @@ enum ectx_status ectx_channel_send(ectx_channel *ch, const ectx_value *value, lo
 
 void ectx_channel_end(ectx_channel *ch)
 {
-	ectx_stream_end(ch->x);
+	ectx_stream *x = ch->x;
+	eci_lock(x->mesh);
+	bool torn = ch->torn;
+	if (torn && x->s && !x->dead)
+		eci_stream_fail(x->s, cut, ""); /* the reason is what called code is told */
+	eci_unlock(x->mesh);
+	if (!torn)
+		ectx_stream_end(x);
 }
 
 /* ---- life ---- */

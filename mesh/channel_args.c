@@ -115,6 +115,7 @@ static int take_places(struct ectx_future *f, const ectx_channel_arg *channels, 
 	for (size_t i = 0; i < n && good; i++) {
 		p[i].channel = channels[i].channel;
 		channels[i].channel->given = true;
+		channels[i].channel->at = f->context;
 		channels[i].channel->place = &p[i];
 	}
 	for (size_t i = 0; i < n && !good; i++)

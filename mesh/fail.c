@@ -3,6 +3,7 @@
  * Who gives up on what was sent says so to the far end (CANCEL), which may have begun; nothing is heard of it any more
  * here, as the slots are closed with the future. */
 #include "mesh/ahead.h"
+#include "mesh/channel.h"
 #include "mesh/connect.h"
 #include "mesh/stream.h"
 
@@ -115,6 +116,21 @@ static void send_cancel(struct ectx_future *f)
 	eci_cancel(f->at, f->slot);
 }
 
+static const ectx_context *whom(const struct ectx_future *f)
+{
+	return f->channel ? eci_channel_at(f->channel) : f->context;
+}
+
+/* "": what the code says, that it may still have run; not of what was never sent. */
+static const char *hint_late(const struct ectx_future *f, bool connecting)
+{
+	if (f->kind == ECI_OP_RECEIVE)
+		return ECI_HINT_NO_VALUE;
+	if (connecting)
+		return "not connected within the limit that was given: a slow way, a firewall, or a host that is down";
+	return f->state == ECI_OP_WAITING ? "it was not begun within the limit that was given" : "";
+}
+
 void eci_future_expire(struct ectx_future *f)
 {
 	struct eci_fail fail = {0};
@@ -129,9 +145,10 @@ void eci_future_expire(struct ectx_future *f)
 	if (*what)
 		late = *late ? "still connecting at the deadline" : "no answer before the deadline";
 	eci_fail_set(&fail, ECTX_PHASE_CALL, ECTX_E_DEADLINE, "%s%s%s", what, *what ? ": " : "", late);
+	(void)snprintf(fail.hint, sizeof fail.hint, "%s", hint_late(f, connecting));
 	fail.after_ms = fail.limit_ms = (uint32_t)f->timeout_ms;
 	send_cancel(f);
-	eci_future_fail(f, &fail, f->context);
+	eci_future_fail(f, &fail, whom(f));
 }
 
 uint64_t eci_futures_expire(ectx_mesh *m, uint64_t now)
@@ -163,7 +180,7 @@ void eci_future_cancel(struct ectx_future *f)
 	if (f->state == ECI_OP_DONE)
 		return;
 	send_cancel(f);
-	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CANCELLED, "", f->context);
+	eci_future_fail_code(f, ECTX_PHASE_CALL, ECTX_E_CANCELLED, "", whom(f));
 }
 
 void ectx_future_cancel(ectx_future *f)

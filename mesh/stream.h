@@ -40,6 +40,7 @@ void eci_open_free(struct ectx_future *f);
 /* ---- channel.c, channel_args.c ---- */
 void eci_receive_run(struct ectx_future *f);
 void eci_receive_close(struct ectx_future *f);
+const ectx_context *eci_channel_at(const struct ectx_channel *ch); /* whom its errors are about; NULL: not known */
 /* The fifth item of a CALL; 0 or -1. */
 int eci_channels_open(struct ectx_future *f);
 bool eci_channels_in_group(const struct ectx_future *f); /* is one of them fed by a group? */

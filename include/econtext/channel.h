@@ -43,20 +43,24 @@ ectx_future *ectx_call_with_start(ectx_context *c, const char *function, const e
 
 /* The next value, as a future for ectx_future_wait_any() and ECTX_EVENT_DONE. Its value is NULL when the other side has
  * ended. Several wait in order; with no time (0) it is had if it has come. Errors: channel-closed (reset, lost, or
- * never given to a call that began), cannot-travel (what came is no value). */
+ * never given to a call that began), cannot-travel (what came is no value), deadline; closed, begun after
+ * ectx_mesh_free(). The path of an error is that of the context which the channel was given to. */
 ectx_future *ectx_channel_receive_start(ectx_channel *ch, long timeout_ms);
 
 /* The same, blocking. The caller frees *value; NULL with ECTX_OK: the other side has ended; NULL on failure:
- * as above, or deadline. */
+ * as above. */
 enum ectx_status ectx_channel_receive(ectx_channel *ch, ectx_value **value, long timeout_ms, ectx_error *err);
 
 /* Sends a value (encoded and copied). Blocks until there is room, up to timeout_ms; the call must have begun. ECTX_OK;
- * deadline (then part of it may have been sent: the channel should be freed), channel-closed, too-big (64 MiB),
- * cannot-travel (nested too deep, more than 1,048,576 items, or a map whose keys are one in Python; nothing was sent).
- * Any thread; values of several threads are not mixed. */
+ * deadline, channel-closed (after ectx_mesh_free() too), too-big (64 MiB), cannot-travel (nested deeper than 32, more
+ * than 1,048,576 items with itself, an array or map that lacks something, or a map whose keys are one in Python;
+ * nothing was sent). A deadline before any of it was taken leaves the channel as it was. One in the middle of it leaves
+ * it torn: what is sent later, by any thread, is channel-closed, and what comes can still be received. Any thread;
+ * values of several threads are not mixed. */
 enum ectx_status ectx_channel_send(ectx_channel *ch, const ectx_value *value, long timeout_ms, ectx_error *err);
 
-/* No more will be sent: the other side's iteration ends. It may go on sending. Does not block. */
+/* No more will be sent: the other side's iteration ends. It may go on sending. One that is torn is reset instead, both
+ * ways: the other side's next use raises econtext.ChannelClosed. Does not block. */
 void ectx_channel_end(ectx_channel *ch);
 
 /* Frees it; if it is not over, the other side's next use raises econtext.ChannelClosed. Not while another thread uses

@@ -268,6 +268,136 @@ Test(channel, one_that_is_freed_before_its_call_began)
 	world_close(&w);
 }
 
+/* ---- a value that was cut ---- */
+
+static const char drain_py[] = "import work, sys, econtext\n"
+			       "def drain(path, channel):\n"
+			       "    work.wait_for(path)\n"
+			       "    try:\n"
+			       "        other = [len(v) for v in channel if v != b'x']\n"
+			       "    except econtext.ChannelClosed:\n"
+			       "        other = str(sys.exc_info()[1])\n"
+			       "    return other\n";
+
+/* The send fails so, and says to whom; what it saw. */
+static void send_fails(ectx_channel *ch, size_t n, enum ectx_code code, const char *saw, const char *hint)
+{
+	char *p = calloc(1, n);
+	ectx_error err = {0};
+	cr_assert(p);
+	ectx_value *v = ectx_bytes(p, n);
+	cr_expect(ectx_channel_send(ch, v, 0, &err) == ectx_code_status(code) && err.code == code, "%s",
+		  ectx_code_name(err.code));
+	cr_expect(!strcmp(err.saw, saw) && strstr(err.hint, hint), "%s: %s", err.saw, err.hint);
+	cr_expect_str_eq(err.path, "d");
+	ectx_error_clear(&err);
+	ectx_value_free(v);
+	free(p);
+}
+
+static void await_room(ectx_channel *ch)
+{
+	struct timespec from = now();
+	cr_assert(eci_channel_opened(ch, WITHIN) == 1);
+	while (!room_of(ch) && ms_since(&from) < WITHIN)
+		nap_ms(1);
+	cr_assert(room_of(ch), "there is no room");
+}
+
+/* The next one, of whoever sends, was taken for the rest of it: the other side got a value that nobody had sent. */
+Test(channel, nothing_is_sent_behind_a_value_that_was_cut)
+{
+	static const char cut[] = "cut by its limit in the middle of a value";
+	struct world w = world_open();
+	ectx_channel *ch = ectx_channel_new(w.mesh);
+	char args[128], path[96];
+	(void)snprintf(path, sizeof path, "%s/go", w.dir);
+	(void)snprintf(args, sizeof args, "[\"%s\", null]", path);
+	put_file(w.dir, "drain.py", drain_py, 0644);
+	ectx_future *f = call_with(get(w.mesh, "d"), "drain:drain", args, ch, 1);
+	await_room(ch);
+	send_fails(ch, 4 << 20, ECTX_E_DEADLINE, cut, "part of a value was sent");
+	send_fails(ch, 1, ECTX_E_CHANNEL_CLOSED, cut, "part of a value was sent");
+	put_file(w.dir, "go", "", 0644);
+	cr_expect(send_bytes(ch, 1, WITHIN) == ECTX_E_CHANNEL_CLOSED, "with room, too");
+	ectx_channel_end(ch);
+	ectx_channel_end(ch); /* once more is harmless */
+	cr_assert(error_of(f)->status == ECTX_OK, "%s", error_of(f)->saw);
+	const char *there = ectx_value_text(ectx_future_value(f));
+	cr_expect(there && strstr(there, cut), "%s", there ? there : "it came to an end");
+	ectx_future_free(f);
+	ectx_channel_free(ch);
+	world_close(&w);
+}
+
+Test(channel, one_that_is_not_torn_is_as_it_was)
+{
+	struct world w = world_open();
+	ectx_channel *ch = ectx_channel_new(w.mesh);
+	ectx_error err = {0};
+	ectx_value *v = ectx_null();
+	put_file(w.dir, "carry.py", carry_py, 0644);
+	cr_expect(ectx_channel_send(ch, v, 0, &err) == ECTX_DEADLINE, "%s", ectx_code_name(err.code));
+	cr_expect(!*err.path && strstr(err.hint, "nothing of it was sent"), "%s: %s", err.path, err.hint);
+	ectx_error_clear(&err);
+	ectx_value_free(v);
+	ectx_future *f = call_with(get(w.mesh, "d"), "carry:receive", "[null]", ch, 0);
+	cr_expect(send_bytes(ch, 10, WITHIN) == ECTX_E_NONE);
+	int64_t n = 0;
+	cr_expect(error_of(f)->status == ECTX_OK && ectx_value_int(ectx_future_value(f), &n) && n == 10, "%s, %lld",
+		  error_of(f)->saw, (long long)n);
+	ectx_future_free(f);
+	ectx_channel_free(ch);
+	world_close(&w);
+}
+
+/* ---- what its errors say ---- */
+
+static void receive_fails(ectx_channel *ch, long timeout_ms, enum ectx_code code, const char *path)
+{
+	ectx_value *v = NULL;
+	ectx_error err = {0};
+	(void)ectx_channel_receive(ch, &v, timeout_ms, &err);
+	cr_expect(!v && err.code == code && !strcmp(err.path, path), "%s, %s", ectx_code_name(err.code), err.path);
+	cr_expect(code != ECTX_E_DEADLINE || strstr(err.hint, "no value came"), "%s", err.hint);
+	ectx_error_clear(&err);
+	ectx_future *f = ectx_channel_receive_start(ch, timeout_ms);
+	cr_expect(error_of(f)->code == code && !strcmp(error_of(f)->path, path), "%s, %s",
+		  ectx_code_name(error_of(f)->code), error_of(f)->path);
+	cr_expect(code != ECTX_E_DEADLINE || strstr(error_of(f)->hint, "no value came"), "%s", error_of(f)->hint);
+	ectx_future_free(f);
+}
+
+/* Of the context that it was given to; it may outlive that, and the mesh. */
+Test(channel, errors_name_the_context)
+{
+	struct world w = world_open();
+	ectx_channel *ch = ectx_channel_new(w.mesh), *none = ectx_channel_new(w.mesh);
+	put_file(w.dir, "carry.py", carry_py, 0644);
+	receive_fails(ch, 0, ECTX_E_DEADLINE, "");
+	ectx_future *f = call_with(get(w.mesh, "b"), "carry:receive", "[null]", ch, 0);
+	receive_fails(ch, 0, ECTX_E_DEADLINE, "a > b");
+	receive_fails(ch, 1, ECTX_E_DEADLINE, "a > b");
+	ectx_future *broken = call_with(get(w.mesh, "dumb"), "carry:receive", "[null]", none, 0);
+	cr_expect(error_of(broken)->status != ECTX_OK);
+	receive_fails(none, WITHIN, ECTX_E_CHANNEL_CLOSED, "a > dumb");
+	ectx_future *waits = ectx_channel_receive_start(ch, -1);
+	ectx_future_cancel(waits);
+	cr_expect_str_eq(error_of(waits)->path, "a > b");
+	ectx_future_free(waits);
+	ectx_mesh_free(w.mesh);
+	w.mesh = NULL;
+	waits = ectx_channel_receive_start(ch, -1);
+	cr_expect(error_of(waits)->code == ECTX_E_CLOSED && !*error_of(waits)->path);
+	cr_expect(send_bytes(ch, 1, WITHIN) == ECTX_E_CHANNEL_CLOSED);
+	ectx_future_free(waits);
+	ectx_future_free(broken);
+	ectx_future_free(f);
+	ectx_channel_free(none);
+	ectx_channel_free(ch);
+	world_close(&w);
+}
+
 /* ---- a link that is full ---- */
 
 /* Calls with text of n bytes, until one is refused at once; how many are on their way. */

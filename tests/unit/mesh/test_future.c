@@ -214,6 +214,26 @@ Test(future, no_time_is_enough_for_what_is_up)
 	world_close(&w);
 }
 
+static void hint_is(ectx_future *f, const char *part)
+{
+	cr_expect(error_of(f)->code == ECTX_E_DEADLINE && strstr(error_of(f)->hint, part), "%s", error_of(f)->hint);
+	ectx_future_free(f);
+}
+
+/* What was certainly not begun cannot have run. */
+Test(future, what_was_not_begun_has_not_run)
+{
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	hint_is(ectx_connect_start(d, 0), "not connected within");
+	hint_is(start(get(w.mesh, "silent"), "work:add", "[1]", 1), "not connected within");
+	cr_assert(call_int(d, "work:add", "[1]") == 1);
+	hint_is(start(d, "work:add", "[1]", 0), "it was not begun");
+	hint_is(ectx_tree_start(w.mesh, 0), "it was not begun");
+	hint_is(start(d, "work:nap", "[1000]", 1), "it may still have run");
+	world_close(&w);
+}
+
 /* What is pending ends with `closed`, within 3 s, and every future stays usable after the mesh. */
 Test(future, the_end_of_a_mesh_ends_what_is_pending)
 {
