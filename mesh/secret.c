@@ -2,8 +2,9 @@
  * only as an answer to a prompt.
  *
  * They are resolved before connecting, in the thread that starts it and without the mesh lock: a human may take a
- * minute at the prompt and the mesh goes on. A secret that could not be had is remembered with the reason, and becomes
- * the error of the step that asks for it; a step that never asks never fails. */
+ * minute at the prompt and the mesh goes on. Who needs none, or those that were had, does not wait for that. A secret
+ * that could not be had is remembered with the reason, and becomes the error of the step that asks for it; a step that
+ * never asks never fails. */
 #include "mesh/secret.h"
 #include "io/secret.h"
 
@@ -97,18 +98,24 @@ static bool resolve(ectx_mesh *m, const char *name)
 	return true;
 }
 
+/* Or is known not to be; it stays so. */
+static bool is_had(ectx_mesh *m, const char *name)
+{
+	eci_lock(m);
+	bool had = find(m, name) != NULL;
+	eci_unlock(m);
+	return had;
+}
+
 bool eci_secrets_resolve(ectx_context *c, struct eci_fail *fail)
 {
 	ectx_mesh *m = c->mesh;
 	bool wanted = true;
 	for (; c && wanted; c = c->parent) { /* parent, target: fixed since the context was made */
-		if (!c->target.secret)
+		if (!c->target.secret || is_had(m, c->target.secret))
 			continue;
 		(void)pthread_mutex_lock(&m->ask_lock);
-		eci_lock(m);
-		bool have = find(m, c->target.secret) != NULL;
-		eci_unlock(m);
-		if (!have)
+		if (!is_had(m, c->target.secret)) /* nor by who was asked meanwhile */
 			wanted = resolve(m, c->target.secret);
 		(void)pthread_mutex_unlock(&m->ask_lock);
 	}

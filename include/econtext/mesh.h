@@ -32,10 +32,11 @@ typedef struct ectx_options {
 	const char *title; /* of remote processes in ps, UTF-8 without control characters; NULL: the node's, else
 			    * "econtext:%u@%h:%p" of this process */
 	/* Called for a secret {prompt: ...}: once per secret and mesh, in the thread that calls a start or blocking
-	 * function, without any lock held; one question at a time. It may block (the others' calls that need no secret
-	 * go on) and must not call functions of this mesh. Writes a NUL-terminated answer of less than cap bytes into
-	 * buf, of which the first line counts, and which the library wipes; returns 0, or -1: not to be had, as an
-	 * empty answer is (the step that asks for it then fails with `secret`). NULL: prompts cannot be answered. */
+	 * function, without any lock held; one question at a time. It may block (the others' calls that need no secret,
+	 * or only such as were had, go on) and must not call functions of this mesh. Writes a NUL-terminated answer of
+	 * less than cap bytes into buf, of which the first line counts, and which the library wipes; returns 0, or -1:
+	 * not to be had, as an empty answer is (the step that asks for it then fails with `secret`). NULL: prompts
+	 * cannot be answered. */
 	int (*ask)(void *arg, const char *prompt, char *buf, size_t cap);
 	void *ask_arg;
 	/* Called in the same way, some five times a second while a secret's command, file or descriptor is waited for,

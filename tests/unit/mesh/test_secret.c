@@ -3,6 +3,7 @@
 #include "mesh/secret.h"
 #include "mesh_support.h"
 #include <fcntl.h>
+#include <stdatomic.h>
 
 static const char steps[] = "econtext: 1\n"
 			    "secrets: {pw: {prompt: pw}}\n"
@@ -166,5 +167,66 @@ Test(secret, is_kept_with_the_reason_why_there_is_none)
 		eci_unlock(m);
 		ectx_mesh_free(m);
 	}
+	ectx_topology_free(t);
+}
+
+/* ---- who does not have to wait ---- */
+
+struct gate {
+	ectx_context *behind;
+	atomic_bool reached, open, passed;
+};
+
+/* Of `slow` somebody has to think, until he may answer. */
+static int think(void *arg, const char *prompt, char *buf, size_t cap)
+{
+	struct gate *g = arg;
+	struct timespec from = now();
+	if (!strcmp(prompt, "slow")) {
+		g->reached = true;
+		while (!g->open && ms_since(&from) < WITHIN)
+			nap_ms(1);
+		g->passed = true;
+	}
+	(void)snprintf(buf, cap, "x");
+	return 0;
+}
+
+static void *resolve_behind(void *arg)
+{
+	struct gate *g = arg;
+	struct eci_fail fail;
+	cr_expect(eci_secrets_resolve(g->behind, &fail));
+	return NULL;
+}
+
+/* One who had been asked for another secret held up all that needed one, had or not. */
+Test(secret, what_was_had_waits_for_nobody_who_is_asked)
+{
+	static const char text[] = "econtext: 1\n"
+				   "secrets: {pw: {prompt: pw}, slow: {prompt: slow}}\n"
+				   "nodes:\n"
+				   "  n: {local: {}, become: [{as: x, method: su, password: pw}]}\n"
+				   "  s: {local: {}, become: [{as: x, method: su, password: slow}]}\n";
+	ectx_error err = {0};
+	ectx_topology *t = ectx_topology_parse(text, strlen(text), "test", &err);
+	cr_assert(t, "%s", err.saw);
+	struct gate g = {0};
+	struct eci_fail fail;
+	ectx_options o = {.topology = t, .ask = think, .ask_arg = &g};
+	ectx_mesh *m = NULL;
+	pthread_t thread;
+	cr_assert(ectx_mesh_new(&m, &o, &err) == 0, "%s", err.saw);
+	ectx_context *c = get(m, "n:x");
+	g.behind = get(m, "s:x");
+	cr_expect(eci_secrets_resolve(c, &fail));
+	cr_assert(pthread_create(&thread, NULL, resolve_behind, &g) == 0);
+	struct timespec from = now();
+	while (!g.reached && ms_since(&from) < WITHIN)
+		nap_ms(1);
+	cr_expect(eci_secrets_resolve(c, &fail) && !g.passed, "it waited for the answer");
+	g.open = true;
+	(void)pthread_join(thread, NULL);
+	ectx_mesh_free(m);
 	ectx_topology_free(t);
 }
