@@ -221,7 +221,7 @@ int eci_cmd_socks(const struct eci_opts *o)
 				    &(ectx_tunnel_options){.kind = ECTX_TUNNEL_SOCKS,
 							   .listen = o->dynamic ? o->dynamic : "1080",
 							   .user = o->user,
-							   .password = password});
+							   .password = o->user ? password : NULL});
 	if (password)
 		explicit_bzero(password, strlen(password));
 	free(password);

@@ -62,23 +62,40 @@ void eci_tunnel_free(struct ectx_tunnel *t)
 	eci_mesh_wake(m);
 }
 
-static int fill(struct ectx_tunnel *t, const ectx_tunnel_options *o, struct eci_fail *fail)
+/* Why they cannot be meant, NULL: they can. What would do nothing is refused, as who sets it believes that it does. */
+static const char *unmeant(const ectx_tunnel_options *o)
 {
 	bool socks = o->kind == ECTX_TUNNEL_SOCKS;
-	t->user = o->user ? strdup(o->user) : NULL;
-	t->password = o->user ? strdup(o->password ? o->password : "") : NULL;
-	if (o->kind > ECTX_TUNNEL_SOCKS || !o->listen || (!socks && !o->connect) ||
-	    (o->user && (!t->user || !t->password))) {
-		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
-			     "a tunnel needs where to listen, and where to");
+	if (o->kind > ECTX_TUNNEL_SOCKS)
+		return "there is no such kind of tunnel";
+	if (!o->listen || (!socks && !o->connect))
+		return "a tunnel needs where to listen, and where to";
+	if (socks && o->connect)
+		return "a SOCKS tunnel has no address to connect to: each client says one";
+	if (!socks && (o->user || o->password))
+		return "only a SOCKS tunnel demands a user or a password";
+	if (o->password && !o->user)
+		return "a password without a user: anybody could connect";
+	return NULL;
+}
+
+static int fill(struct ectx_tunnel *t, const ectx_tunnel_options *o, struct eci_fail *fail)
+{
+	const char *why = unmeant(o);
+	if (why) {
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "%s", why);
 		return -1;
 	}
+	t->user = o->user ? strdup(o->user) : NULL;
+	t->password = o->user ? strdup(o->password ? o->password : "") : NULL;
+	if (o->user && (!t->user || !t->password))
+		return -1; /* no-memory, as fail says */
 	if (o->user && (strlen(o->user) > ECI_TUNNEL_SOCKS_TEXT || strlen(t->password) > ECI_TUNNEL_SOCKS_TEXT)) {
 		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT,
 			     "SOCKS has no user or password of more than %u bytes", ECI_TUNNEL_SOCKS_TEXT);
 		return -1;
 	}
-	return socks ? 0 : eci_address_parse_to(&t->to, o->connect, fail);
+	return o->connect ? eci_address_parse_to(&t->to, o->connect, fail) : 0;
 }
 
 ectx_tunnel *ectx_tunnel_open(ectx_context *exit, const ectx_tunnel_options *o, long timeout_ms, ectx_error *err)

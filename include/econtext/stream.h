@@ -56,7 +56,7 @@ enum ectx_tunnel_kind {
 	ECTX_TUNNEL_SOCKS   /* listens here; each connection says where to (SOCKS 5) */
 };
 
-/* Zero-initialise it and set what is wanted. */
+/* Zero-initialise it and set what is wanted. What means nothing for its kind is bad-argument. */
 typedef struct ectx_tunnel_options {
 	enum ectx_tunnel_kind kind;
 	const char *listen;          /* "[HOST:]PORT" or "unix:PATH"; no host: loopback; port 0: any. A HOST that has
@@ -64,7 +64,7 @@ typedef struct ectx_tunnel_options {
 	const char *connect;         /* an ADDRESS; not for SOCKS. REMOTE: of here, resolved now; its first 8
 					addresses are tried in order, for each connection, 20 s in all */
 	const char *user, *password; /* SOCKS: demand these (RFC 1929: 255 bytes each; password NULL: an empty one);
-					user NULL: anybody who can connect */
+					user NULL, and no password: anybody who can connect */
 } ectx_tunnel_options;
 
 /* Listens, and serves until it is closed. A LOCAL or SOCKS one connects to its exit when somebody comes: timeout_ms is

@@ -316,3 +316,34 @@ Test(tunnel, an_end_that_does_not_answer)
 	ectx_tunnel_close(t);
 	world_close(&w);
 }
+
+/* A SOCKS proxy whose user was not set was anybody's, and what demanded a user of a plain tunnel had no effect. */
+Test(tunnel, options_that_mean_nothing)
+{
+	static const char listen[] = "0", to[] = "127.0.0.1:1";
+	static const struct {
+		ectx_tunnel_options o;
+		const char *says;
+	} bad[] = {
+		{{.kind = ECTX_TUNNEL_LOCAL, .listen = listen, .connect = to, .user = "u"}, "only a SOCKS"},
+		{{.kind = ECTX_TUNNEL_LOCAL, .listen = listen, .connect = to, .password = "p"}, "only a SOCKS"},
+		{{.kind = ECTX_TUNNEL_REMOTE, .listen = listen, .connect = to, .user = "u", .password = "p"},
+		 "only a SOCKS"},
+		{{.kind = ECTX_TUNNEL_SOCKS, .listen = listen, .connect = to}, "no address to connect to"},
+		{{.kind = ECTX_TUNNEL_SOCKS, .listen = listen, .password = "p"}, "anybody could connect"},
+		{{.kind = ECTX_TUNNEL_SOCKS}, "where to listen"},
+		{{.kind = ECTX_TUNNEL_LOCAL, .listen = listen}, "and where to"},
+		{{.kind = (enum ectx_tunnel_kind)7, .listen = listen, .connect = to}, "no such kind"},
+	};
+	struct world w = world_open();
+	ectx_context *d = get(w.mesh, "d");
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		ectx_error err = {0};
+		ectx_tunnel *t = ectx_tunnel_open(d, &bad[i].o, WITHIN, &err);
+		cr_expect(!t && err.code == ECTX_E_BAD_ARGUMENT && strstr(err.saw, bad[i].says), "%zu: %s", i, err.saw);
+		ectx_tunnel_close(t);
+		ectx_error_clear(&err);
+	}
+	cr_expect(d->state == ECI_IDLE, "nobody was asked");
+	world_close(&w);
+}
