@@ -157,8 +157,8 @@ static bool make_dest(struct eci_fetch *f, const char *const *sources)
 enum ectx_status ectx_copy_from(ectx_context *c, const char *const *sources, const char *dest,
 				const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err)
 {
-	struct eci_fetch *f = calloc(1, sizeof *f);
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
+	struct eci_fetch *f = eci_copy_check(sources, dest, result, &fail) == 0 ? calloc(1, sizeof *f) : NULL;
 	if (!f || eci_copy_begin(&f->k, options, &c, 1)) {
 		free(f);
 		eci_error_from(err, &fail, NULL);

@@ -20,6 +20,18 @@
 	1024u         /* bytes, its end, of a longer path: the reason stands behind it in `saw`, and must find room */
 #define SAY_MS 30000u /* some bytes to somebody who waits for them */
 
+int eci_copy_check(const char *const *sources, const char *dest, ectx_copy_result *result, struct eci_fail *fail)
+{
+	bool good = *dest != 0;
+	if (result)
+		*result = (ectx_copy_result){0};
+	for (size_t i = 0; sources[i]; i++)
+		good &= *sources[i] != 0;
+	if (!good) /* the far ends would differ in what it is, and one takes it for the folder that it is in */
+		eci_fail_set(fail, ECTX_PHASE_NONE, ECTX_E_BAD_ARGUMENT, "a path is empty: \".\" is the folder there");
+	return good ? 0 : -1;
+}
+
 int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_context *const *contexts, size_t n)
 {
 	static const ectx_copy_options none;

@@ -56,6 +56,8 @@ struct eci_copy {
 	ectx_pace *pace, *own; /* what it keeps to, NULL: nothing; that if it is nobody else's */
 };
 
+/* *result (may be NULL) says that nothing was done yet. -1 with *fail: "" is no path. */
+int eci_copy_check(const char *const *sources, const char *dest, ectx_copy_result *result, struct eci_fail *fail);
 /* Of n contexts. 0 or -1: memory. */
 int eci_copy_begin(struct eci_copy *k, const ectx_copy_options *o, ectx_context *const *contexts, size_t n);
 /* A thread of its own for run(arg), or the next that is free where there is none to be had: so it is said of w then,

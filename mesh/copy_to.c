@@ -362,7 +362,7 @@ enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const cha
 	struct eci_copy_job j = {.dest = dest, .n = n, .single = sources[0] && !sources[1]};
 	j.single = j.single && !eci_source_contents(sources[0]);
 	struct eci_fail fail = {.code = ECTX_E_NO_MEMORY};
-	bool good = check(contexts, n, &fail) == 0;
+	bool good = eci_copy_check(sources, dest, result, &fail) == 0 && check(contexts, n, &fail) == 0;
 	j.v = good ? calloc(n, sizeof *j.v) : NULL;
 	if (!j.v || eci_copy_begin(&j.k, options, contexts, n)) {
 		free(j.v);

@@ -48,7 +48,7 @@ typedef struct ectx_copy_options {
 	void *arg;
 } ectx_copy_options;
 
-/* What was done. */
+/* What was done: all 0 when the copy was refused. */
 typedef struct ectx_copy_result {
 	uint64_t entries,
 		bytes; /* files, folders and links that arrived (at all contexts together); bytes of files sent */
@@ -63,7 +63,8 @@ typedef struct ectx_copy_result {
  * that does not answer or begin within a minute, or then takes nothing for half a second, is left to itself and served
  * alone. Blocks until all is done: who is slow is waited for. ECTX_OK, or the worst status of what was told to
  * failed(); then *err is the first (copy-failed: of one file; else as call.h). Nothing failed, and progress gave up:
- * cancelled. bad-argument: contexts of several meshes, one twice, or none. options, result: NULL when not wanted. */
+ * cancelled. bad-argument: contexts of several meshes, one twice, or none; a path that is "". options, result: NULL
+ * when not wanted. */
 enum ectx_status ectx_copy_to(ectx_context *const *contexts, size_t n, const char *const *sources, const char *dest,
 			      const ectx_copy_options *options, ectx_copy_result *result, ectx_error *err);
 

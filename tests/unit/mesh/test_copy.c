@@ -46,6 +46,35 @@ Test(copy, options_of_zeroes_are_the_defaults)
 	world_close(&w);
 }
 
+/* Refused, and the result says that nothing was done, whatever was there. */
+static void refused(ectx_context *const *to, size_t n, bool from, const char *const *sources, const char *dest)
+{
+	ectx_error err = {0};
+	ectx_copy_result r;
+	memset(&r, 0xee, sizeof r);
+	enum ectx_status status = from ? ectx_copy_from(*to, sources, dest, NULL, &r, &err)
+				       : ectx_copy_to(to, n, sources, dest, NULL, &r, &err);
+	cr_expect(status == ECTX_USAGE && err.code == ECTX_E_BAD_ARGUMENT, "%s", ectx_code_name(err.code));
+	cr_expect(!r.entries && !r.bytes && !r.failed, "%zu failed", r.failed);
+	ectx_error_clear(&err);
+}
+
+/* The folder that the far end is in was taken for it, and got a source's mode and time. */
+Test(copy, a_path_is_not_empty)
+{
+	struct world w = world_open();
+	ectx_context *to = get(w.mesh, "d");
+	char path[96];
+	const char *file[] = {source(&w, path), NULL}, *none[] = {"", NULL}, *both[] = {path, "", NULL};
+	for (int from = 0; from <= 1; from++) {
+		refused(&to, 1, from, file, "");
+		refused(&to, 1, from, none, w.dir);
+		refused(&to, 1, from, both, w.dir);
+	}
+	refused(&to, 0, false, file, w.dir);
+	world_close(&w);
+}
+
 /* One that was named twice was waited for in vain; one of another mesh was spoken to without its lock. */
 Test(copy, each_context_once_and_of_one_mesh)
 {
