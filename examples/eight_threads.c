@@ -38,10 +38,11 @@ static void *work(void *arg)
 		ectx_value *args = ectx_array(), *result = NULL;
 		ectx_error err = {0};
 		int64_t n = 0;
-		(void)ectx_array_push(args, ectx_int(job->number));
-		(void)ectx_array_push(args, ectx_int(i));
-		if (ectx_call(job->context, "operator:add", args, NULL, LIMIT_MS, &result, &err) == ECTX_OK &&
-		    ectx_value_int(result, &n)) {
+		if (!ectx_array_push(args, ectx_int(job->number)) || !ectx_array_push(args, ectx_int(i))) {
+			(void)fprintf(stderr, "out of memory\n"); /* without it the call would be another */
+			job->failed++;
+		} else if (ectx_call(job->context, "operator:add", args, NULL, LIMIT_MS, &result, &err) == ECTX_OK &&
+			   ectx_value_int(result, &n)) {
 			job->sum += n;
 		} else {
 			(void)fprintf(stderr, "%s: %s, phase %s: %s\n", err.path, ectx_code_name(err.code),

@@ -23,6 +23,16 @@ static int fail(const char *what, const ectx_error *err)
 	return 1;
 }
 
+/* Takes v. NULL: it is none (out of memory, or no UTF-8); to call without arguments is something else. */
+static ectx_value *one_argument(ectx_value *v)
+{
+	ectx_value *args = ectx_array();
+	if (ectx_array_push(args, v))
+		return args;
+	ectx_value_free(args);
+	return NULL;
+}
+
 /* All calls are under way before the first answer is waited for. */
 static int pipelined(ectx_context *leaf)
 {
@@ -30,8 +40,8 @@ static int pipelined(ectx_context *leaf)
 	int64_t n, sum = 0;
 	int failed = 0;
 	for (int i = 0; i < CALLS; i++) {
-		ectx_value *args = ectx_array_push(ectx_array(), ectx_int(-i));
-		futures[i] = ectx_call_start(leaf, "builtins:abs", args, NULL, LIMIT_MS);
+		ectx_value *args = one_argument(ectx_int(-i));
+		futures[i] = args ? ectx_call_start(leaf, "builtins:abs", args, NULL, LIMIT_MS) : NULL;
 		ectx_value_free(args);
 	}
 	for (int i = 0; i < CALLS; i++) {
@@ -52,7 +62,9 @@ static int pipelined(ectx_context *leaf)
 static int with_logs(ectx_mesh *mesh, ectx_context *leaf)
 {
 	ectx_error err = {0};
-	ectx_value *args = ectx_array_push(ectx_array(), ectx_text("disk nearly full"));
+	ectx_value *args = one_argument(ectx_text("disk nearly full"));
+	if (!args)
+		return 1;
 	enum ectx_status status = ectx_call(leaf, "logging:warning", args, NULL, LIMIT_MS, NULL, &err);
 	ectx_value_free(args);
 	if (status != ECTX_OK)

@@ -114,8 +114,8 @@ static int cannot_encode(const struct ectx_future *f, const char *function, stru
 	}
 	eci_fail_set(fail, ECTX_PHASE_CALL, ECTX_E_BAD_ARGUMENT, "the arguments of %s cannot be encoded", function);
 	(void)snprintf(fail->hint, sizeof fail->hint, "%s",
-		       "too large, too deep, keywords that are not text, or a map with keys that are one in "
-		       "Python, as 1, 1.0 and true are");
+		       "too large, too deep, keywords that are not text, a map with keys that are one in Python, as 1, "
+		       "1.0 and true are, or what could not be put into them, as text that is no UTF-8");
 	return -1;
 }
 

@@ -6,7 +6,8 @@
  * knows that one of the two getters answers.
  *
  * A container owns what is put into it, and a call that is given a value takes it even when it fails: that is what
- * makes nested constructor calls safe without a check after each.
+ * makes nested constructor calls safe without a check after each. One that lacks what was to be put into it knows so,
+ * and does not travel: the arguments behind that would be taken for others.
  *
  * A program may nest values as deeply as it likes, so freeing does not recurse: containers about to be freed form a
  * list through a member that is dead by then. Everything else that walks a tree (copy, equal, JSON, CBOR) recurses and
@@ -144,6 +145,13 @@ ectx_value *ectx_map(void)
 	return eci_value_new(ECTX_MAP);
 }
 
+ectx_value *eci_value_lacks(ectx_value *container, enum ectx_kind kind)
+{
+	if (container && container->kind == kind)
+		container->flag = true;
+	return NULL;
+}
+
 ectx_value *ectx_array_push(ectx_value *a, ectx_value *v)
 {
 	ectx_value **items;
@@ -152,14 +160,14 @@ ectx_value *ectx_array_push(ectx_value *a, ectx_value *v)
 	if (!a || !v || a->kind != ECTX_ARRAY || a == v) {
 		if (a != v)
 			ectx_value_free(v);
-		return NULL;
+		return eci_value_lacks(a, ECTX_ARRAY);
 	}
 	if (a->array.count == a->array.cap) {
 		cap = a->array.cap ? a->array.cap * 2 : ITEMS_FIRST;
 		items = cap <= SIZE_MAX / sizeof(*items) ? realloc(a->array.items, cap * sizeof(*items)) : NULL;
 		if (!items) {
 			ectx_value_free(v);
-			return NULL;
+			return eci_value_lacks(a, ECTX_ARRAY);
 		}
 		a->array.items = items;
 		a->array.cap = cap;
@@ -181,6 +189,8 @@ static ectx_value *copy_array(const ectx_value *v, unsigned depth)
 		ectx_value_free(out);
 		return NULL;
 	}
+	if (out)
+		out->flag = v->flag;
 	return out;
 }
 
@@ -196,6 +206,8 @@ static ectx_value *copy_map(const ectx_value *v, unsigned depth)
 		ectx_value_free(out);
 		return NULL;
 	}
+	if (out)
+		out->flag = v->flag;
 	if (out && out->map.count)
 		memcpy(out->map.order, v->map.order, v->map.count * sizeof(*v->map.order));
 	return out;

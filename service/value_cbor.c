@@ -73,9 +73,9 @@ static int encode(struct eci_buf *b, const ectx_value *v, unsigned depth)
 		eci_cbor_put_bytes(b, v->str.mem, v->str.len);
 		break;
 	case ECTX_ARRAY:
-		return encode_items(b, v, depth);
+		return v->flag ? -1 : encode_items(b, v, depth);
 	case ECTX_MAP:
-		return encode_pairs(b, v, depth);
+		return v->flag ? -1 : encode_pairs(b, v, depth);
 	}
 	return b->failed ? -1 : 0;
 }

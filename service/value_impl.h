@@ -12,7 +12,8 @@ struct eci_value_pair {
 
 struct ectx_value {
 	enum ectx_kind kind;
-	bool flag; /* BOOL: the value; INT, BIGINT: the value is -1 - number, as in CBOR */
+	bool flag; /* BOOL: the value; INT, BIGINT: the value is -1 - number, as in CBOR; ARRAY, MAP: it lacks something
+		    */
 	union {
 		uint64_t number; /* INT; negative ones at most INT64_MAX here, so that every INT fits int64 or uint64 */
 		double real;
@@ -42,6 +43,8 @@ struct ectx_value {
 
 /* A value with kind and nothing else. NULL: no memory. */
 ectx_value *eci_value_new(enum ectx_kind kind);
+/* What was to be put into it, if it is of that kind, was not: it does not travel any more. NULL. */
+ectx_value *eci_value_lacks(ectx_value *container, enum ectx_kind kind);
 /* A TEXT, BYTES or BIGINT that copies n bytes. */
 ectx_value *eci_value_new_str(enum ectx_kind kind, const void *p, size_t n);
 /* -1 - magnitude or magnitude, as INT where it fits, else BIGINT. NULL: no memory, or above ECI_CBOR_BIGNUM_MAX. */

@@ -313,7 +313,7 @@ ectx_value *ectx_map_set(ectx_value *m, ectx_value *key, ectx_value *item)
 	size_t at;
 
 	if (!accept(m, key, item))
-		return NULL;
+		return eci_value_lacks(m, ECTX_MAP);
 	at = find(m, key, &found);
 	if (found) {
 		pair = &m->map.pairs[m->map.order[at]];
@@ -323,7 +323,7 @@ ectx_value *ectx_map_set(ectx_value *m, ectx_value *key, ectx_value *item)
 		return m;
 	}
 	if (eci_map_append(m, key, item))
-		return NULL;
+		return eci_value_lacks(m, ECTX_MAP);
 	order = m->map.order;
 	memmove(order + at + 1, order + at, (m->map.count - 1 - at) * sizeof(*order));
 	order[at] = (uint32_t)(m->map.count - 1);

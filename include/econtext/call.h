@@ -38,8 +38,10 @@ ectx_future *ectx_connect_start(ectx_context *c, long timeout_ms);
 
 /* Calls a Python function there; the value is its result. function: "module:function", "module:Class.method" or
  * "./file.py:function" (that file here is read now and served as the program; bad-argument if it cannot be). args: an
- * array or NULL; kwargs: a map with text keys or NULL; both stay the caller's. Errors besides: exception (saw "Type:
- * message", detail the traceback), not-found (no such function in the module), cannot-travel (of the result). */
+ * array or NULL (none); kwargs: a map with text keys or NULL (none); both stay the caller's. Of the 32 levels and
+ * 1,048,576 items of a message two levels, and a few items, are the call's: bad-argument beyond. Errors besides:
+ * exception (saw "Type: message", detail the traceback), not-found (no such function in the module), cannot-travel (of
+ * the result). */
 ectx_future *ectx_call_start(ectx_context *c, const char *function, const ectx_value *args, const ectx_value *kwargs,
 			     long timeout_ms);
 

@@ -29,10 +29,13 @@ ectx_value *ectx_bytes(const void *p, size_t n);
 ectx_value *ectx_array(void);
 ectx_value *ectx_map(void);
 /* Takes v in any case. Returns a, or NULL (a is then still owned by the caller): a is no array, an argument is NULL, or
- * out of memory. */
+ * out of memory. An array that lacks something for this does not travel: a call with it is bad-argument, a send over a
+ * channel cannot-travel. But a whole that was nested in one expression is NULL then (what it had is lost with it), and
+ * NULL for the arguments of a call are none: keep the array, as ectx_text() of bytes from elsewhere may be NULL. */
 ectx_value *ectx_array_push(ectx_value *a, ectx_value *v);
 /* Takes key and v in any case; of an equal key the item is replaced. Keys are scalars. Returns m, or NULL (m is then
- * still owned by the caller): key is no scalar, an argument is NULL, or out of memory. */
+ * still owned by the caller, and does not travel, as above): key is no scalar, an argument is NULL, or out of memory.
+ */
 ectx_value *ectx_map_set(ectx_value *m, ectx_value *key, ectx_value *v);
 /* The same with a key of text (which stays the caller's). */
 ectx_value *ectx_map_put(ectx_value *m, const char *key, ectx_value *v);

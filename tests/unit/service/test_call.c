@@ -122,6 +122,41 @@ static ectx_value *nested(int levels)
 	return v;
 }
 
+static int encoded(const ectx_value *args, const ectx_value *kwargs)
+{
+	struct eci_buf b = ECI_BUF_NULL;
+	int rc = eci_call_encode(&b, "m", "f", args, kwargs);
+
+	eci_buf_deinit(&b);
+	return rc;
+}
+
+/* Who does not look at what ectx_array_push() returns called with the arguments behind that in its place. */
+Test(call, arguments_that_lack_something)
+{
+	ectx_value *whole = ectx_array_push(ectx_array(), ectx_int(1)), *array = ectx_array(), *map = ectx_map();
+	ectx_value *copy, *around;
+
+	cr_expect_eq(encoded(whole, map), 0);
+	cr_expect_null(ectx_array_push(array, ectx_text("caf\xe9")));
+	cr_expect_eq(ectx_array_push(array, ectx_int(1)), array);
+	cr_expect_eq(encoded(array, NULL), -1);
+	copy = ectx_value_copy(array);
+	cr_expect(copy && encoded(copy, NULL) == -1);
+	around = ectx_array_push(ectx_array(), copy);
+	cr_expect(around && encoded(around, NULL) == -1);
+	cr_expect_null(ectx_map_put(map, "a", ectx_text("\xff")));
+	cr_expect_eq(ectx_map_put(map, "b", ectx_int(1)), map);
+	cr_expect_eq(encoded(whole, map), -1);
+	copy = ectx_value_copy(map);
+	cr_expect(copy && encoded(whole, copy) == -1);
+	ectx_value_free(copy);
+	ectx_value_free(around);
+	ectx_value_free(map);
+	ectx_value_free(array);
+	ectx_value_free(whole);
+}
+
 /* Said here: the other end would call it a breach of the protocol, or spread a text into letters. */
 Test(call, arguments_that_no_call_can_have)
 {
