@@ -12,15 +12,25 @@
  *   5. else says "econtext: no native agent: REASON: what was tried" on stderr and exits: REASON is one word of
  *      transport/agents.c.
  *
- * The directories are those of feasibility 2.3, RAM first. A file gets its name with O_EXCL and mode 0700. sh makes a
- * ten-byte script first and runs that, as a file that fails to be executed ends the shell itself. Behind it go as many
- * zeros as the ELF has bytes: those come once, so what has no room for them is to be passed before. It makes the file
- * before it writes to it: where nothing fits, the empty file is its own to remove; where the name was taken, it is not.
- * The name is gone before the bytes come: that may take long, and a link that is lost meanwhile ends sh with SIGKILL.
- * A limit of a file's size is an error and no signal, here and in perl, so that what failed by it is removed. Where sh
- * finds no room for the descriptors that it puts aside while it redirects, dash and busybox may end there and then,
- * with their stderr closed: so a subshell tries it first, and what says so is a variable that is not set, as to echo on
- * stderr is to redirect.
+ * The directories are those of feasibility 2.3, RAM first. Some are everybody's, and who may rename there could put his
+ * own file, link or pipe in the place of ours, whose name he can read in /proc:
+ *
+ *   - Python and perl make the file with O_EXCL and mode 0700, take its name away at once, and open it to be executed
+ *     by /proc/self/fd, as the same file; what is done by that name meanwhile is no concern of theirs.
+ *   - sh has no O_EXCL: `set -C` opens whatever is there and is no plain file, a pipe say, and stands until somebody
+ *     opens the other end. So in /dev/shm, /tmp and /var/tmp, where they are sticky, it makes a folder, which mkdir(2)
+ *     does only where nothing is, of mode 0700 at once, and the file in that. Of the other directories it takes those
+ *     that are its user's own and that nobody else may write to, so a home that sudo has left in place is none; there
+ *     it makes the file itself: NFS would keep a folder, for the file without a name that is still executed.
+ *
+ * sh makes a ten-byte script first and runs that, as a file that fails to be executed ends the shell itself. Behind it
+ * go as many zeros as the ELF has bytes: those come once, so what has no room for them is to be passed before. All
+ * names are gone before the bytes come: that may take long, and a link that is lost meanwhile ends sh with SIGKILL.
+ * What writes them has its descriptor from the braces around it: mksh keeps a copy of one that `exec` closes, and what
+ * is open to be written is not executed. A limit of a file's size is an error and no signal, here and in perl, so that
+ * what failed by it is removed. Where sh finds no room for the descriptors that it puts aside while it redirects, dash,
+ * busybox and mksh may end there and then, with their stderr closed: so a subshell tries it first of all, and what says
+ * so is a variable that is not set, as to echo on stderr is to redirect.
  *
  * Python first takes the working directory out of sys.path, as the agent's line does (build.py): whoever may write
  * there, behind sudo too, would have his struct.py executed.
@@ -63,16 +73,13 @@ static const char python[] =
 	"for s in '/dev/shm',g('XDG_RUNTIME_DIR'),'/run/user/%%d'%%os.getuid(),'/tmp','/var/tmp',g('HOME'),'.':\\n"
 	" if not s:continue\\n"
 	" p=s+'/.econtext-%%d-%s'%%os.getpid()\\n"
-	" try:f=os.open(p,193,448)\\n"
+	" try:f=os.open(p,193,448);os.unlink(p)\\n"
 	" except OSError:continue\\n"
 	" try:\\n"
-	"  try:\\n"
-	"   try:put(f)\\n"
-	"   finally:os.close(f)\\n"
-	"   f=os.open(p,0)\\n"
-	"  except OSError:w.append((s,sys.exc_info()[1]));continue\\n"
-	" finally:os.unlink(p)\\n"
-	" fcntl.fcntl(f,2,1);run(f,s);os.close(f)\\n"
+	"  try:put(f);r=os.open('/proc/self/fd/%%d'%%f,0)\\n"
+	"  finally:os.close(f)\\n"
+	" except OSError:w.append((s,sys.exc_info()[1]));continue\\n"
+	" fcntl.fcntl(r,2,1);run(r,s);os.close(r)\\n"
 	"e=[getattr(x[1],'errno',0) for x in w if x[0]!='memfd'] or [0]\\n"
 	"sys.exit('econtext: no native agent: %%s: %%s'%%({0:'no-place',1:'exec-denied',8:'wrong-format',13:'noexec',"
 	"27:'no-space',28:'no-space',2:'no-proc'}.get(e[-1],'failed'),'; '.join(['%%s: %%s'%%x for x in w])))\\n\")\n";
@@ -86,30 +93,34 @@ static const char perl[] =
 	"if($f<0||!open M,\"+<&=\",$f){push@w,\"memfd: $!\";next}"
 	"binmode M;if(put(\\*M)){$k=$e;run(\\*M,\"memfd\");$e=$k}else{push@w,\"memfd: $!\"}close M;last}"
 	"for$s(\"/dev/shm\",$ENV{XDG_RUNTIME_DIR},\"/run/user/$<\",\"/tmp\",\"/var/tmp\",$ENV{HOME},\".\"){"
-	"length$s||next;$p=\"$s/.econtext-$$-%s\";sysopen(F,$p,193,448)||next;binmode F;"
-	"if(put(\\*F)&&close F&&open F,\"<\",$p){unlink$p;run(\\*F,$s)}else{push@w,\"$s: $!\";$e=$!+0;unlink$p}close F}"
+	"length$s||next;$p=\"$s/.econtext-$$-%s\";sysopen(F,$p,193,448)&&unlink($p)||next;binmode F;"
+	"if(put(\\*F)&&open(G,\"<\",\"/proc/self/fd/\".fileno F)&&close F){run(\\*G,$s)}else{push@w,\"$s: $!\";$e=$!+0}"
+	"close F;close G}"
 	"%%r=(0,\"no-place\",1,\"exec-denied\",8,\"wrong-format\",13,\"noexec\",27,\"no-space\",28,\"no-space\",2,\"no-"
 	"proc\");"
 	"print STDERR\"econtext: no native agent: \",$r{$e+0}||\"failed\",\": \",join(\"; \",@w),\"\\n\";exit 1\n";
 
 static const char sh[] =
-	"u=`umask`;umask 77;set -C;w=no-place;t=;f=;trap '' XFSZ;"
-	"no(){ trap - 0;[ \"$f\" ]&&rm -f \"$f\";echo \"econtext: no native agent: $1:$t$2\">&2;exit 1;};"
+	"[ ! -e /dev/null ]||(exec 2>/dev/null;: `umask`;{ { echo>&2;} 2>/dev/null;} </dev/null)||"
+	": \"${econtext_?econtext: no native agent: no-files:}\";u=`umask`;umask 77;set -C;w=no-place;t=;f=;trap '' "
+	"XFSZ;"
+	"no(){ trap - 0;[ \"$f\" ]&&rm -rf \"$f\";echo \"econtext: no native agent: $1:$t$2\">&2;exit 1;};"
 	"[ -e /dev/null ]||no no-tools /dev/null;"
-	"(exec 2>/dev/null;{ { echo>&2;} 2>/dev/null;} </dev/null)||: \"${econtext_?econtext: no native agent: "
-	"no-files:}\";"
-	"for c in chmod rm dd;do command -v $c>/dev/null||no no-tools $c;done;"
+	"for c in chmod rm mkdir dd;do command -v $c>/dev/null||no no-tools $c;done;"
 	"for d in /dev/shm \"$XDG_RUNTIME_DIR\" \"/run/user/`id -u 2>/dev/null`\" /tmp /var/tmp \"$HOME\" .;do f=;"
-	"[ -d \"$d\" ]&&[ \"$d\" ]||continue;f=$d/.econtext-$$-%s;"
-	"{ true>\"$f\";} 2>/dev/null||{ f=;continue;};{ echo '#!/bin/sh'>>\"$f\";} 2>/dev/null||{ rm -f "
-	"\"$f\";f=;continue;};"
-	"chmod 700 \"$f\";w=noexec;\"$f\" </dev/null 2>/dev/null&&w=no-space&&"
-	"{ [ ! -e /dev/zero ]||dd bs=%zu count=1 </dev/zero>>\"$f\";} 2>/dev/null&&break;"
-	"t=\"$t $d\";rm -f \"$f\";f=;done;"
-	"[ \"$f\" ]||no $w;rm -f \"$f\";t=\" $d\";o='bs=1 count=%zu';"
+	"[ -d \"$d\" ]&&[ \"$d\" ]||continue;f=$d/.econtext-$$-%s;p=$f;"
+	"if [ -O \"$d\" ]&&case `ls -ld \"$d/.\" 2>/dev/null` in d????[!w]??[!w]*);;*)false;esac;then [ ! -e \"$f\" "
+	"];else "
+	"case $d in /dev/shm|/tmp|/var/tmp)p=$f/p;[ -k \"$d\" ]&&mkdir -m 700 \"$f\" 2>/dev/null;;*)false;esac;fi||"
+	"{ f=;continue;};"
+	"{ echo '#!/bin/sh'>\"$p\";} 2>/dev/null||{ rm -rf \"$f\";f=;continue;};"
+	"chmod 700 \"$p\";w=noexec;\"$p\" </dev/null 2>/dev/null&&w=no-space&&"
+	"{ [ ! -e /dev/zero ]||dd bs=%zu count=1 </dev/zero>>\"$p\";} 2>/dev/null&&break;"
+	"t=\"$t $d\";rm -rf \"$f\";f=;done;"
+	"[ \"$f\" ]||no $w;rm -f \"$p\";t=\" $d\";o='bs=1 count=%zu';"
 	"dd bs=1 count=0 iflag=fullblock</dev/null>/dev/null 2>&1&&o='bs=%zu count=1 iflag=fullblock';"
-	"trap 'no no-space' 0;exec 8>\"$f\" 9<\"$f\"||no no-space;chmod 700 \"$f\";rm -f \"$f\";f=;"
-	"eval dd $o>&8 2>/dev/null||no no-space;exec 8>&-;trap 'no exec-denied' 0;"
+	"trap 'no no-space' 0;true>\"$p\"&&exec 9<\"$p\"||no no-space;chmod 700 \"$p\";"
+	"{ rm -rf \"$f\";f=;eval dd $o>&8 2>/dev/null;} 8>>\"$p\"||no no-space;trap 'no exec-denied' 0;"
 	"[ -r /proc/self/fd/9 ]||no no-proc;umask $u;"
 	"exec /proc/self/fd/9 '%*s'\n";
 

@@ -22,7 +22,7 @@ static const struct {
 	{"no-place", "there is no memfd, and no directory with room that this user can write to"},
 	{"no-space", "the directories that may execute are full, or the limit of a file's size (ulimit -f) is too low"},
 	{"no-files", "the limit of open files (ulimit -n) is too low there"},
-	{"no-tools", "sh alone is not enough: it takes chmod, rm, dd and /dev/null"},
+	{"no-tools", "sh alone is not enough: it takes chmod, rm, mkdir, dd and /dev/null"},
 	{"exec-denied", "a policy of that host allows installed programs only"},
 	{"wrong-format", "its kernel does not run programs of the machine that uname names"},
 	{"no-proc", "/proc is not mounted there"},
