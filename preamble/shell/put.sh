@@ -199,6 +199,10 @@ hold() { # FILE, which is there
 }
 
 hold_part() { # makes it, or with RESUME takes what is there; a link is never followed to be written
+	if [ -e "$part" ] && [ ! -f "$part" ]; then # a pipe would be waited for
+		bad='0 what is there is neither a file nor a link'
+		return
+	fi
 	umask 077
 	set -C
 	{ command exec 5>"$part"; } 2>/dev/null || {
