@@ -145,6 +145,21 @@ Test(group, a_lost_link_takes_its_membership_along)
 	world_free(w);
 }
 
+/* It has just failed and nobody has been told yet: what is lost with it is said when that is. */
+Test(group, a_link_that_is_broken_is_not_busy)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	group(w, 7, 0, (uint64_t[]){72, 88}, 2);
+	drop_output(w, w->kid[1]);
+	feed(w, w->kid[0], ECI_CONTROL, 0, ME, 72, ECI_H_PAUSE, 0, "\xF6", 1);
+	cr_assert(w->broken == 1 && w->broken_link == w->kid[0]);
+	cast(w, w->up, 7, 64);
+	cr_assert_eq(copies(w, w->kid[1], 63), 1);
+	cr_assert_not(take(w, w->up, &f));
+	world_free(w);
+}
+
 Test(group, hop_limit)
 {
 	struct world *w = world_relay();

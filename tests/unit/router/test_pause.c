@@ -96,7 +96,10 @@ Test(pause, a_paused_interval_is_skipped_and_its_siblings_are_not)
 	cr_assert_not(take(w, w->kid[2], &f));
 	feed(w, w->up, ECI_CALL, 0, 104, 0, ECI_H_CALL, 0, zeros, 5);
 	cr_assert(take(w, w->kid[2], &f) && f.dst == 104, "only bulk is paused");
+	cr_assert_not(take(w, w->kid[2], &f));
+	int before = w->wakes;
 	resume(w, 104, 112);
+	cr_assert_eq(w->wakes, before + 1, "it may have nothing else to say for a long time");
 	cr_assert(take(w, w->kid[2], &f) && f.dst == 104 && f.cls == ECI_BULK);
 	cr_assert_eq(w->broken, 0);
 	world_free(w);
@@ -289,6 +292,23 @@ Test(pause, nested_pauses_each_need_their_resume)
 	cr_assert(take(w, w->kid[2], &f) && f.dst == 104);
 	resume(w, 104, 112); /* of nothing */
 	cr_assert_eq(w->broken, 0);
+	world_free(w);
+}
+
+/* What a smaller part held is the larger one's, and does not drain. */
+Test(pause, a_smaller_part_is_resumed_and_the_larger_is_not)
+{
+	struct world *w = world_relay();
+	struct eci_frame f;
+	pause_(w, 96, 112);
+	pause_(w, 104, 112);
+	for (int i = 0; i < 17; i++)
+		down(w, 104);
+	cr_assert(said(w, ECI_H_PAUSE, 104, 112));
+	resume(w, 104, 112);
+	cr_assert_not(take(w, w->kid[2], &f));
+	resume(w, 96, 112);
+	cr_assert_eq(read_frames(w, w->kid[2], 17), 17);
 	world_free(w);
 }
 
