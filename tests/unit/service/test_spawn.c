@@ -342,6 +342,15 @@ Test(spawn, output_that_is_not_acknowledged_is_not_read_on)
 	told("", "");
 	raw(2, 1);
 	told("go on;", "");
+	/* Again; and who acknowledges more than there was is owed nothing. */
+	eci_spawn_output(one, 1, bytes, ECI_RAW_WINDOW / 2, now);
+	told("", "1;1;");
+	eci_spawn_output(one, 1, bytes, 1, now);
+	told("pause;", "1;");
+	raw(2, ECI_RAW_WINDOW + 1);
+	told("go on;", "");
+	eci_spawn_output(one, 1, bytes, ECI_RAW_WINDOW - 1, now);
+	told("", "1;1;1;1;");
 }
 
 Test(spawn, a_silent_link_ends_after_the_idle_time_of_its_hello)
