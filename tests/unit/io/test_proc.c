@@ -161,7 +161,51 @@ Test(proc, the_child_has_descriptors_0_to_2_and_default_signals)
 	   ECI_PROC_PIPES);
 	cr_expect(strncmp(out, "0\n1\n2\n", 6) == 0 && (out[6] == 'S' || !strncmp(out + 6, "10\n", 3)), "%s", out);
 	cr_expect(strstr(out, "SigBlk: 0000000000000000") && strstr(out, "SigIgn: 0000000000000000"), "%s", out);
+	/* A shell may set its mask first: once more without one. */
+	struct eci_proc p;
+	const char *argv[] = {"grep", "-E", "Sig(Blk|Ign)", "/proc/self/status", NULL};
+	cr_assert(eci_proc_start(&p, argv, NULL, ECI_PROC_PIPES) == 0);
+	read_all(p.out, out, sizeof out);
+	cr_expect_str_eq(out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+	cr_expect(ended(&p) == 0);
+	eci_proc_close(&p);
 	close(high);
+}
+
+/* Started by a program that has none of 0 to 2, so that what is made for the child has these numbers: it gets its own
+ * all the same, and that there is no such program comes back. Nothing is asserted before ours are there again. */
+Test(proc, without_descriptors_0_to_2)
+{
+	struct eci_proc p;
+	const char *argv[] = {"/bin/sh", "-c", "cat; echo out; echo err >&2", NULL},
+		   *none[] = {"/no/such/program", NULL};
+	char out[64] = "", err[64] = "";
+	int kept[3], starts;
+	enum eci_proc_mode mode = ECI_PROC_PIPES;
+	for (int i = 0; i < 3; i++)
+		cr_assert((kept[i] = fcntl(i, F_DUPFD_CLOEXEC, 100)) >= 100);
+	for (int i = 0; i < 3; i++)
+		(void)close(i);
+	starts = eci_proc_start(&p, argv, NULL, mode);
+	if (!starts) {
+		starts = write(p.in, "in\n", 3) == 3 ? 0 : errno;
+		(void)close(p.in);
+		p.in = -1;
+		read_all(p.out, out, sizeof out);
+		read_all(p.err, err, sizeof err);
+		(void)waitpid(p.pid, NULL, 0);
+		eci_proc_close(&p);
+	}
+	int fails[3] = {0};
+	for (; mode <= ECI_PROC_CTTY; mode++)
+		fails[mode] = eci_proc_start(&p, none, NULL, mode);
+	for (int i = 0; i < 3; i++)
+		cr_assert(dup2(kept[i], i) == i && close(kept[i]) == 0);
+	cr_expect(starts == 0, "%s", strerror(starts));
+	cr_expect_str_eq(out, "in\nout\n");
+	cr_expect_str_eq(err, "err\n");
+	for (int i = 0; i < 3; i++)
+		cr_expect(fails[i] == ENOENT, "%d: %d", i, fails[i]);
 }
 
 Test(proc, a_session_of_its_own)
