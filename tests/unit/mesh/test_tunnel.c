@@ -170,8 +170,19 @@ static struct eci_sock_address address(const struct sockaddr_in *a)
 	return x;
 }
 
+static int descriptors(void)
+{
+	int n = 0;
+	DIR *d = opendir("/proc/self/fd");
+	cr_assert(d);
+	while (readdir(d))
+		n++;
+	(void)closedir(d);
+	return n;
+}
+
 /* A name has several addresses: one refuses, one is of a family that there is not here, the last is where it listens.
- */
+ * No socket of those before it is left. */
 Test(tunnel, each_address_is_tried)
 {
 	struct world w = world_open();
@@ -187,12 +198,15 @@ Test(tunnel, each_address_is_tried)
 	t->targets[1] = (struct eci_sock_address){.sa.ss_family = AF_MAX, .len = sizeof refuses};
 	t->ntargets = 4;
 	eci_unlock(w.mesh);
+	int before = descriptors();
 	int client = dial_there(&w), came = accepted(server);
 	char byte = 0;
 	cr_assert(came >= 0 && write(client, "x", 1) == 1 && read(came, &byte, 1) == 1 && byte == 'x');
 	(void)close(came);
 	cr_expect(read(client, &byte, 1) == 0);
 	(void)close(client);
+	for (struct timespec from = now(); descriptors() > before; nap_ms(1))
+		cr_assert(ms_since(&from) < WITHIN, "%d, %d before", descriptors(), before);
 	eci_lock(w.mesh);
 	t->ntargets = 3; /* and where none is left, it is said */
 	eci_unlock(w.mesh);
@@ -284,6 +298,61 @@ Test(tunnel, as_many_as_a_tunnel_has)
 	for (int i = 0; i < 2; i++)
 		(void)close(clients[i]);
 	(void)close(came);
+	(void)close(server);
+	ectx_tunnel_close(t);
+	world_close(&w);
+}
+
+static void reads(int fd, char *out, size_t n)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	for (ssize_t r; n; out += r, n -= (size_t)r) {
+		cr_assert(poll(&p, 1, WITHIN) == 1, "%zu bytes do not come", n);
+		r = read(fd, out, n);
+		cr_assert_gt(r, 0);
+	}
+}
+
+/* What was said before the answer comes through, as does what follows; and the 20 s were for the beginning alone. */
+static void goes_on(struct world *w, const ectx_tunnel *t, int client, int server)
+{
+	char text[6] = "";
+	int came = accepted(server);
+	reads(came, text, 5);
+	cr_expect_str_eq(text, "early");
+	cr_assert(write(came, "y", 1) == 1);
+	reads(client, text, 1);
+	cr_expect_eq(text[0], 'y');
+	eci_lock(w->mesh);
+	cr_expect(t->conns && !ev_is_active(&t->conns->limit) && !ev_is_active(&t->conns->hand));
+	eci_unlock(w->mesh);
+	(void)close(client);
+	(void)close(came);
+}
+
+Test(tunnel, connections_that_have_begun)
+{
+	struct world w = world_open();
+	struct sockaddr_un at = un(&w, "sock");
+	struct sockaddr_in a;
+	char hello[22] = "\5\1\0\5\1\0\1", answer[12]; /* a greeting, CONNECT, and what is for the other end */
+	int server = bound(&a, 4), client = socket(AF_UNIX, SOCK_STREAM, 0);
+	memcpy(hello + 7, &a.sin_addr, 4);
+	memcpy(hello + 11, &a.sin_port, 2);
+	memcpy(hello + 13, "early", 5);
+	ectx_tunnel *t = tunnel(get(w.mesh, "d"), ECTX_TUNNEL_SOCKS, at.sun_path);
+	cr_assert(connect(client, (struct sockaddr *)&at, sizeof at) == 0 && write(client, hello, 18) == 18);
+	reads(client, answer, sizeof answer);
+	cr_assert(!memcmp(answer, "\5\0\5\0", 4));
+	goes_on(&w, t, client, server);
+	ectx_tunnel_close(t);
+	t = remote(&w);
+	eci_lock(w.mesh);
+	t->targets[0] = address(&a);
+	eci_unlock(w.mesh);
+	client = dial_there(&w);
+	cr_assert(write(client, "early", 5) == 5);
+	goes_on(&w, t, client, server);
 	(void)close(server);
 	ectx_tunnel_close(t);
 	world_close(&w);
