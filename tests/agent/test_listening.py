@@ -105,8 +105,12 @@ class Listening(StreamCase):
         self.addCleanup(y.close)
         n.until(lambda: n.events[handle])
         begun = time.monotonic()
+        ys = [socket.create_connection(y.getpeername()) for i in range(WAITING_MAX)]
+        self.addCleanup(lambda: [x.close() for x in ys])
+        n.until(lambda: len(n.events[handle]) >= WAITING_MAX)
         self.assertRaises(ConnectionResetError, y.recv, 1)
         self.assertGreater(time.monotonic() - begun, 18)
+        n.until(lambda: len(n.events[handle]) > WAITING_MAX)    # the listening socket was full, and goes on
         self.assertEqual(n.refused('accept', n.events[handle][0].value()[0]), ['Invalid argument', 22])
 
     def test_socket_files(self):
