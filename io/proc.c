@@ -341,8 +341,6 @@ void eci_proc_kill(const struct eci_proc *p)
 
 void eci_proc_close(struct eci_proc *p)
 {
-	if (p->in == p->out) /* a pty: one descriptor, closed once */
-		p->in = -1;
 	shut(&p->in);
 	shut(&p->out);
 	shut(&p->err);

@@ -14,7 +14,7 @@ enum eci_proc_mode { ECI_PROC_PIPES = 0, ECI_PROC_PTY = 1, ECI_PROC_CTTY = 2 };
 struct eci_proc {
 	pid_t pid;   /* also its process group and session */
 	int pidfd;   /* readable when it has ended; -1 on kernels before 5.3: poll eci_proc_reap() */
-	int in, out; /* non-blocking, close-on-exec; the same descriptor for a pty */
+	int in, out; /* non-blocking, close-on-exec; of a pty two of its one side */
 	int err;     /* -1 for a pty */
 	int slave;   /* its other side, held open until the process is reaped, else -1 */
 	int tty;     /* master side of the controlling terminal in mode CTTY, else -1 */

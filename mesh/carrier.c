@@ -19,11 +19,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A pty is one descriptor for both ways: it is closed with its output. */
 void eci_carrier_close_stdin(struct eci_carrier *c)
 {
 	ev_io_stop(c->mesh->loop, &c->in_w);
-	if (c->proc.in >= 0 && c->proc.in != c->proc.out)
+	if (c->proc.in >= 0)
 		(void)close(c->proc.in);
 	c->proc.in = -1;
 	c->in_dead = true;

@@ -61,8 +61,6 @@ void eci_carrier_eof(struct eci_carrier *c, ev_io *w, int *fd)
 		eci_carrier_hear(c, false);
 	else
 		ev_io_stop(c->mesh->loop, w);
-	if (w == &c->out && c->proc.in == c->proc.out)
-		eci_carrier_close_stdin(c);
 	if (*fd >= 0)
 		(void)close(*fd);
 	*fd = -1;
