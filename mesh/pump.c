@@ -465,7 +465,8 @@ void eci_pump_close(struct eci_pump *p, const char *why)
 		at = &(*at)->next;
 	if (*at)
 		*at = p->next;
-	if (p->cuts && p->out_over && !p->in_over && !untaken(p)) /* what its peer still sends will not be heard */
+	/* What its peer still sends will not be heard. Our own END counts as a byte until it is acknowledged. */
+	if (p->cuts && p->out_over && !p->in_over && untaken(p) <= 1)
 		to_reset(p);
 	p->over = true;
 	stop(p);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
 enum { W = ECI_STREAM_WINDOW };
@@ -375,6 +376,44 @@ Test(pump, only_an_end_looks_like_one)
 		while (heard(s->n, &f) && f.handle != FAR)
 			;
 		cr_expect(f.handle == FAR && f.flags & ECI_F_DEAD, "the far end is told");
+		side_close(s);
+	}
+}
+
+static int not_acknowledged(const struct side *s)
+{
+	int left = -1;
+	cr_assert_eq(ioctl(s->p.out, TIOCOUTQ, &left), 0);
+	return left;
+}
+
+/* The far end has said all, and its peer has it all, but may say more: that will not be heard. What tells it is what
+ * waits at its socket, or what its next send returns: a read is an end for good (CLOSE_WAIT: a reset is EPIPE there).
+ * That it has the end need not have been acknowledged. */
+Test(pump, what_is_cut_behind_an_end_is_told)
+{
+	for (int taken = 0; taken <= 1; taken++) {
+		struct side *s = over_tcp(4 * W, CHILD);
+		struct timespec from = now();
+		size_t n = 0, len = taken ? 1000 : W / 4;
+		int error = 0;
+		socklen_t size = sizeof error;
+		eci_pump_cuts(&s->p);
+		say_data(s->n, s->stream, sent, len);
+		if (taken)
+			cr_assert(take_until(s, &n, len) == EAGAIN && n == len);
+		while (taken && not_acknowledged(s) && ms_since(&from) < WITHIN)
+			turn(s);
+		cr_assert(setsockopt(s->far[0], IPPROTO_TCP, TCP_QUICKACK, &(int){0}, sizeof(int)) == 0);
+		say(s->n, ECI_BULK, ECI_F_END, eci_stream_handle(s->stream), "", 0);
+		if (taken)
+			cr_assert_eq(take_until(s, &n, len + 1), 0);
+		cr_assert(s->p.out_over && !s->p.in_over && !s->p.over);
+		eci_pump_close(&s->p, NULL);
+		if (!taken)
+			cr_expect(take_until(s, &n, len + 1) == 0 && n == len, "%zu", n);
+		cr_assert_eq(getsockopt(s->far[0], SOL_SOCKET, SO_ERROR, &error, &size), 0);
+		cr_expect(error == (taken ? EPIPE : 0), "%d: %d", taken, error);
 		side_close(s);
 	}
 }
