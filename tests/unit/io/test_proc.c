@@ -1,13 +1,11 @@
-/* Starting processes: what the child gets, what comes back when it cannot be started, its end, its group, its terminal,
- * and that nothing is left over, at the limit of descriptors too. */
-#include "io/proc.h"
-#include <criterion/criterion.h>
+/* Starting processes: what the child gets, what comes back when it cannot be started, its terminal, and that nothing is
+ * left over, at the limit of descriptors too. */
+#include "proc_support.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -19,35 +17,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* Reads a descriptor to its end, at most 20 s. */
-static size_t read_all(int fd, char *out, size_t cap)
-{
-	size_t n = 0;
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	while (n + 1 < cap && poll(&p, 1, 20000) == 1) {
-		ssize_t r = read(fd, out + n, cap - 1 - n);
-		if (r < 0 && errno == EAGAIN)
-			continue;
-		if (r <= 0)
-			break;
-		n += (size_t)r;
-	}
-	out[n] = '\0';
-	return n;
-}
-
-static int ended(struct eci_proc *p)
-{
-	int status = -1;
-	struct pollfd fd = {.fd = p->pidfd, .events = POLLIN};
-
-	for (int i = 0; i < 4000 && !eci_proc_reap(p, &status); i++)
-		(void)(p->pidfd >= 0 ? poll(&fd, 1, 5) : usleep(5000));
-	cr_assert(p->pid < 0, "it does not end");
-	return status;
-}
 
 static int sh(char *out, size_t cap, const char *script, const char *const *env, enum eci_proc_mode mode)
 {
@@ -240,107 +209,6 @@ Test(proc, pipes_with_a_controlling_terminal)
 	cr_expect(ended(&p) == 0);
 	read_all(p.tty, tty, sizeof(tty));
 	cr_expect(strstr(tty, "ask"), "%s", tty);
-	eci_proc_close(&p);
-}
-
-Test(proc, kill_ends_the_group)
-{
-	struct eci_proc p;
-	const char *argv[] = {"sh", "-c", "sleep 1000 & echo up; wait", NULL};
-	char out[16];
-
-	cr_assert(eci_proc_start(&p, argv, NULL, ECI_PROC_PIPES) == 0);
-	cr_assert(read_all(p.out, out, 4) == 3);
-	int status = 0;
-	cr_expect(!eci_proc_reap(&p, &status), "it runs");
-	eci_proc_kill(&p);
-	status = ended(&p);
-	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	/* The sleep held the pipe too: its end shows that it is gone. */
-	cr_expect(read_all(p.out, out, sizeof(out)) == 0);
-	eci_proc_close(&p);
-}
-
-/* As if nobody had waited for it, it has ended; and none can say that it ended well. */
-Test(proc, a_status_that_somebody_else_has_taken_is_not_known)
-{
-	static const char *const ends[] = {"exit 0", "exit 7", "kill -9 $$"};
-	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-		struct eci_proc p;
-		const char *argv[] = {"sh", "-c", ends[i], NULL};
-		int status = 0;
-		cr_assert(eci_proc_start(&p, argv, NULL, ECI_PROC_PIPES) == 0);
-		cr_assert(waitpid(p.pid, NULL, 0) == p.pid);
-		cr_expect(eci_proc_reap(&p, &status) && p.pid < 0);
-		cr_expect_eq(status, -1, "%s: %d", ends[i], status);
-		eci_proc_close(&p);
-	}
-}
-
-static void *start_and_leave(void *arg)
-{
-	const char *argv[] = {"sleep", "1000", NULL};
-
-	cr_assert(eci_proc_start(arg, argv, NULL, ECI_PROC_PIPES) == 0);
-	return NULL;
-}
-
-/* What is left of its group shows whom a kill would have met: by now they might be strangers. */
-Test(proc, a_number_that_somebody_else_has_freed_is_not_killed)
-{
-	struct eci_proc p;
-	const char *argv[] = {"/bin/sh", "-c", "exec 2>&-; sleep 1000 & echo $!", NULL};
-	char out[64];
-
-	cr_assert(eci_proc_start(&p, argv, NULL, ECI_PROC_PIPES) == 0);
-	cr_assert(waitpid(p.pid, NULL, 0) == p.pid);
-	struct pollfd fd = {.fd = p.out, .events = POLLIN};
-	cr_assert(poll(&fd, 1, 20000) == 1);
-	ssize_t n = read(p.out, out, sizeof out - 1);
-	cr_assert(n > 0);
-	out[n] = '\0';
-	eci_proc_kill(&p);
-	fd.events = 0; /* it holds stdout: no end of file, no death */
-	cr_expect(poll(&fd, 1, 200) == 0);
-	cr_expect(kill((pid_t)strtol(out, NULL, 10), SIGKILL) == 0);
-	cr_expect(poll(&fd, 1, 20000) == 1);
-	(void)ended(&p);
-	eci_proc_close(&p);
-}
-
-Test(proc, it_dies_with_the_thread_that_started_it)
-{
-	struct eci_proc p;
-	pthread_t id;
-
-	cr_assert(pthread_create(&id, NULL, start_and_leave, &p) == 0);
-	pthread_join(id, NULL);
-	int status = ended(&p);
-	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	eci_proc_close(&p);
-}
-
-static void *start_what_survives(void *arg)
-{
-	const char *argv[] = {"sh", "-c", "read x; echo end; sleep 1000", NULL};
-
-	cr_assert(eci_proc_start(arg, argv, NULL, ECI_PROC_PIPES | ECI_PROC_SURVIVES) == 0);
-	return NULL;
-}
-
-Test(proc, or_not_until_its_stdin_ends)
-{
-	struct eci_proc p;
-	pthread_t id;
-	char out[8];
-
-	cr_assert(pthread_create(&id, NULL, start_what_survives, &p) == 0);
-	pthread_join(id, NULL);
-	(void)close(p.in);
-	p.in = -1;
-	cr_expect(read_all(p.out, out, 5) == 4 && !memcmp(out, "end\n", 4), "it lived to see the end of its stdin");
-	eci_proc_kill(&p);
-	(void)ended(&p);
 	eci_proc_close(&p);
 }
 
