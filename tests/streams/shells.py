@@ -198,7 +198,7 @@ def test_a_part_that_is_another(place):
 def test_a_part_that_is_a_pipe(place):
     """Whoever may write there knew its name before: it is not waited for, whoever would open its other end."""
     os.mkdir(place.path('d'))
-    got = say(place, 'f 0644 1 197001010000.01 4 0 x\np 4\none-. %s\n' % sum_of(b'one-'), 'mkfifo "d/.x.econtext-$$"\n' + scripts()[0])
+    got = say(place, 'f 0644 1 197001010000.01 4 0 x\np 4\none-. %s\n' % sum_of(b'one-'), '%s "d/.x.econtext-$$"\n%s' % (shutil.which('mkfifo'), scripts()[0]))
     expect(len(got) == 1 and 'neither a file nor a link' in got[0] and not os.path.lexists(place.path('d/x')), got)
 
 
