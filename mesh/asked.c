@@ -50,7 +50,8 @@ static void say_strange(ectx_mesh *m, const char *name, size_t n, const struct e
 	static const char logger[] = "econtext.modules";
 	char asked[ECI_MODULE_NAME_MAX + 1], text[2 * PATH_MAX + 200];
 	struct eci_cbor c = eci_cbor_open(eci_buf_data(answer), eci_buf_len(answer));
-	if (eci_cbor_get_array(&c) != 1 || eci_cbor_get_array(&c) != 2)
+	size_t entries = eci_cbor_get_array(&c), items = eci_cbor_get_array(&c);
+	if (entries != 1 || items != 2)
 		return;
 	memcpy(asked, name, n);
 	asked[n] = 0;
